@@ -1,0 +1,1 @@
+"""What the watcher and the gateway must agree on."""

@@ -1,0 +1,71 @@
+"""Where in the history of changes a reader is: the position, and the cursor that names it to clients."""
+
+import re
+from typing import NamedTuple, Self
+
+LAST_ORDINAL = 2**32 - 1
+
+_POSITION = re.compile(r"(0|[1-9][0-9]{0,19})-(0|[1-9][0-9]{0,9})", re.ASCII)
+_EPOCH = re.compile(r"[0-9a-z]{1,32}", re.ASCII)
+
+
+class InvalidCursor(ValueError):
+    """The text is not a cursor."""
+
+
+class Position(NamedTuple):
+    """The place of one change in commit order; it is also the entry's ID in the Redis log.
+
+    ``ts`` is the change's clusterTime as an unsigned 64-bit integer (seconds << 32 | increment), ``n`` its ordinal
+    among the changes with that clusterTime (those of one transaction share it), from 0. Both are facts of the oplog,
+    so every watcher computes the same position for the same change, before and after any restart.
+    """
+
+    ts: int
+    n: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``"<ts>-<n>"``; raise InvalidCursor for anything else."""
+        match = _POSITION.fullmatch(text)
+        if match is None:
+            raise InvalidCursor(f"not a position: {text[:64]!r}")
+        ts, n = int(match[1]), int(match[2])
+        if ts >= 2**64 or n > LAST_ORDINAL:
+            raise InvalidCursor(f"not a position: {text[:64]!r}")
+        return cls(ts, n)
+
+    @classmethod
+    def end_of(cls, ts: int) -> Self:
+        """The position after every change of cluster time ``ts``: what a snapshot read at ``ts`` already holds."""
+        return cls(ts, LAST_ORDINAL)
+
+    @classmethod
+    def before(cls, ts: int) -> Self:
+        """The position just before the first change of cluster time ``ts``."""
+        return cls.end_of(ts - 1)
+
+    def next_at(self, ts: int) -> "Position":
+        """The position of the change that follows this one and was committed at ``ts``."""
+        return Position(ts, self.n + 1) if ts == self.ts else Position(ts, 0)
+
+    def __str__(self) -> str:
+        return f"{self.ts}-{self.n}"
+
+
+class Cursor(NamedTuple):
+    """What a client holds and sends back: a position, and the epoch in which positions are ordered."""
+
+    epoch: str
+    position: Position
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``"<epoch>.<ts>-<n>"``; raise InvalidCursor for anything else."""
+        epoch, dot, position = text.partition(".")
+        if not dot or _EPOCH.fullmatch(epoch) is None:
+            raise InvalidCursor(f"not a cursor: {text[:64]!r}")
+        return cls(epoch, Position.parse(position))
+
+    def __str__(self) -> str:
+        return f"{self.epoch}.{self.position.ts}-{self.position.n}"

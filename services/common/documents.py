@@ -1,0 +1,124 @@
+"""Turns a BSON document into plain JSON values, the same in events and in REST replies."""
+
+import base64
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from bson import Binary, Code, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.datetime_ms import DatetimeMS
+from bson.json_util import default as extended_json
+
+Json = dict[str, "Json"] | list["Json"] | str | int | float | None
+
+# Documents written by other programs may hold dates beyond the year 9999 and text that is not UTF-8: both must pass.
+CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
+    tz_aware=True,
+    tzinfo=UTC,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    unicode_decode_error_handler="replace",
+)
+
+_LARGEST_EXACT = 2**53  # JavaScript reads larger integers wrongly, without a word
+
+
+def dumps(value: Json) -> bytes:
+    """Encode plain JSON values as compact UTF-8."""
+    return orjson.dumps(value)
+
+
+def to_json(document: Mapping[str, Any]) -> dict[str, Json]:
+    """Return the document with every BSON value as a JSON value.
+
+    ObjectId → hex, date → ISO 8601 UTC with milliseconds, Decimal128 → string, integers beyond ±2^53 and numbers that
+    JSON has no word for (NaN, Infinity) → string, binary → base64, UUID → its text. A type that JSON has no likeness of
+    (timestamp, code, regex, min and max key, …) becomes its MongoDB Extended JSON v2 object.
+    """
+    return {key: value if type(value) is str else json_value(value) for key, value in document.items()}
+
+
+def json_value(value: Any) -> Json:
+    """Return one BSON value as a JSON value, as ``to_json`` describes."""
+    convert = _CONVERT.get(type(value))
+    if convert is not None:
+        return convert(value)
+    for base, convert in _CONVERT.items():  # a subclass, or a mapping of the driver's own such as RawBSONDocument
+        if isinstance(value, base):
+            return convert(value)
+    return str(value)
+
+
+def iso(moment: datetime) -> str:
+    """Write a moment as ISO 8601 UTC with milliseconds, ``2026-01-01T00:00:00.000Z``; naive ones are taken as UTC."""
+    utc = moment if moment.tzinfo is None else moment.astimezone(UTC)
+    return utc.isoformat(timespec="milliseconds")[:23] + "Z"
+
+
+def id_text(value: Any) -> str:
+    """Return an ``_id`` of whatever type as the string that events and URLs name the document by."""
+    plain = json_value(value)
+    return plain if isinstance(plain, str) else orjson.dumps(plain, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _integer(value: int) -> Json:
+    return int(value) if -_LARGEST_EXACT <= value <= _LARGEST_EXACT else str(int(value))
+
+
+def _number(value: float) -> Json:
+    return value if math.isfinite(value) else {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
+
+
+def _far_date(value: DatetimeMS) -> Json:
+    return str(int(value))  # outside the years 1 to 9999: milliseconds since 1970
+
+
+def _binary(value: bytes) -> Json:
+    return base64.b64encode(value).decode()
+
+
+def _binary_of_subtype(value: Binary) -> Json:
+    if value.subtype == 4 and len(value) == 16:
+        return str(value.as_uuid())
+    return _binary(value)
+
+
+def _extended(value: Any) -> Json:
+    plain: Json = json.loads(json.dumps(extended_json(value), default=extended_json))
+    return plain
+
+
+_CONVERT: dict[type, Callable[[Any], Json]] = {
+    str: _same,
+    bool: _same,
+    type(None): _same,
+    ObjectId: str,
+    datetime: iso,
+    Int64: _integer,
+    int: _integer,
+    float: _number,
+    list: lambda value: [json_value(item) for item in value],
+    dict: to_json,
+    Decimal128: str,
+    Binary: _binary_of_subtype,
+    bytes: _binary,
+    UUID: str,
+    DatetimeMS: _far_date,
+    Timestamp: _extended,
+    Regex: _extended,
+    re.Pattern: _extended,
+    Code: _extended,
+    DBRef: _extended,
+    MinKey: _extended,
+    MaxKey: _extended,
+    Mapping: to_json,
+}

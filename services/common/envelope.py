@@ -1,0 +1,54 @@
+"""The envelope: what every client is told about one change."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+import orjson
+
+from services.common.cursor import Cursor
+from services.common.documents import Json
+
+
+class Operation(StrEnum):
+    """What happened to the order, as its readers see it."""
+
+    INSERT = "INSERT"
+    UPDATE = "UPDATE"
+    DELETE = "DELETE"
+
+
+class Envelope(NamedTuple):
+    """One change of one order.
+
+    ``data`` is the order after the change; for DELETE the last known order, where the collection keeps pre-images.
+    It is None where nobody can say what the order was. ``at`` is the commit's wall time, ISO 8601 UTC.
+    """
+
+    operation: Operation
+    id: str
+    data: dict[str, Json] | None
+    cursor: Cursor
+    at: str
+
+    def encode(self) -> bytes:
+        """Return the envelope as JSON, in the order and with the names that the contract gives."""
+        return orjson.dumps(
+            {
+                "operation": self.operation,
+                "id": self.id,
+                "data": self.data,
+                "cursor": str(self.cursor),
+                "at": self.at,
+            }
+        )
+
+
+def left_filter(id: str, cursor: str, at: str) -> bytes:
+    """Return the envelope that takes an order out of a client's view because it no longer fits the client's filter.
+
+    It is a DELETE, so that a client which knows nothing of filters does the right thing; ``left`` tells the others
+    that the order still exists. It has no data: what the client may not see any more it is not shown.
+    """
+    return orjson.dumps(
+        {"operation": Operation.DELETE, "id": id, "data": None, "cursor": cursor, "at": at, "left": True}
+    )
