@@ -1,0 +1,92 @@
+# The few commands that do everything. Each one does whatever set-up is missing and says so.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+NODE_INSTALLED := node_modules/.installed
+PIP_INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check
+
+# `make test PYTEST_ARGS="tests/unit -k cursor"` runs a part.
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup run setup-db test check format lock clean node-if-there node-or-stop
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) node-if-there ## Install what the project needs into .venv and node_modules
+
+run: $(INSTALLED) node-if-there ## Start everything (MongoDB, Redis, watcher, gateway) and serve http://localhost:3000
+	@exec $(PYTHON) -m services.embedded
+
+setup-db: $(INSTALLED) ## Prepare the database at MONGODB_URI: collection, indexes, validator, sample orders
+	@exec $(PYTHON) -m services.setup_db
+
+test: $(INSTALLED) node-or-stop ## Run all tests on real servers, real clients and a real browser
+	@tests/install-system-packages
+	$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+check: $(INSTALLED) node-or-stop ## Check format, lint, types and import contracts
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+	$(VENV)/bin/lint-imports
+	npm run --silent format:check
+	npm run --silent lint
+	npm run --silent types
+
+format: $(INSTALLED) node-or-stop ## Format the code and repair what the linters can
+	$(PYTHON) -m ruff format .
+	$(PYTHON) -m ruff check --fix .
+	npm run --silent format
+
+# One resolution for every supported Python (hence uv and not pip), with hashes and without the address of any registry.
+LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --strip-extras \
+	--no-config --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
+
+lock: $(INSTALLED) ## Resolve the dependencies anew into requirements.lock and requirements-dev.lock
+	$(PIP_INSTALL) 'uv>=0.8'
+	$(LOCK) --upgrade --output-file requirements.lock
+	$(LOCK) --upgrade --constraint requirements.lock --extra embedded --extra dev --output-file requirements-dev.lock
+	npm install --package-lock-only --ignore-scripts
+
+clean: ## Remove everything that the commands above have made, the data in .data too
+	rm -rf $(VENV) node_modules .data .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find services tests bench -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+$(PYTHON):
+	@for python in python3 python3.13 python3.12 python3.11; do \
+		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then echo "No Python 3.11 or newer on the PATH: install one, then run make again." >&2; exit 1; fi; \
+	if ! $$found -c 'import ensurepip, venv' >/dev/null 2>&1; then \
+		echo "$$found cannot make virtual environments: install the package python3-venv, then run make again." >&2; exit 1; fi; \
+	echo "==> Making $(VENV) with $$($$found --version)"; \
+	$$found -m venv --clear $(VENV)
+
+# The lock holds everything with its hash; the project itself is then linked in, which needs no registry.
+$(INSTALLED): requirements-dev.lock pyproject.toml | $(PYTHON)
+	@echo "==> Installing Python packages (requirements-dev.lock)"
+	@$(PIP_INSTALL) --require-hashes --requirement requirements-dev.lock
+	@$(PIP_INSTALL) --no-deps --no-index --no-build-isolation --editable .
+	@touch $@
+
+$(NODE_INSTALLED): package-lock.json package.json
+	@echo "==> Installing npm packages (package-lock.json)"
+	@npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+# Without npm the page still works: it then listens over Server-Sent Events.
+node-if-there:
+	@if ! command -v npm >/dev/null 2>&1; then \
+		echo "npm is missing, so the page will use Server-Sent Events in place of Socket.IO; install Node.js 18 or newer with npm for both."; \
+	elif ! $(MAKE) --no-print-directory $(NODE_INSTALLED); then \
+		echo "npm could not install the Socket.IO client, so the page will use Server-Sent Events in its place."; \
+	fi
+
+node-or-stop:
+	@if ! command -v npm >/dev/null 2>&1; then \
+		echo "npm is missing: install Node.js 18 or newer with npm (Debian: apt-get install nodejs npm), then run make again." >&2; exit 1; fi
+	@$(MAKE) --no-print-directory $(NODE_INSTALLED)
