@@ -1,0 +1,249 @@
+"""The orders in MongoDB: exact snapshots to read, and writes that know when they were committed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, Self
+
+import pymongo
+import structlog
+from bson import ObjectId, Timestamp
+from pymongo import AsyncMongoClient, ReturnDocument, WriteConcern
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import (
+    AutoReconnect,
+    ConfigurationError,
+    ConnectionFailure,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
+    WriteConcernError,
+)
+
+from services.common.documents import CODEC, Json, to_json
+from services.gateway.orders import ListQuery, NewOrder, OrderChange
+from services.gateway.page_mark import marked_id, page_mark
+from services.gateway.store_errors import OrderNotFound, OutcomeUnknown, StoreError, StoreFailed, StoreUnavailable
+
+log = structlog.get_logger(__name__)
+
+Document = dict[str, Any]
+Order = dict[str, Json]
+
+_TRIES = 4
+_AGAIN_AFTER = 0.02  # seconds, times the number of the try
+# 239 SnapshotTooOld, 246 SnapshotUnavailable: the collection or an index is being made; 134: no majority point yet.
+_SNAPSHOT_NOT_YET = frozenset({134, 239, 246})
+
+
+class Page(NamedTuple):
+    """Orders as they were at cluster time ``at``, exactly; ``next_after`` marks where the next page begins."""
+
+    orders: list[Order]
+    next_after: str | None
+    at: int
+
+
+class Found(NamedTuple):
+    """One order as it was at cluster time ``at``, exactly."""
+
+    order: Order
+    at: int
+
+
+class Written(NamedTuple):
+    """An order after the write (after a deletion: as it was last), and the cluster time of that change.
+
+    ``at`` is later than the change where the driver had to send the write twice (a failover), or where the change
+    changed nothing (the same values within one millisecond); None where the server does not say.
+    """
+
+    order: Order
+    at: int | None
+
+
+class OrderStore:
+    """Reads and writes orders; every method raises StoreUnavailable, OutcomeUnknown (writes) or StoreFailed."""
+
+    def __init__(self, database: AsyncDatabase[Document], collection: str = "orders", patience: float = 5.0) -> None:
+        # Majority: a write that is acknowledged is in the change stream at once and survives a failover.
+        self._database = database.with_options(codec_options=CODEC, write_concern=WriteConcern("majority"))
+        self._orders = self._database[collection]
+        self._patience = patience
+        self._reachable = True
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, uri: str, *, collection: str = "orders", patience: float = 5.0) -> AsyncIterator[Self]:
+        """Give a store for the database that ``uri`` names, and close its connections at the end.
+
+        ``patience`` bounds every operation in seconds, retries included. Raises ValueError for a wrong address; a
+        MongoDB that is not there yet is no error here.
+        """
+        try:
+            client: AsyncMongoClient[Document] = AsyncMongoClient(
+                uri,
+                appname="orders-gateway",
+                connectTimeoutMS=2000,  # with the next: a frozen primary is noticed within seconds, not half a minute
+                heartbeatFrequencyMS=2000,
+                serverSelectionTimeoutMS=2500,
+                waitQueueTimeoutMS=2500,
+            )
+        except (ConfigurationError, ValueError) as error:
+            raise ValueError(f"MONGODB_URI: {error}") from error
+        try:
+            yield cls(client.get_default_database("realtime_orders"), collection, patience)
+        finally:
+            await client.close()
+
+    async def check(self) -> str:
+        """Return "ok" when the primary answers, else what is wrong."""
+        try:
+            with self._edge(writing=False):
+                await self._database.command("ping")
+        except StoreError as error:
+            return str(error)
+        return "ok"
+
+    async def page(self, query: ListQuery) -> Page:
+        """Return one page of orders, newest id first."""
+        conditions: Document = query.model_dump(include={"status", "customer_name"}, exclude_none=True)
+        if query.after is not None:
+            # $expr compares across BSON types (a plain $lt would end the list at the first id of another type), and
+            # $literal keeps whatever the mark holds from being read as an expression.
+            conditions["$expr"] = {"$lt": ["$_id", {"$literal": marked_id(query.after)}]}
+        found, at = await self._snapshot(conditions, query.limit + 1)
+        page = found[: query.limit]
+        more = len(found) > query.limit
+        return Page([to_json(document) for document in page], page_mark(page[-1]["_id"]) if more else None, at)
+
+    async def get(self, id: str) -> Found:
+        """Return one order; raise OrderNotFound."""
+        found, at = await self._snapshot({"_id": ObjectId(id)}, 1)
+        if not found:
+            raise OrderNotFound(id)
+        return Found(to_json(found[0]), at)
+
+    async def create(self, new: NewOrder) -> Written:
+        """Store a new order."""
+        document: Document = {"_id": ObjectId(), **new.model_dump(), "updated_at": _now()}
+        async with self._writing() as session:
+            await self._orders.insert_one(document, session=session)
+        return Written(to_json(document), _committed(session))
+
+    async def update(self, id: str, change: OrderChange) -> Written:
+        """Change some fields of an order; raise OrderNotFound."""
+        async with self._writing() as session:
+            document = await self._orders.find_one_and_update(
+                {"_id": ObjectId(id)},
+                {"$set": {**change.fields(), "updated_at": _now()}},
+                return_document=ReturnDocument.AFTER,
+                session=session,
+            )
+        return _written(id, document, session)
+
+    async def delete(self, id: str) -> Written:
+        """Remove an order and return what it was; raise OrderNotFound."""
+        async with self._writing() as session:
+            document = await self._orders.find_one_and_delete({"_id": ObjectId(id)}, session=session)
+        return _written(id, document, session)
+
+    async def _snapshot(self, conditions: Document, limit: int) -> tuple[list[Document], int]:
+        """Return the matching documents and the cluster time at which exactly these matched."""
+        with self._edge(writing=False):
+            before: Timestamp | None = None
+            for attempt in range(1, _TRIES + 1):
+                try:
+                    reply = await self._find(conditions, limit)
+                except (OperationFailure, AutoReconnect) as error:
+                    if attempt == _TRIES or not _worth_repeating(error):
+                        raise
+                    await asyncio.sleep(_AGAIN_AFTER * attempt)
+                    continue
+                at = reply["cursor"].get("atClusterTime", before)
+                if at is not None:
+                    return reply["cursor"]["firstBatch"], _u64(at)
+                # The collection does not exist, so the server took no snapshot. If it does not exist the next time
+                # either, then the list was empty at the time that this reply names, which is the earlier one.
+                before = reply["operationTime"]
+        raise StoreFailed("MongoDB gave no time for its snapshot")
+
+    async def _find(self, conditions: Document, limit: int) -> Document:
+        # The command and not find(): its reply says which time the snapshot is of.
+        return await self._database.command(
+            {
+                "find": self._orders.name,
+                "filter": conditions,
+                "sort": {"_id": -1},
+                "limit": limit,
+                "batchSize": limit,
+                "singleBatch": True,
+                "readConcern": {"level": "snapshot"},
+            },
+            codec_options=CODEC,
+        )
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[AsyncClientSession]:
+        # A session of its own, used once: its operation time is then that of this write and of no other. Not
+        # causally consistent, because it has nothing to be consistent with.
+        with self._edge(writing=True):
+            async with self._database.client.start_session(causal_consistency=False) as session:
+                yield session
+
+    @contextmanager
+    def _edge(self, *, writing: bool) -> Iterator[None]:
+        """Bound the time, turn the driver's errors into ours, and log when MongoDB goes away or comes back."""
+        try:
+            with pymongo.timeout(self._patience):
+                yield
+        except PyMongoError as error:
+            ours = store_error(error, writing=writing)
+            if self._reachable and not isinstance(ours, StoreFailed):
+                self._reachable = False
+                log.warning("MongoDB does not answer; REST is unavailable until it does", error=str(error)[:300])
+            raise ours from error
+        if not self._reachable:
+            self._reachable = True
+            log.info("MongoDB answers again")
+
+
+def store_error(error: PyMongoError, *, writing: bool) -> StoreError:
+    """Return our error for the driver's: whether trying later makes sense, and whether a write may have been done."""
+    applied_here_only = isinstance(error, WriteConcernError)
+    if not (isinstance(error, ConnectionFailure) or error.timeout or applied_here_only or _not_yet(error)):
+        return StoreFailed(str(error))
+    unsent = isinstance(error, (ServerSelectionTimeoutError, WaitQueueTimeoutError))
+    if writing and not unsent and not error.has_error_label("NoWritesPerformed"):
+        return OutcomeUnknown("MongoDB did not confirm the write in time")
+    return StoreUnavailable("MongoDB has no primary that answers")
+
+
+def _worth_repeating(error: PyMongoError) -> bool:
+    return _not_yet(error) or (isinstance(error, AutoReconnect) and not error.timeout)
+
+
+def _not_yet(error: PyMongoError) -> bool:
+    return isinstance(error, OperationFailure) and error.code in _SNAPSHOT_NOT_YET
+
+
+def _written(id: str, document: Document | None, session: AsyncClientSession) -> Written:
+    if document is None:
+        raise OrderNotFound(id)
+    return Written(to_json(document), _committed(session))
+
+
+def _committed(session: AsyncClientSession) -> int | None:
+    return None if session.operation_time is None else _u64(session.operation_time)
+
+
+def _u64(time: Timestamp) -> int:
+    return time.time << 32 | time.inc
+
+
+def _now() -> datetime:
+    now = datetime.now(UTC)  # cut to what BSON keeps, so that the reply says what is stored
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)

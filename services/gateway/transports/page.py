@@ -1,0 +1,62 @@
+"""Serves the web page and the browser's Socket.IO client."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+CLIENT_FILE = "socket.io.esm.min.js"
+
+_TYPES = {
+    ".html": "text/html",
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+    ".webmanifest": "application/manifest+json",
+}
+_HEADERS = {
+    # Revalidate every time: the files answer 304 by their ETag, and a new release is seen at the next load.
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
+        "frame-ancestors 'none'"
+    ),
+}
+
+
+class Page:
+    """The files of the web folder, each under its own name, `index.html` also at `/`.
+
+    Which files there are is settled at the start: no request names a path on disk, so none can leave the folder.
+    """
+
+    def __init__(self, web_folder: Path, client_folder: Path) -> None:
+        self._web_folder = web_folder
+        self._client = client_folder / CLIENT_FILE
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes, ready for ``app.add_routes``."""
+        routes = [web.get(f"/{name}", _serve(path)) for name, path in sorted(_files(self._web_folder))]
+        index = self._web_folder / "index.html"
+        return [web.get("/", _serve(index)), *routes, web.get(f"/vendor/{CLIENT_FILE}", _serve(self._client))]
+
+
+def _serve(path: Path) -> Handler:
+    async def answer(_: web.Request) -> web.StreamResponse:
+        # A file that is not there is answered 404: so is the Socket.IO client before `make setup`, and the page then
+        # falls back to SSE.
+        return web.FileResponse(path, headers={**_HEADERS, "Content-Type": f"{_TYPES[path.suffix]}; charset=utf-8"})
+
+    return answer
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder)
+        hidden = any(part.startswith(".") or part == "node_modules" for part in name.parts)
+        inside = path.resolve().is_relative_to(folder.resolve())
+        if path.suffix in _TYPES and path.is_file() and inside and not hidden:
+            yield name.as_posix(), path

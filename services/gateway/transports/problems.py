@@ -1,0 +1,142 @@
+"""Errors as clients get them: `application/problem+json` (RFC 9457), one shape for whatever went wrong."""
+
+import asyncio
+import secrets
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from http import HTTPStatus
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from services.common.documents import Json, dumps
+from services.gateway.orders import Fault
+
+log = structlog.get_logger(__name__)
+
+
+class Kind(StrEnum):
+    """What a program can tell problems apart by; it is sent as the URN in `type`."""
+
+    NOT_JSON = "not-json"
+    INVALID = "invalid-input"
+    NOT_FOUND = "order-not-found"
+    TOO_LARGE = "body-too-large"
+    TOO_SLOW = "body-too-slow"
+    MEDIA_TYPE = "unsupported-media-type"
+    UNAVAILABLE = "store-unavailable"
+    UNKNOWN_OUTCOME = "outcome-unknown"
+    INTERNAL = "internal-error"
+    HTTP = "about:blank"  # the status says it all
+
+    @property
+    def uri(self) -> str:
+        """The `type` member of the problem."""
+        return self.value if self is Kind.HTTP else f"urn:realtime-orders:problem:{self.value}"
+
+
+_TITLES = {
+    Kind.NOT_JSON: "The body is not JSON",
+    Kind.INVALID: "The input breaks the rules",
+    Kind.NOT_FOUND: "No such order",
+    Kind.TOO_LARGE: "The body is too large",
+    Kind.TOO_SLOW: "The body did not arrive in time",
+    Kind.MEDIA_TYPE: "The body must be application/json",
+    Kind.UNAVAILABLE: "The orders cannot be reached",
+    Kind.UNKNOWN_OUTCOME: "It is not known whether the write was done",
+    Kind.INTERNAL: "Something went wrong on our side",
+}
+
+
+class Problem(Exception):
+    """An answer that is an error; raise it anywhere below the middleware."""
+
+    def __init__(
+        self,
+        status: int,
+        kind: Kind,
+        detail: str,
+        *,
+        faults: Iterable[Fault] = (),
+        place: str = "body",
+        headers: Mapping[str, str] | None = None,
+        close: bool = False,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.kind = kind
+        self.detail = detail
+        self.errors = [_error(fault, place) for fault in faults]
+        self.headers = dict(headers or {})
+        self.close = close  # the rest of the body is not worth reading
+
+
+def problem_response(problem: Problem, **more: Json) -> web.Response:
+    """Return the response that says what went wrong."""
+    body: dict[str, Json] = {
+        "type": problem.kind.uri,
+        "title": _TITLES.get(problem.kind) or HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        **more,
+    }
+    if problem.errors:
+        body["errors"] = problem.errors
+    response = web.Response(
+        status=problem.status, body=dumps(body), content_type="application/problem+json", headers=problem.headers
+    )
+    if problem.close:
+        response.force_close()
+    return response
+
+
+def problems(prefix: str = "/api/") -> Middleware:
+    """Return the middleware that answers every error below ``prefix`` as a problem.
+
+    What is our own fault is logged once, with the number that the client is told; what is the client's is not logged.
+    """
+
+    @web.middleware
+    async def answer_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not request.path.startswith(prefix):
+            return await handler(request)
+        try:
+            return await handler(request)
+        except Problem as problem:
+            return problem_response(problem)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            return problem_response(_of_http(error))
+        except (ConnectionError, asyncio.CancelledError):
+            raise  # the client has left
+        except Exception as error:
+            if request.writer.output_size > 0:
+                raise  # a stream has begun: nothing that is written now could be read as an answer
+            return _internal(request, error)
+
+    return answer_problems
+
+
+def _internal(request: web.Request, error: Exception) -> web.Response:
+    incident = secrets.token_hex(8)
+    log.error("A request failed", incident=incident, method=request.method, path=request.path[:200], exc_info=error)
+    detail = "It is logged under the number in `incident`."
+    return problem_response(Problem(500, Kind.INTERNAL, detail), incident=incident)
+
+
+def _of_http(error: web.HTTPException) -> Problem:
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return Problem(405, Kind.HTTP, f"Allowed here: {allowed}.", headers={"Allow": allowed})
+    if isinstance(error, web.HTTPNotFound):
+        return Problem(404, Kind.HTTP, "There is nothing at this address.")
+    return Problem(error.status, Kind.HTTP, error.reason)
+
+
+def _error(fault: Fault, place: str) -> Json:
+    error: dict[str, Json] = {"in": place, "field": fault.field or place, "message": fault.message}
+    if place == "body":  # a JSON pointer, as in the example of RFC 9457
+        error["pointer"] = "#/" + fault.field.replace("~", "~0").replace("/", "~1") if fault.field else "#"
+    return error
