@@ -1,0 +1,48 @@
+"""Runs a service as a process: settings, logs, event loop, signals, exit code."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+import uvloop
+from pydantic import ValidationError
+
+from services.common.logs import configure
+from services.common.settings import CommonSettings
+
+S = TypeVar("S", bound=CommonSettings)
+
+
+def run_service(service: str, settings_class: type[S], run: Callable[[S], Awaitable[None]]) -> None:
+    """Run the service until SIGTERM or SIGINT; exit with 2 and a sentence for each wrong setting."""
+    try:
+        settings = settings_class()
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "_".join(str(part) for part in problem["loc"]).upper()
+            print(f"{service}: {name}: {problem['msg']} (got {problem['input']!r})", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    configure(settings.log_level, settings.log_format, service)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sys.exit(runner.run(_until_told(service, run(settings))))
+
+
+async def _until_told(service: str, work: Awaitable[None]) -> int:
+    """Cancel the work on a signal; whatever else ends it is a failure of the process."""
+    log = structlog.get_logger(service)
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        log.info("Stopped")
+        return 0
+    except OSError as error:  # a port that is taken, most likely
+        reason = str(error)
+    log.error("Cannot start", error=reason)
+    return 1

@@ -1,0 +1,111 @@
+"""Puts the watcher together and runs it until it is told to stop. Read this file first."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+
+import structlog
+from pymongo import AsyncMongoClient
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from services.common.keys import StreamKeys
+from services.common.outage import Outage
+from services.watcher import lease
+from services.watcher.health import serve_health
+from services.watcher.leader import Leader, Parts
+from services.watcher.metrics import Metrics
+from services.watcher.publisher import Fenced, Publisher
+from services.watcher.relay import Bounds
+from services.watcher.settings import WatcherSettings
+from services.watcher.state import LeaseLost, StateUnavailable, StreamState
+from services.watcher.stream import ChangeStream
+
+STREAM = "orders"
+DEFAULT_DATABASE = "realtime_orders"
+
+log = structlog.get_logger("watcher")
+
+
+async def run(settings: WatcherSettings) -> None:
+    """Watch until cancelled."""
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(_mongo(settings.mongodb_uri))
+        redis = await stack.enter_async_context(_redis(settings.redis_url))
+        database = client.get_default_database(DEFAULT_DATABASE)
+        parts = Parts(
+            stream=ChangeStream(database, STREAM, settings.stall_seconds),
+            state=StreamState(database["stream_state"], STREAM, settings.lease_seconds),
+            bounds=Bounds(settings.batch_max_events, settings.queue_max_events),
+            window=settings.replay_window_seconds,
+            metrics=Metrics(),
+            mongodb=Outage("mongodb"),
+            redis=Outage("redis"),
+        )
+        await stack.enter_async_context(serve_health(settings, parts))
+        log.info("Watcher started", port=settings.watcher_port, owner=parts.state.owner)
+        await _lead_again_and_again(parts, redis, settings)
+
+
+async def _lead_again_and_again(parts: Parts, redis: Redis, settings: WatcherSettings) -> None:
+    above = 0
+    while True:
+        term = await lease.acquire(parts.state, settings.lease_seconds, parts.mongodb, above)
+        publisher = Publisher(redis, StreamKeys.of(STREAM), term, settings.log_max_events)
+        try:
+            async with _leading(parts, term, settings.lease_seconds):
+                await Leader(parts, publisher, term).lead()
+        except* LeaseLost as lost:
+            log.warning("The lease is lost, standing by", error=str(lost.exceptions[0]))
+        except* Fenced as fenced:
+            above = max(_terms(fenced))
+            log.warning("Another term has claimed the log, this one is over", term=term, claimed=above)
+
+
+def _terms(group: BaseExceptionGroup[Fenced]) -> list[int]:
+    return [error.term for error in group.exceptions if isinstance(error, Fenced)]
+
+
+@asynccontextmanager
+async def _leading(parts: Parts, term: int, seconds: float) -> AsyncIterator[None]:
+    """Hold the lease meanwhile, and give it back after, so that a standby takes over at once."""
+    parts.metrics.leader.set(1)
+    parts.metrics.term.set(term)
+    try:
+        async with asyncio.TaskGroup() as group:
+            holder = group.create_task(lease.hold(parts.state, term, seconds))
+            yield
+            holder.cancel()
+    finally:
+        parts.metrics.leader.set(0)
+        with suppress(StateUnavailable, LeaseLost, TimeoutError):
+            async with asyncio.timeout(seconds):
+                await parts.state.release(term)
+
+
+@asynccontextmanager
+async def _mongo(uri: str) -> "AsyncIterator[AsyncMongoClient[dict[str, Any]]]":
+    # With the driver's own defaults a primary that stands still holds the stream for half a minute.
+    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
+        uri,
+        appname="orders-watcher",
+        connectTimeoutMS=2000,
+        socketTimeoutMS=5000,
+        serverSelectionTimeoutMS=3000,
+        heartbeatFrequencyMS=1000,
+        tz_aware=True,
+    )
+    async with client:
+        yield client
+
+
+@asynccontextmanager
+async def _redis(url: str) -> AsyncIterator[Redis]:
+    # The driver's own retries would hide a failure; ours are safe since the scripts refuse what is there already.
+    redis = Redis.from_url(url, socket_timeout=5, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
+    try:
+        yield redis
+    finally:
+        await redis.aclose()

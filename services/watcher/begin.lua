@@ -1,0 +1,16 @@
+-- Empties the log and begins it anew after a position: for a new epoch, or to rebuild one that Redis lost.
+--
+-- KEYS: head, log, channel
+-- ARGV: term, epoch, reason, floor, token
+-- Answers {'OK'} | {'FENCED', term}
+
+local term, epoch, reason, floor, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local stored = redis.call('HGET', KEYS[1], 'term')
+
+if tonumber(stored or '0') > tonumber(term) then return {'FENCED', stored} end
+
+redis.call('DEL', KEYS[1], KEYS[2])
+redis.call('HSET', KEYS[1], 'term', term, 'epoch', epoch, 'reason', reason, 'floor', floor, 'position', floor,
+  'token', token, 'alive', redis.call('TIME')[1])
+redis.call('PUBLISH', KEYS[3], '{"epoch":"' .. epoch .. '","prev":"' .. floor .. '","events":[],"before":[]}')
+return {'OK'}

@@ -1,0 +1,15 @@
+-- Claims the log for a lease term, so that the watcher of an older term can no longer write to it.
+--
+-- KEYS: head, log
+-- ARGV: term
+-- Answers {'FENCED', term} | {'OK'} (nothing there, or not whole) | {'OK', epoch, position, token}
+
+local head = redis.call('HMGET', KEYS[1], 'term', 'epoch', 'position', 'floor', 'token')
+
+if tonumber(head[1] or '0') > tonumber(ARGV[1]) then return {'FENCED', head[1]} end
+redis.call('HSET', KEYS[1], 'term', ARGV[1])
+
+local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)
+local top = last[1] and last[1][1] or head[4]
+if not head[2] or top ~= head[3] then return {'OK'} end
+return {'OK', head[2], head[3], head[5]}

@@ -1,0 +1,48 @@
+"""Says what an error of the change stream means: one pure function, one table."""
+
+from collections.abc import Collection
+from enum import Enum
+
+
+class Fault(Enum):
+    """What the watcher does about an error."""
+
+    RETRY = "retry"  # open again after the last change, with backoff, for ever
+    HISTORY_LOST = "history_lost"  # the oplog no longer reaches back to the token: new epoch
+    TOKEN_UNKNOWN = "token_unknown"  # the token is not of this history: new epoch
+    OVERSIZED = "oversized"  # this one event is larger than 16 MB: step over it without its images
+    NO_REPLICA_SET = "no_replica_set"  # change streams cannot work on this server
+
+
+# Seen on MongoDB 6.0.5 unless said otherwise; names are those of the server's error_codes.yml.
+_OPENING_WITH_TOKEN = {
+    9: Fault.TOKEN_UNKNOWN,  # FailedToParse: the token is not hexadecimal
+    15: Fault.TOKEN_UNKNOWN,  # Overflow: the token is cut short
+    40647: Fault.TOKEN_UNKNOWN,  # the token has the wrong type
+    50811: Fault.TOKEN_UNKNOWN,  # the token's bytes do not decode
+}
+_ANYWHERE = {
+    260: Fault.TOKEN_UNKNOWN,  # InvalidResumeToken
+    280: Fault.TOKEN_UNKNOWN,  # ChangeStreamFatalError: the token was not found
+    286: Fault.HISTORY_LOST,  # ChangeStreamHistoryLost
+    # CappedPositionLost carries no label: a live cursor was overtaken by the oplog's end. Opening again answers 286.
+    136: Fault.RETRY,
+    10334: Fault.OVERSIZED,  # BSONObjectTooLarge
+    40573: Fault.NO_REPLICA_SET,  # "The $changeStream stage is only supported on replica sets"
+}
+
+
+def classify(code: int | None, labels: Collection[str], *, opening_with_token: bool) -> Fault:
+    """Return what to do about a server error with this code and these labels.
+
+    The same code means different things at different places: a token is judged only while the stream is opened with
+    it. Whatever is not known to be final is tried again, since to stop is the one thing that a watcher may not do.
+    """
+    if code is None:
+        return Fault.RETRY
+    if opening_with_token and code in _OPENING_WITH_TOKEN:
+        return _OPENING_WITH_TOKEN[code]
+    known = _ANYWHERE.get(code)
+    if known is not None:
+        return known
+    return Fault.HISTORY_LOST if "NonResumableChangeStreamError" in labels else Fault.RETRY

@@ -1,0 +1,38 @@
+"""Serves the watcher's health and metrics on a port of its own."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from services.watcher.leader import Parts
+from services.watcher.settings import WatcherSettings
+
+
+@asynccontextmanager
+async def serve_health(settings: WatcherSettings, parts: Parts) -> AsyncIterator[None]:
+    """Serve `/healthz`, `/readyz` and `/metrics` meanwhile; OSError when the port is taken."""
+
+    async def healthz(_request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def readyz(_request: web.Request) -> web.Response:
+        checks = {outage.what: outage.error or "ok" for outage in (parts.mongodb, parts.redis)}
+        ready = parts.mongodb.over and parts.redis.over
+        status = "ready" if ready else "unready"
+        return web.json_response({"status": status, "checks": checks}, status=200 if ready else 503)
+
+    async def metrics(_request: web.Request) -> web.Response:
+        body = generate_latest(parts.metrics.registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.watcher_host, settings.watcher_port).start()
+        yield
+    finally:
+        await runner.cleanup()

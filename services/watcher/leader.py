@@ -1,0 +1,188 @@
+"""What the watcher that holds the lease does: begin at the right place, carry changes, mend what breaks."""
+
+import asyncio
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import assert_never
+
+import structlog
+
+from services.common.cursor import Position
+from services.common.outage import Outage
+from services.watcher.faults import Fault
+from services.watcher.metrics import Metrics
+from services.watcher.normalize import End, EpochReason
+from services.watcher.publisher import LogUnavailable, Publisher
+from services.watcher.relay import Bounds, GapFound, Progress, Relay
+from services.watcher.start import Checkpoint, Continue, Deployment, NewEpoch, Rebuild, decide
+from services.watcher.state import LeaseLost, StateUnavailable, StreamState
+from services.watcher.stream import ChangeStream, SourceFailed, StartAfter, StartAt
+
+SAVE_SECONDS = 1.0
+
+log = structlog.get_logger("watcher")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a leader works with."""
+
+    stream: ChangeStream
+    state: StreamState
+    bounds: Bounds
+    window: int
+    metrics: Metrics
+    mongodb: Outage
+    redis: Outage
+
+
+class Leader:
+    """One term of leadership."""
+
+    def __init__(self, parts: Parts, publisher: Publisher, term: int) -> None:
+        self._parts = parts
+        self._publisher = publisher
+        self._term = term
+        self._progress: Progress | None = None
+        self._here = Deployment(None, 0)
+        self._saved: Checkpoint | None = None
+
+    async def lead(self) -> None:
+        """Carry changes until cancelled; raise Fenced or LeaseLost when the term is over."""
+        saver = asyncio.create_task(self._save_always())
+        follower = asyncio.create_task(self._follow_always())
+        try:
+            done, _ = await asyncio.wait({saver, follower}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (saver, follower):
+                task.cancel()
+            await asyncio.gather(saver, follower, return_exceptions=True)
+            with suppress(StateUnavailable, LeaseLost):  # what is not saved is published again, and then refused
+                await self._save()
+
+    async def _follow_always(self) -> None:
+        while True:
+            try:
+                await self._begin()
+            except GapFound:
+                log.warning("Redis has lost changes, the log will be rebuilt")
+            except SourceFailed as error:
+                await self._source_failed(error)
+            except StateUnavailable as error:
+                await self._wait(self._parts.mongodb, error)
+            except LogUnavailable as error:
+                await self._wait(self._parts.redis, error)
+
+    async def _source_failed(self, error: SourceFailed) -> None:
+        match error.fault:
+            case Fault.RETRY | Fault.NO_REPLICA_SET | Fault.OVERSIZED:
+                await self._wait(self._parts.mongodb, error)
+            case Fault.HISTORY_LOST:
+                await self._new_epoch(EpochReason.HISTORY_LOST)
+            case Fault.TOKEN_UNKNOWN:
+                await self._new_epoch(EpochReason.TOKEN_UNKNOWN)
+
+    async def _wait(self, outage: Outage, error: Exception) -> None:
+        self._parts.metrics.failed(outage.what)
+        await asyncio.sleep(outage.failed(error))
+
+    async def _begin(self) -> None:
+        """Find out where to begin, and carry changes from there."""
+        parts = self._parts
+        self._saved = await parts.state.load()
+        self._here = await parts.stream.deployment()
+        head = await self._publisher.claim()
+        parts.redis.worked()
+        start = decide(self._saved, head, self._here, parts.stream.pipeline, parts.window)
+        match start:
+            case Continue():
+                log.info("Going on after the last published change", position=str(start.position), epoch=start.epoch)
+                # Only the first position of an epoch has no token: it stands at the end of a cluster time.
+                after = StartAfter(start.token) if start.token else StartAt(start.position.ts + 1)
+                await self._follow(Progress(start.epoch, start.position, start.token), after)
+            case Rebuild():
+                await self._rebuild(start)
+            case NewEpoch():
+                await self._new_epoch(start.reason)
+            case _:
+                assert_never(start)
+
+    async def _rebuild(self, start: Rebuild) -> None:
+        floor = Position.before(start.since)
+        log.info("Rebuilding the log", since=start.since, epoch=start.epoch)
+        self._parts.metrics.rebuilt()
+        await self._publisher.begin(start.epoch, None, floor, "")
+        try:
+            await self._follow(Progress(start.epoch, floor, ""), StartAt(start.since))
+        except SourceFailed as error:
+            if error.fault is not Fault.HISTORY_LOST:
+                raise
+            log.warning("The oplog is shorter than the replay window, rebuilding from the checkpoint only")
+            saved = start.checkpoint
+            await self._publisher.begin(saved.epoch, None, saved.position, saved.token)
+
+    async def _new_epoch(self, reason: EpochReason, end: End | None = None) -> None:
+        """Begin a new epoch after ``end``, or now.
+
+        MongoDB learns of it first: if we die before Redis does, the next start finds another epoch's log there and
+        rebuilds it.
+        """
+        epoch = secrets.token_hex(4)
+        floor = Position.end_of(end.ts) if end else Position.before(self._here.now)
+        token = end.token if end else ""
+        log.warning("A new epoch begins, clients load anew", reason=str(reason), epoch=epoch)
+        self._parts.metrics.epoch_began(reason)
+        pipeline = self._parts.stream.pipeline
+        await self._parts.state.save(self._term, Checkpoint(epoch, floor, token, self._here.replica_set_id, pipeline))
+        await self._publisher.begin(epoch, reason, floor, token)
+
+    async def _follow(self, progress: Progress, start: StartAfter | StartAt) -> None:
+        """Carry changes from ``start`` on, which is where ``progress`` stands."""
+        self._progress = progress
+        images = True
+        while True:
+            try:
+                end = await self._carry(progress, start, images=images)
+            except SourceFailed as error:
+                if error.fault is not Fault.OVERSIZED or not images:
+                    raise
+                log.warning("A change is too large to be delivered, clients are told to fetch the order")
+                images = False
+            else:
+                images = True
+            if progress.token:
+                start = StartAfter(progress.token)
+            if images and end is not None:
+                return await self._new_epoch(end.reason, end)
+
+    async def _carry(self, progress: Progress, start: StartAfter | StartAt, *, images: bool) -> End | None:
+        parts = self._parts
+        async with parts.stream.open(start, images=images) as stream:
+            parts.mongodb.worked()
+            relay = Relay(self._publisher, progress, parts.redis, parts.bounds, parts.metrics)
+            return await relay.run(stream, one_event=not images)
+
+    async def _save_always(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_SECONDS)
+            try:
+                await self._save()
+            except StateUnavailable as error:
+                self._parts.metrics.failed(self._parts.mongodb.what)
+                self._parts.mongodb.failed(error)
+
+    async def _save(self) -> None:
+        progress, saved = self._progress, self._saved
+        if progress is None or not progress.token:
+            return
+        if saved is not None and saved.epoch == progress.epoch and saved.position > progress.position:
+            return  # a rebuild has not caught up: the older checkpoint knows more
+        checkpoint = Checkpoint(
+            progress.epoch, progress.position, progress.token, self._here.replica_set_id, self._parts.stream.pipeline
+        )
+        if checkpoint != saved:
+            await self._parts.state.save(self._term, checkpoint)
+            self._saved = checkpoint

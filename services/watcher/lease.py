@@ -1,0 +1,48 @@
+"""Elects one watcher: waits for the lease, then holds it by renewing in time."""
+
+import asyncio
+from time import monotonic
+
+import structlog
+
+from services.common.outage import Outage
+from services.watcher.state import LeaseLost, StateUnavailable, StreamState
+
+log = structlog.get_logger("lease")
+
+
+async def acquire(state: StreamState, seconds: float, outage: Outage, above: int = 0) -> int:
+    """Wait until the lease is ours and return its term, which is above ``above``."""
+    waiting = False
+    while True:
+        try:
+            term = await state.acquire(above)
+        except StateUnavailable as error:
+            await asyncio.sleep(outage.failed(error))
+            continue
+        outage.worked()
+        if term is not None:
+            log.info("This watcher leads", term=term)
+            return term
+        if not waiting:
+            log.info("Another watcher leads, standing by")
+            waiting = True
+        await asyncio.sleep(min(seconds / 10, 0.5))
+
+
+async def hold(state: StreamState, term: int, seconds: float) -> None:
+    """Renew the lease until cancelled; raise LeaseLost when it is, or may soon be, somebody else's.
+
+    The remaining third of the lease is what the last batch that was handed to Redis may still take.
+    """
+    renewed = monotonic()
+    while True:
+        await asyncio.sleep(seconds / 3)
+        asked = monotonic()
+        try:
+            await asyncio.wait_for(state.renew(term), max(0.1, renewed + seconds * 2 / 3 - asked))
+        except (StateUnavailable, TimeoutError) as error:
+            if monotonic() - renewed >= seconds * 2 / 3:
+                raise LeaseLost("the lease could not be renewed in time") from error
+        else:
+            renewed = asked

@@ -1,0 +1,111 @@
+"""Turns a raw change event into what is published: a change with its envelope, or the end of an epoch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import orjson
+
+from services.common.cursor import Cursor, Position
+from services.common.documents import Json, id_text, iso, json_value, to_json
+from services.common.envelope import Envelope, Operation
+from services.common.filter_fields import FILTER_FIELDS
+
+OPERATIONS = {
+    "insert": Operation.INSERT,
+    "update": Operation.UPDATE,
+    "replace": Operation.UPDATE,
+    "delete": Operation.DELETE,
+}
+
+
+class EpochReason(StrEnum):
+    """Why positions from before can no longer be compared with those after; clients are told it in `resync`."""
+
+    FIRST_START = "first_start"
+    STATE_LOST = "state_lost"
+    HISTORY_LOST = "history_lost"
+    TOKEN_UNKNOWN = "token_unknown"
+    DATABASE_REPLACED = "database_replaced"
+    PIPELINE_CHANGED = "pipeline_changed"
+    COLLECTION_DROPPED = "collection_dropped"
+    COLLECTION_RENAMED = "collection_renamed"
+    DATABASE_DROPPED = "database_dropped"
+    INVALIDATED = "invalidated"
+
+
+ENDS = {
+    "drop": EpochReason.COLLECTION_DROPPED,
+    "rename": EpochReason.COLLECTION_RENAMED,
+    "dropDatabase": EpochReason.DATABASE_DROPPED,
+    "invalidate": EpochReason.INVALIDATED,
+}
+
+
+class Change(NamedTuple):
+    """One change, ready for the log: ``envelope`` and ``before`` are JSON, ``token`` resumes the stream after it.
+
+    ``before`` holds what filters look at, as it was before an UPDATE; ``null`` where nobody knows.
+    """
+
+    position: Position
+    token: str
+    envelope: bytes
+    before: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The collection's history breaks here; the stream goes on after ``token``, committed at ``ts``."""
+
+    reason: EpochReason
+    token: str
+    ts: int
+
+
+class Unknown(NamedTuple):
+    """An event of a kind that this version does not know: to be passed over, after which ``token`` resumes."""
+
+    kind: str
+    token: str
+
+
+def normalize(event: Mapping[str, Any], epoch: str, last: Position) -> Change | End | Unknown:
+    """Return what the event means to readers; ``last`` is the position of the change before it."""
+    token: str = event["_id"]["_data"]
+    kind: str = event["operationType"]
+    operation = OPERATIONS.get(kind)
+    if operation is None:
+        end = ENDS.get(kind)
+        return Unknown(kind, token) if end is None else End(end, token, _ts(event))
+    position = last.next_at(_ts(event))
+    document = event.get("fullDocumentBeforeChange" if operation is Operation.DELETE else "fullDocument")
+    envelope = Envelope(
+        operation=operation,
+        id=id_text(event["documentKey"]["_id"]),
+        data=None if document is None else to_json(document),
+        cursor=Cursor(epoch, position),
+        at=_committed(event),
+    )
+    before = event.get("fullDocumentBeforeChange") if operation is Operation.UPDATE else None
+    return Change(position, token, envelope.encode(), _before(before))
+
+
+def _ts(event: Mapping[str, Any]) -> int:
+    stamp = event["clusterTime"]
+    ts: int = stamp.time << 32 | stamp.inc
+    return ts
+
+
+def _committed(event: Mapping[str, Any]) -> str:
+    wall = event.get("wallTime")  # from MongoDB 6.0 on; the cluster time knows only the second
+    return iso(wall) if isinstance(wall, datetime) else iso(datetime.fromtimestamp(event["clusterTime"].time, UTC))
+
+
+def _before(document: Mapping[str, Any] | None) -> bytes:
+    if document is None:
+        return b"null"
+    fields: dict[str, Json] = {name: json_value(document[name]) for name in FILTER_FIELDS if name in document}
+    return orjson.dumps(fields)

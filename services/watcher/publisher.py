@@ -1,0 +1,81 @@
+"""Writes changes to the log in Redis by scripts, and is the only file of the watcher that talks to Redis."""
+
+from collections.abc import Sequence
+from enum import Enum
+from importlib.resources import files
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from services.common.cursor import Position
+from services.common.keys import StreamKeys
+from services.watcher.normalize import Change, EpochReason
+from services.watcher.start import Head
+
+
+class LogUnavailable(Exception):
+    """Redis cannot be written now: gone, full, read-only, or loading. Trying again later may help."""
+
+
+class Fenced(Exception):
+    """A watcher of a newer lease term, ``term``, has claimed the log: this one must stop."""
+
+    def __init__(self, term: int) -> None:
+        super().__init__(f"term {term} has claimed the log")
+        self.term = term
+
+
+class Published(Enum):
+    """What the log says to a batch."""
+
+    OK = "ok"
+    GAP = "gap"  # the log ends before the batch begins: Redis lost data
+
+
+class Publisher:
+    """The write side of one stream's log, for one lease term."""
+
+    def __init__(self, redis: Redis, keys: StreamKeys, term: int, maxlen: int) -> None:
+        self._keys = keys
+        self._term = str(term)
+        self._maxlen = str(maxlen)
+        self._claim = redis.register_script(_script("claim"))
+        self._begin = redis.register_script(_script("begin"))
+        self._publish = redis.register_script(_script("publish"))
+
+    async def claim(self) -> Head | None:
+        """Shut out watchers of older terms and return the head, or None where the log is not whole."""
+        reply = await self._run(self._claim, [self._keys.head, self._keys.log], [self._term])
+        if len(reply) == 1:
+            return None
+        return Head(epoch=reply[1].decode(), position=Position.parse(reply[2].decode()), token=reply[3].decode())
+
+    async def begin(self, epoch: str, reason: EpochReason | None, floor: Position, token: str) -> None:
+        """Empty the log and begin it after ``floor``; ``reason`` is why the epoch is new, if it is."""
+        keys = [self._keys.head, self._keys.log, self._keys.channel]
+        await self._run(self._begin, keys, [self._term, epoch, reason or "", str(floor), token])
+
+    async def publish(self, epoch: str, prev: Position, changes: Sequence[Change]) -> Published:
+        """Append the changes that follow ``prev`` and tell the gateways; what is there already is left out.
+
+        With no changes, ask whether the log still ends at ``prev``, and leave a sign of life.
+        """
+        args: list[str | bytes] = [self._term, epoch, str(prev), self._maxlen, changes[-1].token if changes else ""]
+        for change in changes:
+            args += str(change.position), change.envelope, change.before
+        reply = await self._run(self._publish, [self._keys.head, self._keys.log, self._keys.channel], args)
+        return Published.OK if reply[0] == b"OK" else Published.GAP
+
+    async def _run(self, script: Any, keys: list[str], args: Sequence[str | bytes]) -> list[Any]:
+        try:
+            reply: list[Any] = await script(keys=keys, args=args)
+        except (RedisError, OSError) as error:
+            raise LogUnavailable(str(error)) from error
+        if reply[0] == b"FENCED":
+            raise Fenced(int(reply[1]))
+        return reply
+
+
+def _script(name: str) -> str:
+    return files("services.watcher").joinpath(f"{name}.lua").read_text("utf-8")

@@ -1,0 +1,88 @@
+"""Decides where the watcher begins: go on, rebuild the log in Redis, or begin a new epoch."""
+
+from dataclasses import dataclass
+
+from services.common.cursor import Position
+from services.watcher.normalize import EpochReason
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What `stream_state` remembers: everything up to ``position`` is published, ``token`` resumes after it."""
+
+    epoch: str
+    position: Position
+    token: str
+    replica_set_id: str | None
+    pipeline: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What Redis says of its log: its last position, and the token that resumes after it."""
+
+    epoch: str
+    position: Position
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """The MongoDB that answers now: who it is, and its cluster time (u64)."""
+
+    replica_set_id: str | None
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """The log is whole: resume after ``token`` and append."""
+
+    epoch: str
+    position: Position
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """Redis lost data: empty the log and read the changes again from cluster time ``since`` on.
+
+    If the oplog no longer reaches back to ``since``, it may still reach ``checkpoint``.
+    """
+
+    epoch: str
+    since: int
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class NewEpoch:
+    """History is broken: begin a new one now."""
+
+    reason: EpochReason
+
+
+Start = Continue | Rebuild | NewEpoch
+
+
+def decide(saved: Checkpoint | None, head: Head | None, here: Deployment, pipeline: str, window: int) -> Start:
+    """Say where to begin; ``window`` is how many seconds of history a rebuilt log shall hold.
+
+    Positions name the same change before and after, so MongoDB's word (``saved``) and Redis's (``head``) compare.
+    """
+    if saved is None:
+        return NewEpoch(EpochReason.FIRST_START if head is None else EpochReason.STATE_LOST)
+    if saved.replica_set_id and here.replica_set_id and saved.replica_set_id != here.replica_set_id:
+        return NewEpoch(EpochReason.DATABASE_REPLACED)
+    # A position from the future is one of a database that has since been restored to an older state. MongoDB
+    # would accept its token without a word and show nothing until time has caught up.
+    if saved.position.ts > here.now:
+        return NewEpoch(EpochReason.DATABASE_REPLACED)
+    if saved.pipeline != pipeline:
+        return NewEpoch(EpochReason.PIPELINE_CHANGED)
+    if head is None or head.epoch != saved.epoch or head.position < saved.position:
+        return Rebuild(saved.epoch, min(saved.position.ts, here.now - (window << 32)), saved)
+    if head.position > saved.position:
+        return Continue(head.epoch, head.position, head.token)
+    # Equal: the saved token is the younger one, moved on while the collection was quiet.
+    return Continue(saved.epoch, saved.position, saved.token)

@@ -1,0 +1,129 @@
+"""Keeps the checkpoint and the lease of one stream in MongoDB: one document of `stream_state`."""
+
+import os
+import secrets
+import socket
+from contextlib import suppress
+from typing import Any
+
+from pymongo import ReturnDocument
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.write_concern import WriteConcern
+
+from services.common.cursor import Position
+from services.watcher.start import Checkpoint
+
+
+class StateUnavailable(Exception):
+    """MongoDB cannot be asked now; trying again later may help."""
+
+
+class LeaseLost(Exception):
+    """Another watcher has the lease, or may have it by now."""
+
+
+class StreamState:
+    """The document of one stream, seen by one watcher.
+
+    Lease times are the server's (``$$NOW``), so that the clocks of the watchers do not matter. The lease only elects;
+    that a watcher which lost it does no harm is the doing of ``term``, which Redis checks with each batch.
+    """
+
+    def __init__(self, collection: "AsyncCollection[dict[str, Any]]", stream: str, lease_seconds: float) -> None:
+        self._collection = collection.with_options(write_concern=WriteConcern("majority", wtimeout=5000))
+        self._stream = stream
+        self._lease_ms = int(lease_seconds * 1000)
+        # Unique to this start of the process: after a restart we are somebody else, and take a new term.
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+    async def acquire(self, above: int = 0) -> int | None:
+        """Take the lease if it is free and return its term, else None; raise StateUnavailable.
+
+        The term is above ``above``: the log may remember a higher one than a database that was restored.
+        """
+        mine = {
+            "$and": [
+                {"$eq": ["$owner", self.owner]},
+                {"$gte": ["$lease_expires_at", "$$NOW"]},
+                {"$gt": ["$term", above]},
+            ]
+        }
+        term = {"$max": [{"$ifNull": ["$term", 0]}, above]}
+        free = {"$or": [{"owner": None}, {"owner": self.owner}, {"$expr": {"$lt": ["$lease_expires_at", "$$NOW"]}}]}
+        try:
+            await self._create()
+            document = await self._collection.find_one_and_update(
+                {"_id": self._stream, **free},
+                [
+                    {"$set": {"term": {"$cond": [mine, term, {"$add": [term, 1]}]}}},
+                    {"$set": {"owner": self.owner, "lease_expires_at": {"$add": ["$$NOW", self._lease_ms]}}},
+                ],
+                return_document=ReturnDocument.AFTER,
+            )
+        except PyMongoError as error:
+            raise StateUnavailable(str(error)) from error
+        return None if document is None else int(document["term"])
+
+    async def renew(self, term: int) -> None:
+        """Prolong the lease; raise LeaseLost when it is somebody else's, StateUnavailable when nobody answers."""
+        await self._update(term, {"lease_expires_at": {"$add": ["$$NOW", self._lease_ms]}})
+
+    async def release(self, term: int) -> None:
+        """Give the lease back, so that another watcher need not wait for its end."""
+        await self._update(term, {"owner": None, "lease_expires_at": "$$NOW"})
+
+    async def save(self, term: int, checkpoint: Checkpoint) -> None:
+        """Remember that everything up to the checkpoint is published; raise as ``renew`` does."""
+        await self._update(
+            term,
+            {
+                "resume_token": {"$literal": checkpoint.token},
+                "position": str(checkpoint.position),
+                "epoch": checkpoint.epoch,
+                "replica_set_id": checkpoint.replica_set_id,
+                "pipeline": checkpoint.pipeline,
+                "updated_at": "$$NOW",
+            },
+        )
+
+    async def load(self) -> Checkpoint | None:
+        """Return the checkpoint, or None where none was ever saved or it cannot be understood."""
+        try:
+            document = await self._collection.find_one({"_id": self._stream})
+        except PyMongoError as error:
+            raise StateUnavailable(str(error)) from error
+        return None if document is None else _checkpoint(document)
+
+    async def _create(self) -> None:
+        with suppress(DuplicateKeyError):  # another watcher was faster
+            await self._collection.update_one({"_id": self._stream}, {"$setOnInsert": {"term": 0}}, upsert=True)
+
+    async def _update(self, term: int, fields: dict[str, Any]) -> None:
+        try:
+            result = await self._collection.update_one(
+                {"_id": self._stream, "owner": self.owner, "term": term}, [{"$set": fields}]
+            )
+        except PyMongoError as error:
+            raise StateUnavailable(str(error)) from error
+        if result.matched_count == 0:
+            raise LeaseLost(f"term {term} of {self._stream} is over")
+
+
+def _checkpoint(document: dict[str, Any]) -> Checkpoint | None:
+    try:
+        return Checkpoint(
+            epoch=_text(document["epoch"]),
+            position=Position.parse(_text(document["position"])),
+            token=_text(document["resume_token"]),
+            replica_set_id=document.get("replica_set_id"),
+            pipeline=_text(document["pipeline"]),
+        )
+    except (KeyError, ValueError, TypeError):
+        return None  # somebody has edited it: a new epoch says so to the clients
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"not a string: {value!r}")
+    return value

@@ -1,0 +1,175 @@
+"""Reads the change stream of the orders, and is the only file that knows how MongoDB delivers it."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import bson
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from bson.timestamp import Timestamp
+from pymongo.asynchronous.change_stream import AsyncChangeStream
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import OperationFailure, PyMongoError
+
+from services.common.documents import CODEC
+from services.watcher.faults import Fault, classify
+from services.watcher.start import Deployment
+
+# Longer than any pause between two looks at the lease, shorter than the client's socket timeout. It bounds how long a
+# stop takes, and how often a quiet stream gives a sign of life; changes do not wait for it.
+AWAIT_MS = 500
+
+
+class SourceFailed(Exception):
+    """The change stream cannot be read; ``fault`` says what that means."""
+
+    def __init__(self, fault: Fault, message: str) -> None:
+        super().__init__(message)
+        self.fault = fault
+
+
+@dataclass(frozen=True, slots=True)
+class StartAfter:
+    """Begin with the first event after this resume token."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartAt:
+    """Begin with the first event of this cluster time (u64) or later."""
+
+    ts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Nothing more has happened; the stream can resume after ``token``."""
+
+    token: str
+
+
+class ChangeStream:
+    """The changes of one collection, read through its database so that a drop or a rename does not end the stream."""
+
+    def __init__(self, database: "AsyncDatabase[Any]", collection: str, stall_seconds: float) -> None:
+        raw: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+        self._database = database
+        self._raw = database.with_options(codec_options=raw)
+        self._collection = collection
+        self._stall_seconds = stall_seconds
+        self._match = {
+            "$match": {
+                "$or": [
+                    {"ns.coll": collection},
+                    {"to.coll": collection},  # another collection renamed onto this one
+                    {"operationType": {"$in": ["dropDatabase", "invalidate"]}},
+                ]
+            }
+        }
+
+    @property
+    def pipeline(self) -> str:
+        """A hash of what is matched: a resume token is good only for the pipeline that made it."""
+        return hashlib.sha256(json.dumps(self._match, sort_keys=True).encode()).hexdigest()[:16]
+
+    async def deployment(self) -> Deployment:
+        """Ask MongoDB who it is and what its cluster time is; raise SourceFailed."""
+        try:
+            hello = await self._database.command("hello")
+            stamp = hello.get("operationTime")
+            if stamp is None:
+                raise SourceFailed(Fault.NO_REPLICA_SET, "this MongoDB is no replica set: it has no change streams")
+            return Deployment(await self._replica_set_id(), stamp.time << 32 | stamp.inc)
+        except PyMongoError as error:
+            raise _failed(error, opening_with_token=False) from error
+
+    async def _replica_set_id(self) -> str | None:
+        try:
+            reply = await self._database.client.admin.command("replSetGetConfig")
+        except OperationFailure:
+            return None  # needs a role (clusterMonitor) that the watcher may lack, or a mongos answers
+        identity = reply["config"]["settings"].get("replicaSetId")
+        return None if identity is None else str(identity)
+
+    @asynccontextmanager
+    async def open(self, start: StartAfter | StartAt, *, images: bool = True) -> AsyncIterator["OpenStream"]:
+        """Open the stream; without ``images`` an event that is too large for MongoDB to deliver gets through."""
+        fields = ["operationType", "clusterTime", "wallTime", "documentKey"]
+        options: dict[str, Any] = {}
+        if images:
+            fields += ["fullDocument", "fullDocumentBeforeChange"]
+            options["full_document"] = await self._full_document()
+            options["full_document_before_change"] = "whenAvailable"
+        if isinstance(start, StartAfter):
+            # Unlike resumeAfter, this takes the token of any event, that of an invalidate too.
+            options["start_after"] = {"_data": start.token}
+        else:
+            options["start_at_operation_time"] = Timestamp(start.ts >> 32, start.ts & 0xFFFFFFFF)
+        project = {"$project": dict.fromkeys(fields, 1)}
+        try:
+            stream = await self._raw.watch([self._match, project], max_await_time_ms=AWAIT_MS, **options)
+        except PyMongoError as error:
+            raise _failed(error, opening_with_token=True) from error
+        async with stream:
+            yield OpenStream(stream, self._stall_seconds)
+
+    async def _full_document(self) -> str:
+        """Prefer the stored image of each moment; looking the document up shows only what it is now."""
+        try:
+            async for info in await self._database.list_collections(filter={"name": self._collection}):
+                if info["options"].get("changeStreamPreAndPostImages", {}).get("enabled"):
+                    return "whenAvailable"
+        except PyMongoError as error:
+            raise _failed(error, opening_with_token=False) from error
+        return "updateLookup"
+
+
+class OpenStream:
+    """An open change stream."""
+
+    def __init__(self, stream: "AsyncChangeStream[RawBSONDocument]", stall_seconds: float) -> None:
+        self._stream = stream
+        self._stall_seconds = stall_seconds
+        self._token = ""
+        self._moved = monotonic()
+
+    async def next(self) -> Mapping[str, Any] | Idle:
+        """Return the next event, or Idle when there is none just now; raise SourceFailed.
+
+        Never put a timeout around it: a cancelled read closes the stream, which is then silent for ever.
+        """
+        try:
+            event = await self._stream.try_next()
+        except PyMongoError as error:
+            raise _failed(error, opening_with_token=False) from error
+        if event is not None:
+            self._moved = monotonic()
+            return bson.decode(event.raw, CODEC)
+        if not self._stream.alive:
+            raise SourceFailed(Fault.RETRY, "the change stream was closed")
+        return Idle(self._idle_token())
+
+    def _idle_token(self) -> str:
+        """A token that stands still means a primary that was cut off: it answers, but will never show a change.
+
+        A healthy one moves the token at least every ten seconds by writing no-ops of its own.
+        """
+        resume = self._stream.resume_token
+        token: str = "" if resume is None else resume["_data"]
+        if token != self._token:
+            self._token, self._moved = token, monotonic()
+        elif monotonic() - self._moved > self._stall_seconds:
+            raise SourceFailed(Fault.RETRY, f"the resume token has not moved for {self._stall_seconds:.0f} s")
+        return token
+
+
+def _failed(error: PyMongoError, *, opening_with_token: bool) -> SourceFailed:
+    code = error.code if isinstance(error, OperationFailure) else None
+    labels = ("NonResumableChangeStreamError",) if error.has_error_label("NonResumableChangeStreamError") else ()
+    return SourceFailed(classify(code, labels, opening_with_token=opening_with_token), str(error))
