@@ -1,0 +1,1 @@
+"""MongoDB and Redis as child processes: what `make run` starts and what the tests use. Read `app.py` first."""

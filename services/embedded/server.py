@@ -1,0 +1,148 @@
+"""A program that answers on a port: started until it answers, stopped, killed, started again on the same data."""
+
+import asyncio
+import os
+import signal
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from services.embedded.errors import EmbeddedError
+from services.embedded.process import Process
+
+# Between two questions to a server that is starting. Nothing announces that it is ready, so it has to be asked.
+_ASK_AGAIN = 0.05
+# As much of a log as is read to say why its writer ended.
+_TAIL = 64 << 10
+
+
+class Server(ABC):
+    """What MongoDB, Valkey and the services have in common; use it as `async with`, or call start and stop."""
+
+    name: str
+    port: int
+    log: Path
+
+    _process: Process | None = None
+    _log_start: int = 0
+
+    @abstractmethod
+    def argv(self) -> list[str]:
+        """The command line."""
+
+    @abstractmethod
+    async def answers(self) -> bool:
+        """Say whether it can be used now, and bring it nearer to that where it has to be set up."""
+
+    def env(self) -> Mapping[str, str]:
+        """Environment variables besides our own."""
+        return {}
+
+    def cwd(self) -> Path | None:
+        """The folder it runs in; None is ours."""
+        return None
+
+    async def start(self, deadline: float = 45.0) -> None:
+        """Start it and return when it answers; raise EmbeddedError when it ends or stays silent for `deadline` s."""
+        await self.launch()
+        try:
+            await self.ready(deadline)
+        except BaseException:
+            await self.kill()
+            raise
+
+    async def launch(self) -> None:
+        """Start it without waiting for an answer."""
+        if self.running:
+            raise RuntimeError(f"{self.name} runs already")
+        self._log_start = self.log.stat().st_size if self.log.exists() else 0
+        self._process = await Process.start(self.argv(), log=self.log, env=self.env(), cwd=self.cwd())
+
+    async def ready(self, deadline: float = 45.0) -> None:
+        """Return when it answers; raise EmbeddedError when it ends or stays silent for `deadline` seconds."""
+        end = time.monotonic() + deadline
+        while not await self.answers():
+            if not self.running:
+                raise EmbeddedError(self.obituary())
+            if time.monotonic() > end:
+                message = (
+                    f"{self.name} did not get ready on port {self.port} within {deadline:.0f} s; its log: {self.log}"
+                )
+                raise EmbeddedError(message)
+            await asyncio.sleep(_ASK_AGAIN)
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    @property
+    def pid(self) -> int:
+        return self._current().pid
+
+    async def wait(self) -> int:
+        """Return the exit code when it has ended."""
+        return await self._current().wait()
+
+    async def stop(self) -> None:
+        """End it in its own way, by SIGTERM."""
+        if self._process is not None:
+            await self._process.stop()
+
+    async def kill(self) -> None:
+        """End it without a chance to tidy up (SIGKILL)."""
+        if self._process is not None:
+            await self._process.kill()
+
+    async def restart(self) -> None:
+        """Stop it and start it again on the same data."""
+        await self.stop()
+        await self.start()
+
+    def pause(self) -> None:
+        """Freeze it (SIGSTOP): its port still accepts, nothing answers."""
+        self._current().send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._current().send(signal.SIGCONT)
+
+    def obituary(self) -> str:
+        """Say in one sentence why it has ended, as far as its log tells."""
+        code = self._current().returncode
+        how = "ended" if code is None else describe_exit(code)
+        if code in {-signal.SIGKILL, -signal.SIGTERM}:  # somebody else's doing, of which its log knows nothing
+            return f"{self.name} {how}"
+        return f"{self.name} {how}: {'; '.join(self.last_words()) or 'it wrote nothing'} (log: {self.log})"
+
+    def last_words(self) -> list[str]:
+        """The lines of its log that tell best why it ended."""
+        return self.last_lines(3)
+
+    def last_lines(self, count: int) -> list[str]:
+        """The last lines that this run has written, without the empty ones."""
+        try:
+            with self.log.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(self._log_start if size >= self._log_start else 0, size - _TAIL))
+                lines = file.read().decode(errors="replace").splitlines()
+        except OSError:
+            return []
+        return [line.strip() for line in lines if line.strip()][-count:]
+
+    def _current(self) -> Process:
+        if self._process is None:
+            raise RuntimeError(f"{self.name} was never started")
+        return self._process
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+
+def describe_exit(code: int) -> str:
+    """Say how a process ended: "ended with code 1", "was killed by SIGKILL"."""
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
