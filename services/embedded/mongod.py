@@ -35,7 +35,6 @@ class Mongod(Server):
     arguments: Sequence[str] = ()
     alone: bool = True
     name: str = "MongoDB"
-    port_advice: str = "give it another port"
     log: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -83,8 +82,6 @@ class Mongod(Server):
             return (
                 f"MongoDB needs the library {library}, which this machine lacks: install {package} (apt-get install)."
             )
-        if "Address already in use" in tail:
-            return f"Port {self.port}, meant for MongoDB, is taken: stop what listens there, or {self.port_advice}."
         return super().obituary()
 
     def last_words(self) -> list[str]:

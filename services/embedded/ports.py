@@ -14,17 +14,17 @@ def free_port() -> int:
         return port
 
 
-def require_free(port: int, *, purpose: str, variable: str) -> None:
-    """Raise EmbeddedError, naming the environment variable that moves it, if `port` cannot be listened on."""
+def require_free(port: int, *, purpose: str, advice: str) -> None:
+    """Raise EmbeddedError if `port` cannot be listened on; `advice` says how to choose another one."""
     with socket.socket() as probe:
         # Without it the port would count as taken for a minute after the last run, because of old connections.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("", port))
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                reason = "is taken (is another `make run` still running?): stop what listens there"
-            else:
-                reason = f"cannot be used ({error.strerror})"
-            message = f"Port {port}, meant for {purpose}, {reason}, or choose another port with {variable}."
+            taken = error.errno == errno.EADDRINUSE
+            reason = (
+                "is taken: stop what listens there" if taken else f"cannot be used ({error.strerror}): get the right to"
+            )
+            message = f"Port {port}, meant for {purpose}, {reason}, or {advice}."
             raise EmbeddedError(message) from error

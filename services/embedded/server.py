@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from services.embedded.errors import EmbeddedError
+from services.embedded.ports import require_free
 from services.embedded.process import Process
 
 # Between two questions to a server that is starting. Nothing announces that it is ready, so it has to be asked.
@@ -24,6 +25,7 @@ class Server(ABC):
     name: str
     port: int
     log: Path
+    port_advice: str = "give it another port"
 
     _process: Process | None = None
     _log_start: int = 0
@@ -57,6 +59,8 @@ class Server(ABC):
         """Start it without waiting for an answer."""
         if self.running:
             raise RuntimeError(f"{self.name} runs already")
+        # Otherwise `answers` would ask the stranger on our port, and be content, before our process has failed.
+        require_free(self.port, purpose=self.name, advice=self.port_advice)
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
         self._process = await Process.start(self.argv(), log=self.log, env=self.env(), cwd=self.cwd())
 

@@ -20,7 +20,6 @@ class Valkey(Server):
     durable: bool = False
     arguments: Sequence[str] = ()
     name: str = "Valkey"
-    port_advice: str = "give it another port"
     log: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -48,8 +47,3 @@ class Valkey(Server):
                 return bool(await client.ping())
         except (RedisError, OSError):
             return False
-
-    def obituary(self) -> str:
-        if "Address already in use" in " ".join(self.last_lines(20)):
-            return f"Port {self.port}, meant for Valkey, is taken: stop what listens there, or {self.port_advice}."
-        return super().obituary()

@@ -1,0 +1,154 @@
+"""The fixtures that any test may ask for.
+
+Servers of the whole run (given by TEST_MONGODB_URI and TEST_REDIS_URL, or MONGODB_URI and REDIS_URL; else embedded;
+else containers; else the run fails and says so):
+
+- ``mongodb_uri: str``: a database of this test alone, dropped afterwards.
+- ``redis_url: str``: an empty logical database, flushed afterwards. Channels are shared by all databases of a server.
+
+Servers of one test, to be killed, frozen or started again (see services/embedded/server.py for what they can do):
+
+- ``own_mongod: OwnMongod``: ``server = await own_mongod("--oplogSize", "1")``, then ``server.uri("orders")``.
+- ``own_mongod_set: OwnMongodSet``: ``members = await own_mongod_set(3)``, then ``await members.primary()``.
+- ``own_valkey: OwnValkey``: ``server = await own_valkey(durable=True)``, then ``server.uri()``.
+
+Our services as processes (see tests/service_process.py):
+
+- ``run_service: RunService``: ``gateway = await run_service("gateway", {"REDIS_URL": redis_url, ...})``; ready when it
+  returns, unless ``wait=False``. Stopped afterwards; its output is shown where the test fails.
+- ``free_port: Callable[[], int]``.
+"""
+
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+import pytest_asyncio
+from pymongo import AsyncMongoClient
+from redis.asyncio import Redis
+
+from services.embedded import ports
+from services.embedded.mongod import Mongod
+from services.embedded.mongod_set import MongodSet
+from services.embedded.valkey import Valkey
+from tests.servers import SMALL_OPLOG, Servers, servers, unused_database, with_database
+from tests.service_process import ServiceProcess
+
+
+class OwnMongod(Protocol):
+    """Start a mongod for this test alone; `arguments` are added to its command line."""
+
+    async def __call__(self, *arguments: str) -> Mongod: ...
+
+
+class OwnMongodSet(Protocol):
+    """Start a replica set of `count` members for this test alone."""
+
+    async def __call__(self, count: int = 3, *arguments: str) -> MongodSet: ...
+
+
+class OwnValkey(Protocol):
+    """Start a Valkey for this test alone."""
+
+    async def __call__(self, *arguments: str, durable: bool = False) -> Valkey: ...
+
+
+class RunService(Protocol):
+    """Start "watcher" or "gateway" on a free port, and wait until it is ready unless told not to."""
+
+    async def __call__(
+        self, service: str, settings: Mapping[str, str], *, port: int | None = None, wait: bool = True
+    ) -> ServiceProcess: ...
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def session_servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Servers]:
+    async with servers(tmp_path_factory.mktemp("servers")) as both:
+        yield both
+
+
+@pytest.fixture
+async def mongodb_uri(session_servers: Servers) -> AsyncIterator[str]:
+    name = f"test_{secrets.token_hex(6)}"
+    yield with_database(session_servers.mongodb_uri, name)
+    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(session_servers.mongodb_uri)
+    async with client:
+        await client.drop_database(name)
+
+
+@pytest.fixture
+async def redis_url(session_servers: Servers) -> AsyncIterator[str]:
+    url = await unused_database(session_servers.redis_url)
+    yield url
+    async with Redis.from_url(url) as client:
+        await client.flushdb()
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    return ports.free_port
+
+
+@pytest.fixture
+async def own_mongod(tmp_path: Path) -> AsyncIterator[OwnMongod]:
+    async with AsyncExitStack() as stack:
+
+        async def start(*arguments: str) -> Mongod:
+            port = ports.free_port()
+            folder = tmp_path / f"mongod-{port}"
+            return await stack.enter_async_context(Mongod(folder=folder, port=port, arguments=arguments or SMALL_OPLOG))
+
+        yield start
+
+
+@pytest.fixture
+async def own_mongod_set(tmp_path: Path) -> AsyncIterator[OwnMongodSet]:
+    async with AsyncExitStack() as stack:
+
+        async def start(count: int = 3, *arguments: str) -> MongodSet:
+            numbers = [ports.free_port() for _ in range(count)]
+            members = [
+                Mongod(folder=tmp_path / f"mongod-{port}", port=port, arguments=arguments or SMALL_OPLOG, alone=False)
+                for port in numbers
+            ]
+            return await stack.enter_async_context(MongodSet(members))
+
+        yield start
+
+
+@pytest.fixture
+async def own_valkey(tmp_path: Path) -> AsyncIterator[OwnValkey]:
+    async with AsyncExitStack() as stack:
+
+        async def start(*arguments: str, durable: bool = False) -> Valkey:
+            port = ports.free_port()
+            folder = tmp_path / f"valkey-{port}"
+            return await stack.enter_async_context(
+                Valkey(folder=folder, port=port, arguments=arguments, durable=durable)
+            )
+
+        yield start
+
+
+@pytest.fixture
+async def run_service(tmp_path: Path) -> AsyncIterator[RunService]:
+    async with AsyncExitStack() as stack:
+
+        async def start(
+            service: str, settings: Mapping[str, str], *, port: int | None = None, wait: bool = True
+        ) -> ServiceProcess:
+            number = port or ports.free_port()
+            variable = {"gateway": "PORT", "watcher": "WATCHER_PORT"}[service]
+            process = ServiceProcess(
+                service=service, port=number, folder=tmp_path, settings={**settings, variable: str(number)}
+            )
+            stack.push_async_callback(process.stop)
+            # Printed when the test ends; pytest shows it only where the test has failed.
+            stack.callback(lambda: print(f"--- {process.log.name}\n{process.output}"))  # noqa: T201
+            await (process.start() if wait else process.launch())
+            return process
+
+        yield start

@@ -1,0 +1,61 @@
+"""A service of ours as a process of its own: started, asked on /readyz, stopped, killed, started again."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from services.embedded.server import Server
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(eq=False, kw_only=True)
+class ServiceProcess(Server):
+    """`python -m services.<service>` with `settings` as its environment, run in `folder` so that no `.env` is read.
+
+    `start` returns when /readyz answers 200; `launch` does not wait. The output of all its runs is in `log`.
+    """
+
+    service: str
+    port: int
+    folder: Path
+    settings: Mapping[str, str]
+    name: str = field(init=False)
+    log: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.name = self.service
+        self.log = self.folder / f"{self.service}-{self.port}.log"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def output(self) -> str:
+        """Everything that it has written so far."""
+        return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+
+    def argv(self) -> list[str]:
+        return [sys.executable, "-m", f"services.{self.service}"]
+
+    def env(self) -> Mapping[str, str]:
+        return {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **self.settings}
+
+    def cwd(self) -> Path:
+        return self.folder
+
+    async def answers(self) -> bool:
+        return await self.status("/readyz") == 200
+
+    async def status(self, path: str) -> int | None:
+        """Return the HTTP status of a GET, or None while nobody listens."""
+        timeout = aiohttp.ClientTimeout(total=5)
+        try:
+            async with aiohttp.ClientSession(timeout=timeout) as session, session.get(self.url + path) as response:
+                return response.status
+        except (aiohttp.ClientError, TimeoutError):
+            return None

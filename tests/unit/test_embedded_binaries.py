@@ -1,0 +1,68 @@
+"""What a person is told when a server's program or one of its libraries is not there."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from services.embedded import binaries
+from services.embedded.binaries import mongod_binary, valkey_binary
+from services.embedded.errors import EmbeddedError
+from services.embedded.mongod import Mongod
+from services.embedded.ports import free_port
+
+
+def _program(path: Path, text: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_chosen_program_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = _program(tmp_path / "mongod", "")
+    monkeypatch.setenv("MONGOD_BIN", str(program))
+    assert mongod_binary() == program
+
+
+def test_a_chosen_program_that_does_not_run_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VALKEY_BIN", "/nowhere/valkey-server")
+    with pytest.raises(EmbeddedError, match="VALKEY_BIN names /nowhere/valkey-server"):
+        valkey_binary()
+
+
+def test_without_a_wheel_the_path_is_searched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("VALKEY_BIN", raising=False)
+    monkeypatch.setattr(binaries, "_in_package", lambda *_: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    program = _program(tmp_path / "redis-server", "")
+    assert valkey_binary() == program
+
+
+def test_without_any_program_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("MONGOD_BIN", raising=False)
+    monkeypatch.setattr(binaries, "_in_package", lambda *_: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(EmbeddedError, match="set MONGODB_URI to a replica set of your own"):
+        mongod_binary()
+
+
+def test_a_wheel_without_its_run_bit_gets_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("MONGOD_BIN", raising=False)
+    program = _program(tmp_path / "mongod", "")
+    program.chmod(0o644)
+    monkeypatch.setattr(binaries, "_in_package", lambda *_: program)
+    assert mongod_binary() == program
+    assert program.stat().st_mode & 0o111 == 0o111
+
+
+def test_a_missing_library_and_its_package_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    sentence = "mongod: error while loading shared libraries: libcurl.so.4: cannot open shared object file"
+    monkeypatch.setenv("MONGOD_BIN", str(_program(tmp_path / "mongod", f"echo '{sentence}' >&2; exit 127")))
+    with pytest.raises(EmbeddedError, match=r"the library libcurl\.so\.4, .*: install libcurl4"):
+        asyncio.run(Mongod(folder=tmp_path, port=free_port()).start())
+
+
+def test_the_last_words_of_a_server_that_dies_are_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MONGOD_BIN", str(_program(tmp_path / "mongod", "echo no such option; exit 2")))
+    with pytest.raises(EmbeddedError, match="MongoDB ended with code 2: no such option"):
+        asyncio.run(Mongod(folder=tmp_path, port=free_port()).start())
