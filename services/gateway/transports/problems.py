@@ -1,6 +1,5 @@
 """Errors as clients get them: `application/problem+json` (RFC 9457), one shape for whatever went wrong."""
 
-import asyncio
 import secrets
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -109,9 +108,9 @@ def problems(prefix: str = "/api/") -> Middleware:
             if error.status < 400:
                 raise
             return problem_response(_of_http(error))
-        except (ConnectionError, asyncio.CancelledError):
-            raise  # the client has left
         except Exception as error:
+            if request.transport is None or request.transport.is_closing():
+                return web.Response(status=400)  # the client has left: nobody reads this, and it is no fault of ours
             if request.writer.output_size > 0:
                 raise  # a stream has begun: nothing that is written now could be read as an answer
             return _internal(request, error)

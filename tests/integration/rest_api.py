@@ -1,0 +1,75 @@
+"""The REST half of the gateway as a real server on a real MongoDB, for the tests of it."""
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.collection import AsyncCollection
+
+from services.gateway.store import OrderStore
+from services.gateway.transports.cors import Cors
+from services.gateway.transports.health import Check, Health
+from services.gateway.transports.page import Page
+from services.gateway.transports.problems import problems
+from services.gateway.transports.rest import EXPOSED_HEADERS, OrdersApi
+from services.gateway.transports.security_headers import add_security_headers
+from services.gateway.transports.server_log import server_log
+
+Client = TestClient[web.Request, web.Application]
+Orders = AsyncCollection[dict[str, Any]]
+
+JOHN = {"customer_name": "John Doe", "product_name": "Laptop", "status": "pending"}
+
+
+class Api(NamedTuple):
+    """A client of the API, and the collection behind it."""
+
+    client: Client
+    orders: Orders
+
+
+@asynccontextmanager
+async def orders_at(uri: str) -> AsyncIterator[Orders]:
+    """Give the orders of the database that ``uri`` names, which the fixture has made for this test."""
+    async with AsyncMongoClient[dict[str, Any]](uri, tz_aware=True) as client:
+        yield client.get_default_database()["orders"]
+
+
+def store_of(orders: Orders, patience: float = 5.0) -> OrderStore:
+    """Return a store for the collection, over the test's own connections."""
+    return OrderStore(orders.database, orders.name, patience)
+
+
+@asynccontextmanager
+async def serve(
+    store: OrderStore,
+    *,
+    epoch: Callable[[], str | None] = lambda: "e1",
+    body_deadline: float = 30.0,
+    origins: Iterable[str] = (),
+    checks: dict[str, Check] | None = None,
+    folders: tuple[Path, Path] | None = None,
+) -> AsyncIterator[Client]:
+    """Run the API as the gateway composes it."""
+    app = web.Application(middlewares=[problems()])
+    Cors(origins, EXPOSED_HEADERS).install(app)
+    app.on_response_prepare.append(add_security_headers)
+    app.add_routes(OrdersApi(store, epoch, body_deadline=body_deadline).routes())
+    app.add_routes(Health(checks or {"mongodb": store.check}).routes())
+    if folders is not None:
+        app.add_routes(Page(*folders).routes())
+    server = TestServer(app)
+    await server.start_server(logger=server_log())
+    async with TestClient(server) as client:
+        yield client
+
+
+@asynccontextmanager
+async def serve_orders(uri: str) -> AsyncIterator[Api]:
+    """Run the API over the orders of the database that ``uri`` names."""
+    async with orders_at(uri) as orders, serve(store_of(orders)) as client:
+        yield Api(client, orders)

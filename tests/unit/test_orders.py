@@ -1,0 +1,154 @@
+"""The rules for what clients may write and ask, as tables of input and complaint."""
+
+import pytest
+
+from services.gateway.orders import (
+    Fault,
+    InvalidInput,
+    ListQuery,
+    NewOrder,
+    parse_change,
+    parse_id,
+    parse_new,
+    parse_query,
+)
+
+GOOD = {"customer_name": "John Doe", "product_name": "Laptop", "status": "pending"}
+
+
+def faults(call: object, *arguments: object) -> tuple[Fault, ...]:
+    assert callable(call)
+    with pytest.raises(InvalidInput) as refused:
+        call(*arguments)
+    return refused.value.faults
+
+
+def test_a_complete_order_is_taken_as_it_is() -> None:
+    assert parse_new(GOOD) == NewOrder(customer_name="John Doe", product_name="Laptop", status="pending")
+
+
+def test_space_around_a_name_is_cut_off() -> None:
+    assert parse_new({**GOOD, "customer_name": " \tJohn  Doe \n"}).customer_name == "John  Doe"
+
+
+@pytest.mark.parametrize("name", ["x", "x" * 200, "Zoë 🦊", "Robert'); DROP TABLE", "$gt", "a.b", " " + "x" * 200])
+def test_names_are_any_text_of_1_to_200_characters(name: str) -> None:
+    assert parse_new({**GOOD, "product_name": name}).product_name == name.strip()
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("", "must not be empty"),
+        ("   ", "must not be empty"),
+        ("x" * 201, "must have at most 200 characters"),
+        ("a\x00b", "must not contain control characters"),
+        ("a\nb", "must not contain control characters"),
+        ("a\x7fb", "must not contain control characters"),
+        ("a\ud800b", "must be valid Unicode text"),
+        (None, "must be a string"),
+        (5, "must be a string"),
+        (True, "must be a string"),
+        (float("inf"), "must be a string"),
+        ([], "must be a string"),
+        ({"$gt": ""}, "must be a string"),
+        ({"$where": "1"}, "must be a string"),
+    ],
+)
+def test_a_wrong_name_is_named(value: object, message: str) -> None:
+    assert faults(parse_new, {**GOOD, "customer_name": value}) == (Fault("customer_name", message),)
+
+
+@pytest.mark.parametrize("status", ["", "Pending", "pending ", "lost", None, 1, {"$ne": None}, ["pending"]])
+def test_only_the_three_states_are_a_status(status: object) -> None:
+    message = "must be one of 'pending', 'shipped', 'delivered'"
+    assert faults(parse_new, {**GOOD, "status": status}) == (Fault("status", message),)
+
+
+@pytest.mark.parametrize("extra", ["_id", "updated_at", "$set", "a.b", "", "__proto__"])
+def test_a_field_that_an_order_does_not_have_is_refused(extra: str) -> None:
+    assert faults(parse_new, {**GOOD, extra: "x"}) == (Fault(extra, "is not a field that can be given"),)
+
+
+@pytest.mark.parametrize("body", [None, 1, "text", [], [GOOD], True])
+def test_a_body_that_is_no_object_is_refused_as_a_whole(body: object) -> None:
+    assert faults(parse_new, body) == (Fault("", "must be a JSON object"),)
+
+
+def test_every_fault_is_named_at_once() -> None:
+    assert {fault.field for fault in faults(parse_new, {"status": "lost", "more": 1})} == {
+        *("customer_name", "product_name", "status", "more")
+    }
+
+
+def test_a_thousand_faults_are_answered_with_twenty_short_ones() -> None:
+    found = faults(parse_new, {**GOOD, **{str(n) + "x" * 500: n for n in range(1000)}})
+    assert len(found) == 20
+    assert all(len(fault.field) <= 100 for fault in found)
+
+
+def test_a_complaint_never_repeats_the_value() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        parse_new({"customer_name": {"secret": 1}, "product_name": "secret\x00", "status": "secret"})
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "change", [{"status": "shipped"}, {"customer_name": "A", "product_name": "B"}, {**GOOD, "status": "delivered"}]
+)
+def test_a_change_is_any_of_the_fields_and_only_those(change: dict[str, str]) -> None:
+    assert parse_change(change).fields() == change
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({}, Fault("", "needs at least one of customer_name, product_name, status")),
+        ({"status": None}, Fault("status", "must not be null; leave the field out to keep it")),
+        ({"customer_name": ""}, Fault("customer_name", "must not be empty")),
+        ({"customer_name": {"$ne": ""}}, Fault("customer_name", "must be a string")),
+        ({"status": "shipped", "_id": "0" * 24}, Fault("_id", "is not a field that can be given")),
+        ({"$set": {"status": "shipped"}}, Fault("$set", "is not a field that can be given")),
+        ([], Fault("", "must be a JSON object")),
+    ],
+)
+def test_a_wrong_change_is_named(change: object, fault: Fault) -> None:
+    assert fault in faults(parse_change, change)
+
+
+def test_a_list_without_conditions_shows_the_newest_hundred() -> None:
+    assert parse_query([]) == ListQuery(limit=100, after=None, status=None, customer_name=None)
+
+
+def test_a_list_may_be_narrowed_and_continued() -> None:
+    query = parse_query([("limit", "500"), ("status", "shipped"), ("customer_name", " Zoë "), ("after", "a" * 24)])
+    assert query == ListQuery(limit=500, after="a" * 24, status="shipped", customer_name="Zoë")
+
+
+@pytest.mark.parametrize("limit", ["0", "501", "-1", "", "ten", "1e2", "1_0", " 5", "+5", "5.0", "٣", "9" * 5000])
+def test_a_limit_that_is_no_number_from_1_to_500_is_refused(limit: str) -> None:
+    assert faults(parse_query, [("limit", limit)]) == (Fault("limit", "must be a whole number from 1 to 500"),)
+
+
+@pytest.mark.parametrize("after", ["", "xyz", "a" * 23, "a" * 25, "~", "~!!", "~AAAA", "~" + "A" * 5000, "{}"])
+def test_an_after_that_no_list_gave_out_is_refused(after: str) -> None:
+    assert [fault.field for fault in faults(parse_query, [("after", after)])] == ["after"]
+
+
+@pytest.mark.parametrize("name", ["status[$ne]", "a[$gt]", "$where", "skip", "Status", "since"])
+def test_an_unknown_parameter_is_refused(name: str) -> None:
+    assert faults(parse_query, [(name, "x")]) == (Fault(name, "is not a field that can be given"),)
+
+
+def test_a_parameter_that_is_given_twice_is_refused() -> None:
+    pairs = [("status", "pending"), ("status", "shipped")]
+    assert faults(parse_query, pairs) == (Fault("status", "is given more than once"),)
+
+
+@pytest.mark.parametrize("id", ["", "x", "0" * 23, "0" * 25, "0" * 23 + "g", "0" * 24 + "\n", "٣" * 24, "events"])
+def test_an_id_is_24_hexadecimal_digits(id: str) -> None:
+    assert faults(parse_id, id) == (Fault("id", "must be 24 hexadecimal digits"),)
+
+
+def test_an_id_may_be_written_in_capitals() -> None:
+    assert parse_id("ABCDEF" * 4) == "abcdef" * 4
