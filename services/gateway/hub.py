@@ -1,0 +1,256 @@
+"""Sends each event to every client that wants it, and lets the slow ones catch up from the log."""
+
+from collections.abc import Callable, Sequence
+from enum import Enum, StrEnum
+from time import monotonic
+from typing import NamedTuple, Protocol, assert_never
+
+from services.common.cursor import Cursor, Position
+from services.gateway.event import SEPARATOR, Event
+from services.gateway.filters import EVERYTHING, Interest, Verdict, to_text, verdict
+from services.gateway.log import Log
+from services.gateway.wire.form import Form
+
+PAGE = 100  # events written to a client that catches up before its buffer is looked at again
+
+OFFSET_SEPARATOR = "~"  # between the cursor and the interest, in what Socket.IO clients send back to recover
+
+
+class ResyncReason(StrEnum):
+    """Why a client is told to load anew, where the epoch's own reason is not known."""
+
+    HISTORY_LOST = "history_lost"  # what followed the cursor is kept nowhere any more
+    EPOCH_UNKNOWN = "epoch_unknown"  # the cursor is of an epoch that this stream has not had, or has forgotten
+    INVALID_CURSOR = "invalid_cursor"  # it is no cursor at all
+    INVALID_SESSION = "invalid_session"  # the session id was not given out here, or has been changed
+
+
+class Outlet(Protocol):
+    """The hub's end of one client's connection."""
+
+    @property
+    def form(self) -> Form:
+        """How events are to be encoded."""
+
+    @property
+    def write(self) -> Callable[[bytes], None]:
+        """Send complete encoded events; may call ``pause`` meanwhile, and never fails."""
+
+    def resync(self, reason: str, cursor: Cursor) -> None:
+        """Tell the client to load anew, because of ``reason``; what follows is after ``cursor``."""
+
+
+class Mode(Enum):
+    """How a client gets its events."""
+
+    LIVE = "live"  # as they come
+    PAUSED = "paused"  # its connection takes no more: later, from its own position
+    AHEAD = "ahead"  # the stream has not reached its position yet
+    BEHIND = "behind"  # from the log in Redis, until the gateway's own log holds its position
+
+
+class Subscription:
+    """One client's place in the stream. While it is live, its position is the stream's own."""
+
+    __slots__ = ("interest", "mode", "outlet", "paused_at", "position")
+
+    def __init__(self, outlet: Outlet, interest: Interest, position: Position) -> None:
+        self.outlet = outlet
+        self.interest = interest
+        self.position = position
+        self.mode = Mode.AHEAD
+        self.paused_at = 0.0
+
+    def is_behind(self) -> bool:
+        """Tell whether it is to be served from the log in Redis."""
+        return self.mode is Mode.BEHIND
+
+
+class Located(NamedTuple):
+    """Where a client that came with a cursor can go on; with a ``reason``, it has missed something."""
+
+    position: Position
+    reason: str | None
+
+
+class _Group:
+    """The live clients with equal interest and form: one decision, one encoding, one write each."""
+
+    __slots__ = ("form", "interest", "live", "suffix")
+
+    def __init__(self, interest: Interest, form: Form) -> None:
+        self.interest = interest
+        self.form = form
+        self.suffix = offset_suffix(interest) if form in (Form.WEBSOCKET, Form.POLLING) else ""
+        self.live: dict[Subscription, Callable[[bytes], None]] = {}
+
+    def encode(self, events: Sequence[Event]) -> bytes:
+        """Return what clients of this group are sent of these events, empty if that is nothing."""
+        if self.interest == EVERYTHING:
+            shown = events
+        else:
+            shown = [seen for event in events if (seen := _seen(self.interest, event)) is not None]
+        return SEPARATOR[self.form].join([event.encoded(self.form, self.suffix) for event in shown])
+
+
+class Hub:
+    """All clients of this gateway. ``fetch`` is asked to bring those that the gateway's log no longer holds."""
+
+    def __init__(self, log: Log, fetch: Callable[[Subscription], None]) -> None:
+        self._log = log
+        self._fetch = fetch
+        self._groups: dict[tuple[Interest, Form], _Group] = {}
+        self._subscriptions: set[Subscription] = set()
+        self._ahead: set[Subscription] = set()
+        self._epoch_reason: str | None = None
+        self.reach = Position(0, 0)  # since where the log in Redis is complete
+
+    def __len__(self) -> int:
+        return len(self._subscriptions)
+
+    def locate(self, since: Cursor) -> Located:
+        """Say whether a client with this cursor can be told everything that came after it."""
+        if since.epoch != self._log.epoch:
+            return Located(self._log.position, self._epoch_reason or ResyncReason.EPOCH_UNKNOWN)
+        if not self._log.holds(since.position) and since.position < self.reach:
+            return Located(self._log.position, ResyncReason.HISTORY_LOST)
+        return Located(since.position, None)
+
+    def subscribe(self, outlet: Outlet, interest: Interest, position: Position) -> Subscription:
+        """Register a client, then send it all that came after ``position``, then keep it up to date."""
+        subscription = Subscription(outlet, interest, position)
+        self._subscriptions.add(subscription)
+        self._serve(subscription)
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Forget the client; doing so twice does no harm."""
+        self._detach(subscription, Mode.PAUSED)
+        self._subscriptions.discard(subscription)
+
+    def change_interest(self, subscription: Subscription, interest: Interest) -> None:
+        """From now on, judge what is sent by another interest."""
+        paused = subscription.mode is Mode.PAUSED
+        self._detach(subscription, Mode.PAUSED)
+        subscription.interest = interest
+        if not paused:
+            self._serve(subscription)
+
+    def pause(self, subscription: Subscription) -> None:
+        """Send no more: its connection is full. It keeps its position and is served from the log later."""
+        if subscription.mode is not Mode.PAUSED:
+            subscription.paused_at = monotonic()
+            self._detach(subscription, Mode.PAUSED)
+
+    def resume(self, subscription: Subscription) -> None:
+        """Go on: its connection takes data again, perhaps in another form."""
+        if subscription.mode is Mode.PAUSED and subscription in self._subscriptions:
+            subscription.mode = Mode.AHEAD
+            self._serve(subscription)
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Send events that were just added to the log."""
+        for group in tuple(self._groups.values()):
+            data = group.encode(events) if group.live else b""
+            if data:
+                for write in tuple(group.live.values()):
+                    write(data)
+        for subscription in tuple(self._ahead):
+            self._serve(subscription)
+
+    def begin_epoch(self, reason: str | None) -> None:
+        """Tell every client that history broke; the log has begun anew already."""
+        self._epoch_reason = reason
+        self.lose(reason or ResyncReason.EPOCH_UNKNOWN)
+
+    def lose(self, reason: str) -> None:
+        """Tell every client to load anew: what they miss is nowhere to be had."""
+        for subscription in tuple(self._subscriptions):
+            self.lose_one(subscription, reason)
+
+    def lose_one(self, subscription: Subscription, reason: str) -> None:
+        """Tell one client to load anew, and go on with it from where the stream is now."""
+        cursor = self._log.cursor
+        if cursor is None or subscription not in self._subscriptions:
+            return
+        paused = subscription.mode is Mode.PAUSED
+        self._detach(subscription, Mode.PAUSED)
+        subscription.position = cursor.position
+        subscription.outlet.resync(reason, cursor)
+        if not paused:
+            self.resume(subscription)
+
+    def caught_up(self, subscription: Subscription) -> None:
+        """Go on from the gateway's own log, which holds the client's position again."""
+        if subscription.mode is Mode.BEHIND:
+            subscription.mode = Mode.AHEAD
+            self._serve(subscription)
+
+    def write_page(self, subscription: Subscription, events: Sequence[Event]) -> None:
+        """Send a client that is not live the events that follow its position."""
+        key = (subscription.interest, subscription.outlet.form)
+        group = self._groups.get(key) or _Group(*key)
+        subscription.position = events[-1].position
+        data = group.encode(events)
+        if data:
+            subscription.outlet.write(data)
+
+    def _serve(self, subscription: Subscription) -> None:
+        """Send what the client misses, as far as its connection takes it; then it is live."""
+        while subscription.mode is not Mode.PAUSED:
+            if not self._log.holds(subscription.position):
+                self._detach(subscription, Mode.BEHIND)
+                self._fetch(subscription)
+                return
+            events = self._log.after(subscription.position, PAGE)
+            if not events:
+                self._attach(subscription)
+                return
+            self.write_page(subscription, events)
+
+    def _attach(self, subscription: Subscription) -> None:
+        if subscription.position > self._log.position:
+            subscription.mode = Mode.AHEAD
+            self._ahead.add(subscription)
+            return
+        subscription.mode = Mode.LIVE
+        self._ahead.discard(subscription)
+        key = (subscription.interest, subscription.outlet.form)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = _Group(*key)
+        group.live[subscription] = subscription.outlet.write
+
+    def _detach(self, subscription: Subscription, mode: Mode) -> None:
+        match subscription.mode:
+            case Mode.LIVE:
+                # All that the log holds has been written to it; from now on its position is its own.
+                subscription.position = self._log.position
+                key = (subscription.interest, subscription.outlet.form)
+                group = self._groups[key]
+                group.live.pop(subscription, None)
+                if not group.live:
+                    del self._groups[key]
+            case Mode.AHEAD:
+                self._ahead.discard(subscription)
+            case Mode.PAUSED | Mode.BEHIND:
+                pass
+            case _:
+                assert_never(subscription.mode)
+        subscription.mode = mode
+
+
+def offset_suffix(interest: Interest) -> str:
+    """Return what is added to a cursor so that any replica can restore the client's interest from it."""
+    text = to_text(interest)
+    return OFFSET_SEPARATOR + text if text else ""
+
+
+def _seen(interest: Interest, event: Event) -> Event | None:
+    match verdict(interest, event):
+        case Verdict.SHOW:
+            return event
+        case Verdict.LEFT:
+            return event.left
+        case Verdict.HIDE:
+            return None

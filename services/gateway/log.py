@@ -1,0 +1,63 @@
+"""The newest events of the stream, in the gateway's own memory."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from services.common.cursor import Cursor, Position
+from services.gateway.event import Event
+
+
+class Log:
+    """The last events of one epoch, without a hole between ``floor`` and ``position``.
+
+    Whoever stands at or above the floor can be told all that came since; it is what slow and returning clients are
+    served from, so that they cost neither a queue each nor a read of Redis.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.epoch: str | None = None
+        self.floor = Position(0, 0)
+        self.position = Position(0, 0)
+        self._size = size
+        self._events: list[Event] = []
+        self._positions: list[Position] = []
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """Where the stream is now, or None before the first word from Redis."""
+        return None if self.epoch is None else Cursor(self.epoch, self.position)
+
+    def begin(self, epoch: str, floor: Position) -> None:
+        """Forget all and begin after ``floor``."""
+        self.epoch = epoch
+        self.floor = self.position = floor
+        self._events.clear()
+        self._positions.clear()
+
+    def append(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Add the events that are new, and return those; all must follow ``position`` without a hole."""
+        if events and events[0].position <= self.position:
+            events = events[bisect_right([event.position for event in events], self.position) :]
+        if not events:
+            return events
+        self._events.extend(events)
+        self._positions.extend(event.position for event in events)
+        self.position = self._positions[-1]
+        # Trimmed by the half, so that it is cheap per event; the list is at most twice the size that was asked for.
+        surplus = len(self._events) - self._size
+        if surplus > self._size:
+            self.floor = self._positions[surplus - 1]
+            del self._events[:surplus], self._positions[:surplus]
+        return events
+
+    def holds(self, position: Position) -> bool:
+        """Tell whether every event after ``position`` is here."""
+        return position >= self.floor
+
+    def after(self, position: Position, most: int) -> Sequence[Event]:
+        """Return up to ``most`` events that follow ``position``, which the log must hold."""
+        start = bisect_right(self._positions, position)
+        return self._events[start : start + most]

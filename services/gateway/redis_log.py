@@ -1,0 +1,133 @@
+"""Reads the log in Redis, and is the only file of the gateway that talks to Redis."""
+
+import socket
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, NamedTuple
+
+import msgspec
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from services.common.cursor import Position
+from services.common.keys import StreamKeys
+from services.gateway.event import Event
+
+_FIELDS = ("epoch", "position", "floor", "reason", "alive")
+
+
+class LogUnavailable(Exception):
+    """Redis cannot be read now; trying again later may help."""
+
+
+class Head(NamedTuple):
+    """What Redis says of its log: complete after ``floor`` up to ``position``; ``alive`` is the watcher's last sign."""
+
+    epoch: str
+    position: Position
+    floor: Position
+    reason: str | None
+    alive: int
+
+
+class Page(NamedTuple):
+    """The entries that follow a position, and the head at the same moment (None where there is no log)."""
+
+    head: Head | None
+    events: list[Event]
+
+
+class Batch(msgspec.Struct):
+    """One message on the channel: consecutive events, of which the first follows ``prev``."""
+
+    epoch: str
+    prev: str
+    events: list[msgspec.Raw]
+    before: list[msgspec.Raw]
+
+
+class Subscribed:
+    """The channel is subscribed, or subscribed again: what was published before may have been missed."""
+
+
+_BATCH = msgspec.json.Decoder(Batch)
+
+
+class RedisLog:
+    """The read side of one stream's log. Every method raises LogUnavailable."""
+
+    def __init__(self, redis: Redis, channel: Redis, keys: StreamKeys) -> None:
+        self._redis = redis
+        self._channel = channel
+        self._keys = keys
+
+    async def head(self) -> Head | None:
+        """Return the head, or None where there is no log."""
+        with _translated():
+            return _head(await self._redis.hmget(self._keys.head, _FIELDS))
+
+    async def after(self, position: Position, most: int) -> Page:
+        """Return up to ``most`` entries that follow ``position``."""
+        return await self._page("xrange", f"({position}", "+", most)
+
+    async def newest(self, most: int) -> Page:
+        """Return the last entries, oldest first."""
+        page = await self._page("xrevrange", "+", "-", most)
+        page.events.reverse()
+        return page
+
+    async def _page(self, command: str, start: str, end: str, most: int) -> Page:
+        # As one transaction: the head says whether anything is missing before the first entry of this very answer.
+        with _translated():
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.hmget(self._keys.head, _FIELDS)
+                getattr(pipe, command)(self._keys.log, start, end, count=most)
+                fields, entries = await pipe.execute()
+        return Page(_head(fields), [Event(entry[b"e"], entry[b"b"]) for _id, entry in entries])
+
+    async def batches(self) -> AsyncGenerator[Batch | Subscribed]:
+        """Subscribe to the channel and yield what is published; each subscription is announced."""
+        with _translated():
+            async with self._channel.pubsub() as channel:
+                await channel.subscribe(self._keys.channel)
+                async for message in channel.listen():
+                    if message["type"] == "subscribe":
+                        yield Subscribed()
+                    elif message["type"] == "message":
+                        yield _BATCH.decode(message["data"])
+
+
+@asynccontextmanager
+async def open_redis_log(url: str, keys: StreamKeys) -> AsyncIterator[RedisLog]:
+    """Prepare the connections to Redis; nothing is asked yet."""
+    # No retries of the driver's own: they would hide that messages were missed in between.
+    options: dict[str, Any] = {"socket_connect_timeout": 2, "retry": Retry(NoBackoff(), 0)}
+    # Hours without a message are no fault, so the channel has no timeout; the kernel finds out when the line is cut.
+    probes = {socket.TCP_KEEPIDLE: 5, socket.TCP_KEEPINTVL: 2, socket.TCP_KEEPCNT: 3} if sys.platform == "linux" else {}
+    alive: dict[str, Any] = (
+        {"socket_keepalive": True, "socket_keepalive_options": probes} if not url.startswith("unix:") else {}
+    )
+    async with (
+        aclosing(Redis.from_url(url, socket_timeout=5, **options)) as redis,
+        aclosing(Redis.from_url(url, socket_timeout=None, **alive, **options)) as channel,
+    ):
+        yield RedisLog(redis, channel, keys)
+
+
+class _translated:  # noqa: N801 - used as a keyword
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, (RedisError, OSError, msgspec.DecodeError)):
+            raise LogUnavailable(str(error)) from error
+
+
+def _head(fields: list[Any]) -> Head | None:
+    epoch, position, floor, reason, alive = (None if field is None else field.decode() for field in fields)
+    if epoch is None or position is None or floor is None:
+        return None
+    return Head(epoch, Position.parse(position), Position.parse(floor), reason or None, int(alive or 0))
