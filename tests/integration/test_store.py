@@ -1,0 +1,150 @@
+"""The store's times are exact: judged by MongoDB's own change stream, while writers write as fast as they can."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from services.gateway.orders import ListQuery, NewOrder, OrderChange, parse_query
+from services.gateway.store import OrderStore, Page, Written
+from services.gateway.store_errors import OrderNotFound
+from tests.integration.change_history import begin, changes_since, state_at
+from tests.integration.rest_api import JOHN, Orders, orders_at, store_of
+
+NEW = NewOrder.model_validate(JOHN)
+
+
+@pytest.fixture
+async def orders(mongodb_uri: str) -> AsyncIterator[Orders]:
+    async with orders_at(mongodb_uri) as orders:
+        yield orders
+
+
+async def write_at_random(store: OrderStore, chance: random.Random, count: int) -> list[tuple[str, Written]]:
+    """Do ``count`` writes on orders of one's own, and return what the store said about each."""
+    mine: list[str] = []
+    done: list[tuple[str, Written]] = []
+    for number in range(count):
+        kind = chance.choice(["insert", "update", "delete"]) if mine else "insert"
+        if kind == "insert":
+            done.append((kind, await store.create(NEW)))
+            mine.append(str(done[-1][1].order["_id"]))
+        elif kind == "update":
+            name = f"number {number}"  # never the same twice: a change that changes nothing is no change
+            done.append((kind, await store.update(chance.choice(mine), OrderChange(product_name=name))))
+        else:
+            done.append((kind, await store.delete(mine.pop(chance.randrange(len(mine))))))
+    return done
+
+
+async def test_the_time_of_a_write_is_that_of_its_own_change_among_concurrent_ones(orders: Orders) -> None:
+    start = await begin(orders)
+    store = store_of(orders)
+    done = await asyncio.gather(*(write_at_random(store, random.Random(seed), 60) for seed in range(8)))
+    claimed = sorted((written.at, kind, written.order["_id"]) for writer in done for kind, written in writer)
+    happened = [(change.at, change.operation, change.id) for change in await changes_since(orders, start, 480)]
+    assert claimed == happened
+
+
+async def move_in_transactions(orders: Orders, chance: random.Random, until: asyncio.Event) -> int:
+    """Change two orders in one transaction, again and again: a list shows both or neither."""
+    count = 0
+    async with orders.database.client.start_session() as session:
+        ids = [(await orders.insert_one({"twins": -1}, session=session)).inserted_id for _ in range(2)]
+        while not until.is_set():
+            count += 1
+            async with await session.start_transaction():
+                for one in chance.sample(ids, 2):
+                    await orders.update_one({"_id": one}, {"$set": {"twins": count}}, session=session)
+    return 2 + 2 * count
+
+
+async def test_a_list_shows_the_orders_exactly_as_they_were_at_its_time(orders: Orders) -> None:
+    start = await begin(orders)
+    store = store_of(orders)
+    enough = asyncio.Event()
+
+    async def load() -> list[Page]:
+        pages = [await store.page(ListQuery(limit=500)) for _ in range(200)]
+        enough.set()
+        return pages
+
+    async def write(seed: int) -> int:
+        count = 0
+        while not enough.is_set():
+            count += len(await write_at_random(store, random.Random(f"{seed} {count}"), 5))
+        return count
+
+    async with asyncio.TaskGroup() as group:
+        loading = group.create_task(load())
+        writing = [group.create_task(write(seed)) for seed in range(3)]
+        writing.append(group.create_task(move_in_transactions(orders, random.Random(0), enough)))
+    changes = await changes_since(orders, start, sum(task.result() for task in writing))
+    pages = loading.result()
+    assert len({page.at for page in pages}) > 100, "the writers did not write while the lists were loaded"
+    for page in pages:
+        assert page.orders == state_at(changes, page.at)[:500]
+
+
+async def test_lists_survive_indexes_and_collections_being_made_meanwhile(orders: Orders) -> None:
+    store = store_of(orders)
+
+    async def rebuild() -> None:
+        for number in range(30):
+            await orders.create_index([("status", 1), (f"field{number}", 1)])
+            await orders.insert_one({"number": number})
+            await orders.drop()
+
+    rebuilding = asyncio.create_task(rebuild())
+    while not rebuilding.done():
+        page = await store.page(ListQuery())
+        assert len(page.orders) <= 1
+    await rebuilding
+
+
+async def test_an_order_is_read_at_a_time_too(orders: Orders) -> None:
+    store = store_of(orders)
+    written = await store.create(NEW)
+    found = await store.get(str(written.order["_id"]))
+    assert found.order == written.order
+    assert written.at is not None
+    assert found.at >= written.at
+
+
+async def test_a_write_to_an_order_that_is_not_there_says_so(orders: Orders) -> None:
+    store = store_of(orders)
+    with pytest.raises(OrderNotFound):
+        await store.update("0" * 24, OrderChange(status="shipped"))
+    with pytest.raises(OrderNotFound):
+        await store.delete("0" * 24)
+    assert await orders.count_documents({}) == 0
+
+
+@pytest.mark.parametrize("conditions", [{}, {"status": "pending"}, {"customer_name": "John Doe"}])
+async def test_a_late_page_costs_no_more_than_the_first(orders: Orders, conditions: dict[str, str]) -> None:
+    await orders.create_index([("status", 1), ("_id", -1)])
+    await orders.create_index([("customer_name", 1), ("_id", -1)])
+    await orders.insert_many(dict(JOHN) for _ in range(500))
+    middle = (await store_of(orders).page(ListQuery(limit=250))).next_after
+    assert middle is not None
+    examined: list[int] = []
+    for after in ([], [("after", middle)]):
+        query = parse_query([*conditions.items(), ("limit", "10"), *after])
+        examined.append(await keys_examined(orders, query))
+    assert examined[1] <= examined[0] + 2
+
+
+async def keys_examined(orders: Orders, query: ListQuery) -> int:
+    """Ask MongoDB's profiler what the store's query has cost."""
+    database = orders.database
+    await database.command("profile", 2)
+    await store_of(orders).page(query)
+    await database.command("profile", 0)
+    profiled: dict[str, Any] | None = await database["system.profile"].find_one(
+        {"op": "query", "ns": f"{database.name}.{orders.name}"}, sort=[("ts", -1)]
+    )
+    assert profiled is not None
+    keys: int = profiled["keysExamined"]
+    return keys

@@ -1,0 +1,156 @@
+"""What the store and the API say while MongoDB is frozen, dead, without a majority, or refuses."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from pymongo.errors import (
+    AutoReconnect,
+    ExecutionTimeout,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
+    WriteConcernError,
+    WTimeoutError,
+)
+from structlog.testing import capture_logs
+
+from services.embedded.mongod import Mongod
+from services.gateway.orders import ListQuery, NewOrder
+from services.gateway.store import OrderStore, store_error
+from services.gateway.store_errors import OutcomeUnknown, StoreError, StoreFailed, StoreUnavailable
+from tests.conftest import OwnMongod, OwnMongodSet
+from tests.integration.rest_api import JOHN, Client, orders_at, serve, store_of
+
+NEW = NewOrder.model_validate(JOHN)
+
+
+def labelled(error: PyMongoError, label: str) -> PyMongoError:
+    error._add_error_label(label)  # what the driver does with a server's reply; there is no public way
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "of_read", "of_write"),
+    [
+        (ServerSelectionTimeoutError("no primary"), StoreUnavailable, StoreUnavailable),
+        (WaitQueueTimeoutError("pool"), StoreUnavailable, StoreUnavailable),
+        (AutoReconnect("reset"), StoreUnavailable, OutcomeUnknown),
+        (NetworkTimeout("silence"), StoreUnavailable, OutcomeUnknown),
+        (ExecutionTimeout("maxTimeMS", 50), StoreUnavailable, OutcomeUnknown),
+        (WTimeoutError("waiting for replication", 64), StoreUnavailable, OutcomeUnknown),
+        (WriteConcernError("not enough members", 100), StoreUnavailable, OutcomeUnknown),
+        (labelled(AutoReconnect("reset"), "NoWritesPerformed"), StoreUnavailable, StoreUnavailable),
+        (OperationFailure("SnapshotUnavailable", 246), StoreUnavailable, OutcomeUnknown),
+        (OperationFailure("not authorized", 13), StoreFailed, StoreFailed),
+        (OperationFailure("no replica set", 20), StoreFailed, StoreFailed),
+    ],
+)
+def test_each_error_of_the_driver_says_what_a_caller_can_do(
+    error: PyMongoError, of_read: type[StoreError], of_write: type[StoreError]
+) -> None:
+    assert type(store_error(error, writing=False)) is of_read
+    assert type(store_error(error, writing=True)) is of_write
+
+
+async def recovered(store: OrderStore) -> None:
+    """Return when MongoDB answers; each question waits for it as long as the store's patience."""
+    async with asyncio.timeout(30):
+        while await store.check() != "ok":
+            pass
+
+
+@asynccontextmanager
+async def api_on(server: Mongod, patience: float) -> AsyncIterator[tuple[Client, OrderStore]]:
+    async with OrderStore.open(server.uri("orders"), patience=patience) as store, serve(store) as client:
+        yield client, store
+
+
+async def test_a_frozen_mongodb_is_answered_with_503_in_time_and_logged_once(own_mongod: OwnMongod) -> None:
+    server = await own_mongod()
+    with capture_logs() as lines:
+        async with api_on(server, patience=0.5) as (client, store):
+            assert (await client.post("/api/orders", json=JOHN)).status == 201
+            server.pause()
+            try:
+                written = await asyncio.wait_for(client.post("/api/orders", json=JOHN), 5)
+                listed = [await asyncio.wait_for(client.get("/api/orders"), 5) for _ in range(3)]
+                assert (await client.get("/readyz")).status == 503
+            finally:
+                server.resume()
+
+            problem = await written.json(content_type="application/problem+json")
+            assert (written.status, problem["type"]) == (503, "urn:realtime-orders:problem:outcome-unknown")
+            for reply in listed:
+                problem = await reply.json(content_type="application/problem+json")
+                assert (reply.status, problem["type"]) == (503, "urn:realtime-orders:problem:store-unavailable")
+                assert reply.headers["Retry-After"] == "2"
+            await recovered(store)
+            assert (await client.get("/api/orders")).status == 200
+            assert (await client.get("/readyz")).status == 200
+    assert [line["log_level"] for line in lines] == ["warning", "info"]
+
+
+async def test_a_mongodb_that_is_not_there_yet_is_found_when_it_comes(own_mongod: OwnMongod) -> None:
+    server = await own_mongod()
+    await server.stop()
+    async with api_on(server, patience=0.5) as (client, store):
+        refused = await client.post("/api/orders", json=JOHN)
+        problem = await refused.json(content_type="application/problem+json")
+        assert (refused.status, problem["type"]) == (503, "urn:realtime-orders:problem:store-unavailable")
+        ready = await client.get("/readyz")
+        assert (ready.status, (await ready.json())["status"]) == (503, "unready")
+        assert (await client.get("/healthz")).status == 200
+        await server.start()
+
+        await recovered(store)
+        assert (await client.post("/api/orders", json=JOHN)).status == 201
+        assert len((await store.page(ListQuery())).orders) == 1
+
+
+async def test_a_write_that_no_majority_confirms_is_not_acknowledged(own_mongod_set: OwnMongodSet) -> None:
+    members = await own_mongod_set(3)
+    primary = await members.primary()
+    async with OrderStore.open(members.uri("orders"), patience=3) as store:
+        await store.create(NEW)
+        for other in members.members:
+            if other is not primary:
+                other.pause()
+        try:
+            with pytest.raises(OutcomeUnknown):
+                await store.create(NEW)
+        finally:
+            for other in members.members:
+                if other is not primary:
+                    other.resume()
+
+
+async def test_what_mongodb_refuses_is_our_fault_and_logged_with_the_number_that_the_client_gets(
+    mongodb_uri: str,
+) -> None:
+    async with orders_at(mongodb_uri) as orders:
+        await orders.database.create_collection("others")
+        await orders.database.create_collection("orders", viewOn="others", pipeline=[])
+        with capture_logs() as lines:
+            async with serve(store_of(orders)) as client:
+                reply = await client.post("/api/orders", json=JOHN)
+                problem = await reply.json(content_type="application/problem+json")
+    assert (reply.status, problem["type"]) == (500, "urn:realtime-orders:problem:internal-error")
+    assert "view" not in str(problem)
+    assert [line["incident"] for line in lines] == [problem["incident"]]
+
+
+@pytest.mark.parametrize("uri", ["mongodb://", "mongodb://localhost:99999", "mongodb://user:p@ss@host/"])
+async def test_a_wrong_address_is_refused_at_the_start(uri: str) -> None:
+    with pytest.raises(ValueError, match="MONGODB_URI"):
+        async with OrderStore.open(uri):
+            pass
+
+
+async def test_an_address_without_a_database_means_realtime_orders(session_servers: Any) -> None:
+    async with OrderStore.open(session_servers.mongodb_uri) as store:
+        assert store._database.name == "realtime_orders"  # there is no other sign of it that leaves the data alone
