@@ -1,0 +1,31 @@
+"""Says what a session needs of whatever gets its packets to the client."""
+
+from typing import Protocol
+
+from services.gateway.wire.form import Form
+from services.gateway.wire.websocket import CloseCode
+
+
+class Carrier(Protocol):
+    """What gets a session's packets to the client: polling requests or a websocket."""
+
+    form: Form
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes wait to be sent."""
+
+    def send_text(self, packet: bytes) -> None:
+        """Send one packet."""
+
+    def send_binary(self, data: bytes) -> None:
+        """Send a binary message."""
+
+    def write(self, encoded: bytes) -> None:
+        """Send what is already in the carrier's form."""
+
+    def close(self, code: CloseCode, reason: str, *, orderly: bool) -> bool:
+        """Send what is unsent, then close; `orderly` where the client did nothing wrong.
+
+        Returns whether the rest waits for the client to fetch it.
+        """

@@ -1,0 +1,1 @@
+"""What goes over the wire, as pure functions: bytes and text in, values out, no I/O."""

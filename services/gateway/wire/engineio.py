@@ -1,0 +1,95 @@
+"""Encodes and decodes the packets of Engine.IO, protocol version 4."""
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from services.gateway.wire.form import Form
+from services.gateway.wire.websocket import text_frame
+
+PROTOCOL = "4"
+SEPARATOR = b"\x1e"
+
+
+class PacketType(StrEnum):
+    """The first character of a packet."""
+
+    OPEN = "0"
+    CLOSE = "1"
+    PING = "2"
+    PONG = "3"
+    MESSAGE = "4"
+    UPGRADE = "5"
+    NOOP = "6"
+
+
+_TYPES = {str(member): member for member in PacketType}
+
+
+class Packet(NamedTuple):
+    """A packet that came in; bytes for a binary message, else text."""
+
+    type: PacketType
+    data: str | bytes = ""
+
+
+class MalformedPacket(ValueError):
+    """Text that is no packet."""
+
+
+def parse_packet(data: str | bytes) -> Packet:
+    """Parse what one websocket message, or one part of a payload, holds."""
+    if isinstance(data, bytes):
+        return Packet(PacketType.MESSAGE, data)
+    if data[:1] == "b":
+        try:
+            return Packet(PacketType.MESSAGE, base64.b64decode(data[1:], validate=True))
+        except (binascii.Error, ValueError) as error:
+            raise MalformedPacket("not base64") from error
+    kind = _TYPES.get(data[:1])
+    if kind is None:
+        raise MalformedPacket("unknown packet type")
+    return Packet(kind, data[1:])
+
+
+def split_payload(body: bytes) -> list[str]:
+    """Split the body of a POST into its packets, still encoded."""
+    try:
+        return body.decode().split("\x1e")
+    except UnicodeDecodeError as error:
+        raise MalformedPacket("payload is not UTF-8") from error
+
+
+def base64_packet(data: bytes) -> bytes:
+    """Return a binary message as text, for where only text can go."""
+    return b"b" + base64.b64encode(data)
+
+
+def binary_of(packet: bytes) -> bytes | None:
+    """Return what `base64_packet` was made of; None for any other packet."""
+    return base64.b64decode(packet[1:]) if packet.startswith(b"b") else None
+
+
+def encoded_message(form: Form, text: bytes) -> bytes:
+    """Return a text message, ready to be written to every client of that form."""
+    return text_frame(b"4" + text) if form is Form.WEBSOCKET else b"4" + text
+
+
+def joined(form: Form, messages: Sequence[bytes]) -> bytes:
+    """Return several encoded messages of one form as one."""
+    return (b"" if form is Form.WEBSOCKET else SEPARATOR).join(messages)
+
+
+def open_packet(sid: str, *, upgrades: list[str], ping_interval: float, ping_timeout: float, max_payload: int) -> bytes:
+    """Return the handshake; both times in seconds."""
+    handshake = {
+        "sid": sid,
+        "upgrades": upgrades,
+        "pingInterval": round(ping_interval * 1000),
+        "pingTimeout": round(ping_timeout * 1000),
+        "maxPayload": max_payload,
+    }
+    return b"0" + json.dumps(handshake, separators=(",", ":")).encode()
