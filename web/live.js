@@ -1,0 +1,49 @@
+// @ts-check
+/** The live connection, by Socket.IO or else by Server-Sent Events: one interface, whichever it is. */
+
+import { followBySocketIO } from "./live-socketio.js";
+import { followBySSE } from "./live-sse.js";
+
+/** @typedef {import("./store.js").Envelope} Envelope */
+/** @typedef {"WebSocket" | "polling" | "SSE"} Transport */
+/** @typedef {{ status?: string }} Filter */
+/** @typedef {{ id: string, cursor: string, server: string }} Greeting */
+/**
+ * What the connection tells. A greeting comes with every connection; `continued` says that the server knew
+ * where this client stands, so that what follows has no gap.
+ * @typedef {{
+ *   opened(): void,
+ *   greeted(greeting: Greeting | null, continued: boolean): void,
+ *   changed(envelope: Envelope): void,
+ *   mustResync(reason: string, cursor: string | null): void,
+ *   heard(): void,
+ *   transport(name: Transport): void,
+ *   lost(why: string): void,
+ * }} Listener
+ */
+/**
+ * `position` tells the newest cursor that the page has, at the moment of each (re)connection.
+ * @typedef {{ position: () => string | null, listener: Listener }} Following
+ */
+/** @typedef {{ filter(filter: Filter): Promise<void>, retry(): void }} Live */
+
+const CLIENT = "/vendor/socket.io.esm.min.js";
+
+/**
+ * Connect and stay connected. `?transport=websocket|polling|sse` in the page's address asks for one of them.
+ * @param {Following} following
+ * @param {string | null} wanted
+ * @returns {Promise<Live>}
+ */
+export async function follow(following, wanted) {
+  if (wanted === "sse") return followBySSE(following);
+  /** @type {any} */
+  let client;
+  try {
+    client = await import(CLIENT);
+  } catch {
+    return followBySSE(following); // installed without npm: the page works all the same
+  }
+  const transports = wanted === "polling" || wanted === "websocket" ? [wanted] : undefined;
+  return followBySocketIO(client.io, following, transports);
+}

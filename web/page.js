@@ -1,0 +1,58 @@
+// @ts-check
+/** The parts of the page by their ids, and small pieces of new ones; text goes in as text, never as markup. */
+
+/**
+ * Find an element that index.html promises.
+ * @template {HTMLElement} T
+ * @param {string} id
+ * @param {new () => T} type
+ * @returns {T}
+ */
+export function part(id, type) {
+  const found = document.getElementById(id);
+  if (!(found instanceof type)) throw new Error(`index.html has no ${type.name} with the id ${id}`);
+  return found;
+}
+
+/**
+ * Make an element.
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
+ * @param {string} [className]
+ * @param {string} [text]
+ * @returns {HTMLElementTagNameMap[K]}
+ */
+export function make(tag, className = "", text = "") {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  if (text) element.textContent = text;
+  return element;
+}
+
+/**
+ * Change a text only where it differs, so that what has not changed is neither painted nor read out again.
+ * @param {Node} node
+ * @param {string} text
+ */
+export function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/**
+ * Collect calls, however many, into one at the next frame (or a second later where no frames are painted).
+ * @param {() => void} act
+ */
+export function oncePerFrame(act) {
+  let due = false;
+  return () => {
+    if (due) return;
+    due = true;
+    const run = () => {
+      if (!due) return;
+      due = false;
+      act();
+    };
+    requestAnimationFrame(run);
+    setTimeout(run, 1000);
+  };
+}
