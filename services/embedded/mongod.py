@@ -35,6 +35,7 @@ class Mongod(Server):
     arguments: Sequence[str] = ()
     alone: bool = True
     name: str = "MongoDB"
+    port_advice: str = "give it another port"
     log: Path = field(init=False)
 
     def __post_init__(self) -> None:

@@ -25,7 +25,7 @@ class Server(ABC):
     name: str
     port: int
     log: Path
-    port_advice: str = "give it another port"
+    port_advice: str = "give it another port"  # what to do when the port is taken
 
     _process: Process | None = None
     _log_start: int = 0

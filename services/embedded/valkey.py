@@ -20,6 +20,7 @@ class Valkey(Server):
     durable: bool = False
     arguments: Sequence[str] = ()
     name: str = "Valkey"
+    port_advice: str = "give it another port"
     log: Path = field(init=False)
 
     def __post_init__(self) -> None:

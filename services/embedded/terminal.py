@@ -1,0 +1,45 @@
+"""One terminal for several programs: each line carries the name of who wrote it, in a colour of its own."""
+
+import asyncio
+import os
+from typing import TextIO
+
+_COLOURS = {"watcher": 36, "gateway": 32, "setup-db": 33, "run": 35}
+_WIDTH = max(map(len, _COLOURS))
+_CHUNK = 64 << 10
+
+
+class Terminal:
+    """Writes lines to `stream`; in colour where that is a terminal and NO_COLOR is not set."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._colour = stream.isatty() and not os.environ.get("NO_COLOR")
+
+    def say(self, name: str, line: str) -> None:
+        """Write one line. Nothing happens when nobody reads any more: the programs go on without their audience."""
+        label = f"{name:{_WIDTH}} |"
+        if self._colour:
+            label = f"\033[{_COLOURS.get(name, 37)}m{label}\033[0m"
+        try:
+            self._stream.write(f"{label} {line}\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            return
+
+    async def relay(self, name: str, output: asyncio.StreamReader) -> None:
+        """Write every line of `output` until it ends; one that never ends is cut where the chunk is full."""
+        rest = b""
+        while chunk := await output.read(_CHUNK):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                self.say(name, _text(line))
+            if len(rest) > _CHUNK:
+                self.say(name, _text(rest))
+                rest = b""
+        if rest:
+            self.say(name, _text(rest))
+
+
+def _text(line: bytes) -> str:
+    return line.decode(errors="replace").rstrip("\r")
