@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import structlog
 
-from services.common.cursor import Position
+from services.common.cursor import Cursor, Position
 from services.common.outage import Outage
 from services.gateway.event import Event
 from services.gateway.hub import Hub, ResyncReason, Subscription
@@ -33,6 +33,13 @@ class Feed:
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self.hub = Hub(events, self._fetch)
         self.ready = asyncio.Event()
+
+    def here(self) -> Cursor:
+        """Return where the stream is. To be asked once it is ``ready``."""
+        cursor = self._log.cursor
+        if cursor is None:
+            raise RuntimeError("nothing is known of the stream yet")
+        return cursor
 
     async def run(self) -> None:
         """Follow the stream until cancelled."""

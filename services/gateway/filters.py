@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Annotated, Any, Protocol
@@ -11,6 +12,7 @@ import msgspec
 from services.common.envelope import Operation
 
 MAX_FILTERS = 10
+_FIELD = re.compile(r"\.(\w+)")
 Value = Annotated[str, msgspec.Meta(max_length=200)]
 Values = Annotated[list[Value], msgspec.Meta(min_length=1, max_length=100)]
 
@@ -37,7 +39,11 @@ class Verdict(Enum):
 
 
 class InvalidFilter(ValueError):
-    """The filter is not understood; the message names the field."""
+    """The filter is not understood; ``field`` is empty where it is the whole of it."""
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class Filter(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -91,7 +97,9 @@ def parse_filter(asked: object) -> Filter:
     try:
         fields = msgspec.convert(asked, _Asked)
     except msgspec.ValidationError as error:
-        raise InvalidFilter(str(error)) from error
+        message, _, path = str(error).partition(" - at `$")
+        found = _FIELD.match(path)
+        raise InvalidFilter(message, found[1] if found else "") from error
     return Filter(ids=_values(fields.ids), status=_values(fields.status), customer_name=_values(fields.customer_name))
 
 

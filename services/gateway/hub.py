@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from enum import Enum, StrEnum
-from time import monotonic
 from typing import NamedTuple, Protocol, assert_never
 
 from services.common.cursor import Cursor, Position
@@ -52,14 +51,13 @@ class Mode(Enum):
 class Subscription:
     """One client's place in the stream. While it is live, its position is the stream's own."""
 
-    __slots__ = ("interest", "mode", "outlet", "paused_at", "position")
+    __slots__ = ("interest", "mode", "outlet", "position")
 
     def __init__(self, outlet: Outlet, interest: Interest, position: Position) -> None:
         self.outlet = outlet
         self.interest = interest
         self.position = position
-        self.mode = Mode.AHEAD
-        self.paused_at = 0.0
+        self.mode = Mode.PAUSED
 
     def is_behind(self) -> bool:
         """Tell whether it is to be served from the log in Redis."""
@@ -117,10 +115,9 @@ class Hub:
         return Located(since.position, None)
 
     def subscribe(self, outlet: Outlet, interest: Interest, position: Position) -> Subscription:
-        """Register a client, then send it all that came after ``position``, then keep it up to date."""
+        """Register a client; from ``resume`` on it is sent all that comes after ``position``."""
         subscription = Subscription(outlet, interest, position)
         self._subscriptions.add(subscription)
-        self._serve(subscription)
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
@@ -138,15 +135,17 @@ class Hub:
 
     def pause(self, subscription: Subscription) -> None:
         """Send no more: its connection is full. It keeps its position and is served from the log later."""
-        if subscription.mode is not Mode.PAUSED:
-            subscription.paused_at = monotonic()
-            self._detach(subscription, Mode.PAUSED)
+        self._detach(subscription, Mode.PAUSED)
 
     def resume(self, subscription: Subscription) -> None:
         """Go on: its connection takes data again, perhaps in another form."""
         if subscription.mode is Mode.PAUSED and subscription in self._subscriptions:
             subscription.mode = Mode.AHEAD
             self._serve(subscription)
+
+    def position(self, subscription: Subscription) -> Position:
+        """Return up to where the client has been sent everything."""
+        return self._log.position if subscription.mode is Mode.LIVE else subscription.position
 
     def publish(self, events: Sequence[Event]) -> None:
         """Send events that were just added to the log."""

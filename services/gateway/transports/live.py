@@ -1,0 +1,249 @@
+"""The orders over Socket.IO: the default namespace, where every client is told each change."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from services.common.cursor import Cursor, InvalidCursor, Position
+from services.gateway.filters import EVERYTHING, NOTHING, Interest, InvalidFilter, parse_filter, union
+from services.gateway.hub import Hub, Located, Mode, ResyncReason, Subscription, offset_suffix
+from services.gateway.recovery import Offset, SessionIds
+from services.gateway.transports.deadlines import Deadlines, Entry
+from services.gateway.transports.limits import Count, Incident
+from services.gateway.transports.socketio import Ack, ConnectionRefused, Namespace, Socket
+from services.gateway.wire.form import Form
+from services.gateway.wire.socketio import Argument
+
+MARK_SECONDS = 20.0
+
+
+class _Arrival(NamedTuple):
+    """What a client that connects shall see, from where on, and whether it has missed something."""
+
+    interest: Interest
+    located: Located
+    pid: str
+
+
+class LiveClient:
+    """One client: the hub's outlet, and the ear for whether its connection takes data."""
+
+    __slots__ = ("_hub", "_socket", "_stall", "_stalls", "arrival", "subscription")
+
+    def __init__(
+        self, socket: "Socket[LiveClient]", hub: Hub, stalls: "Deadlines[LiveClient]", arrival: _Arrival
+    ) -> None:
+        self._socket = socket
+        self._hub = hub
+        self._stalls = stalls
+        self._stall: Entry[LiveClient] | None = None
+        self.arrival = arrival
+        self.subscription: Subscription | None = None
+
+    @property
+    def form(self) -> Form:
+        """How events are to be encoded."""
+        return self._socket.form
+
+    @property
+    def write(self) -> Callable[[bytes], None]:
+        """Send complete encoded events."""
+        return self._socket.write_encoded
+
+    def emit(self, name: str, fields: Mapping[str, object], cursor: Cursor, interest: Interest) -> None:
+        """Send an event of the gateway's own; its trailing argument is what the client recovers with."""
+        offset = f"{cursor}{offset_suffix(interest)}"
+        self._socket.emit(name, {**fields, "cursor": str(cursor)}, offset)
+
+    def resync(self, reason: str, cursor: Cursor) -> None:
+        """Tell the client to load anew."""
+        interest = self.arrival.interest if self.subscription is None else self.subscription.interest
+        self.emit("resync", {"reason": reason}, cursor, interest)
+
+    def start(self, subscription: Subscription) -> None:
+        """Begin to take events, as soon as the connection does."""
+        self.subscription = subscription
+        self._socket.flow = self
+        if self._socket.writable:
+            self._hub.resume(subscription)
+        else:
+            self.paused()
+
+    def paused(self) -> None:
+        """Too much is unsent. Polling pauses between any two requests; whether it still asks, pings find out."""
+        if self.subscription is None:
+            return
+        self._hub.pause(self.subscription)
+        if self.form is Form.WEBSOCKET and self._stall is None:
+            self._stall = self._stalls.add(self)
+
+    def resumed(self) -> None:
+        """The client takes data again, perhaps in another form."""
+        self._relax()
+        if self.subscription is not None:
+            self._hub.resume(self.subscription)
+
+    def drop(self) -> None:
+        """Close the connection of a client that has read nothing for long."""
+        self._stall = None
+        self._socket.close("slow consumer")
+
+    def leave(self) -> None:
+        """Forget the client."""
+        self._relax()
+        if self.subscription is not None:
+            self._hub.unsubscribe(self.subscription)
+
+    def _relax(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+
+
+class LiveOrders(Namespace[LiveClient]):
+    """To clients: `connected`, `orderUpdate`, `resync`, `subscribed`, `mark`. From them: `subscribe`, `unsubscribe`."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        here: Callable[[], Cursor],
+        ready: asyncio.Event,
+        ids: SessionIds,
+        server: str,
+        count: Count,
+        *,
+        stall: float = 30.0,
+        ready_timeout: float = 10.0,
+    ) -> None:
+        self._hub = hub
+        self._here = here
+        self._ready = ready
+        self._ids = ids
+        self._server = server
+        self._count = count
+        self._ready_timeout = ready_timeout
+        self._stalls: Deadlines[LiveClient] = Deadlines(stall, self._drop)
+        self._clients: set[LiveClient] = set()
+
+    async def connect(self, socket: Socket[LiveClient], auth: Mapping[str, Argument]) -> Mapping[str, object]:
+        """Find the client's place in the stream; recover its session where it brings one."""
+        if not self._ready.is_set():
+            try:
+                async with asyncio.timeout(self._ready_timeout):
+                    await self._ready.wait()
+            except TimeoutError:
+                socket.close("the stream is not there yet")  # the client comes back by itself
+                raise ConnectionRefused("the stream is not there yet") from None
+        arrival = self._arrive(auth)
+        socket.state = LiveClient(socket, self._hub, self._stalls, arrival)
+        return {"pid": arrival.pid}
+
+    def connected(self, socket: Socket[LiveClient]) -> None:
+        """Greet the client and begin; what it has missed follows at once."""
+        client = socket.state
+        interest, located, _ = client.arrival
+        client.emit("connected", {"id": socket.sid, "server": self._server}, self._cursor(located.position), interest)
+        if located.reason is not None:
+            client.resync(located.reason, self._cursor(located.position))
+        self._clients.add(client)
+        client.start(self._hub.subscribe(client, interest, located.position))
+
+    def event(self, socket: Socket[LiveClient], name: str, args: Sequence[Argument], ack: Ack | None) -> None:
+        """Change what the client sees; the answer is an object, with ``error`` where it was refused."""
+        subscription = socket.state.subscription
+        if subscription is None:
+            return
+        try:
+            interest = _changed(subscription.interest, name, args)
+        except InvalidFilter as error:
+            if ack is not None:
+                ack({"error": {"field": error.field, "message": str(error)}})
+            return
+        self._hub.change_interest(subscription, interest)
+        # The position is fixed before the client is told: from here on nothing is missed.
+        cursor = self._cursor(self._hub.position(subscription))
+        socket.state.emit("subscribed", {"filters": len(interest)}, cursor, interest)
+        if ack is not None:
+            ack({"cursor": str(cursor)})
+
+    def disconnected(self, socket: Socket[LiveClient], reason: str) -> None:  # noqa: ARG002
+        """Forget the client."""
+        self._clients.discard(socket.state)
+        socket.state.leave()
+
+    def _arrive(self, auth: Mapping[str, Argument]) -> _Arrival:
+        fresh = Located(self._here().position, None)
+        interest = _wanted(auth)
+        pid, offset, since = auth.get("pid"), auth.get("offset"), auth.get("since")
+        if pid is not None:
+            if not isinstance(pid, str) or not self._ids.genuine(pid):
+                return _Arrival(interest, fresh._replace(reason=ResyncReason.INVALID_SESSION), self._ids.issue())
+            try:
+                back = Offset.parse(offset if isinstance(offset, str) else "")
+            except InvalidCursor:
+                return _Arrival(interest, fresh._replace(reason=ResyncReason.INVALID_CURSOR), self._ids.issue())
+            located = self._hub.locate(back.cursor)
+            return _Arrival(back.interest, located, pid if located.reason is None else self._ids.issue())
+        if since is not None:
+            try:
+                fresh = self._hub.locate(Cursor.parse(since if isinstance(since, str) else ""))
+            except InvalidCursor:
+                fresh = fresh._replace(reason=ResyncReason.INVALID_CURSOR)
+        return _Arrival(interest, fresh, self._ids.issue())
+
+    def _cursor(self, position: Position) -> Cursor:
+        return Cursor(self._here().epoch, position)
+
+    def _drop(self, client: LiveClient) -> None:
+        self._count(Incident.SLOW_CONSUMER)
+        client.drop()
+
+    @asynccontextmanager
+    async def marking(self) -> AsyncIterator[None]:
+        """Meanwhile, tell clients whose filter lets little through how far the stream is.
+
+        Else what they recover with would grow old, and one day be out of reach, although they have missed nothing.
+        """
+        task = asyncio.create_task(self._mark_always())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            self._stalls.close()
+
+    async def _mark_always(self) -> None:
+        last: Cursor | None = None
+        while True:
+            await asyncio.sleep(MARK_SECONDS)
+            if not self._ready.is_set() or self._here() == last:
+                continue
+            last = here = self._here()
+            for client in list(self._clients):
+                subscription = client.subscription
+                if subscription is not None and subscription.mode is Mode.LIVE and subscription.interest != EVERYTHING:
+                    client.emit("mark", {}, here, subscription.interest)
+
+
+def _wanted(auth: Mapping[str, Argument]) -> Interest:
+    if auth.get("filter") is None:
+        return EVERYTHING
+    try:
+        return frozenset({parse_filter(auth["filter"])})
+    except InvalidFilter as error:
+        raise ConnectionRefused("invalid filter", {"field": error.field, "message": str(error)}) from error
+
+
+def _changed(interest: Interest, name: str, args: Sequence[Argument]) -> Interest:
+    """Return the interest after `subscribe(filter)`, `unsubscribe(filter)` or `unsubscribe()`."""
+    asked = parse_filter(args[0]) if args and args[0] is not None else None
+    match name:
+        case "subscribe":
+            if asked is None:
+                return EVERYTHING
+            return union({asked} if interest == EVERYTHING else {*interest, asked})
+        case "unsubscribe":
+            return NOTHING if asked is None else interest - {asked}
+        case _:
+            raise InvalidFilter(f"there is no event {name[:40]!r} here, only subscribe and unsubscribe")

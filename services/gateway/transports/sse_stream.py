@@ -1,0 +1,87 @@
+"""Carries events over the connection of one Server-Sent Events client: no task, no queue."""
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from services.common.cursor import Cursor
+from services.common.documents import dumps
+from services.gateway.hub import Hub, Mode, Subscription
+from services.gateway.transports.deadlines import Deadlines, Entry
+from services.gateway.wire import sse
+from services.gateway.wire.form import Form
+
+
+class SseStream(asyncio.Protocol):
+    """One stream after its headers; an outlet of the hub."""
+
+    __slots__ = ("_hub", "_lost", "_stall", "_stalls", "_transport", "form", "subscription", "write")
+
+    def __init__(
+        self, form: Form, hub: Hub, stalls: "Deadlines[SseStream]", lost: Callable[["SseStream"], None]
+    ) -> None:
+        self.form = form
+        self.subscription: Subscription | None = None
+        self._hub = hub
+        self._stalls = stalls
+        self._stall: Entry[SseStream] | None = None
+        self._lost = lost
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+        self.write = self._transport.write
+
+    def limit(self, high: int, low: int) -> None:
+        """Stop taking events when ``high`` bytes are unsent, until they are ``low``."""
+        self._transport.set_write_buffer_limits(high, low)
+
+    def send(self, data: bytes) -> None:
+        """Send something of the stream's own."""
+        self.write(sse.chunk(data) if self.form is Form.SSE else data)
+
+    def resync(self, reason: str, cursor: Cursor) -> None:
+        """Tell the client to load anew."""
+        self.send(sse.event("resync", dumps({"reason": reason, "cursor": str(cursor)}), str(cursor)))
+
+    def beat(self, mark: bytes, sign: bytes) -> None:
+        """Send a heartbeat; to a client that has been told everything, one that says so."""
+        if self.subscription is None or self.subscription.mode is not Mode.PAUSED:
+            live = self.subscription is not None and self.subscription.mode is Mode.LIVE
+            self.send(mark if live else sign)
+
+    def end(self) -> None:
+        """End the response; what is unsent is still sent."""
+        if not self._transport.is_closing():
+            if self.form is Form.SSE:
+                self._transport.write(sse.LAST_CHUNK)
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Cut the connection, whatever is unsent."""
+        self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Ignore it: on this connection there is nothing more to ask."""
+
+    def eof_received(self) -> bool:
+        """Close: a client that will send nothing more has left."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Report it."""
+        self._lost(self)
+
+    def pause_writing(self) -> None:
+        """Too much is unsent: the hub shall serve this client later, or drop it if that lasts."""
+        if self.subscription is not None:
+            self._hub.pause(self.subscription)
+            self._stall = self._stalls.add(self)
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None
+        if self.subscription is not None:
+            self._hub.resume(self.subscription)
