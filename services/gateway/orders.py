@@ -2,9 +2,8 @@
 
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -19,13 +18,14 @@ from pydantic import (
     model_validator,
 )
 from pydantic.json_schema import SkipJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from services.gateway.page_mark import marked_id
 
 LONGEST_NAME = 200
 LARGEST_PAGE = 500
 USUAL_PAGE = 100
+MOST_VALUES = 100  # of one parameter
 _MOST_FAULTS = 20  # a body of a thousand wrong fields must not be answered with a thousand sentences
 _LONGEST_FIELD = 100
 
@@ -52,6 +52,12 @@ def _printable(text: str) -> str:
     return text
 
 
+def _hex(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-fA-F]{24}", text):
+        raise PydanticCustomError("id", "must be 24 hexadecimal digits")
+    return text.lower()
+
+
 def _mark(text: str) -> str:
     marked_id(text)
     return text
@@ -69,7 +75,11 @@ Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_NAME), AfterValidator(_printable)
 ]
 Status = Literal["pending", "shipped", "delivered"]
-OrderId = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{24}$")]
+OrderId = Annotated[str, AfterValidator(_hex)]
+# Sought as it is given: other programs may have stored names that this API would not take.
+SoughtName = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)]
+_T = TypeVar("_T")
+Several = Annotated[tuple[_T, ...], Field(max_length=MOST_VALUES)]
 
 
 class NewOrder(BaseModel):
@@ -114,15 +124,22 @@ class OrderChange(BaseModel):
 
 
 class ListQuery(BaseModel):
-    """Which orders a list shows: newest first, `limit` of them, below the one that `after` marks."""
+    """Which orders a list shows: newest first, `limit` of them, below the one that `after` marks.
+
+    The conditions are those of a live filter, so that a list and the stream that follows it can show the same orders:
+    one of these ids, one of these statuses and one of these customers, each given by repeating the parameter.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     limit: Annotated[int, Field(ge=1, le=LARGEST_PAGE), BeforeValidator(_digits)] = USUAL_PAGE
     after: Annotated[str, AfterValidator(_mark), WithJsonSchema({"type": "string"})] | None = None
-    status: Status | None = None
-    customer_name: Name | None = None
+    id: Several[OrderId] = ()
+    status: Several[Status] = ()
+    customer_name: Several[SoughtName] = ()
 
+
+_REPEATABLE = ("id", "status", "customer_name")
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -139,51 +156,51 @@ def parse_change(data: object) -> OrderChange:
 
 def parse_query(pairs: Iterable[tuple[str, str]]) -> ListQuery:
     """Check the query string of a list, given as its pairs; raise InvalidInput."""
-    pairs = list(pairs)
-    twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
+    given: dict[str, list[str]] = {}
+    for name, value in pairs:
+        given.setdefault(name, []).append(value)
+    twice = [name for name, values in given.items() if len(values) > 1 and name not in _REPEATABLE]
     if twice:
         raise InvalidInput(Fault(name, "is given more than once") for name in twice)
-    return _checked(ListQuery, dict(pairs))
+    return _checked(ListQuery, {name: values if name in _REPEATABLE else values[0] for name, values in given.items()})
 
 
 def parse_id(text: str) -> str:
     """Check an order's id; raise InvalidInput."""
-    if not re.fullmatch(r"[0-9a-fA-F]{24}", text):
-        raise InvalidInput([Fault("id", "must be 24 hexadecimal digits")])
-    return text.lower()
+    try:
+        return _hex(text)
+    except PydanticCustomError as error:
+        raise InvalidInput([Fault("id", error.message())]) from None
 
 
 def _checked(model: type[Model], data: object) -> Model:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=True, include_input=False)
-        raise InvalidInput(Fault(_field(one["loc"]), _message(one["type"], one)) for one in found) from None
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        raise InvalidInput(Fault(_field(one["loc"]), _message(one)) for one in found) from None
 
 
 def _field(location: tuple[int | str, ...]) -> str:
     return str(location[0]) if location else ""
 
 
-def _message(kind: str, fault: Any) -> str:
-    match kind:
-        case "model_type":
-            return "must be a JSON object"
-        case "missing":
-            return "is missing"
-        case "extra_forbidden":
-            return "is not a field that can be given"
-        case "string_type":
-            return "must be a string"
-        case "string_unicode":
-            return "must be valid Unicode text"
-        case "string_too_short":
-            return "must not be empty"
-        case "string_too_long":
-            return f"must have at most {LONGEST_NAME} characters"
-        case "literal_error":
-            return f"must be one of {fault['ctx']['expected'].replace(' or ', ', ')}"
-        case "greater_than_equal" | "less_than_equal":
-            return f"must be a whole number from 1 to {LARGEST_PAGE}"
-        case _:
-            return str(fault["msg"]).removeprefix("Value error, ")
+_RANGE = f"must be a whole number from 1 to {LARGEST_PAGE}"
+_MESSAGES = {
+    "model_type": "must be a JSON object",
+    "missing": "is missing",
+    "extra_forbidden": "is not a field that can be given",
+    "string_type": "must be a string",
+    "string_unicode": "must be valid Unicode text",
+    "string_too_short": "must not be empty",
+    "string_too_long": f"must have at most {LONGEST_NAME} characters",
+    "too_long": f"must not be given more than {MOST_VALUES} times",
+    "literal_error": f"must be one of {', '.join(map(repr, get_args(Status)))}",
+    "greater_than_equal": _RANGE,
+    "less_than_equal": _RANGE,
+}
+
+
+def _message(fault: ErrorDetails) -> str:
+    # pydantic's own words where they are ours: the validators above
+    return _MESSAGES.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")

@@ -9,19 +9,9 @@ from typing import Any, NamedTuple, Self
 import pymongo
 import structlog
 from bson import ObjectId, Timestamp
-from pymongo import AsyncMongoClient, ReturnDocument, WriteConcern
+from pymongo import AsyncMongoClient, ReturnDocument, WriteConcern, errors
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import (
-    AutoReconnect,
-    ConfigurationError,
-    ConnectionFailure,
-    OperationFailure,
-    PyMongoError,
-    ServerSelectionTimeoutError,
-    WaitQueueTimeoutError,
-    WriteConcernError,
-)
 
 from services.common.documents import CODEC, Json, to_json
 from services.gateway.orders import ListQuery, NewOrder, OrderChange
@@ -92,7 +82,7 @@ class OrderStore:
                 serverSelectionTimeoutMS=2500,
                 waitQueueTimeoutMS=2500,
             )
-        except (ConfigurationError, ValueError) as error:
+        except (errors.ConfigurationError, ValueError) as error:
             raise ValueError(f"MONGODB_URI: {error}") from error
         try:
             yield cls(client.get_default_database("realtime_orders"), collection, patience)
@@ -110,7 +100,12 @@ class OrderStore:
 
     async def page(self, query: ListQuery) -> Page:
         """Return one page of orders, newest id first."""
-        conditions: Document = query.model_dump(include={"status", "customer_name"}, exclude_none=True)
+        wanted = {
+            "_id": [ObjectId(one) for one in query.id],
+            "status": query.status,
+            "customer_name": query.customer_name,
+        }
+        conditions: Document = {field: {"$in": [*values]} for field, values in wanted.items() if values}
         if query.after is not None:
             # $expr compares across BSON types (a plain $lt would end the list at the first id of another type), and
             # $literal keeps whatever the mark holds from being read as an expression.
@@ -158,7 +153,7 @@ class OrderStore:
             for attempt in range(1, _TRIES + 1):
                 try:
                     reply = await self._find(conditions, limit)
-                except (OperationFailure, AutoReconnect) as error:
+                except (errors.OperationFailure, errors.AutoReconnect) as error:
                     if attempt == _TRIES or not _worth_repeating(error):
                         raise
                     await asyncio.sleep(_AGAIN_AFTER * attempt)
@@ -200,7 +195,7 @@ class OrderStore:
         try:
             with pymongo.timeout(self._patience):
                 yield
-        except PyMongoError as error:
+        except errors.PyMongoError as error:
             ours = store_error(error, writing=writing)
             if self._reachable and not isinstance(ours, StoreFailed):
                 self._reachable = False
@@ -211,23 +206,23 @@ class OrderStore:
             log.info("MongoDB answers again")
 
 
-def store_error(error: PyMongoError, *, writing: bool) -> StoreError:
+def store_error(error: errors.PyMongoError, *, writing: bool) -> StoreError:
     """Return our error for the driver's: whether trying later makes sense, and whether a write may have been done."""
-    applied_here_only = isinstance(error, WriteConcernError)
-    if not (isinstance(error, ConnectionFailure) or error.timeout or applied_here_only or _not_yet(error)):
+    applied_here_only = isinstance(error, errors.WriteConcernError)
+    if not (isinstance(error, errors.ConnectionFailure) or error.timeout or applied_here_only or _not_yet(error)):
         return StoreFailed(str(error))
-    unsent = isinstance(error, (ServerSelectionTimeoutError, WaitQueueTimeoutError))
+    unsent = isinstance(error, (errors.ServerSelectionTimeoutError, errors.WaitQueueTimeoutError))
     if writing and not unsent and not error.has_error_label("NoWritesPerformed"):
         return OutcomeUnknown("MongoDB did not confirm the write in time")
     return StoreUnavailable("MongoDB has no primary that answers")
 
 
-def _worth_repeating(error: PyMongoError) -> bool:
-    return _not_yet(error) or (isinstance(error, AutoReconnect) and not error.timeout)
+def _worth_repeating(error: errors.PyMongoError) -> bool:
+    return _not_yet(error) or (isinstance(error, errors.AutoReconnect) and not error.timeout)
 
 
-def _not_yet(error: PyMongoError) -> bool:
-    return isinstance(error, OperationFailure) and error.code in _SNAPSHOT_NOT_YET
+def _not_yet(error: errors.PyMongoError) -> bool:
+    return isinstance(error, errors.OperationFailure) and error.code in _SNAPSHOT_NOT_YET
 
 
 def _written(id: str, document: Document | None, session: AsyncClientSession) -> Written:

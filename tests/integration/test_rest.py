@@ -105,6 +105,10 @@ async def test_a_list_can_be_narrowed_by_status_and_customer(api: Api) -> None:
     assert [(order["customer_name"], order["status"]) for order in await both.json()] == [("Ann & Bob", "shipped")]
     assert len(await (await api.client.get("/api/orders?status=shipped")).json()) == 2
     assert await (await api.client.get("/api/orders?status=delivered")).json() == []
+    everybody = await (await api.client.get("/api/orders?status=shipped&status=pending")).json()
+    assert len(everybody) == 3
+    chosen = await api.client.get("/api/orders", params=[("id", order["_id"]) for order in everybody[:2]])
+    assert await chosen.json() == everybody[:2]
 
 
 async def test_the_link_to_the_next_page_keeps_the_conditions(api: Api) -> None:

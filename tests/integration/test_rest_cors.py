@@ -69,6 +69,13 @@ async def test_a_write_from_a_configured_origin_shows_its_cursor(client: Client)
     assert (reply.status, reply.headers[ALLOW]) == (201, OURS)
 
 
+async def test_a_star_lets_everybody_read_and_still_nobody_send_credentials(mongodb_uri: str) -> None:
+    async with orders_at(mongodb_uri) as orders, serve(store_of(orders), origins=["*"]) as client:
+        headers = (await client.get("/api/orders", headers={"Origin": "https://any.example"})).headers
+        assert headers[ALLOW] == "*"
+        assert "Access-Control-Allow-Credentials" not in headers
+
+
 async def test_without_configured_origins_nothing_is_said(mongodb_uri: str) -> None:
     async with orders_at(mongodb_uri) as orders, serve(store_of(orders)) as client:
         headers = (await client.get("/api/orders", headers={"Origin": OURS})).headers

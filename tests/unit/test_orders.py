@@ -117,12 +117,33 @@ def test_a_wrong_change_is_named(change: object, fault: Fault) -> None:
 
 
 def test_a_list_without_conditions_shows_the_newest_hundred() -> None:
-    assert parse_query([]) == ListQuery(limit=100, after=None, status=None, customer_name=None)
+    assert parse_query([]) == ListQuery(limit=100, after=None, id=(), status=(), customer_name=())
 
 
 def test_a_list_may_be_narrowed_and_continued() -> None:
     query = parse_query([("limit", "500"), ("status", "shipped"), ("customer_name", " Zoë "), ("after", "a" * 24)])
-    assert query == ListQuery(limit=500, after="a" * 24, status="shipped", customer_name="Zoë")
+    assert query == ListQuery(limit=500, after="a" * 24, status=("shipped",), customer_name=(" Zoë ",))
+
+
+def test_conditions_may_be_given_several_times() -> None:
+    query = parse_query([("status", "shipped"), ("id", "A" * 24), ("status", "pending"), ("id", "b" * 24)])
+    assert query == ListQuery(status=("shipped", "pending"), id=("a" * 24, "b" * 24))
+
+
+@pytest.mark.parametrize(
+    ("pairs", "fault"),
+    [
+        ([("status", "shipped"), ("status", "lost")], "must be one of 'pending', 'shipped', 'delivered'"),
+        ([("status", "")], "must be one of 'pending', 'shipped', 'delivered'"),
+        ([("status", "pending")] * 101, "must not be given more than 100 times"),
+        ([("customer_name", "")], "must not be empty"),
+        ([("customer_name", "x" * 201)], "must have at most 200 characters"),
+        ([("id", "x")], "must be 24 hexadecimal digits"),
+        ([("id", "a" * 24), ("id", "{$ne: 1}")], "must be 24 hexadecimal digits"),
+    ],
+)
+def test_a_wrong_condition_is_refused(pairs: list[tuple[str, str]], fault: str) -> None:
+    assert faults(parse_query, pairs) == (Fault(pairs[0][0], fault),)
 
 
 @pytest.mark.parametrize("limit", ["0", "501", "-1", "", "ten", "1e2", "1_0", " 5", "+5", "5.0", "٣", "9" * 5000])
@@ -141,8 +162,8 @@ def test_an_unknown_parameter_is_refused(name: str) -> None:
 
 
 def test_a_parameter_that_is_given_twice_is_refused() -> None:
-    pairs = [("status", "pending"), ("status", "shipped")]
-    assert faults(parse_query, pairs) == (Fault("status", "is given more than once"),)
+    pairs = [("limit", "5"), ("limit", "5")]
+    assert faults(parse_query, pairs) == (Fault("limit", "is given more than once"),)
 
 
 @pytest.mark.parametrize("id", ["", "x", "0" * 23, "0" * 25, "0" * 23 + "g", "0" * 24 + "\n", "٣" * 24, "events"])

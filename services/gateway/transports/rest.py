@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from yarl import URL
 
 from services.common.cursor import Cursor, Position
 from services.common.documents import Json, dumps
@@ -63,7 +62,7 @@ class OrdersApi:
             page = await self._store.page(query)
         response = _json([*page.orders], self._after_snapshot(page.at))
         if page.next_after is not None:
-            following = URL(COLLECTION).with_query({**request.query, "after": page.next_after})
+            following = request.rel_url.update_query(after=page.next_after)
             response.headers["Link"] = f'<{following}>; rel="next"'
         return response
 
