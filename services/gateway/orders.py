@@ -17,7 +17,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from services.gateway.page_mark import marked_id
@@ -72,10 +71,13 @@ def _digits(text: object) -> object:
 
 # Space around a name is an accident of typing: it is cut off before the length is measured and the name is stored.
 Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_NAME), AfterValidator(_printable)
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_NAME),
+    AfterValidator(_printable),
+    Field(json_schema_extra={"pattern": r"^(?=.*\S)[^\u0000-\u001f\u007f-\u009f]*$"}),
 ]
 Status = Literal["pending", "shipped", "delivered"]
-OrderId = Annotated[str, AfterValidator(_hex)]
+OrderId = Annotated[str, AfterValidator(_hex), WithJsonSchema({"type": "string", "pattern": "^[0-9a-fA-F]{24}$"})]
 # Sought as it is given: other programs may have stored names that this API would not take.
 SoughtName = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)]
 _T = TypeVar("_T")
@@ -93,7 +95,9 @@ class NewOrder(BaseModel):
 
 
 def _optional(schema: dict[str, Any]) -> None:
-    schema.pop("default", None)  # absent means "leave as it is", not null
+    """Describe a field that may be left out and may not be null, which is how None is kept here."""
+    schema.pop("default", None)
+    schema.update(schema.pop("anyOf", [{}])[0])
 
 
 class OrderChange(BaseModel):
@@ -101,9 +105,9 @@ class OrderChange(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, json_schema_extra={"minProperties": 1})
 
-    customer_name: Name | SkipJsonSchema[None] = Field(default=None, json_schema_extra=_optional)
-    product_name: Name | SkipJsonSchema[None] = Field(default=None, json_schema_extra=_optional)
-    status: Status | SkipJsonSchema[None] = Field(default=None, json_schema_extra=_optional)
+    customer_name: Name | None = Field(default=None, json_schema_extra=_optional)
+    product_name: Name | None = Field(default=None, json_schema_extra=_optional)
+    status: Status | None = Field(default=None, json_schema_extra=_optional)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -133,7 +137,7 @@ class ListQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     limit: Annotated[int, Field(ge=1, le=LARGEST_PAGE), BeforeValidator(_digits)] = USUAL_PAGE
-    after: Annotated[str, AfterValidator(_mark), WithJsonSchema({"type": "string"})] | None = None
+    after: Annotated[str, AfterValidator(_mark)] | None = Field(default=None, json_schema_extra=_optional)
     id: Several[OrderId] = ()
     status: Several[Status] = ()
     customer_name: Several[SoughtName] = ()

@@ -1,0 +1,193 @@
+"""The OpenAPI 3.1 document of the REST API, generated from the models that check the requests."""
+
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from services.gateway.orders import MOST_VALUES, ListQuery, NewOrder, OrderChange
+
+_Schema = dict[str, Any]
+
+_CURSOR = (
+    "Where in the stream of changes this answer stands; give it as `since` to follow from there. "
+    "Absent while the gateway does not know the stream."
+)
+_PROBLEMS = {
+    "400": "The body is not JSON.",
+    "404": "There is no order with this id.",
+    "408": "The body did not arrive in time.",
+    "413": "The body is too large.",
+    "415": "The body is not application/json.",
+    "422": "The input breaks the rules; `errors` names each field.",
+    "500": "A fault of the server, logged under the number in `incident`.",
+    "503": "MongoDB does not answer. `type` tells whether nothing was written (`…:store-unavailable`) or whether "
+    "nobody knows (`…:outcome-unknown`).",
+}
+_OF_ALL = ("500", "503")
+_OF_BODY = ("400", "408", "413", "415", "422")
+
+
+def openapi_document(version: str) -> _Schema:
+    """Return the document as JSON values."""
+    _, generated = models_json_schema(
+        [(NewOrder, "validation"), (OrderChange, "validation"), (ListQuery, "validation")],
+        ref_template="#/components/schemas/{model}",
+    )
+    schemas = generated["$defs"]
+    query = schemas.pop("ListQuery")
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Real-time orders",
+            "version": version,
+            "description": "Orders, and every change to them the moment it is committed.",
+        },
+        "paths": {
+            "/api/orders": {"get": _list(query), "post": _create()},
+            "/api/orders/{id}": {"parameters": [_ID], "get": _get(), "put": _update(), "delete": _delete()},
+            "/api/orders/events": {"get": _events(query)},
+        },
+        "components": {"schemas": {**schemas, "Order": _ORDER, "Problem": _PROBLEM}},
+    }
+
+
+def _list(query: _Schema) -> _Schema:
+    link = {"description": '`rel="next"` leads to the page below; absent on the last.', "schema": {"type": "string"}}
+    orders = {"type": "array", "items": _ref("Order")}
+    return {
+        "operationId": "listOrders",
+        "summary": "List orders, newest first",
+        "description": "The list is a snapshot: exactly the orders at the moment that `Stream-Cursor` marks.",
+        "parameters": [_parameter(name, query["properties"][name]) for name in query["properties"]],
+        "responses": {"200": _ok("One page of orders.", orders, Link=link), **_problems("422")},
+    }
+
+
+def _create() -> _Schema:
+    location = {"description": "The address of the new order.", "schema": {"type": "string"}}
+    return {
+        "operationId": "createOrder",
+        "summary": "Create an order",
+        "requestBody": _body("NewOrder"),
+        "responses": {"201": _ok("The order as stored.", _ref("Order"), Location=location), **_problems(*_OF_BODY)},
+    }
+
+
+def _get() -> _Schema:
+    return {
+        "operationId": "getOrder",
+        "summary": "Read an order",
+        "responses": {"200": _ok("The order.", _ref("Order")), **_problems("404", "422")},
+    }
+
+
+def _update() -> _Schema:
+    return {
+        "operationId": "updateOrder",
+        "summary": "Change some fields of an order",
+        "description": "Fields that are left out stay as they are.",
+        "requestBody": _body("OrderChange"),
+        "responses": {"200": _ok("The order after the change.", _ref("Order")), **_problems("404", *_OF_BODY)},
+    }
+
+
+def _delete() -> _Schema:
+    return {
+        "operationId": "deleteOrder",
+        "summary": "Delete an order",
+        "responses": {"200": _ok("The order as it was.", _ref("Order")), **_problems("404", "422")},
+    }
+
+
+def _events(query: _Schema) -> _Schema:
+    since = {"name": "since", "in": "query", "description": "A cursor to follow from.", "schema": {"type": "string"}}
+    filters = [_parameter(name, query["properties"][name]) for name in ("id", "status", "customer_name")]
+    return {
+        "operationId": "followOrders",
+        "summary": "Follow the changes as Server-Sent Events",
+        "description": "Events `connected`, `orderUpdate` and `resync`; each event's id is its cursor.",
+        "parameters": [since, *filters],
+        "responses": {
+            "200": {
+                "description": "A stream that does not end.",
+                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            }
+        },
+    }
+
+
+def _parameter(name: str, schema: _Schema) -> _Schema:
+    meaning = {
+        "limit": "How many orders at most.",
+        "after": "Go on below this order: what the `Link` of the page before says.",
+        "id": f"Only these orders; up to {MOST_VALUES} times.",
+        "status": f"Only orders with one of these statuses; up to {MOST_VALUES} times.",
+        "customer_name": f"Only orders of one of these customers, compared exactly; up to {MOST_VALUES} times.",
+    }
+    shown = {key: value for key, value in schema.items() if key != "title" and value != []}
+    return {"name": name, "in": "query", "description": meaning[name], "schema": shown}
+
+
+def _body(model: str) -> _Schema:
+    return {"required": True, "content": {"application/json": {"schema": _ref(model)}}}
+
+
+def _ok(description: str, schema: _Schema, **headers: _Schema) -> _Schema:
+    cursor = {"description": _CURSOR, "schema": {"type": "string", "examples": ["e1.7711109000000000001-0"]}}
+    return {
+        "description": description,
+        "headers": {"Stream-Cursor": cursor, **headers},
+        "content": {"application/json": {"schema": schema}},
+    }
+
+
+def _problems(*statuses: str) -> _Schema:
+    content = {"application/problem+json": {"schema": _ref("Problem")}}
+    return {status: {"description": _PROBLEMS[status], "content": content} for status in (*statuses, *_OF_ALL)}
+
+
+def _ref(name: str) -> _Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+_HEX = {"type": "string", "pattern": "^[0-9a-fA-F]{24}$"}
+_ID = {"name": "id", "in": "path", "required": True, "description": "The order's `_id`.", "schema": _HEX}
+_ORDER: _Schema = {
+    "type": "object",
+    "title": "Order",
+    "description": "Orders that other programs wrote may lack fields, have more, and have any type in them.",
+    "required": ["_id"],
+    "properties": {
+        "_id": {"description": "24 hexadecimal digits, unless another program chose otherwise."},
+        "customer_name": {"description": "Who ordered.", "examples": ["John Doe"]},
+        "product_name": {"description": "What was ordered.", "examples": ["Laptop"]},
+        "status": {"description": "`pending`, `shipped` or `delivered`.", "examples": ["pending"]},
+        "updated_at": {"description": "Last change, ISO 8601 UTC.", "examples": ["2026-01-01T00:00:00.000Z"]},
+    },
+}
+_PROBLEM: _Schema = {
+    "type": "object",
+    "title": "Problem",
+    "description": "What went wrong, after RFC 9457.",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "description": "What programs tell problems apart by."},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "incident": {"type": "string", "description": "The number under which a fault of the server is logged."},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["in", "field", "message"],
+                "properties": {
+                    "in": {"enum": ["body", "query", "path"]},
+                    "field": {"type": "string"},
+                    "message": {"type": "string"},
+                    "pointer": {"type": "string", "description": "JSON pointer into the body."},
+                },
+            },
+        },
+    },
+}

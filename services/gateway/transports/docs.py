@@ -1,0 +1,105 @@
+"""Serves the API's description: the OpenAPI document for programs, and the same as a page for people."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+from aiohttp import web
+
+from services.common.documents import dumps
+
+_METHODS = ("get", "post", "put", "delete")
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1d2733; }
+h2 code { background: #e8eef5; padding: .1em .4em; border-radius: .3em; }
+table { border-collapse: collapse; margin: .5rem 0 1rem; }
+th, td { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #dde4ec; }
+pre { background: #f5f7fa; padding: .75rem; overflow-x: auto; }
+@media (prefers-color-scheme: dark) {
+  body { background: #11161c; color: #d7dee6; }
+  h2 code, pre { background: #1d2631; }
+  th, td { border-color: #2c3846; }
+}
+"""
+# The page needs no script, and no style but this one.
+_DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_DIGEST}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+class Docs:
+    """`/api/openapi.json` and `/api/docs`, both made once."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._json = dumps(document)
+        self._page = docs_page(document).encode()
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes, ready for ``app.add_routes``."""
+        return [web.get("/api/openapi.json", self.document), web.get("/api/docs", self.page)]
+
+    async def document(self, _: web.Request) -> web.Response:
+        """Answer the OpenAPI document."""
+        return web.Response(body=self._json, content_type="application/json", headers={"Cache-Control": "no-cache"})
+
+    async def page(self, _: web.Request) -> web.Response:
+        """Answer the page."""
+        headers = {"Cache-Control": "no-cache", "Content-Security-Policy": _POLICY}
+        return web.Response(body=self._page, content_type="text/html", charset="utf-8", headers=headers)
+
+
+def docs_page(document: dict[str, Any]) -> str:
+    """Return the OpenAPI document as an HTML page."""
+    info = document["info"]
+    return "\n".join(
+        [
+            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(info["title"])}: API</title>',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<style>{_STYLE}</style>",
+            f"<h1>{escape(info['title'])} {escape(info['version'])}</h1><p>{escape(info['description'])}</p>",
+            '<p>For programs: <a href="openapi.json">openapi.json</a> (OpenAPI 3.1).</p>',
+            *_operations(document["paths"]),
+            "<h1>Schemas</h1>",
+            *(_schema(name, schema) for name, schema in document["components"]["schemas"].items()),
+            "</html>",
+        ]
+    )
+
+
+def _operations(paths: dict[str, Any]) -> Iterator[str]:
+    for path, item in paths.items():
+        for method in _METHODS:
+            if method not in item:
+                continue
+            operation = item[method]
+            yield f"<h2><code>{method.upper()} {escape(path)}</code> {escape(operation['summary'])}</h2>"
+            yield f"<p>{escape(operation.get('description', ''))}</p>"
+            parameters = [*item.get("parameters", []), *operation.get("parameters", [])]
+            yield _table("Parameter", {one["name"]: one["description"] for one in parameters})
+            if body := operation.get("requestBody"):
+                (media, content), *_ = body["content"].items()
+                yield f"<p>Body: {escape(media)}, {_link(content['schema'])}</p>"
+            yield _table("Status", {status: one["description"] for status, one in operation["responses"].items()})
+
+
+def _table(title: str, rows: dict[str, str]) -> str:
+    if not rows:
+        return ""
+    lines = "".join(
+        f"<tr><td><code>{escape(name)}</code></td><td>{escape(text)}</td></tr>" for name, text in rows.items()
+    )
+    return f"<table><tr><th>{title}</th><th>Meaning</th></tr>{lines}</table>"
+
+
+def _link(schema: dict[str, str]) -> str:
+    name = escape(schema["$ref"].rpartition("/")[2])
+    return f'<a href="#{name}">{name}</a>'
+
+
+def _schema(name: str, schema: dict[str, Any]) -> str:
+    text = json.dumps(schema, indent=2, ensure_ascii=False)
+    return f'<h2 id="{escape(name)}"><code>{escape(name)}</code></h2><pre>{escape(text)}</pre>'
