@@ -9,10 +9,10 @@ from typing import assert_never
 import structlog
 
 from services.common.cursor import Position
+from services.common.normalize import End, EpochReason
 from services.common.outage import Outage
 from services.watcher.faults import Fault
 from services.watcher.metrics import Metrics
-from services.watcher.normalize import End, EpochReason
 from services.watcher.publisher import LogUnavailable, Publisher
 from services.watcher.relay import Bounds, GapFound, Progress, Relay
 from services.watcher.start import Checkpoint, Continue, Deployment, NewEpoch, Rebuild, decide

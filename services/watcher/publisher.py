@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from services.common.cursor import Position
 from services.common.keys import StreamKeys
-from services.watcher.normalize import Change, EpochReason
+from services.common.normalize import Change, EpochReason
 from services.watcher.start import Head
 
 

@@ -8,9 +8,9 @@ from typing import assert_never
 import structlog
 
 from services.common.cursor import Position
+from services.common.normalize import Change, End, Unknown, normalize
 from services.common.outage import Outage
 from services.watcher.metrics import Metrics
-from services.watcher.normalize import Change, End, Unknown, normalize
 from services.watcher.publisher import LogUnavailable, Published, Publisher
 from services.watcher.stream import Idle, OpenStream
 

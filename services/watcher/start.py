@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from services.common.cursor import Position
-from services.watcher.normalize import EpochReason
+from services.common.normalize import EpochReason
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 
 from services.common.documents import CODEC
+from services.common.normalize import FIELDS, IMAGES, matching
 from services.watcher.faults import Fault, classify
 from services.watcher.start import Deployment
 
@@ -63,15 +64,7 @@ class ChangeStream:
         self._raw = database.with_options(codec_options=raw)
         self._collection = collection
         self._stall_seconds = stall_seconds
-        self._match = {
-            "$match": {
-                "$or": [
-                    {"ns.coll": collection},
-                    {"to.coll": collection},  # another collection renamed onto this one
-                    {"operationType": {"$in": ["dropDatabase", "invalidate"]}},
-                ]
-            }
-        }
+        self._match = matching(collection)
 
     @property
     def pipeline(self) -> str:
@@ -100,10 +93,10 @@ class ChangeStream:
     @asynccontextmanager
     async def open(self, start: StartAfter | StartAt, *, images: bool = True) -> AsyncIterator["OpenStream"]:
         """Open the stream; without ``images`` an event that is too large for MongoDB to deliver gets through."""
-        fields = ["operationType", "clusterTime", "wallTime", "documentKey"]
+        fields = FIELDS
         options: dict[str, Any] = {}
         if images:
-            fields += ["fullDocument", "fullDocumentBeforeChange"]
+            fields += IMAGES
             options["full_document"] = await self._full_document()
             options["full_document_before_change"] = "whenAvailable"
         if isinstance(start, StartAfter):

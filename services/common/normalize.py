@@ -13,6 +13,24 @@ from services.common.documents import Json, id_text, iso, json_value, to_json
 from services.common.envelope import Envelope, Operation
 from services.common.filter_fields import FILTER_FIELDS
 
+
+def matching(collection: str) -> dict[str, Any]:
+    """Return the pipeline stage that lets through, from a database's change stream, all that concerns a collection."""
+    return {
+        "$match": {
+            "$or": [
+                {"ns.coll": collection},
+                {"to.coll": collection},  # another collection renamed onto this one
+                {"operationType": {"$in": ["dropDatabase", "invalidate"]}},
+            ]
+        }
+    }
+
+
+# All that is looked at; the rest (update descriptions, sessions, …) need not cross the network.
+FIELDS = ("operationType", "clusterTime", "wallTime", "documentKey")
+IMAGES = ("fullDocument", "fullDocumentBeforeChange")
+
 OPERATIONS = {
     "insert": Operation.INSERT,
     "update": Operation.UPDATE,
