@@ -23,6 +23,8 @@ export function describe(envelope, before) {
 /** @param {Order | null} before @param {Order | null} after */
 function changeOf(before, after) {
   const changed = differences(before, after);
+  const [only] = changed;
+  if (only?.field === "status" && changed.length === 1) return `${only.from || "–"} → ${only.to || "–"}`;
   if (changed.length > 0)
     return changed.map(({ label, from, to }) => `${label} ${from || "–"} → ${to || "–"}`).join(", ");
   if (!before) return `now ${textOf(after?.status, 40) || "changed"}`;
