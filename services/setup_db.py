@@ -1,7 +1,7 @@
 """Prepares the database for the services: `python -m services.setup_db`; repeating it changes nothing."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -82,20 +82,17 @@ def main() -> int:
 def setup(mongodb_uri: str, patience: float = PATIENCE) -> Iterator[str]:
     """Do the steps one after the other and say what each has done; raise SetupError.
 
-    `patience`: for how many seconds a server may be missing, or may let us wait, before that is an error.
+    `patience`: for how many seconds a step may wait for the server before that is an error.
     """
     try:
         client: MongoClient[dict[str, Any]] = MongoClient(
             mongodb_uri, serverSelectionTimeoutMS=int(patience * 1000), appname="orders-setup-db", tz_aware=True
         )
-        with client, pymongo.timeout(2 * patience):
-            yield _require_replica_set(client)
-            database = client.get_default_database(DEFAULT_DATABASE)
-            yield _create_collection(database)
-            yield _set_validator(database)
-            yield _create_indexes(database)
-            yield _insert_samples(database)
-            yield _try_change_stream(database)
+        with client:
+            for step in STEPS:
+                with pymongo.timeout(patience):
+                    done = step(client.get_default_database(DEFAULT_DATABASE))
+                yield done
     except OperationFailure as error:
         raise SetupError(f"MongoDB refused a step: {(error.details or {}).get('errmsg', error)}") from error
     except ConfigurationError as error:
@@ -104,7 +101,8 @@ def setup(mongodb_uri: str, patience: float = PATIENCE) -> Iterator[str]:
         raise SetupError(f"MongoDB went away during a step: {error}") from error
 
 
-def _require_replica_set(client: MongoClient[dict[str, Any]]) -> str:
+def _require_replica_set(database: Database[dict[str, Any]]) -> str:
+    client = database.client
     try:
         hello = client.admin.command("hello")
     except ServerSelectionTimeoutError as error:
@@ -183,6 +181,16 @@ def _try_change_stream(database: Database[dict[str, Any]]) -> str:
         if not stream.alive or stream.resume_token is None:
             raise SetupError("MongoDB opened a change stream and closed it at once: the services would see no change.")
     return "Change streams work"
+
+
+STEPS: list[Callable[[Database[dict[str, Any]]], str]] = [
+    _require_replica_set,
+    _create_collection,
+    _set_validator,
+    _create_indexes,
+    _insert_samples,
+    _try_change_stream,
+]
 
 
 if __name__ == "__main__":

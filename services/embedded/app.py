@@ -22,10 +22,7 @@ _IMPATIENT_AFTER = 20.0
 
 async def run(settings: EmbeddedSettings, terminal: Terminal) -> None:
     """Start everything in order and keep it running until cancelled; raise EmbeddedError if something cannot start."""
-
-    def report(line: str) -> None:
-        terminal.say("run", line)
-
+    report = terminal.say_as("run")
     _require_ports(settings)
     async with Supervisor(report) as supervisor:
         env = {

@@ -32,6 +32,12 @@ class Program:
         self._process = await Process.start(self.argv, log=None, env=self.env)
         self._relay = asyncio.create_task(self.terminal.relay(self.name, self._process.output))
 
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise RuntimeError(f"{self.name} was never started")
+        return self._process.pid
+
     async def wait(self) -> int:
         """Return its exit code."""
         if self._process is None or self._relay is None:

@@ -1,7 +1,9 @@
 """One terminal for several programs: each line carries the name of who wrote it, in a colour of its own."""
 
 import asyncio
+import functools
 import os
+from collections.abc import Callable
 from typing import TextIO
 
 _COLOURS = {"watcher": 36, "gateway": 32, "setup-db": 33, "run": 35}
@@ -26,6 +28,10 @@ class Terminal:
             self._stream.flush()
         except (OSError, ValueError):
             return
+
+    def say_as(self, name: str) -> Callable[[str], None]:
+        """Return a function that writes a line under `name`."""
+        return functools.partial(self.say, name)
 
     async def relay(self, name: str, output: asyncio.StreamReader) -> None:
         """Write every line of `output` until it ends; one that never ends is cut where the chunk is full."""

@@ -1,0 +1,134 @@
+"""The whole embedded stack as a person runs it: start, kill a part, stop, start again on the same data."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from services.embedded.process import Process
+
+
+@dataclass
+class Stack:
+    """`python -m services.embedded` with ports and a data folder of its own."""
+
+    folder: Path
+    settings: dict[str, str]
+    screen: list[str] = field(default_factory=list)
+    process: Process | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.settings['PORT']}"
+
+    async def start(self) -> Process:
+        argv = [sys.executable, "-m", "services.embedded"]
+        self.process = await Process.start(argv, log=None, env=self.settings, cwd=self.folder)
+        return self.process
+
+    async def shows(self, text: str) -> str:
+        """Read on until a line holds `text`, and return that line."""
+        assert self.process is not None
+        while line := (await self.process.output.readline()).decode():
+            self.screen.append(line)
+            if text in line:
+                return line
+        raise AssertionError(f"ended without showing {text!r}:\n{''.join(self.screen)}")
+
+    async def ends(self) -> int:
+        assert self.process is not None
+        self.screen.append((await self.process.output.read()).decode())
+        return await self.process.wait()
+
+
+@pytest.fixture
+async def stack(tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stack]:
+    for given in ("MONGODB_URI", "REDIS_URL"):
+        monkeypatch.delenv(given, raising=False)
+    ports = {
+        name: str(free_port()) for name in ("PORT", "WATCHER_PORT", "EMBEDDED_MONGODB_PORT", "EMBEDDED_REDIS_PORT")
+    }
+    stack = Stack(tmp_path, ports)
+    yield stack
+    if stack.process is not None:
+        await stack.process.stop()
+
+
+async def test_the_stack_starts_serves_recovers_stops_and_keeps_its_data(stack: Stack) -> None:
+    await stack.start()
+    assert f"http://localhost:{stack.settings['PORT']}" in await stack.shows("Ready: ")
+    async with aiohttp.ClientSession() as session:
+        new = {"customer_name": "John Doe", "product_name": "Laptop", "status": "pending"}
+        async with session.post(f"{stack.url}/api/orders", json=new) as response:
+            assert response.status == 201, await response.text()
+            order = await response.json()
+
+        _kill_child(stack, "mongod")
+        await stack.shows("MongoDB was killed by SIGKILL; starting it again")
+        # The gateway waits for the new primary rather than failing; so there is nothing to wait for here.
+        async with session.get(f"{stack.url}/api/orders/{order['_id']}") as response:
+            assert (response.status, await response.json()) == (200, order)
+
+    assert stack.process is not None
+    stack.process.send(signal.SIGINT)
+    assert await stack.ends() == 0
+    shown = "".join(stack.screen)
+    assert shown.rstrip().endswith("Stopped")
+    assert "Traceback" not in shown
+
+    await stack.start()
+    await stack.shows("Inserted no sample orders")
+    await stack.shows("Ready: ")
+    async with aiohttp.ClientSession() as session, session.get(f"{stack.url}/api/orders/{order['_id']}") as response:
+        assert await response.json() == order
+
+
+async def test_a_second_stack_names_the_port_and_touches_nothing(stack: Stack) -> None:
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", int(stack.settings["PORT"]))
+    async with server:
+        await stack.start()
+        assert await stack.ends() == 1
+    [line] = "".join(stack.screen).splitlines()
+    assert f"Port {stack.settings['PORT']}, meant for the gateway, is taken" in line
+    assert "PORT" in line
+    assert list(stack.folder.iterdir()) == []
+
+
+async def test_servers_of_ones_own_are_used_in_place_of_the_embedded(
+    stack: Stack, mongodb_uri: str, redis_url: str
+) -> None:
+    (stack.folder / ".env").write_text(f"MONGODB_URI={mongodb_uri}\nREDIS_URL={redis_url}\n")
+    await stack.start()
+    await stack.shows("Ready: ")
+    shown = "".join(stack.screen)
+    assert "Using the MongoDB at MONGODB_URI" in shown
+    assert "Using the Redis at REDIS_URL" in shown
+    assert not (stack.folder / ".data").exists()
+
+
+async def test_a_database_that_cannot_be_prepared_stops_the_start(stack: Stack, redis_url: str) -> None:
+    stack.settings |= {"MONGODB_URI": "mongodb://user@:pass@127.0.0.1/shop", "REDIS_URL": redis_url}
+    await stack.start()
+    assert await stack.ends() == 1
+    assert "The database could not be prepared; the reason is above." in "".join(stack.screen)
+
+
+async def test_a_wrong_setting_is_named(stack: Stack) -> None:
+    stack.settings["EMBEDDED_REDIS_PORT"] = "many"
+    await stack.start()
+    assert await stack.ends() == 1
+    assert "EMBEDDED_REDIS_PORT: Input should be a valid integer" in "".join(stack.screen)
+
+
+def _kill_child(stack: Stack, program: str) -> None:
+    """Send SIGKILL to the one child of the stack that runs `program`."""
+    assert stack.process is not None
+    children = Path(f"/proc/{stack.process.pid}/task/{stack.process.pid}/children").read_text().split()
+    [child] = [pid for pid in children if program in Path(f"/proc/{pid}/cmdline").read_text().split("\0")[0]]
+    os.kill(int(child), signal.SIGKILL)
