@@ -17,11 +17,12 @@ from services.watcher import lease
 from services.watcher.health import serve_health
 from services.watcher.leader import Leader, Parts
 from services.watcher.metrics import Metrics
+from services.watcher.oplog import OplogWindow
 from services.watcher.publisher import Fenced, Publisher
 from services.watcher.relay import Bounds
 from services.watcher.settings import WatcherSettings
 from services.watcher.state import LeaseLost, StateUnavailable, StreamState
-from services.watcher.stream import ChangeStream
+from services.watcher.stream import ChangeStream, Primary
 
 STREAM = "orders"
 DEFAULT_DATABASE = "realtime_orders"
@@ -32,17 +33,20 @@ log = structlog.get_logger("watcher")
 async def run(settings: WatcherSettings) -> None:
     """Watch until cancelled."""
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(_mongo(settings.mongodb_uri))
+        primary = Primary()
+        client = await stack.enter_async_context(_mongo(settings.mongodb_uri, primary))
         redis = await stack.enter_async_context(_redis(settings.redis_url))
         database = client.get_default_database(DEFAULT_DATABASE)
+        metrics = Metrics()
         parts = Parts(
-            stream=ChangeStream(database, STREAM, settings.stall_seconds),
+            stream=ChangeStream(database, STREAM, primary, settings.stall_seconds),
             state=StreamState(database["stream_state"], STREAM, settings.lease_seconds),
             bounds=Bounds(settings.batch_max_events, settings.queue_max_events),
             window=settings.replay_window_seconds,
-            metrics=Metrics(),
+            metrics=metrics,
             mongodb=Outage("mongodb"),
             redis=Outage("redis"),
+            oplog=OplogWindow(client, settings.oplog_warning_seconds, metrics),
         )
         await stack.enter_async_context(serve_health(settings, parts))
         log.info("Watcher started", port=settings.watcher_port, owner=parts.state.owner)
@@ -86,7 +90,7 @@ async def _leading(parts: Parts, term: int, seconds: float) -> AsyncIterator[Non
 
 
 @asynccontextmanager
-async def _mongo(uri: str) -> "AsyncIterator[AsyncMongoClient[dict[str, Any]]]":
+async def _mongo(uri: str, primary: Primary) -> "AsyncIterator[AsyncMongoClient[dict[str, Any]]]":
     # With the driver's own defaults a primary that stands still holds the stream for half a minute.
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
         uri,
@@ -96,6 +100,7 @@ async def _mongo(uri: str) -> "AsyncIterator[AsyncMongoClient[dict[str, Any]]]":
         serverSelectionTimeoutMS=3000,
         heartbeatFrequencyMS=1000,
         tz_aware=True,
+        event_listeners=[primary],
     )
     async with client:
         yield client

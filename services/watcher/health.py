@@ -19,7 +19,8 @@ async def serve_health(settings: WatcherSettings, parts: Parts) -> AsyncIterator
 
     async def readyz(_request: web.Request) -> web.Response:
         checks = {outage.what: outage.error or "ok" for outage in (parts.mongodb, parts.redis)}
-        ready = parts.mongodb.over and parts.redis.over
+        checks["oplog"] = parts.oplog.low or "ok"
+        ready = parts.mongodb.over and parts.redis.over  # a short oplog is a warning: this watcher does what it can
         status = "ready" if ready else "unready"
         return web.json_response({"status": status, "checks": checks}, status=200 if ready else 503)
 

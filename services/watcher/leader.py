@@ -13,9 +13,10 @@ from services.common.normalize import End, EpochReason
 from services.common.outage import Outage
 from services.watcher.faults import Fault
 from services.watcher.metrics import Metrics
+from services.watcher.oplog import OplogWindow
 from services.watcher.publisher import LogUnavailable, Publisher
 from services.watcher.relay import Bounds, GapFound, Progress, Relay
-from services.watcher.start import Checkpoint, Continue, Deployment, NewEpoch, Rebuild, decide
+from services.watcher.start import Checkpoint, Continue, Deployment, NewEpoch, Rebuild, decide, token_time
 from services.watcher.state import LeaseLost, StateUnavailable, StreamState
 from services.watcher.stream import ChangeStream, SourceFailed, StartAfter, StartAt
 
@@ -35,6 +36,7 @@ class Parts:
     metrics: Metrics
     mongodb: Outage
     redis: Outage
+    oplog: OplogWindow
 
 
 class Leader:
@@ -50,18 +52,21 @@ class Leader:
 
     async def lead(self) -> None:
         """Carry changes until cancelled; raise Fenced or LeaseLost when the term is over."""
-        saver = asyncio.create_task(self._save_always())
-        follower = asyncio.create_task(self._follow_always())
+        headroom = self._parts.oplog.watch(self._token_time)
+        tasks = {asyncio.create_task(work) for work in (self._save_always(), self._follow_always(), headroom)}
         try:
-            done, _ = await asyncio.wait({saver, follower}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
-            for task in (saver, follower):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(saver, follower, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             with suppress(StateUnavailable, LeaseLost):  # what is not saved is published again, and then refused
                 await self._save()
+
+    def _token_time(self) -> int | None:
+        return None if self._progress is None else token_time(self._progress.token)
 
     async def _follow_always(self) -> None:
         while True:

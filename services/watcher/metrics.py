@@ -37,6 +37,11 @@ class Metrics:
         self._failures = Counter(
             "orders_watcher_failures", "Failures, by what failed.", ["what"], registry=self.registry
         )
+        self.oplog_headroom = Gauge(
+            "orders_watcher_oplog_headroom_seconds",
+            "Seconds until the oplog will have lost the place of the saved token; infinite while it is not full.",
+            registry=self.registry,
+        )
 
     def published(self, events: int, seconds: float) -> None:
         """Count one batch."""

@@ -30,3 +30,6 @@ class WatcherSettings(CommonSettings):
     stall_seconds: float = Field(
         default=20.0, ge=11, description="Reopen the change stream when its resume token has not moved for so long."
     )
+    oplog_warning_seconds: float = Field(
+        default=3600, ge=0, description="Warn when the oplog will hold what is not published for no longer than this."
+    )

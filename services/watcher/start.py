@@ -64,6 +64,20 @@ class NewEpoch:
 
 Start = Continue | Rebuild | NewEpoch
 
+# A primary that is just being replaced may be a little behind the token that its predecessor gave.
+_TOLERANCE = 60 << 32
+
+
+def token_time(token: str) -> int | None:
+    """Return the cluster time (u64) in a resume token, or None where it is none.
+
+    Tokens are hexadecimal; after the type byte 82 come the eight bytes of the time (KeyString of the server).
+    """
+    try:
+        return int(token[2:18], 16) if len(token) >= 18 and token.startswith("82") else None
+    except ValueError:
+        return None
+
 
 def decide(saved: Checkpoint | None, head: Head | None, here: Deployment, pipeline: str, window: int) -> Start:
     """Say where to begin; ``window`` is how many seconds of history a rebuilt log shall hold.
@@ -74,9 +88,9 @@ def decide(saved: Checkpoint | None, head: Head | None, here: Deployment, pipeli
         return NewEpoch(EpochReason.FIRST_START if head is None else EpochReason.STATE_LOST)
     if saved.replica_set_id and here.replica_set_id and saved.replica_set_id != here.replica_set_id:
         return NewEpoch(EpochReason.DATABASE_REPLACED)
-    # A position from the future is one of a database that has since been restored to an older state. MongoDB
-    # would accept its token without a word and show nothing until time has caught up.
-    if saved.position.ts > here.now:
+    # From the future: of another database, or of this one before it was restored. MongoDB would accept such a token
+    # without a word, and show nothing until time has caught up.
+    if max(saved.position.ts, token_time(saved.token) or 0) > here.now + _TOLERANCE:
         return NewEpoch(EpochReason.DATABASE_REPLACED)
     if saved.pipeline != pipeline:
         return NewEpoch(EpochReason.PIPELINE_CHANGED)

@@ -15,6 +15,12 @@ from bson.timestamp import Timestamp
 from pymongo.asynchronous.change_stream import AsyncChangeStream
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.monitoring import (
+    TopologyClosedEvent,
+    TopologyDescriptionChangedEvent,
+    TopologyListener,
+    TopologyOpenedEvent,
+)
 
 from services.common.documents import CODEC
 from services.common.normalize import FIELDS, IMAGES, matching
@@ -55,14 +61,38 @@ class Idle:
     token: str
 
 
+class Primary(TopologyListener):
+    """Notices elections; to be given to the client as one of its ``event_listeners``."""
+
+    def __init__(self) -> None:
+        self.elections = 0
+        self._address: tuple[str, int | None] | None = None
+
+    def opened(self, event: TopologyOpenedEvent) -> None:
+        """Nothing is known yet."""
+
+    def description_changed(self, event: TopologyDescriptionChangedEvent) -> None:
+        """Count it when the primary is another one than before."""
+        for address, server in event.new_description.server_descriptions().items():
+            if server.is_writable and address != self._address:
+                self.elections += self._address is not None
+                self._address = address
+
+    def closed(self, event: TopologyClosedEvent) -> None:
+        """Nothing follows."""
+
+
 class ChangeStream:
     """The changes of one collection, read through its database so that a drop or a rename does not end the stream."""
 
-    def __init__(self, database: "AsyncDatabase[Any]", collection: str, stall_seconds: float) -> None:
+    def __init__(
+        self, database: "AsyncDatabase[Any]", collection: str, primary: "Primary", stall_seconds: float
+    ) -> None:
         raw: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
         self._database = database
         self._raw = database.with_options(codec_options=raw)
         self._collection = collection
+        self._primary = primary
         self._stall_seconds = stall_seconds
         self._match = matching(collection)
 
@@ -93,10 +123,9 @@ class ChangeStream:
     @asynccontextmanager
     async def open(self, start: StartAfter | StartAt, *, images: bool = True) -> AsyncIterator["OpenStream"]:
         """Open the stream; without ``images`` an event that is too large for MongoDB to deliver gets through."""
-        fields = FIELDS
+        fields = FIELDS + IMAGES if images else FIELDS
         options: dict[str, Any] = {}
         if images:
-            fields += IMAGES
             options["full_document"] = await self._full_document()
             options["full_document_before_change"] = "whenAvailable"
         if isinstance(start, StartAfter):
@@ -110,7 +139,7 @@ class ChangeStream:
         except PyMongoError as error:
             raise _failed(error, opening_with_token=True) from error
         async with stream:
-            yield OpenStream(stream, self._stall_seconds)
+            yield OpenStream(stream, self._primary, self._stall_seconds)
 
     async def _full_document(self) -> str:
         """Prefer the stored image of each moment; looking the document up shows only what it is now."""
@@ -126,8 +155,10 @@ class ChangeStream:
 class OpenStream:
     """An open change stream."""
 
-    def __init__(self, stream: "AsyncChangeStream[RawBSONDocument]", stall_seconds: float) -> None:
+    def __init__(self, stream: "AsyncChangeStream[RawBSONDocument]", primary: "Primary", stall_seconds: float) -> None:
         self._stream = stream
+        self._primary = primary
+        self._elections = primary.elections
         self._stall_seconds = stall_seconds
         self._token = ""
         self._moved = monotonic()
@@ -146,6 +177,9 @@ class OpenStream:
             return bson.decode(event.raw, CODEC)
         if not self._stream.alive:
             raise SourceFailed(Fault.RETRY, "the change stream was closed")
+        if self._primary.elections != self._elections:
+            # The old one may go on to answer, cut off from the others, with a stream that shows nothing any more.
+            raise SourceFailed(Fault.RETRY, "another primary was elected")
         return Idle(self._idle_token())
 
     def _idle_token(self) -> str:
