@@ -4,6 +4,7 @@
 /** @typedef {import("./live.js").Following} Following */
 /** @typedef {import("./live.js").Filter} Filter */
 /** @typedef {import("./live.js").Live} Live */
+/** @typedef {import("./live.js").Listener} Listener */
 
 const ACK_MS = 5000;
 
@@ -16,7 +17,10 @@ const ACK_MS = 5000;
 export function followBySocketIO(io, { position, listener }, transports = ["websocket", "polling"]) {
   /** @type {Filter} */
   let wanted = {};
-  let asked = false;
+  /** The filter that the server goes by. @type {Filter} */
+  let agreed = wanted;
+  let continued = false;
+
   const socket = io({
     transports,
     tryAllTransports: true,
@@ -25,23 +29,24 @@ export function followBySocketIO(io, { position, listener }, transports = ["webs
     // A function, because each fresh connection must start where the page stands by then.
     auth: (/** @type {(data: object) => void} */ send) => {
       const since = position();
-      asked = since !== null;
-      send(since === null ? {} : { since });
+      continued = since !== null;
+      send({ ...(since === null ? {} : { since }), ...(wanted.status ? { filter: wanted } : {}) });
     },
   });
-  const subscribe = () => socket.timeout(ACK_MS).emitWithAck("subscribe", wanted);
-  let continued = false;
 
   socket.io.on("open", () => watchEngine(socket.io.engine, listener));
-  socket.io.on("ping", () => listener.heard());
   socket.on("connect", () => {
-    listener.opened();
-    continued = socket.recovered || asked;
-    if (socket.recovered) listener.greeted(null, true);
-    else if (wanted.status) subscribe().catch(() => socket.disconnect().connect());
+    listener.heard();
+    if (!socket.recovered) {
+      agreed = wanted;
+    } else if (agreed !== wanted) {
+      // Recovered with the filter of before: what passed the new one meanwhile is not among what follows.
+      void subscribe().then((since) => listener.mustResync(null, since));
+    }
   });
-  socket.on("connected", (/** @type {any} */ greeting) => listener.greeted(greeting, continued));
+  socket.on("connected", (/** @type {any} */ greeting) => listener.greeted(greeting, continued || socket.recovered));
   socket.on("orderUpdate", (/** @type {any} */ envelope) => listener.changed(envelope));
+  socket.on("mark", (/** @type {any} */ mark) => listener.reached(String(mark?.cursor)));
   socket.on("resync", (/** @type {any} */ notice) =>
     listener.mustResync(String(notice?.reason ?? "the server asked for it"), notice?.cursor ?? null),
   );
@@ -55,12 +60,28 @@ export function followBySocketIO(io, { position, listener }, transports = ["webs
     if (reason === "io server disconnect") setTimeout(() => socket.connect(), 500 + Math.random() * 1000);
   });
 
+  /**
+   * A filter is added to those that hold already, except to none at all: so first everything, then this one.
+   * @returns {Promise<string | null>}
+   */
+  async function subscribe() {
+    const asked = wanted;
+    try {
+      let answer = await socket.timeout(ACK_MS).emitWithAck("subscribe");
+      if (asked.status) answer = await socket.timeout(ACK_MS).emitWithAck("subscribe", asked);
+      agreed = asked;
+      return answer?.cursor ?? null;
+    } catch {
+      // No answer: the next connection brings the filter with it, or comes by here again.
+      if (socket.connected) socket.disconnect().connect();
+      return null;
+    }
+  }
+
   return {
     async filter(filter) {
       wanted = filter;
-      if (!socket.connected) return; // said at the next connection
-      if (filter.status) await subscribe();
-      else await socket.timeout(ACK_MS).emitWithAck("unsubscribe");
+      return socket.connected ? subscribe() : null;
     },
     retry() {
       if (!socket.connected) socket.disconnect().connect();
@@ -71,11 +92,11 @@ export function followBySocketIO(io, { position, listener }, transports = ["webs
 /**
  * Report the transport that is really in use, also after an upgrade from polling.
  * @param {any} engine
- * @param {import("./live.js").Listener} listener
+ * @param {Listener} listener
  */
 function watchEngine(engine, listener) {
   const report = () => listener.transport(engine.transport.name === "websocket" ? "WebSocket" : "polling");
   report();
   engine.on("upgrade", report);
-  engine.on("packet", () => listener.heard());
+  engine.on("packet", () => listener.heard()); // pings too
 }

@@ -32,7 +32,7 @@ export function followBySSE({ position, listener }) {
     listener.transport("SSE");
     opened.addEventListener("open", () => {
       wait = FIRST_WAIT_MS;
-      listener.opened();
+      listener.heard();
     });
     hear(opened, "connected", (greeting) => listener.greeted(greeting, since !== null));
     hear(opened, "orderUpdate", (envelope) => listener.changed(envelope));
@@ -68,6 +68,7 @@ export function followBySSE({ position, listener }) {
     async filter(filter) {
       wanted = filter;
       open();
+      return null; // the stream starts where the page stands, whatever its filter
     },
     retry() {
       if (source?.readyState !== EventSource.OPEN) open();

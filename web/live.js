@@ -10,12 +10,13 @@ import { followBySSE } from "./live-sse.js";
 /** @typedef {{ id: string, cursor: string, server: string }} Greeting */
 /**
  * What the connection tells. A greeting comes with every connection; `continued` says that the server knew
- * where this client stands, so that what follows has no gap.
+ * where this client stands, so that what follows has no gap. `reached` says that a filtered client has missed nothing
+ * up to there; `mustResync` that the list has to be read again, at least as new as the cursor.
  * @typedef {{
- *   opened(): void,
  *   greeted(greeting: Greeting | null, continued: boolean): void,
  *   changed(envelope: Envelope): void,
- *   mustResync(reason: string, cursor: string | null): void,
+ *   reached(cursor: string): void,
+ *   mustResync(reason: string | null, cursor: string | null): void,
  *   heard(): void,
  *   transport(name: Transport): void,
  *   lost(why: string): void,
@@ -25,7 +26,10 @@ import { followBySSE } from "./live-sse.js";
  * `position` tells the newest cursor that the page has, at the moment of each (re)connection.
  * @typedef {{ position: () => string | null, listener: Listener }} Following
  */
-/** @typedef {{ filter(filter: Filter): Promise<void>, retry(): void }} Live */
+/**
+ * `filter` gives the position from which on it holds, where that is known.
+ * @typedef {{ filter(filter: Filter): Promise<string | null>, retry(): void }} Live
+ */
 
 const CLIENT = "/vendor/socket.io.esm.min.js";
 

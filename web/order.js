@@ -16,7 +16,19 @@ const LONGEST = 160;
  */
 export function idOf(document) {
   if (document === null || typeof document !== "object" || !("_id" in document)) return null;
-  return textOf(document._id, Number.POSITIVE_INFINITY);
+  return typeof document._id === "string" ? document._id : JSON.stringify(sorted(document._id));
+}
+
+/**
+ * The same value with the fields of all objects in order, as the server writes ids that are objects.
+ * @param {unknown} value
+ * @returns {unknown}
+ */
+function sorted(value) {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (value === null || typeof value !== "object") return value;
+  const fields = Object.entries(value).map(([name, inner]) => [name, sorted(inner)]);
+  return Object.fromEntries(fields.sort(([one], [other]) => (String(one) < String(other) ? -1 : 1)));
 }
 
 /**

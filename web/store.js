@@ -135,6 +135,15 @@ export class OrderStore {
     return outcome;
   }
 
+  /**
+   * Take note that everything up to here has been told, though the filter may have let nothing through.
+   * @param {string} cursorText
+   */
+  reached(cursorText) {
+    const cursor = parseCursor(cursorText);
+    if (cursor && this.#latest && isAfter(cursor, this.#latest.cursor)) this.#latest = { text: cursorText, cursor };
+  }
+
   /** @param {Envelope} envelope @returns {Outcome} */
   #put(envelope) {
     const { id, operation, data } = envelope;

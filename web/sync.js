@@ -4,6 +4,7 @@
 import { UNCONNECTED } from "./connection.js";
 import { isAfter, parseCursor } from "./cursor.js";
 import { follow } from "./live.js";
+import { reasonInWords } from "./reasons.js";
 
 /** @typedef {import("./connection.js").Connection} Connection */
 /** @typedef {import("./live.js").Listener} Listener */
@@ -61,12 +62,9 @@ export class Sync {
     this.#status = status;
     this.#generation += 1; // a list that is on its way was read for the former filter
     this.store.filter((order) => status === null || order.status === status);
-    try {
-      await this.#live?.filter(status === null ? {} : { status });
-    } catch {
-      this.#live?.retry();
-    }
-    await this.reload(null);
+    if (this.#connection.list === "current") this.#set({ list: "outdated" });
+    const since = (await this.#live?.filter(status === null ? {} : { status })) ?? null;
+    if (this.#status === status) await this.reload(since);
   }
 
   /**
@@ -106,21 +104,17 @@ export class Sync {
   /** @returns {Listener} */
   #listener() {
     return {
-      opened: () => this.heard(),
       greeted: (greeting, continued) => this.#greeted(greeting, continued),
       changed: (envelope) => this.#changed(envelope),
+      reached: (cursor) => this.store.reached(cursor),
       mustResync: (reason, cursor) => {
-        this.onNotice(`The server asked to read the list again: ${reason}`);
+        if (reason !== null) this.onNotice(`The list was read again: ${reasonInWords(reason)}.`);
         void this.reload(cursor);
       },
-      heard: () => this.heard(),
+      heard: () => this.#set({ heardAt: Date.now() }),
       transport: (transport) => this.#set({ transport }),
       lost: (why) => this.#set({ phase: "lost", why, attempts: this.#connection.attempts + 1, liveSince: null }),
     };
-  }
-
-  heard() {
-    this.#set({ heardAt: Date.now() });
   }
 
   /** @param {import("./live.js").Greeting | null} greeting @param {boolean} continued */
