@@ -38,6 +38,9 @@ class Outlet(Protocol):
     def resync(self, reason: str, cursor: Cursor) -> None:
         """Tell the client to load anew, because of ``reason``; what follows is after ``cursor``."""
 
+    def status(self, stale: str | None, cursor: Cursor) -> None:
+        """Tell the client why what it sees may be old, or with None that it is not; ``cursor`` is where it is."""
+
 
 class Mode(Enum):
     """How a client gets its events."""
@@ -102,6 +105,7 @@ class Hub:
         self._ahead: set[Subscription] = set()
         self._epoch_reason: str | None = None
         self.reach = Position(0, 0)  # since where the log in Redis is complete
+        self.stale: str | None = None
 
     def __len__(self) -> int:
         return len(self._subscriptions)
@@ -131,7 +135,7 @@ class Hub:
         self._detach(subscription, Mode.PAUSED)
         subscription.interest = interest
         if not paused:
-            self._serve(subscription)
+            self.resume(subscription)
 
     def pause(self, subscription: Subscription) -> None:
         """Send no more: its connection is full. It keeps its position and is served from the log later."""
@@ -149,10 +153,11 @@ class Hub:
 
     def publish(self, events: Sequence[Event]) -> None:
         """Send events that were just added to the log."""
-        for group in tuple(self._groups.values()):
-            data = group.encode(events) if group.live else b""
+        # Who is live is settled before the first write: one that a write makes pause counts as having been sent these.
+        due = [(group.encode(events), tuple(group.live.values())) for group in self._groups.values()]
+        for data, writes in due:
             if data:
-                for write in tuple(group.live.values()):
+                for write in writes:
                     write(data)
         for subscription in tuple(self._ahead):
             self._serve(subscription)
@@ -161,6 +166,15 @@ class Hub:
         """Tell every client that history broke; the log has begun anew already."""
         self._epoch_reason = reason
         self.lose(reason or ResyncReason.EPOCH_UNKNOWN)
+
+    def tell_stale(self, stale: str | None) -> None:
+        """Tell every client when what it sees begins to be old, and when that is over."""
+        if stale == self.stale:
+            return
+        self.stale = stale
+        epoch = self._log.epoch
+        for subscription in tuple(self._subscriptions) if epoch is not None else ():
+            subscription.outlet.status(stale, Cursor(epoch, self.position(subscription)))
 
     def lose(self, reason: str) -> None:
         """Tell every client to load anew: what they miss is nowhere to be had."""

@@ -1,0 +1,116 @@
+"""Changes of an imaginary stream, and a client's end that keeps what it is sent: for tests of log, hub and feed."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.common.cursor import Cursor, Position
+from services.common.documents import Json, dumps
+from services.common.envelope import Envelope, Operation
+from services.common.normalize import Change
+from services.gateway.event import Event
+from services.gateway.wire.form import Form
+
+EPOCH = "e1"
+AT = "2026-01-01T00:00:00.000Z"
+
+
+def change(
+    position: Position | int,
+    operation: Operation = Operation.INSERT,
+    *,
+    id: str = "a",
+    data: dict[str, Json] | None = None,
+    before: dict[str, Json] | None = None,
+    epoch: str = EPOCH,
+) -> Change:
+    """Return a change as the watcher publishes it; a number stands for the position (number, 0)."""
+    place = Position(position, 0) if isinstance(position, int) else position
+    envelope = Envelope(operation, id, data, Cursor(epoch, place), AT)
+    return Change(place, f"token-{place}", envelope.encode(), dumps(before))
+
+
+def event(
+    position: Position | int,
+    operation: Operation = Operation.INSERT,
+    *,
+    id: str = "a",
+    data: dict[str, Json] | None = None,
+    before: dict[str, Json] | None = None,
+    epoch: str = EPOCH,
+) -> Event:
+    """Return the same change as the gateway keeps it."""
+    made = change(position, operation, id=id, data=data, before=before, epoch=epoch)
+    return Event(made.envelope, made.before)
+
+
+def events(first: int, last: int, epoch: str = EPOCH) -> list[Event]:
+    """Return inserts at the positions ``first`` to ``last``."""
+    return [event(number, epoch=epoch) for number in range(first, last + 1)]
+
+
+@dataclass(eq=False)
+class Outlet:
+    """A client's end that takes ``room`` writes before it is full, which it says by ``full``."""
+
+    form: Form = Form.SSE_PLAIN
+    room: float = float("inf")
+    full: Callable[[], None] = lambda: None
+    writes: list[list[dict[str, Any]]] = field(default_factory=list)
+    resyncs: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def write(self) -> Callable[[bytes], None]:
+        return self._take
+
+    def _take(self, data: bytes) -> None:
+        self.writes.append(decoded(self.form, data))
+        self.room -= 1
+        if self.room <= 0:
+            self.full()
+
+    def resync(self, reason: str, cursor: Cursor) -> None:
+        self.resyncs.append((reason, str(cursor)))
+
+    @property
+    def seen(self) -> list[dict[str, Any]]:
+        """The envelopes in the order in which they came."""
+        return [envelope for batch in self.writes for envelope in batch]
+
+    @property
+    def positions(self) -> list[int]:
+        """The cluster times of what came."""
+        return [Cursor.parse(envelope["cursor"]).position.ts for envelope in self.seen]
+
+
+def decoded(form: Form, data: bytes) -> list[dict[str, Any]]:
+    """Read what was written in one of the two forms that are text; check that offset and envelope agree."""
+    match form:
+        case Form.SSE_PLAIN:
+            return [_of_sse(block) for block in data.decode().split("\n\n") if block]
+        case Form.POLLING:
+            return [_of_packet(packet) for packet in data.split(b"\x1e")]
+        case _:
+            raise NotImplementedError(form)
+
+
+def _of_sse(block: str) -> dict[str, Any]:
+    lines = dict(line.split(": ", 1) for line in block.split("\n"))
+    envelope: dict[str, Any] = json.loads(lines["data"])
+    assert (lines["event"], lines["id"]) == ("orderUpdate", envelope["cursor"])
+    return envelope
+
+
+def _of_packet(packet: bytes) -> dict[str, Any]:
+    assert packet.startswith(b"42")
+    name, envelope, offset = json.loads(packet[2:])
+    assert name == "orderUpdate"
+    assert offset.partition("~")[0] == envelope["cursor"]
+    assert isinstance(envelope, dict)
+    return envelope
+
+
+def positions(sequence: Sequence[Event]) -> list[int]:
+    """Return the cluster times of events."""
+    return [item.position.ts for item in sequence]

@@ -1,0 +1,298 @@
+"""The hub sends each client exactly what follows its position, however fast the client takes it."""
+
+from services.common.cursor import Cursor, Position
+from services.common.envelope import Operation
+from services.gateway.filters import EVERYTHING, NOTHING, Filter, Interest
+from services.gateway.hub import Hub, Mode, ResyncReason, Subscription
+from services.gateway.log import Log
+from services.gateway.wire.form import Form
+from tests.stream_events import EPOCH, Outlet, event, events
+
+SHIPPED: Interest = frozenset({Filter(status=("shipped",))})
+
+
+class Stream:
+    """A log with its hub; what the hub asks Redis for is kept in ``fetched``."""
+
+    def __init__(self, size: int = 100) -> None:
+        self.log = Log(size)
+        self.log.begin(EPOCH, Position(0, 0))
+        self.fetched: list[Subscription] = []
+        self.hub = Hub(self.log, self.fetched.append)
+
+    def publish(self, first: int, last: int) -> None:
+        self.hub.publish(self.log.append(events(first, last)))
+
+    def join(self, outlet: Outlet, position: int = 0, interest: Interest = EVERYTHING) -> Subscription:
+        subscription = self.hub.subscribe(outlet, interest, Position(position, 0))
+        outlet.full = lambda: self.hub.pause(subscription)
+        self.hub.resume(subscription)
+        return subscription
+
+    def drain(self, subscription: Subscription, outlet: Outlet, room: float = float("inf")) -> None:
+        outlet.room = room
+        self.hub.resume(subscription)
+
+
+def test_a_batch_reaches_every_live_client_in_one_write() -> None:
+    stream = Stream()
+    one, other = Outlet(), Outlet(form=Form.POLLING)
+    stream.join(one)
+    stream.join(other)
+    stream.publish(1, 3)
+    stream.publish(4, 4)
+    assert [len(batch) for batch in one.writes] == [len(batch) for batch in other.writes] == [3, 1]
+    assert one.positions == other.positions == [1, 2, 3, 4]
+
+
+def test_a_new_client_is_first_sent_what_follows_its_position() -> None:
+    stream = Stream()
+    stream.publish(1, 5)
+    outlet = Outlet()
+    stream.join(outlet, position=2)
+    stream.publish(6, 6)
+    assert outlet.positions == [3, 4, 5, 6]
+
+
+def test_nothing_is_sent_before_the_first_resume() -> None:
+    stream = Stream()
+    outlet = Outlet()
+    subscription = stream.hub.subscribe(outlet, EVERYTHING, Position(0, 0))
+    stream.publish(1, 2)
+    assert outlet.writes == []
+    stream.hub.resume(subscription)
+    assert outlet.positions == [1, 2]
+
+
+def test_a_client_that_pauses_goes_on_from_its_own_position() -> None:
+    stream = Stream()
+    outlet = Outlet()
+    subscription = stream.join(outlet)
+    stream.publish(1, 2)
+    stream.hub.pause(subscription)
+    stream.publish(3, 5)
+    assert outlet.positions == [1, 2]
+    assert stream.hub.position(subscription) == Position(2, 0)
+    stream.hub.resume(subscription)
+    stream.publish(6, 6)
+    assert outlet.positions == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_client_that_is_full_in_the_middle_of_a_fan_out_misses_nothing_and_gets_nothing_twice() -> None:
+    stream = Stream()
+    outlets = [Outlet(), Outlet(room=1), Outlet(form=Form.POLLING, room=1), Outlet(form=Form.POLLING)]
+    joined = [stream.join(outlet) for outlet in outlets]
+    stream.publish(1, 3)
+    assert [subscription.mode for subscription in joined] == [Mode.LIVE, Mode.PAUSED, Mode.PAUSED, Mode.LIVE]
+    stream.publish(4, 5)
+    for subscription, outlet in zip(joined, outlets, strict=True):
+        stream.drain(subscription, outlet)
+    stream.publish(6, 6)
+    assert [outlet.positions for outlet in outlets] == [[1, 2, 3, 4, 5, 6]] * 4
+
+
+def test_a_client_that_one_write_of_another_makes_pause_misses_nothing() -> None:
+    stream = Stream()
+    first, second = Outlet(), Outlet(form=Form.POLLING)
+    stream.join(first)
+    other = stream.join(second)
+    first.full, first.room = lambda: stream.hub.pause(other), 1
+    stream.publish(1, 2)
+    first.room = float("inf")
+    stream.hub.resume(other)
+    assert second.positions == [1, 2]
+
+
+def test_a_long_way_is_caught_up_in_pages_that_the_connection_may_interrupt() -> None:
+    stream = Stream(size=1000)
+    stream.publish(1, 450)
+    outlet = Outlet(room=2)
+    subscription = stream.join(outlet)
+    assert [len(batch) for batch in outlet.writes] == [100, 100]
+    stream.drain(subscription, outlet)
+    assert outlet.positions == list(range(1, 451))
+
+
+def test_a_cursor_ahead_of_the_stream_gets_nothing_until_the_stream_has_passed_it() -> None:
+    stream = Stream()
+    outlet = Outlet()
+    subscription = stream.join(outlet, position=3)
+    stream.publish(1, 2)
+    stream.publish(3, 3)
+    assert outlet.writes == []
+    assert stream.hub.position(subscription) == Position(3, 0)
+    stream.publish(4, 5)
+    assert outlet.positions == [4, 5]
+
+
+def test_a_batch_that_crosses_a_cursor_ahead_is_cut_there() -> None:
+    stream = Stream()
+    outlet = Outlet()
+    stream.join(outlet, position=3)
+    stream.publish(1, 5)
+    assert outlet.positions == [4, 5]
+
+
+def test_a_client_that_the_ring_has_passed_is_fetched_for_and_goes_on_live() -> None:
+    stream = Stream(size=4)
+    outlet = Outlet()
+    subscription = stream.join(outlet)
+    stream.hub.pause(subscription)
+    stream.publish(1, 20)
+    stream.hub.resume(subscription)
+    assert stream.fetched == [subscription]
+    assert subscription.is_behind()
+    stream.publish(21, 21)
+    assert outlet.writes == []
+    stream.hub.write_page(subscription, events(1, 19))
+    stream.hub.caught_up(subscription)
+    stream.publish(22, 22)
+    assert outlet.positions == list(range(1, 23))
+
+
+def test_a_client_that_is_full_while_it_is_fetched_for_is_fetched_for_again() -> None:
+    stream = Stream(size=4)
+    outlet = Outlet(room=1)
+    stream.publish(1, 20)
+    subscription = stream.join(outlet)
+    stream.hub.write_page(subscription, events(1, 5))
+    assert not subscription.is_behind()
+    stream.hub.caught_up(subscription)  # too late: it must not begin to write to a full connection
+    assert len(outlet.writes) == 1
+    stream.drain(subscription, outlet)
+    assert stream.fetched == [subscription, subscription]
+    assert stream.hub.position(subscription) == Position(5, 0)
+
+
+def test_an_epoch_that_ends_is_told_to_everyone_with_the_place_of_the_new_one() -> None:
+    stream = Stream(size=4)
+    live, paused, ahead, behind = Outlet(), Outlet(), Outlet(), Outlet()
+    stream.publish(1, 20)
+    joined = [stream.join(live, 20), stream.join(paused, 20), stream.join(ahead, 99), stream.join(behind, 1)]
+    stream.hub.pause(joined[1])
+    stream.log.begin("e2", Position(50, 0))
+    stream.hub.begin_epoch("collection_dropped")
+    for outlet in (live, paused, ahead, behind):
+        assert outlet.resyncs == [("collection_dropped", "e2.50-0")]
+    stream.hub.publish(stream.log.append(events(51, 52, "e2")))
+    assert live.positions == ahead.positions == behind.positions == [51, 52]
+    assert paused.writes == []
+    stream.hub.resume(joined[1])
+    assert paused.positions == [51, 52]
+
+
+def test_one_client_whose_history_is_lost_goes_on_from_now() -> None:
+    stream = Stream(size=4)
+    stream.publish(1, 20)
+    outlet, other = Outlet(), Outlet()
+    subscription = stream.join(outlet, 1)
+    stream.join(other, 20)
+    stream.hub.lose_one(subscription, ResyncReason.HISTORY_LOST)
+    stream.publish(21, 21)
+    assert (outlet.resyncs, other.resyncs) == ([("history_lost", "e1.20-0")], [])
+    assert outlet.positions == other.positions == [21]
+
+
+def test_a_client_that_left_is_sent_nothing_and_may_leave_twice() -> None:
+    stream = Stream()
+    outlet = Outlet()
+    subscription = stream.join(outlet)
+    stream.hub.unsubscribe(subscription)
+    stream.hub.unsubscribe(subscription)
+    stream.hub.resume(subscription)
+    stream.publish(1, 1)
+    stream.hub.begin_epoch("invalidated")
+    assert (outlet.writes, outlet.resyncs, len(stream.hub)) == ([], [], 0)
+
+
+def test_a_client_that_leaves_while_it_waits_for_the_stream_to_come_is_forgotten() -> None:
+    stream = Stream()
+    outlet = Outlet()
+    stream.hub.unsubscribe(stream.join(outlet, 5))
+    stream.publish(1, 9)
+    assert outlet.writes == []
+
+
+def test_an_interest_that_changes_counts_from_the_next_change_on() -> None:
+    stream = Stream()
+    outlet = Outlet()
+    subscription = stream.join(outlet)
+    stream.publish(1, 1)
+    stream.hub.change_interest(subscription, SHIPPED)
+    batch = [event(2, data={"status": "pending"}), event(3, data={"status": "shipped"})]
+    stream.hub.publish(stream.log.append(batch))
+    assert outlet.positions == [1, 3]
+    stream.hub.change_interest(subscription, NOTHING)
+    stream.publish(4, 4)
+    stream.hub.change_interest(subscription, EVERYTHING)
+    stream.publish(5, 5)
+    assert outlet.positions == [1, 3, 5]
+
+
+def test_an_interest_that_changes_while_the_client_waits_or_is_fetched_for_loses_nothing() -> None:
+    stream = Stream(size=4)
+    stream.publish(1, 20)
+    ahead, behind, paused = Outlet(), Outlet(), Outlet()
+    joined = [stream.join(ahead, 21), stream.join(behind, 2), stream.join(paused, 20)]
+    stream.hub.pause(joined[2])
+    for subscription in joined:
+        stream.hub.change_interest(subscription, frozenset({Filter(ids=("a",))}))
+    assert [subscription.mode for subscription in joined] == [Mode.AHEAD, Mode.BEHIND, Mode.PAUSED]
+    stream.hub.write_page(joined[1], events(3, 19))
+    stream.hub.caught_up(joined[1])
+    stream.publish(21, 22)
+    stream.hub.resume(joined[2])
+    assert (ahead.positions, behind.positions, paused.positions) == ([22], list(range(3, 23)), [21, 22])
+
+
+def test_an_order_that_leaves_the_view_is_taken_out_without_being_shown() -> None:
+    stream = Stream()
+    outlet = Outlet()
+    stream.join(outlet, interest=SHIPPED)
+    gone = event(1, Operation.UPDATE, data={"status": "delivered"}, before={"status": "shipped"})
+    stream.hub.publish(stream.log.append([gone]))
+    assert outlet.seen == [
+        {
+            "operation": "DELETE",
+            "id": "a",
+            "data": None,
+            "cursor": "e1.1-0",
+            "at": "2026-01-01T00:00:00.000Z",
+            "left": True,
+        }
+    ]
+
+
+def test_a_batch_of_which_nothing_fits_is_no_write_at_all() -> None:
+    stream = Stream()
+    outlet = Outlet()
+    stream.join(outlet, interest=SHIPPED)
+    stream.hub.publish(stream.log.append([event(1, data={"status": "pending"})]))
+    assert outlet.writes == []
+
+
+def test_where_a_cursor_can_go_on_is_told_apart_from_where_it_cannot() -> None:
+    stream = Stream(size=4)
+    stream.publish(1, 20)
+    stream.hub.reach = Position(5, 0)
+    here = Position(20, 0)
+    assert stream.hub.locate(Cursor(EPOCH, here)) == (here, None)
+    assert stream.hub.locate(Cursor(EPOCH, Position(5, 0))) == (Position(5, 0), None)
+    assert stream.hub.locate(Cursor(EPOCH, Position(4, 9))) == (here, "history_lost")
+    assert stream.hub.locate(Cursor(EPOCH, Position(99, 0))) == (Position(99, 0), None)
+    assert stream.hub.locate(Cursor("e0", here)) == (here, "epoch_unknown")
+    stream.hub.begin_epoch("collection_renamed")
+    assert stream.hub.locate(Cursor("e0", here)) == (here, "collection_renamed")
+
+
+def test_a_client_may_come_back_in_another_form() -> None:
+    stream = Stream()
+    outlet = Outlet(form=Form.POLLING)
+    subscription = stream.join(outlet)
+    stream.publish(1, 1)
+    stream.hub.pause(subscription)
+    outlet.form = Form.SSE_PLAIN
+    stream.publish(2, 2)
+    stream.hub.resume(subscription)
+    stream.publish(3, 3)
+    assert outlet.positions == [1, 2, 3]
