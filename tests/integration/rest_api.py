@@ -32,6 +32,14 @@ class Api(NamedTuple):
     orders: Orders
 
 
+class _AsInProduction(TestServer):
+    """aiohttp's test server cancels the handlers of clients that leave; the real one lets them find out."""
+
+    async def _make_runner(self, **options: Any) -> web.AppRunner:
+        options["handler_cancellation"] = False
+        return web.AppRunner(self.app, logger=server_log(), **options)
+
+
 @asynccontextmanager
 async def orders_at(uri: str) -> AsyncIterator[Orders]:
     """Give the orders of the database that ``uri`` names, which the fixture has made for this test."""
@@ -62,9 +70,7 @@ async def serve(
     app.add_routes(Health(checks or {"mongodb": store.check}).routes())
     if folders is not None:
         app.add_routes(Page(*folders).routes())
-    server = TestServer(app)
-    await server.start_server(logger=server_log())
-    async with TestClient(server) as client:
+    async with TestClient(_AsInProduction(app)) as client:
         yield client
 
 

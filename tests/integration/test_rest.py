@@ -86,16 +86,25 @@ async def test_a_page_that_is_exactly_full_is_the_last(api: Api) -> None:
 
 
 async def test_pages_pass_orders_whose_ids_other_programs_made(api: Api) -> None:
-    ids: list[Any] = [ObjectId(), "text", 7, {"region": "eu", "n": 1}, 2.5, True, datetime(2026, 1, 1, tzinfo=UTC)]
+    ids: list[Any] = [
+        ObjectId(),
+        "text",
+        "$status",
+        7,
+        {"region": "eu", "n": 1},
+        2.5,
+        True,
+        datetime(2026, 1, 1, tzinfo=UTC),
+    ]
     await api.orders.insert_many({"_id": one, "status": "pending"} for one in ids)
     seen: list[Any] = []
     address = "/api/orders?limit=1&status=pending"
-    while address:
+    while address and len(seen) <= len(ids):
         reply = await api.client.get(address)
         seen += [order["_id"] for order in await reply.json()]
         address = next_page(reply)
     assert len(seen) == len(ids)
-    assert "text" in seen
+    assert seen.index("text") < seen.index("$status"), "an id is a value, never the name of a field"
 
 
 async def test_a_list_can_be_narrowed_by_status_and_customer(api: Api) -> None:

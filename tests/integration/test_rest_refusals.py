@@ -138,6 +138,13 @@ async def test_a_body_over_the_limit_is_refused(api: Api) -> None:
     assert "65536" in (await problem_of(reply))["detail"]
 
 
+async def test_a_body_that_announces_too_much_is_refused_before_it_comes(api: Api) -> None:
+    reader, writer = await raw(api.client, HEAD + b"Content-Length: 1000000\r\n\r\n")
+    assert (await asyncio.wait_for(reader.readline(), 5)).split()[1] == b"413"
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_a_body_over_the_limit_that_does_not_say_so_is_refused(api: Api) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(70):
