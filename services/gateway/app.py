@@ -132,6 +132,7 @@ class Gateway:
 
 def _engine(settings: GatewaySettings) -> EngineSettings:
     return EngineSettings(
+        server_name=settings.server_name,
         ping_interval=settings.ping_interval_seconds,
         ping_timeout=settings.ping_timeout_seconds,
         connect_timeout=settings.connect_timeout_seconds,

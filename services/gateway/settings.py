@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from services.common.settings import CommonSettings
@@ -23,7 +23,9 @@ class GatewaySettings(CommonSettings):
 
     host: str = Field(default="0.0.0.0", description="Address that the gateway listens on.")
     port: Port = Field(default=3000, description="Port that the gateway listens on.")
-    server_name: str = Field(default="", description="Name of this replica in `connected`; by default the host's.")
+    server_name: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z._-]*$")] = Field(
+        default="", description="Name of this replica in `connected` and in session ids; by default the host's."
+    )
     cors_origins: Annotated[frozenset[str], NoDecode] = Field(
         default=frozenset(), description="Other origins whose pages may connect, separated by commas; compared exactly."
     )

@@ -38,6 +38,7 @@ def count_nothing(_: Incident) -> None:
 class EngineSettings:
     """Times are in seconds, sizes in bytes; what is refused or closed when a limit is hit stands beside it."""
 
+    server_name: str = ""  # ends the session ids, so that a load balancer knows whose session it is
     ping_interval: float = 25.0
     ping_timeout: float = 20.0  # without a pong: closed
     connect_timeout: float = 10.0  # without a namespace, or with half a packet: closed

@@ -58,10 +58,14 @@ class Sessions:
         if self._per_address[address] >= self.settings.max_connections_per_address:
             incident = Incident.TOO_MANY_FROM_ADDRESS
             raise Rejected(ErrorCode.FORBIDDEN, "Too many connections", status=429, incident=incident)
-        session = Session(self, secrets.token_urlsafe(15), address)
+        session = Session(self, self._new_sid(), address)
         self._by_sid[session.sid] = session
         self._per_address[address] += 1
         return session
+
+    def _new_sid(self) -> str:
+        sid, name = secrets.token_urlsafe(15), self.settings.server_name
+        return f"{sid}.{name}" if name else sid
 
     def closed(self, session: Session, *, linger: bool) -> None:
         """Forget a session, or, where its last packets are yet to be fetched, do so a little later."""
