@@ -222,7 +222,7 @@ HEAD = b"POST /api/orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\
     [
         (b"Content-Length: 90\r\n\r\n{", b'"status":'),
         (b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n{\r\n"),
-        (b"Transfer-Encoding: chunked\r\n\r\n", b"zz\r\n{}\r\n"),  # aiohttp's parser stops here, and tells nobody
+        (b"Transfer-Encoding: chunked\r\n\r\n", b"zz\r\n{}\r\n"),
     ],
 )
 async def test_a_body_that_does_not_come_to_an_end_is_cut_off(mongodb_uri: str, start: bytes, rest: bytes) -> None:
@@ -231,8 +231,8 @@ async def test_a_body_that_does_not_come_to_an_end_is_cut_off(mongodb_uri: str, 
         assert (await client.get("/healthz")).status == 200  # the server has seen the start by now
         writer.write(rest)
         answer = await asyncio.wait_for(reader.readuntil(b"}"), 5)
-        assert answer.startswith(b"HTTP/1.1 408 ")
-        assert b"within 0.2 seconds" in answer
+        # aiohttp's parser in C tells nobody that the chunks are broken, the one in Python does (AIOHTTP_NO_EXTENSIONS).
+        assert (b" 408 " in answer and b"within 0.2 seconds" in answer) or (b" 400 " in answer and b"zz" in rest)
         writer.close()
         await writer.wait_closed()
 

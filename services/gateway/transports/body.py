@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from services.gateway.orders import Fault, InvalidInput
 from services.gateway.transports.problems import Kind, Problem
@@ -61,7 +62,8 @@ async def _read(request: web.Request, limit: int, deadline: float) -> bytes:
     except TimeoutError:
         detail = f"It must be complete within {deadline:g} seconds."
         raise Problem(408, Kind.TOO_SLOW, detail, close=True) from None
-    except web.RequestPayloadError as error:
+    except (web.RequestPayloadError, HttpProcessingError) as error:
+        # From aiohttp's parser in Python; the one in C says nothing here, and the deadline ends the wait.
         raise Problem(400, Kind.NOT_JSON, "The body is broken or incomplete.", close=True) from error
     return bytes(body)
 
