@@ -38,10 +38,12 @@ class Deadlines(Generic[Item]):
         self._entries: deque[Entry[Item]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, item: Item) -> Entry[Item]:
-        """Begin a wait."""
+    def add(self, item: Item, after: Entry[Item] | None = None) -> Entry[Item]:
+        """Begin a wait, `after` the end of another where given: then delays do not add up, unless the loop stalled."""
         loop = asyncio.get_running_loop()
-        entry = Entry(loop.time() + self._delay, item)
+        now = loop.time()
+        start = after.at if after is not None and now - after.at < _STALL else now
+        entry = Entry(start + self._delay, item)
         self._entries.append(entry)
         if self._timer is None:
             self._timer = loop.call_at(entry.at, self._fire)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Application(Protocol):
-    """What is spoken over a session."""
+    """What is spoken over a session; a subclass overrides what it is interested in."""
 
     def received(self, message: str | bytes) -> None:
         """Take one message."""
@@ -143,7 +143,7 @@ class Session:
     def ping(self) -> None:
         """Ask whether the client is still there."""
         self._pong_awaited, self._pong_extended = True, False
-        self._beat(pong=True)
+        self._heartbeat = self.sessions.pong_due.add(self, after=self._heartbeat)
         self._carrier.send_text(b"2")
 
     def change_carrier(self, carrier: Carrier) -> None:

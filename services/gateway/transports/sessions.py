@@ -41,6 +41,7 @@ class Sessions:
 
     def find(self, sid: str) -> Session | None:
         """Return a session that is not over; one whose time is up is over, even where the timer was late."""
+        self.ping_due.run()
         self.pong_due.run()
         return self._by_sid.get(sid)
 
@@ -87,6 +88,8 @@ class Sessions:
             await asyncio.sleep(0.01)
         for websocket in self.closing.pending:
             websocket.abort()
+        for session in self:
+            self._forget(session)
 
     def close(self) -> None:
         """Stop all timers."""

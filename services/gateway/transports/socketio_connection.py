@@ -142,6 +142,8 @@ class SocketConnection:
             await rest
 
     def _admit(self, namespace: Namespace[Any], socket: Socket[Any], extra: Extra | None) -> Awaitable[None] | None:
+        if self._sockets.get(socket.namespace) is not socket:
+            return None  # the application has closed the connection while it was asked
         socket.is_connected = True
         self._restart_deadline()
         self._session.send(connect_packet(socket.namespace, socket.sid, extra))

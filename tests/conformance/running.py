@@ -1,0 +1,174 @@
+"""A server of the transports within a test: it can be spoken to, it counts, and it must be empty in the end."""
+
+import asyncio
+import gc
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from services.gateway.transports.engineio import EngineServer
+from services.gateway.transports.limits import EngineSettings, Incident
+from services.gateway.transports.session import Accept, Session
+from services.gateway.transports.socketio import Namespace, SocketServer
+from services.gateway.transports.websocket import WebSocketConnection
+
+TEXT = {"Content-Type": "text/plain;charset=UTF-8"}
+
+
+@dataclass
+class Running:
+    """Where the server is, and what it has counted."""
+
+    port: int
+    path: str
+    http: aiohttp.ClientSession
+    connections: Callable[[], int]
+    incidents: Counter[Incident]
+    happened: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}{self.path}"
+
+    def query(self, transport: str, **more: str) -> dict[str, str]:
+        return {"EIO": "4", "transport": transport, **more}
+
+    async def get(self, sid: str) -> tuple[int, str]:
+        async with self.http.get(self.url, params=self.query("polling", sid=sid)) as response:
+            return response.status, await response.text()
+
+    async def post(self, sid: str, body: str | bytes, **headers: str) -> tuple[int, str]:
+        params, headers = self.query("polling", sid=sid), {**TEXT, **headers}
+        async with self.http.post(self.url, params=params, data=body, headers=headers) as response:
+            return response.status, await response.text()
+
+    async def open_polling(self) -> str:
+        """Begin a session over polling; return its sid."""
+        async with self.http.get(self.url, params=self.query("polling")) as response:
+            handshake: dict[str, Any] = json.loads((await response.text())[1:])
+        return str(handshake["sid"])
+
+    @asynccontextmanager
+    async def websocket(self, **more: str) -> AsyncIterator["WebSocket"]:
+        """Give a websocket on which nothing has been received yet."""
+        url = self.url.replace("http", "ws", 1)
+        query = {**self.query("websocket"), **more}
+        async with self.http.ws_connect(url, params=query, autoping=False) as socket:
+            yield WebSocket(socket)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator["WebSocket"]:
+        """Give a websocket after its Engine.IO handshake."""
+        async with self.websocket() as socket:
+            assert (await socket.receive())[:1] == "0"
+            yield socket
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until the condition holds after something was counted or closed."""
+        while not condition():
+            self.happened.clear()
+            try:
+                await asyncio.wait_for(self.happened.wait(), 0.02)
+            except TimeoutError:
+                continue
+
+    async def counted(self, incident: Incident) -> None:
+        """Wait until the server has counted the incident."""
+        await self.until(lambda: self.incidents[incident] > 0)
+
+
+class WebSocket:
+    """The client's end of a websocket."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self.raw = socket
+
+    async def send(self, *packets: str | bytes) -> None:
+        for packet in packets:
+            if isinstance(packet, bytes):
+                await self.raw.send_bytes(packet)
+            else:
+                await self.raw.send_str(packet)
+
+    async def receive(self) -> str | bytes:
+        """Return the next message that is not a ping."""
+        while True:
+            message = await self.raw.receive()
+            assert message.type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}, message
+            data: str | bytes = message.data
+            if data != "2":
+                return data
+
+    async def closed(self) -> int | None:
+        """Receive until the server closes; return its close code."""
+        while (await self.raw.receive()).type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
+            pass
+        return self.raw.close_code
+
+
+@asynccontextmanager
+async def engine_server(accept: Accept, settings: EngineSettings) -> AsyncIterator[Running]:
+    """Run an Engine.IO server."""
+    incidents: Counter[Incident] = Counter()
+
+    def count(incident: Incident) -> None:
+        incidents[incident] += 1
+        running.happened.set()
+
+    server = EngineServer(accept, settings, count)
+    app = web.Application()
+    server.attach(app)
+    async with _serve(app, "/engine.io/", lambda: len(server.sessions), incidents) as running:
+        yield running
+        await server.close()
+
+
+@asynccontextmanager
+async def socket_server(namespaces: Mapping[str, Namespace[Any]], settings: EngineSettings) -> AsyncIterator[Running]:
+    """Run a Socket.IO server."""
+    incidents: Counter[Incident] = Counter()
+
+    def count(incident: Incident) -> None:
+        incidents[incident] += 1
+        running.happened.set()
+
+    server = SocketServer(namespaces, settings, count)
+    app = web.Application()
+    server.attach(app)
+    async with _serve(app, "/socket.io/", lambda: len(server), incidents) as running:
+        yield running
+        await server.close()
+
+
+@asynccontextmanager
+async def _serve(
+    app: web.Application, path: str, connections: Callable[[], int], incidents: Counter[Incident]
+) -> AsyncIterator[Running]:
+    before = asyncio.all_tasks()
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port: int = runner.addresses[0][1]
+    timeout = aiohttp.ClientTimeout(total=20)
+    async with aiohttp.ClientSession(timeout=timeout) as http:
+        yield Running(port, path, http, connections, incidents)
+    assert connections() == 0
+    await runner.cleanup()
+    await _nothing_left(before)
+
+
+async def _nothing_left(tasks_before: set[asyncio.Task[Any]]) -> None:
+    """Let the loop report what was closed last, then look for what outlived the server."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+    gc.collect()
+    left = [thing for thing in gc.get_objects() if isinstance(thing, (Session, WebSocketConnection))]
+    assert left == []
+    assert asyncio.all_tasks() - tasks_before - {asyncio.current_task()} == set()

@@ -1,0 +1,176 @@
+"""A session over HTTP requests: what goes in comes out, and every way to end it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.gateway.transports.limits import Incident
+from tests.conformance.running import TEXT, Running
+
+UNKNOWN = (400, '{"code":1,"message":"Session ID unknown"}')
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "4hello",
+        "4",
+        "4test1\x1e4test2\x1e4test3",
+        "4hello\x1ebAQIDBA==",
+        "b",
+        "4zwölf Boxkämpfer \N{PILE OF POO}\x1ebAA==\x1e4" + "x" * 100_000,
+    ],
+)
+async def test_messages_come_back_as_they_were_sent(engine: Running, payload: str) -> None:
+    sid = await engine.open_polling()
+
+    assert await engine.post(sid, payload.encode()) == (200, "ok")
+    assert await engine.get(sid) == (200, payload)
+
+
+async def test_a_held_request_is_answered_as_soon_as_there_is_something(engine: Running) -> None:
+    sid = await engine.open_polling()
+
+    held = asyncio.ensure_future(engine.get(sid))
+    await asyncio.sleep(0.05)
+    assert not held.done()
+    await engine.post(sid, "4now")
+
+    assert await held == (200, "4now")
+
+
+async def test_the_server_pings_and_the_client_lives_as_long_as_it_pongs(engine: Running) -> None:
+    sid = await engine.open_polling()
+    for _ in range(3):
+        assert await engine.get(sid) == (200, "2")
+        assert await engine.post(sid, "3") == (200, "ok")
+
+
+async def test_a_client_that_does_not_pong_is_gone_after_interval_and_timeout(engine: Running) -> None:
+    sid = await engine.open_polling()
+    await asyncio.sleep(0.5)  # to the millisecond what the handshake promised
+    assert await engine.get(sid) == UNKNOWN
+    assert engine.incidents[Incident.PING_TIMEOUT] == 1
+
+
+async def test_a_packet_that_is_late_gives_the_pong_one_more_timeout(engine: Running) -> None:
+    sid = await engine.open_polling()
+    assert await engine.get(sid) == (200, "2")
+    await asyncio.sleep(0.15)
+    await engine.post(sid, "4a long message")
+    await asyncio.sleep(0.15)
+    assert await engine.post(sid, "3") == (200, "ok")
+
+
+@pytest.mark.parametrize("packet", ["abc", "", "7", "2", "b!", "b===", "4ok\x1eabc", b"\xff\xfe", "3\x1e"])
+async def test_a_malformed_packet_ends_the_session(engine: Running, packet: str | bytes) -> None:
+    sid = await engine.open_polling()
+
+    status, _ = await engine.post(sid, packet)
+
+    assert status == 400
+    assert await engine.get(sid) == UNKNOWN
+    assert engine.incidents[Incident.MALFORMED_PACKET] == 1
+
+
+async def test_a_second_poll_ends_the_session(engine: Running) -> None:
+    sid = await engine.open_polling()
+
+    first = asyncio.ensure_future(engine.get(sid))
+    await asyncio.sleep(0.01)
+    second = await engine.get(sid)
+
+    assert await first == (200, "1")
+    assert second == (400, "")
+    assert await engine.get(sid) == UNKNOWN
+
+
+async def test_a_second_post_at_the_same_time_ends_the_session(engine: Running) -> None:
+    sid = await engine.open_polling()
+    body_may_end = asyncio.Event()
+
+    async def slow() -> object:
+        async def body() -> AsyncIterator[bytes]:
+            yield b"4he"
+            await body_may_end.wait()
+            yield b"llo"
+
+        query = engine.query("polling", sid=sid)
+        async with engine.http.post(engine.url, params=query, data=body(), headers=TEXT) as response:
+            return response.status
+
+    first = asyncio.ensure_future(slow())
+    await asyncio.sleep(0.05)
+    assert await engine.post(sid, "4me too") == (400, "")
+    body_may_end.set()
+
+    assert await first == 400
+    assert await engine.get(sid) == UNKNOWN
+
+
+async def test_binary_bodies_are_of_an_older_protocol(engine: Running) -> None:
+    sid = await engine.open_polling()
+    status, _ = await engine.post(sid, b"4x", **{"Content-Type": "application/octet-stream"})
+    assert status == 400
+    assert await engine.get(sid) == UNKNOWN
+
+
+async def test_compressed_bodies_are_not_unpacked(engine: Running) -> None:
+    sid = await engine.open_polling()
+    status, _ = await engine.post(sid, b"4x", **{"Content-Encoding": "gzip"})
+    assert status == 400
+
+
+async def test_a_body_of_the_largest_size_is_taken_and_one_byte_more_is_not(engine: Running) -> None:
+    sid = await engine.open_polling()
+    assert (await engine.post(sid, "4" + "x" * 999_999))[0] == 200
+    assert (await engine.post(sid, "4" + "x" * 1_000_000))[0] == 413
+    assert engine.incidents[Incident.PAYLOAD_TOO_BIG] == 1
+    assert (await engine.get(sid))[0] == 200
+
+
+async def test_a_body_in_chunks_is_held_to_the_same_size(engine: Running) -> None:
+    sid = await engine.open_polling()
+
+    async def body() -> AsyncIterator[bytes]:
+        for _ in range(11):
+            yield b"4" * 100_000
+
+    query = engine.query("polling", sid=sid)
+    async with engine.http.post(engine.url, params=query, data=body(), headers=TEXT) as response:
+        assert response.status == 413
+
+
+async def test_a_client_that_closes_gets_a_noop_for_its_poll(engine: Running) -> None:
+    sid = await engine.open_polling()
+
+    poll = asyncio.ensure_future(engine.get(sid))
+    await asyncio.sleep(0.02)
+    assert await engine.post(sid, "1") == (200, "ok")
+
+    assert await poll == (200, "6")
+    assert await engine.get(sid) == UNKNOWN
+
+
+async def test_what_follows_a_close_is_not_read(engine: Running) -> None:
+    sid = await engine.open_polling()
+    assert await engine.post(sid, "1\x1eabc") == (200, "ok")
+    assert engine.incidents[Incident.MALFORMED_PACKET] == 0
+
+
+async def test_a_client_that_hangs_up_while_it_polls_is_gone_at_once(engine: Running) -> None:
+    sid = await engine.open_polling()
+    poll = asyncio.ensure_future(engine.get(sid))
+    await asyncio.sleep(0.05)
+    poll.cancel()
+    async with asyncio.timeout(0.2):  # less than any heartbeat
+        await engine.until(lambda: engine.connections() == 0)
+
+
+@pytest.mark.parametrize("packet", ["0", "5", "6", "0{}", "3", "3probe"])
+async def test_packets_that_mean_nothing_here_are_ignored(engine: Running, packet: str) -> None:
+    sid = await engine.open_polling()
+    assert await engine.post(sid, packet) == (200, "ok")
+    assert await engine.post(sid, "4x") == (200, "ok")
+    assert await engine.get(sid) == (200, "4x")

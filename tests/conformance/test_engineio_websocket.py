@@ -1,0 +1,109 @@
+"""A session over a websocket alone."""
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from services.gateway.transports.limits import Incident
+from tests.conformance.running import Running
+
+
+@pytest.mark.parametrize("message", ["4hello", "4", "4äöü\x1e\x00", "4" + "x" * 200_000])
+async def test_text_comes_back(engine: Running, message: str) -> None:
+    async with engine.session() as socket:
+        await socket.send(message)
+        assert await socket.receive() == message
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 1_000_000])
+async def test_binary_comes_back(engine: Running, size: int) -> None:
+    async with engine.session() as socket:
+        await socket.send(bytes(range(256)) * (size // 256) + b"\x00" * (size % 256))
+        message = await socket.receive()
+        assert isinstance(message, bytes)
+        assert len(message) == size
+
+
+async def test_a_client_that_cannot_take_binary_gets_base64(engine: Running) -> None:
+    async with engine.websocket(b64="1") as socket:
+        await socket.receive()
+        await socket.send("bAQIDBA==")
+        assert await socket.receive() == "bAQIDBA=="
+
+
+async def test_pings_come_and_are_answered(engine: Running) -> None:
+    async with engine.session() as socket:
+        for _ in range(3):
+            assert (await socket.raw.receive()).data == "2"
+            await socket.send("3")
+
+
+async def test_a_client_that_does_not_pong_is_closed(engine: Running) -> None:
+    async with engine.session() as socket:
+        async with asyncio.timeout(1.0):
+            assert await socket.closed() == 1001
+    assert engine.incidents[Incident.PING_TIMEOUT] == 1
+
+
+async def test_pongs_that_nobody_asked_for_change_nothing(engine: Running) -> None:
+    async with engine.session() as socket:
+        for _ in range(10):
+            await socket.send("3")
+        async with asyncio.timeout(1.0):
+            await socket.closed()
+    assert engine.incidents[Incident.PING_TIMEOUT] == 1
+
+
+@pytest.mark.parametrize("packet", ["abc", "", "9", "2", "2probe", "b!"])
+async def test_a_malformed_packet_closes(engine: Running, packet: str) -> None:
+    async with engine.session() as socket:
+        await socket.send(packet)
+        assert await socket.closed() == 1002
+    assert engine.incidents == {Incident.MALFORMED_PACKET: 1}
+    assert engine.connections() == 0
+
+
+async def test_a_close_packet_closes(engine: Running) -> None:
+    async with engine.session() as socket:
+        await socket.send("1")
+        assert await socket.closed() == 1000
+    assert engine.incidents == {}
+
+
+async def test_a_message_that_is_too_big_closes_before_it_has_come(engine: Running) -> None:
+    async with engine.session() as socket:
+        await socket.send("4" + "x" * 1_000_000)
+        assert await socket.closed() == 1009
+    assert engine.incidents == {Incident.PAYLOAD_TOO_BIG: 1}
+
+
+async def test_websocket_pings_are_answered(engine: Running) -> None:
+    async with engine.session() as socket:
+        await socket.raw.ping(b"are you there")
+        message = await socket.raw.receive()
+        assert (message.type, message.data) == (aiohttp.WSMsgType.PONG, b"are you there")
+
+
+async def test_a_client_that_is_cut_off_is_gone_at_once(engine: Running) -> None:
+    async with engine.session() as socket:
+        transport = socket.raw.get_extra_info("socket")
+        assert transport is not None
+    async with asyncio.timeout(0.2):
+        await engine.until(lambda: engine.connections() == 0)
+
+
+async def test_frames_behind_the_handshake_are_not_lost(engine: Running) -> None:
+    """A client may send its first frames without waiting for the 101."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
+    writer.write(
+        b"GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+        b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+        b"\x81\x83\x00\x00\x00\x004hi\x81\x83\x00\x00\x00\x004ho"
+    )
+    async with asyncio.timeout(5):
+        answer = await reader.readuntil(b"\x81\x034ho")
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
+    assert b"\x81\x034hi\x81\x034ho" in answer
+    await engine.until(lambda: engine.connections() == 0)
