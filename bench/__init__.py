@@ -1,0 +1,1 @@
+"""Measures this project beside what people would use instead: `make bench`."""

@@ -1,0 +1,147 @@
+"""The servers that are compared, ours among them, each with its processes."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from bench import cores
+from services.embedded import ports
+from services.embedded.server import Server
+
+ROOT = Path(__file__).resolve().parent.parent
+PEERS = ROOT / "bench" / "peers"
+NODE_ENV = {"NODE_ENV": "production"}
+
+
+@dataclass(eq=False, kw_only=True)
+class Part(Server):
+    """One process of a contestant; ``asks`` says whether it serves /readyz."""
+
+    name: str
+    command: Sequence[str]
+    folder: Path
+    settings: Mapping[str, str]
+    port: int = field(default_factory=ports.free_port)
+    port_setting: str = "PORT"
+    asks: bool = True
+    serves_clients: bool = True
+    log: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.log = self.folder / f"{self.name}.log"
+
+    def argv(self) -> list[str]:
+        return [*cores.prefix(server=self.serves_clients), *self.command]
+
+    def env(self) -> Mapping[str, str]:
+        return {**self.settings, self.port_setting: str(self.port)}
+
+    def cwd(self) -> Path:
+        return self.folder
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def answers(self) -> bool:
+        if not self.asks:
+            return True
+        try:
+            timeout = aiohttp.ClientTimeout(total=2)
+            async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{self.url}/readyz") as response:
+                return response.status == 200
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+
+@dataclass(frozen=True)
+class Running:
+    """A contestant that runs: the process with the clients, and those behind it."""
+
+    url: str
+    server: int
+    others: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A server to compare; ``protocols`` are those of `bench.load`, by transport."""
+
+    name: str
+    protocols: Mapping[str, str]
+
+    @asynccontextmanager
+    async def running(self, mongodb_uri: str, redis_url: str, folder: Path) -> AsyncIterator[Running]:
+        """Run it meanwhile, in ``folder``; the last process is the one that serves the clients."""
+        env = {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url}
+        folder.mkdir(parents=True, exist_ok=True)
+        async with AsyncExitStack() as stack:
+            parts = PARTS[self.name](env, folder)
+            for part in parts:
+                await stack.enter_async_context(part)
+            await asyncio.sleep(0.5)  # those without a health check open their change stream meanwhile
+            yield Running(parts[-1].url, parts[-1].pid, [part.pid for part in parts[:-1]])
+
+
+def _ours(env: Mapping[str, str], folder: Path) -> list[Part]:
+    python = {"PYTHONPATH": str(ROOT), **env}
+    limits = {
+        "MAX_CONNECTIONS": "20000",
+        "MAX_CONNECTIONS_PER_ADDRESS": "20000",
+        # Its peers send none: they would come at another place in each client's bytes.
+        "SSE_HEARTBEAT_SECONDS": "3600",
+        "DRAIN_SECONDS": "0",
+    }
+    watch = [sys.executable, "-m", "services.watcher"]
+    serve = [sys.executable, "-m", "services.gateway"]
+    return [
+        Part(
+            name="watcher",
+            command=watch,
+            folder=folder,
+            settings=python,
+            port_setting="WATCHER_PORT",
+            serves_clients=False,
+        ),
+        Part(name="gateway", command=serve, folder=folder, settings=python | limits),
+    ]
+
+
+def _node_seed(env: Mapping[str, str], folder: Path) -> list[Part]:
+    command = ["node", str(PEERS / "node-seed" / "server.js")]
+    return [Part(name="node-seed", command=command, folder=folder, settings={**env, **NODE_ENV})]
+
+
+def _node_redis(env: Mapping[str, str], folder: Path) -> list[Part]:
+    there = PEERS / "node-redis"
+    settings = {**env, **NODE_ENV}
+    source, gateway = ["node", str(there / "source.js")], ["node", str(there / "gateway.js")]
+    return [
+        Part(
+            name="node-redis-source", command=source, folder=folder, settings=settings, asks=False, serves_clients=False
+        ),
+        Part(name="node-redis", command=gateway, folder=folder, settings=settings),
+    ]
+
+
+def _python_socketio(env: Mapping[str, str], folder: Path) -> list[Part]:
+    command = [sys.executable, str(PEERS / "python-socketio" / "server.py")]
+    return [Part(name="python-socketio", command=command, folder=folder, settings=env)]
+
+
+PARTS = {
+    "ours": _ours,
+    "node-seed": _node_seed,
+    "node-redis": _node_redis,
+    "python-socketio": _python_socketio,
+}
+
+OURS = Contestant("ours", {"websocket": "orders-websocket", "sse": "sse"})
+NODE_SEED = Contestant("node-seed", {"websocket": "socketio-websocket", "sse": "sse"})
+NODE_REDIS = Contestant("node-redis", {"websocket": "socketio-websocket"})
+PYTHON_SOCKETIO = Contestant("python-socketio", {"websocket": "socketio-websocket"})

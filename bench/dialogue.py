@@ -1,0 +1,44 @@
+"""Talks with a child process: one line of JSON there, one back."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any, Self
+
+from bench import cores
+
+
+class Dialogue:
+    """`async with Dialogue("bench.load") as load: await load.ask(do="open", ...)`."""
+
+    def __init__(self, module: str, *arguments: str) -> None:
+        self._argv: Sequence[str] = [*cores.prefix(server=False), sys.executable, "-m", module, *arguments]
+
+    async def __aenter__(self) -> Self:
+        self._child = await asyncio.create_subprocess_exec(
+            *self._argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 28
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._child.returncode is None:
+            self._child.terminate()
+        await self._child.wait()
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    async def ask(self, **command: Any) -> dict[str, Any]:
+        """Send a command and return its answer; raise where the child could not do it."""
+        if self._child.stdin is None or self._child.stdout is None:
+            raise RuntimeError("the child has no pipes")
+        self._child.stdin.write(json.dumps(command).encode() + b"\n")
+        line = await self._child.stdout.readline()
+        if not line:
+            raise RuntimeError("the child has ended")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer

@@ -1,0 +1,1 @@
+"""Generates the load: clients that listen, programs that write."""

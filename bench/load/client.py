@@ -1,0 +1,100 @@
+"""One listening client: greets, and then compares what it gets with the reference of its group."""
+
+import asyncio
+from collections.abc import Callable
+from time import perf_counter
+from typing import cast
+
+from bench.load.greetings import PONG, Greeting
+from bench.load.reference import Reference
+
+# Engine.IO's ping as a whole websocket frame. In JSON neither 0x81 nor 0x01 can occur, so it cannot be mistaken.
+PING = b"\x81\x012"
+
+
+class Client(asyncio.Protocol):
+    """A client. ``at`` is how far it is in its reference."""
+
+    __slots__ = ("_greeting", "_received", "_told", "_transport", "at", "live", "lost", "odd", "reference", "timing")
+
+    def __init__(self, greeting: Greeting, reference: Reference, told: Callable[["Client"], None]) -> None:
+        self._greeting = greeting
+        self._received = bytearray()
+        self._told = told
+        self.reference = reference
+        self.at = len(reference.data)
+        self.live = self.lost = self.timing = False
+        self.odd = b""  # what came instead of what was due
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(self._greeting.request())
+
+    def data_received(self, data: bytes) -> None:
+        if not self.live:
+            self._greet(data)
+            return
+        at, reference = self.at, self.reference.data
+        end = at + len(data)
+        if end <= len(reference):
+            if not reference.startswith(data, at):
+                self._differs(data)
+                return
+        elif b"\x81" in data and (PING in data or data[-2:].find(b"\x81") >= 0) or self._received:
+            self._differs(data)
+            return
+        else:
+            known = len(reference) - at
+            if not reference.startswith(data[:known], at):
+                self._differs(data)
+                return
+            reference += data[known:]
+        self.at = end
+        if self.timing:
+            self.reference.arrivals.extend((at, end, perf_counter()))
+
+    def _differs(self, data: bytes) -> None:
+        """Answer pings, which come at a different place in each client, and take the rest as it is."""
+        self._received += data
+        while (found := self._received.find(PING)) >= 0:
+            del self._received[found : found + len(PING)]
+            self._transport.write(PONG)
+        whole = bytes(self._received)
+        keep = 2 if whole.endswith(b"\x81\x01") else 1 if whole.endswith(b"\x81") else 0
+        whole, self._received = whole[: len(whole) - keep], bytearray(whole[len(whole) - keep :])
+        reference = self.reference.data
+        known = len(reference) - self.at
+        if reference.startswith(whole[:known], self.at):
+            reference += whole[known:]
+            at, self.at = self.at, self.at + len(whole)
+            if self.timing and whole:
+                self.reference.arrivals.extend((at, self.at, perf_counter()))
+        elif not self.odd:
+            self.odd = whole[:300] or b"nothing"
+
+    def _greet(self, data: bytes) -> None:
+        self._received += data
+        while True:
+            before = len(self._received)
+            answer = self._greeting.answer(self._received)
+            if answer is None:
+                self.live = True
+                self._told(self)
+                rest, self._received = bytes(self._received), bytearray()
+                if rest:
+                    self.data_received(rest)
+                return
+            if answer:
+                self._transport.write(answer)
+            if len(self._received) == before:
+                return
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
+        self._told(self)
+
+    def stop_reading(self) -> None:
+        self._transport.pause_reading()
+
+    def abort(self) -> None:
+        self._transport.abort()

@@ -1,0 +1,84 @@
+"""Many clients in one process: opened, asked how far they are, closed."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from urllib.parse import urlsplit
+
+from bench.load.client import Client
+from bench.load.greetings import Greeting
+from bench.load.reference import Reference
+
+AT_ONCE = 200  # that are being opened at the same time
+
+
+class Crowd:
+    """The clients of one server."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._address = parts.hostname or "127.0.0.1", parts.port or 80
+        self._told = asyncio.Condition()
+        self.clients: list[Client] = []
+        self.references: dict[str, Reference] = {}
+
+    async def open(self, count: int, greeting: Callable[[int], Greeting], group: Callable[[int], str]) -> float:
+        """Open clients number 0 to ``count`` and return when all have been greeted; return the seconds it took."""
+        started = perf_counter()
+        room = asyncio.Semaphore(AT_ONCE)
+        await asyncio.gather(*[self._open(greeting(n), group(n), room) for n in range(count)])
+        return perf_counter() - started
+
+    async def _open(self, greeting: Greeting, group: str, room: asyncio.Semaphore) -> None:
+        done = asyncio.Event()
+        reference = self.references.setdefault(group, Reference())
+        client = Client(greeting, reference, lambda _: done.set())
+        async with room:
+            await asyncio.get_running_loop().create_connection(lambda: client, *self._address)
+            async with asyncio.timeout(60):
+                await done.wait()
+        if client.lost:
+            raise RuntimeError("a connection was closed before it was greeted")
+        self.clients.append(client)
+
+    def begin(self, *, timing: bool) -> None:
+        """Forget what came; all clients must have got all of it."""
+        for reference in self.references.values():
+            reference.__init__()  # type: ignore[misc]
+        for client in self.clients:
+            client.at, client.timing = 0, timing
+
+    async def complete(self, events: int, seconds: float, *, without: int = 0) -> float:
+        """Wait until every client but the first ``without`` has got ``events`` events of its group; return when."""
+        until = perf_counter() + seconds
+        watched = self.clients[without:]
+        while True:
+            now = perf_counter()
+            if all(reference.count() >= events for reference in self.references.values()) and not behind(watched):
+                return now
+            if now > until:
+                counts = sorted(reference.count() for reference in self.references.values())
+                raise RuntimeError(f"not all came: {counts[0]} to {counts[-1]} of {events}, {len(behind(watched))} behind")
+            await asyncio.sleep(0.05)
+
+    def verify(self, events: int) -> None:
+        """Check that every client got each event once and in order, and nothing else."""
+        for reference in self.references.values():
+            if reference.count() != events or len(reference.positions()) != events:
+                raise RuntimeError(f"{reference.count()} events came, {events} were written")
+            if fault := reference.fault():
+                raise RuntimeError(fault)
+        if odd := [client.odd for client in self.clients if client.odd]:
+            raise RuntimeError(f"{len(odd)} clients got something else, one of them {odd[0]!r}")
+        if lost := sum(client.lost for client in self.clients):
+            raise RuntimeError(f"{lost} connections were closed")
+
+    def close(self) -> None:
+        for client in self.clients:
+            client.abort()
+        self.clients.clear()
+        self.references.clear()
+
+
+def behind(clients: Sequence[Client]) -> list[Client]:
+    return [client for client in clients if client.at < len(client.reference.data)]

@@ -1,0 +1,1 @@
+"""The measures: each file answers one question about speed or size."""

@@ -1,0 +1,67 @@
+"""What every measure plays on: a real MongoDB, a real Redis, a listening and a writing process."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from itertools import count
+
+from bench.contestants import Contestant, Running
+from bench.dialogue import Dialogue
+from services.embedded import ports
+from services.embedded.mongod import Mongod
+from services.embedded.valkey import Valkey
+from services.setup_db import setup
+
+DATABASE = "bench_orders"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The servers' addresses and the two processes that make the load."""
+
+    mongodb_uri: str
+    redis_url: str
+    folder: Path
+    listener: Dialogue
+    writer: Dialogue
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    @asynccontextmanager
+    async def running(self, contestant: Contestant) -> AsyncIterator[Running]:
+        """Run the contestant meanwhile, in a folder of its own."""
+        folder = self.folder / f"{next(self._numbers)}-{contestant.name}"
+        async with contestant.running(self.mongodb_uri, self.redis_url, folder) as running:
+            try:
+                yield running
+            finally:
+                await self.listener.ask(do="close")
+
+
+@asynccontextmanager
+async def stage(folder: Path) -> AsyncIterator[Stage]:
+    """Start everything, or take the servers that MONGODB_URI and REDIS_URL name; the database is named here."""
+    async with AsyncExitStack() as stack:
+        mongodb = await _mongodb(stack, folder)
+        redis = await _redis(stack, folder)
+        for _ in setup(mongodb):
+            pass
+        listener = await stack.enter_async_context(Dialogue("bench.load"))
+        writer = await stack.enter_async_context(Dialogue("bench.load.writer", mongodb))
+        yield Stage(mongodb, redis, folder, listener, writer)
+
+
+async def _mongodb(stack: AsyncExitStack, folder: Path) -> str:
+    if given := os.environ.get("BENCH_MONGODB_URI"):
+        return given
+    arguments = ("--oplogSize", "512")
+    server = Mongod(folder=folder / "mongodb", port=ports.free_port(), arguments=arguments)
+    return (await stack.enter_async_context(server)).uri(DATABASE)
+
+
+async def _redis(stack: AsyncExitStack, folder: Path) -> str:
+    if given := os.environ.get("BENCH_REDIS_URL"):
+        return given
+    server = Valkey(folder=folder / "valkey", port=ports.free_port())
+    return (await stack.enter_async_context(server)).uri()
