@@ -111,6 +111,17 @@ def normalize(event: Mapping[str, Any], epoch: str, last: Position) -> Change | 
     return Change(position, token, envelope.encode(), _before(before))
 
 
+def token_time(token: str) -> int | None:
+    """Return the cluster time (u64) in a resume token, or None where it is none.
+
+    Tokens are hexadecimal; after the type byte 82 come the eight bytes of the time (KeyString of the server).
+    """
+    try:
+        return int(token[2:18], 16) if len(token) >= 18 and token.startswith("82") else None
+    except ValueError:
+        return None
+
+
 def _ts(event: Mapping[str, Any]) -> int:
     stamp = event["clusterTime"]
     ts: int = stamp.time << 32 | stamp.inc

@@ -10,13 +10,16 @@ from aiohttp import web
 
 from services.common.keys import StreamKeys
 from services.common.outage import Outage
-from services.gateway.feed import Feed
+from services.gateway.catch_up import CatchUp
+from services.gateway.feed import Feed, Limits
+from services.gateway.history import History
 from services.gateway.log import Log
 from services.gateway.metrics import Metrics
 from services.gateway.recovery import SessionIds
 from services.gateway.redis_log import open_redis_log
 from services.gateway.settings import GatewaySettings
 from services.gateway.store import OrderStore
+from services.gateway.stream import Stream
 from services.gateway.transports.admission import Admission
 from services.gateway.transports.cors import Cors
 from services.gateway.transports.health import Health
@@ -42,8 +45,13 @@ async def run(settings: GatewaySettings) -> None:
         source = await stack.enter_async_context(open_redis_log(settings.redis_url, StreamKeys.of(STREAM)))
         events = Log(settings.ring_events)
         outage = Outage("redis")
-        feed = Feed(source, events, settings.ring_events, outage)
-        gateway = Gateway(settings, store, feed, events, outage)
+        metrics = Metrics()
+        history = History(store.database, STREAM)
+        catch_up = CatchUp(source, history, events, outage, metrics.resumed)
+        stack.push_async_callback(catch_up.close)
+        limits = Limits(settings.ring_events, settings.stale_seconds)
+        feed = Feed(source, events, catch_up.hub, outage, limits)
+        gateway = Gateway(settings, store, feed, catch_up, events, outage, metrics)
         await stack.enter_async_context(gateway.serving())
         log.info("Gateway started", port=settings.port, server=settings.server_name)
         await feed.run()
@@ -52,17 +60,25 @@ async def run(settings: GatewaySettings) -> None:
 class Gateway:
     """The parts that face the clients."""
 
-    def __init__(self, settings: GatewaySettings, store: OrderStore, feed: Feed, events: Log, outage: Outage) -> None:
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        store: OrderStore,
+        feed: Feed,
+        catch_up: CatchUp,
+        events: Log,
+        outage: Outage,
+        metrics: Metrics,
+    ) -> None:
         self._settings = settings
         self._outage = outage
         self._feed = feed
         self._draining = False
-        metrics = Metrics()
+        self._hub = catch_up.hub
         admission = Admission(settings.max_connections, settings.max_connections_per_address)
+        stream = Stream(catch_up.hub, feed.ready, feed.here, catch_up.locate)
         self._live = LiveOrders(
-            feed.hub,
-            feed.here,
-            feed.ready,
+            stream,
             SessionIds(settings.recovery_secret.get_secret_value()),
             settings.server_name,
             metrics.incident,
@@ -70,9 +86,7 @@ class Gateway:
         )
         self._sockets = SocketServer({"/": self._live}, _engine(settings), metrics.incident)
         self._sse = SseTransport(
-            feed.hub,
-            feed.here,
-            feed.ready,
+            stream,
             admission,
             partial(peer_address, trusted_proxies=settings.trusted_proxies),
             settings.server_name,
@@ -124,7 +138,9 @@ class Gateway:
         await asyncio.gather(self._sockets.close(spread), self._sse.close(spread))
 
     async def _redis(self) -> str:
-        return self._outage.error or ("ok" if self._feed.ready.is_set() else "no stream yet: is the watcher running?")
+        if not self._outage.over or self._feed.ready.is_set():
+            return self._outage.error or self._hub.stale or "ok"
+        return "no stream yet: is the watcher running?"
 
     async def _accepting(self) -> str:
         return "draining" if self._draining else "ok"

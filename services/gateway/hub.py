@@ -172,9 +172,9 @@ class Hub:
         if stale == self.stale:
             return
         self.stale = stale
-        epoch = self._log.epoch
-        for subscription in tuple(self._subscriptions) if epoch is not None else ():
-            subscription.outlet.status(stale, Cursor(epoch, self.position(subscription)))
+        if (epoch := self._log.epoch) is not None:
+            for subscription in tuple(self._subscriptions):
+                subscription.outlet.status(stale, Cursor(epoch, self.position(subscription)))
 
     def lose(self, reason: str) -> None:
         """Tell every client to load anew: what they miss is nowhere to be had."""

@@ -3,6 +3,7 @@
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, generate_latest
 
+from services.gateway.catch_up import Source
 from services.gateway.transports.limits import Incident
 
 
@@ -17,6 +18,17 @@ class Metrics:
             ["kind"],
             registry=self.registry,
         )
+
+        self._resumes = Counter(
+            "orders_gateway_resumes",
+            "Clients that came back with a cursor, by where they were served from.",
+            ["source"],
+            registry=self.registry,
+        )
+
+    def resumed(self, source: Source) -> None:
+        """Count one client that came back."""
+        self._resumes.labels(source.value).inc()
 
     def incident(self, kind: Incident) -> None:
         """Count one."""

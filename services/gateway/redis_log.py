@@ -16,6 +16,7 @@ from services.common.cursor import Position
 from services.common.keys import StreamKeys
 from services.gateway.event import Event
 
+Entries = list[tuple[bytes, dict[bytes, bytes]]]
 _FIELDS = ("epoch", "position", "floor", "reason", "alive")
 
 
@@ -24,20 +25,32 @@ class LogUnavailable(Exception):
 
 
 class Head(NamedTuple):
-    """What Redis says of its log: complete after ``floor`` up to ``position``; ``alive`` is the watcher's last sign."""
+    """What Redis says of its log: it is complete after ``floor`` up to ``position``.
+
+    ``silence`` is how many seconds ago, by the clock of Redis, the watcher last said that it sees all that happens.
+    """
 
     epoch: str
     position: Position
     floor: Position
     reason: str | None
-    alive: int
+    silence: float
 
 
 class Page(NamedTuple):
-    """The entries that follow a position, and the head at the same moment (None where there is no log)."""
+    """Consecutive entries, the position that the first of them follows, and the head at the same moment.
+
+    ``prev`` is None where there are no entries, ``head`` where there is no log.
+    """
 
     head: Head | None
     events: list[Event]
+    prev: Position | None
+
+    def lacks(self, position: Position) -> bool:
+        """Tell whether something that followed ``position`` is no longer in the log."""
+        floor = self.prev or (None if self.head is None else self.head.floor)
+        return floor is not None and floor > position
 
 
 class Batch(msgspec.Struct):
@@ -67,7 +80,11 @@ class RedisLog:
     async def head(self) -> Head | None:
         """Return the head, or None where there is no log."""
         with _translated():
-            return _head(await self._redis.hmget(self._keys.head, _FIELDS))
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.hmget(self._keys.head, _FIELDS)
+                pipe.time()
+                fields, now = await pipe.execute()
+        return _head(fields, now)
 
     async def after(self, position: Position, most: int) -> Page:
         """Return up to ``most`` entries that follow ``position``."""
@@ -75,18 +92,20 @@ class RedisLog:
 
     async def newest(self, most: int) -> Page:
         """Return the last entries, oldest first."""
-        page = await self._page("xrevrange", "+", "-", most)
-        page.events.reverse()
-        return page
+        return await self._page("xrevrange", "+", "-", most)
 
     async def _page(self, command: str, start: str, end: str, most: int) -> Page:
         # As one transaction: the head says whether anything is missing before the first entry of this very answer.
         with _translated():
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.hmget(self._keys.head, _FIELDS)
+                pipe.time()
                 getattr(pipe, command)(self._keys.log, start, end, count=most)
-                fields, entries = await pipe.execute()
-        return Page(_head(fields), [Event(entry[b"e"], entry[b"b"]) for _id, entry in entries])
+                fields, now, entries = await pipe.execute()
+        if command == "xrevrange":
+            entries.reverse()
+        events, prev = _consecutive(entries, newest=command == "xrevrange")
+        return Page(_head(fields, now), events, prev)
 
     async def batches(self) -> AsyncGenerator[Batch | Subscribed]:
         """Subscribe to the channel and yield what is published; each subscription is announced."""
@@ -126,8 +145,28 @@ class _translated:  # noqa: N801 - used as a keyword
             raise LogUnavailable(str(error)) from error
 
 
-def _head(fields: list[Any]) -> Head | None:
+def _consecutive(
+    entries: list[tuple[bytes, dict[bytes, bytes]]], *, newest: bool
+) -> tuple[list[Event], Position | None]:
+    """Return the entries before the first hole, or, of the newest, those after the last one."""
+    runs: list[list[Event]] = []
+    prevs: list[Position] = []
+    expected = b""
+    for name, entry in entries:
+        if entry[b"p"] != expected:
+            runs.append([])
+            prevs.append(Position.parse(entry[b"p"].decode()))
+        runs[-1].append(Event(entry[b"e"], entry[b"b"]))
+        expected = name
+    if not runs:
+        return [], None
+    which = -1 if newest else 0
+    return runs[which], prevs[which]
+
+
+def _head(fields: list[bytes | None], now: tuple[int, int]) -> Head | None:
     epoch, position, floor, reason, alive = (None if field is None else field.decode() for field in fields)
     if epoch is None or position is None or floor is None:
         return None
-    return Head(epoch, Position.parse(position), Position.parse(floor), reason or None, int(alive or 0))
+    silence = now[0] + now[1] / 1e6 - float(alive or 0)
+    return Head(epoch, Position.parse(position), Position.parse(floor), reason or None, silence)

@@ -38,6 +38,9 @@ class GatewaySettings(CommonSettings):
         "By default it is made from MONGODB_URI.",
     )
     ring_events: int = Field(default=10_000, ge=10, description="Changes that this gateway remembers itself.")
+    stale_seconds: Seconds = Field(
+        default=10.0, description="Clients are told that what they see is old when the watcher is silent for so long."
+    )
     ping_interval_seconds: Seconds = Field(default=25.0, description="Engine.IO: seconds between two pings.")
     ping_timeout_seconds: Seconds = Field(default=20.0, description="Engine.IO: seconds that a pong may take.")
     connect_timeout_seconds: Seconds = Field(default=10.0, description="Socket.IO: seconds that CONNECT may take.")

@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 Document = dict[str, Any]
 Order = dict[str, Json]
 
+_CHECK_PATIENCE = 0.8  # seconds: less than /readyz grants, so that the answer is ours and says what is wrong
 _TRIES = 4
 _AGAIN_AFTER = 0.02  # seconds, times the number of the try
 # 239 SnapshotTooOld, 246 SnapshotUnavailable: the collection or an index is being made; 134: no majority point yet.
@@ -89,10 +90,15 @@ class OrderStore:
         finally:
             await client.close()
 
+    @property
+    def database(self) -> AsyncDatabase[Document]:
+        """The database of the orders, for those who read its history."""
+        return self._database
+
     async def check(self) -> str:
         """Return "ok" when the primary answers, else what is wrong."""
         try:
-            with self._edge(writing=False):
+            with self._edge(writing=False, patience=_CHECK_PATIENCE):
                 await self._database.command("ping")
         except StoreError as error:
             return str(error)
@@ -190,10 +196,10 @@ class OrderStore:
                 yield session
 
     @contextmanager
-    def _edge(self, *, writing: bool) -> Iterator[None]:
+    def _edge(self, *, writing: bool, patience: float | None = None) -> Iterator[None]:
         """Bound the time, turn the driver's errors into ours, and log when MongoDB goes away or comes back."""
         try:
-            with pymongo.timeout(self._patience):
+            with pymongo.timeout(patience or self._patience):
                 yield
         except errors.PyMongoError as error:
             ours = store_error(error, writing=writing)

@@ -9,14 +9,14 @@ from typing import assert_never
 import structlog
 
 from services.common.cursor import Position
-from services.common.normalize import End, EpochReason
+from services.common.normalize import End, EpochReason, token_time
 from services.common.outage import Outage
 from services.watcher.faults import Fault
 from services.watcher.metrics import Metrics
 from services.watcher.oplog import OplogWindow
 from services.watcher.publisher import LogUnavailable, Publisher
 from services.watcher.relay import Bounds, GapFound, Progress, Relay
-from services.watcher.start import Checkpoint, Continue, Deployment, NewEpoch, Rebuild, decide, token_time
+from services.watcher.start import Checkpoint, Continue, Deployment, NewEpoch, Rebuild, decide
 from services.watcher.state import LeaseLost, StateUnavailable, StreamState
 from services.watcher.stream import ChangeStream, SourceFailed, StartAfter, StartAt
 

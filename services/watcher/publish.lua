@@ -40,17 +40,20 @@ if first > count then
 end
 
 local events, before = {}, {}
+local previous = top
 for i = first, count do
   local at = 3 + i * 3
-  redis.call('XADD', KEYS[2], ARGV[at], 'e', ARGV[at + 1], 'b', ARGV[at + 2])
+  -- Each entry names the one before it, so that a reader sees a hole whoever made it.
+  redis.call('XADD', KEYS[2], ARGV[at], 'e', ARGV[at + 1], 'b', ARGV[at + 2], 'p', previous)
+  previous = ARGV[at]
   events[#events + 1] = ARGV[at + 1]
   before[#before + 1] = ARGV[at + 2]
 end
 local position = ARGV[3 + count * 3]
 redis.call('HSET', KEYS[1], 'term', term, 'position', position, 'token', token, 'alive', redis.call('TIME')[1])
 if redis.call('XTRIM', KEYS[2], 'MAXLEN', '~', maxlen) > 0 then
-  -- What came before the oldest entry is unknown now: the log is complete only after that entry.
-  redis.call('HSET', KEYS[1], 'floor', redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1][1])
+  local oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
+  redis.call('HSET', KEYS[1], 'floor', oldest[2][6])
 end
 redis.call('PUBLISH', KEYS[3], '{"epoch":"' .. epoch .. '","prev":"' .. top .. '","events":[' .. table.concat(events, ',')
   .. '],"before":[' .. table.concat(before, ',') .. ']}')

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from services.common.cursor import Position
-from services.common.normalize import EpochReason
+from services.common.normalize import EpochReason, token_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +66,6 @@ Start = Continue | Rebuild | NewEpoch
 
 # A primary that is just being replaced may be a little behind the token that its predecessor gave.
 _TOLERANCE = 60 << 32
-
-
-def token_time(token: str) -> int | None:
-    """Return the cluster time (u64) in a resume token, or None where it is none.
-
-    Tokens are hexadecimal; after the type byte 82 come the eight bytes of the time (KeyString of the server).
-    """
-    try:
-        return int(token[2:18], 16) if len(token) >= 18 and token.startswith("82") else None
-    except ValueError:
-        return None
 
 
 def decide(saved: Checkpoint | None, head: Head | None, here: Deployment, pipeline: str, window: int) -> Start:

@@ -4,6 +4,7 @@ import asyncio
 
 from aiohttp import hdrs, web
 
+from services.gateway.transports.admission import Admission
 from services.gateway.transports.handshake import HandshakeRefused, accept_key_of, is_upgrade, switch
 from services.gateway.transports.limits import Count, EngineSettings, Incident, count_nothing
 from services.gateway.transports.origin import OriginPolicy
@@ -19,11 +20,22 @@ from services.gateway.wire.websocket import CloseCode
 
 
 class EngineServer:
-    """Calls `accept(session)` for each new session, after its handshake has been sent."""
+    """Calls `accept(session)` for each new session, after its handshake has been sent.
 
-    def __init__(self, accept: Accept, settings: EngineSettings | None = None, count: Count = count_nothing) -> None:
+    `admission` is given where its places are shared with other transports.
+    """
+
+    def __init__(
+        self,
+        accept: Accept,
+        settings: EngineSettings | None = None,
+        count: Count = count_nothing,
+        admission: Admission | None = None,
+    ) -> None:
         self.settings = settings or EngineSettings()
-        self.sessions = Sessions(self.settings, count)
+        if admission is None:
+            admission = Admission(self.settings.max_connections, self.settings.max_connections_per_address)
+        self.sessions = Sessions(self.settings, count, admission)
         self._accept = accept
         self._count = count
         self._origins = OriginPolicy(self.settings.allowed_origins)

@@ -9,6 +9,7 @@ from services.common.cursor import Cursor, InvalidCursor, Position
 from services.gateway.filters import EVERYTHING, NOTHING, Interest, InvalidFilter, parse_filter, union
 from services.gateway.hub import Hub, Located, Mode, ResyncReason, Subscription, offset_suffix
 from services.gateway.recovery import Offset, SessionIds
+from services.gateway.stream import Stream
 from services.gateway.transports.deadlines import Deadlines, Entry
 from services.gateway.transports.limits import Count, Incident
 from services.gateway.transports.socketio import Ack, ConnectionRefused, Namespace, Socket
@@ -61,6 +62,11 @@ class LiveClient:
         interest = self.arrival.interest if self.subscription is None else self.subscription.interest
         self.emit("resync", {"reason": reason}, cursor, interest)
 
+    def status(self, stale: str | None, cursor: Cursor) -> None:
+        """Tell the client whether what it sees may be old."""
+        interest = self.arrival.interest if self.subscription is None else self.subscription.interest
+        self.emit("status", {"stale": stale is not None, "reason": stale}, cursor, interest)
+
     def start(self, subscription: Subscription) -> None:
         """Begin to take events, as soon as the connection does."""
         self.subscription = subscription
@@ -102,13 +108,11 @@ class LiveClient:
 
 
 class LiveOrders(Namespace[LiveClient]):
-    """To clients: `connected`, `orderUpdate`, `resync`, `subscribed`, `mark`. From them: `subscribe`, `unsubscribe`."""
+    """To clients: `connected`, `orderUpdate`, `resync`, `status`, `subscribed`, `mark`; from them: `(un)subscribe`."""
 
     def __init__(
         self,
-        hub: Hub,
-        here: Callable[[], Cursor],
-        ready: asyncio.Event,
+        stream: Stream,
         ids: SessionIds,
         server: str,
         count: Count,
@@ -116,9 +120,10 @@ class LiveOrders(Namespace[LiveClient]):
         stall: float = 30.0,
         ready_timeout: float = 10.0,
     ) -> None:
-        self._hub = hub
-        self._here = here
-        self._ready = ready
+        self._hub = stream.hub
+        self._locate = stream.locate
+        self._here = stream.here
+        self._ready = stream.ready
         self._ids = ids
         self._server = server
         self._count = count
@@ -135,7 +140,7 @@ class LiveOrders(Namespace[LiveClient]):
             except TimeoutError:
                 socket.close("the stream is not there yet")  # the client comes back by itself
                 raise ConnectionRefused("the stream is not there yet") from None
-        arrival = self._arrive(auth)
+        arrival = await self._arrive(auth)
         socket.state = LiveClient(socket, self._hub, self._stalls, arrival)
         return {"pid": arrival.pid}
 
@@ -146,6 +151,8 @@ class LiveOrders(Namespace[LiveClient]):
         client.emit("connected", {"id": socket.sid, "server": self._server}, self._cursor(located.position), interest)
         if located.reason is not None:
             client.resync(located.reason, self._cursor(located.position))
+        if self._hub.stale is not None:
+            client.status(self._hub.stale, self._cursor(located.position))
         self._clients.add(client)
         client.start(self._hub.subscribe(client, interest, located.position))
 
@@ -172,7 +179,7 @@ class LiveOrders(Namespace[LiveClient]):
         self._clients.discard(socket.state)
         socket.state.leave()
 
-    def _arrive(self, auth: Mapping[str, Argument]) -> _Arrival:
+    async def _arrive(self, auth: Mapping[str, Argument]) -> _Arrival:
         fresh = Located(self._here().position, None)
         interest = _wanted(auth)
         pid, offset, since = auth.get("pid"), auth.get("offset"), auth.get("since")
@@ -183,11 +190,11 @@ class LiveOrders(Namespace[LiveClient]):
                 back = Offset.parse(offset if isinstance(offset, str) else "")
             except InvalidCursor:
                 return _Arrival(interest, fresh._replace(reason=ResyncReason.INVALID_CURSOR), self._ids.issue())
-            located = self._hub.locate(back.cursor)
+            located = await self._locate(back.cursor)
             return _Arrival(back.interest, located, pid if located.reason is None else self._ids.issue())
         if since is not None:
             try:
-                fresh = self._hub.locate(Cursor.parse(since if isinstance(since, str) else ""))
+                fresh = await self._locate(Cursor.parse(since if isinstance(since, str) else ""))
             except InvalidCursor:
                 fresh = fresh._replace(reason=ResyncReason.INVALID_CURSOR)
         return _Arrival(interest, fresh, self._ids.issue())

@@ -2,9 +2,9 @@
 
 import asyncio
 import secrets
-from collections import Counter
 from collections.abc import Iterator
 
+from services.gateway.transports.admission import Admission, NotAdmitted
 from services.gateway.transports.deadlines import Deadlines
 from services.gateway.transports.limits import Count, EngineSettings, Incident
 from services.gateway.transports.rejection import ErrorCode, Rejected
@@ -17,7 +17,7 @@ from services.gateway.wire.websocket import CloseCode
 class Sessions:
     """The registry of one server."""
 
-    def __init__(self, settings: EngineSettings, count: Count) -> None:
+    def __init__(self, settings: EngineSettings, count: Count, admission: Admission) -> None:
         self.settings = settings
         self.count = count
         self.ping_due: Deadlines[Session] = Deadlines(settings.ping_interval, Session.ping)
@@ -26,8 +26,7 @@ class Sessions:
         self.lingering: Deadlines[Session] = Deadlines(settings.close_timeout, self._forget)
         self.closing: Deadlines[WebSocketConnection] = Deadlines(settings.close_timeout, WebSocketConnection.abort)
         self._by_sid: dict[str, Session] = {}
-        self._per_address: Counter[str] = Counter()
-        self._stopping = False
+        self._admission = admission
 
     def __len__(self) -> int:
         return len(self._by_sid)
@@ -47,21 +46,18 @@ class Sessions:
 
     def stop(self) -> None:
         """Admit nobody any more."""
-        self._stopping = True
+        self._admission.stop()
 
     def admit(self, address: str) -> Session:
         """Return a new session, or raise `Rejected` where there is no room for one."""
-        if self._stopping:
-            raise Rejected(ErrorCode.FORBIDDEN, "Server is stopping", status=503, incident=Incident.STOPPING)
-        if len(self._by_sid) >= self.settings.max_connections:
-            incident = Incident.TOO_MANY_CONNECTIONS
-            raise Rejected(ErrorCode.FORBIDDEN, "Too many connections", status=503, incident=incident)
-        if self._per_address[address] >= self.settings.max_connections_per_address:
-            incident = Incident.TOO_MANY_FROM_ADDRESS
-            raise Rejected(ErrorCode.FORBIDDEN, "Too many connections", status=429, incident=incident)
+        try:
+            self._admission.enter(address)
+        except NotAdmitted as refused:
+            status = 429 if refused.incident is Incident.TOO_MANY_FROM_ADDRESS else 503
+            message = "Server is stopping" if refused.incident is Incident.STOPPING else "Too many connections"
+            raise Rejected(ErrorCode.FORBIDDEN, message, status=status, incident=refused.incident) from refused
         session = Session(self, self._new_sid(), address)
         self._by_sid[session.sid] = session
-        self._per_address[address] += 1
         return session
 
     def _new_sid(self) -> str:
@@ -77,9 +73,7 @@ class Sessions:
 
     def _forget(self, session: Session) -> None:
         if self._by_sid.pop(session.sid, None) is not None:
-            self._per_address[session.address] -= 1
-            if not self._per_address[session.address]:
-                del self._per_address[session.address]
+            self._admission.leave(session.address)
 
     async def drained(self) -> None:
         """Wait until the clients have closed too, at most as long as they are given for that; cut off the others."""

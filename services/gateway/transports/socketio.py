@@ -34,6 +34,7 @@ from typing import Any
 
 from aiohttp import web
 
+from services.gateway.transports.admission import Admission
 from services.gateway.transports.deadlines import Deadlines
 from services.gateway.transports.engineio import EngineServer
 from services.gateway.transports.limits import Count, EngineSettings, Incident, count_nothing
@@ -56,18 +57,19 @@ __all__ = [
 
 
 class SocketServer:
-    """Serves the given namespaces; `count` is called with each `Incident`."""
+    """Serves the given namespaces; `count` is called with each `Incident`, `admission` may be shared with others."""
 
     def __init__(
         self,
         namespaces: Mapping[str, Namespace[Any]],
         settings: EngineSettings | None = None,
         count: Count = count_nothing,
+        admission: Admission | None = None,
     ) -> None:
         settings = settings or EngineSettings()
         self._namespaces = dict(namespaces)
         self._connect_due: Deadlines[SocketConnection] = Deadlines(settings.connect_timeout, SocketConnection.overdue)
-        self._engine = EngineServer(self._accept, settings, count)
+        self._engine = EngineServer(self._accept, settings, count, admission)
 
     def __len__(self) -> int:
         """The number of connections."""

@@ -14,8 +14,9 @@ from aiohttp_sse import EventSourceResponse
 from services.common.cursor import Cursor, InvalidCursor
 from services.common.documents import Json, dumps
 from services.gateway.filters import EVERYTHING, Interest, InvalidFilter, parse_filter
-from services.gateway.hub import Hub, Located, ResyncReason
+from services.gateway.hub import Located, ResyncReason
 from services.gateway.orders import Fault
+from services.gateway.stream import Stream
 from services.gateway.transports.admission import Admission, NotAdmitted
 from services.gateway.transports.deadlines import Deadlines
 from services.gateway.transports.limits import Count, Incident
@@ -47,18 +48,17 @@ class SseTransport:
 
     def __init__(
         self,
-        hub: Hub,
-        here: Callable[[], Cursor],
-        ready: asyncio.Event,
+        stream: Stream,
         admission: Admission,
         address: Callable[[web.BaseRequest], str],
         server: str,
         count: Count,
         settings: SseSettings,
     ) -> None:
-        self._hub = hub
-        self._here = here
-        self._ready = ready
+        self._hub = stream.hub
+        self._locate = stream.locate
+        self._here = stream.here
+        self._ready = stream.ready
         self._admission = admission
         self._address = address
         self._server = server
@@ -88,13 +88,14 @@ class SseTransport:
                 return response
             async with asyncio.timeout(self._settings.ready):
                 await self._ready.wait()
+            located = await self._place(_since(request))
             chunked = request.version >= HttpVersion11
             stream = SseStream(Form.SSE if chunked else Form.SSE_PLAIN, self._hub, self._stalls, self._forget)
             taken = take_over(request, stream) is not None
             if taken:
                 self._streams[stream] = address
                 stream.limit(self._settings.write_high_water, self._settings.write_low_water)
-                self._begin(stream, interest, _since(request))
+                self._begin(stream, interest, located)
             return TakenOver(200)
         except TimeoutError:
             return response  # no word from Redis yet: the client comes back
@@ -102,24 +103,25 @@ class SseTransport:
             if not taken:
                 self._admission.leave(address)
 
-    def _begin(self, stream: SseStream, interest: Interest, since: str | None) -> None:
+    def _begin(self, stream: SseStream, interest: Interest, located: Located) -> None:
         here = self._here()
-        located = self._locate(since, here)
         cursor = Cursor(here.epoch, located.position)
         hello: Json = {"id": secrets.token_urlsafe(12), "cursor": str(cursor), "server": self._server}
         stream.send(self._retry() + sse.event("connected", dumps(hello), str(cursor)))
         if located.reason is not None:
-            stream.resync(located.reason, here)
+            stream.resync(located.reason, cursor)
+        if self._hub.stale is not None:
+            stream.status(self._hub.stale, cursor)
         stream.subscription = self._hub.subscribe(stream, interest, located.position)
         self._hub.resume(stream.subscription)
 
-    def _locate(self, since: str | None, here: Cursor) -> Located:
+    async def _place(self, since: str | None) -> Located:
         if not since:
-            return Located(here.position, None)
+            return Located(self._here().position, None)
         try:
-            return self._hub.locate(Cursor.parse(since))
+            return await self._locate(Cursor.parse(since))
         except InvalidCursor:
-            return Located(here.position, ResyncReason.INVALID_CURSOR)
+            return Located(self._here().position, ResyncReason.INVALID_CURSOR)
 
     def _retry(self) -> bytes:
         return sse.retry(int(self._settings.retry * random.uniform(1, 2) * 1000))

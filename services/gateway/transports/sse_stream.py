@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import cast
 
 from services.common.cursor import Cursor
-from services.common.documents import dumps
+from services.common.documents import Json, dumps
 from services.gateway.hub import Hub, Mode, Subscription
 from services.gateway.transports.deadlines import Deadlines, Entry
 from services.gateway.wire import sse
@@ -43,6 +43,12 @@ class SseStream(asyncio.Protocol):
     def resync(self, reason: str, cursor: Cursor) -> None:
         """Tell the client to load anew."""
         self.send(sse.event("resync", dumps({"reason": reason, "cursor": str(cursor)}), str(cursor)))
+
+    def status(self, stale: str | None, cursor: Cursor) -> None:
+        """Tell the client whether what it sees may be old; one that does not read is told nothing."""
+        if self.subscription is None or self.subscription.mode is not Mode.PAUSED:
+            fields: Json = {"stale": stale is not None, "reason": stale, "cursor": str(cursor)}
+            self.send(sse.event("status", dumps(fields), str(cursor)))
 
     def beat(self, mark: bytes, sign: bytes) -> None:
         """Send a heartbeat; to a client that has been told everything, one that says so."""

@@ -1,0 +1,159 @@
+"""Serves clients that the gateway's own log can no longer serve: from Redis, and beyond that from the oplog."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from enum import StrEnum
+
+import structlog
+
+from services.common.cursor import Cursor, Position
+from services.common.outage import Outage
+from services.gateway.event import Event
+from services.gateway.history import History, HistoryLost, HistoryUnavailable
+from services.gateway.hub import Hub, Located, ResyncReason, Subscription
+from services.gateway.log import Log
+from services.gateway.redis_log import LogUnavailable, RedisLog
+
+PAGE = 1000
+READS_AT_ONCE = 4  # enough to keep Redis busy, too few to keep it from the feed
+PAUSE_SECONDS = 1.0
+
+log = structlog.get_logger("catch-up")
+
+
+class Source(StrEnum):
+    """Where a client that came back was served from."""
+
+    RING = "ring"  # the gateway's own log
+    LOG = "log"  # the log in Redis
+    OPLOG = "oplog"
+    RESYNC = "resync"  # nowhere: it was told to load anew
+
+
+class CatchUp:
+    """Everything between a client that comes back with a cursor and the live stream."""
+
+    def __init__(
+        self, source: RedisLog, history: History, events: Log, outage: Outage, resumed: Callable[[Source], None]
+    ) -> None:
+        self._source = source
+        self._history = history
+        self._log = events
+        self._outage = outage
+        self._resumed = resumed
+        self._tasks: dict[Subscription, asyncio.Task[None]] = {}
+        self._reads = asyncio.Semaphore(READS_AT_ONCE)
+        self._deep: set[Subscription] = set()
+        self._reader: asyncio.Task[None] | None = None
+        self._reach = Position(0, 0)
+        self.hub = Hub(events, self._fetch)
+
+    async def locate(self, since: Cursor) -> Located:
+        """Say whether a client with this cursor can be told everything that came after it, and count where from."""
+        located = self.hub.locate(since)
+        if located.reason is None:
+            self._resumed(Source.RING if self._log.holds(located.position) else Source.LOG)
+            return located
+        if located.reason is ResyncReason.HISTORY_LOST and await self._in_oplog(since.position):
+            self._resumed(Source.OPLOG)
+            return Located(since.position, None)
+        self._resumed(Source.RESYNC)
+        return located
+
+    async def _in_oplog(self, position: Position) -> bool:
+        try:
+            return await self._history.reaches(position)
+        except HistoryUnavailable:
+            return False
+
+    async def close(self) -> None:
+        """Stop serving."""
+        tasks = [*self._tasks.values(), *([self._reader] if self._reader else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _fetch(self, subscription: Subscription) -> None:
+        if subscription.position < self.hub.reach:
+            self._go_deep(subscription, self.hub.reach)
+        elif subscription not in self._tasks:
+            task = asyncio.create_task(self._read_log(subscription))
+            self._tasks[subscription] = task
+            task.add_done_callback(lambda _: self._tasks.pop(subscription, None))
+
+    def _go_deep(self, subscription: Subscription, reach: Position) -> None:
+        """Have a client served from the oplog until it stands at ``reach``, from where on Redis has everything."""
+        self._reach = max(self._reach, reach)
+        self._deep.add(subscription)
+        if self._reader is None:
+            self._reader = asyncio.create_task(self._read_history())
+
+    async def _read_log(self, subscription: Subscription) -> None:
+        """Serve one client from the log in Redis until the gateway's own log holds its position."""
+        while subscription.is_behind():
+            if self._log.holds(subscription.position):
+                self.hub.caught_up(subscription)
+                return
+            try:
+                async with self._reads:
+                    page = await self._source.after(subscription.position, PAGE)
+            except LogUnavailable as error:
+                await asyncio.sleep(self._outage.failed(error))
+                continue
+            if not subscription.is_behind():
+                return
+            if page.head is None or page.head.epoch != self._log.epoch:
+                await asyncio.sleep(PAUSE_SECONDS)  # Redis is being rebuilt, or the feed is about to begin anew
+            elif page.lacks(subscription.position):
+                self._go_deep(subscription, page.prev or page.head.floor)
+                return
+            elif page.events:
+                self.hub.write_page(subscription, page.events)
+            else:
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _read_history(self) -> None:
+        """Serve all clients that Redis can do nothing for by one reading of the change stream at a time.
+
+        Who comes while it goes on waits for the next one: however many come, MongoDB has one more reader.
+        """
+        try:
+            while self._deep:
+                waiting, self._deep = self._deep, set()
+                try:
+                    await self._read_history_for(waiting)
+                except HistoryLost:
+                    for subscription in waiting:
+                        if subscription.is_behind():
+                            self.hub.lose_one(subscription, ResyncReason.HISTORY_LOST)
+                except HistoryUnavailable as error:
+                    log.warning("The oplog cannot be read, trying again", error=str(error))
+                    self._deep |= waiting
+                    await asyncio.sleep(PAUSE_SECONDS)
+        finally:
+            self._reader = None
+
+    async def _read_history_for(self, waiting: set[Subscription]) -> None:
+        epoch = self._log.epoch
+        start = min((each.position for each in waiting if each.is_behind()), default=None)
+        if start is None or epoch is None:
+            return
+        async with aclosing(self._history.after(start, epoch)) as readings:
+            async for events, upto in readings:
+                waiting = {each for each in waiting if each.is_behind()}
+                self._hand_out(waiting, events, upto)
+                done = {each for each in waiting if each.position >= self._reach}
+                for subscription in done:
+                    self.hub.caught_up(subscription)
+                waiting -= done
+                if not waiting or self._log.epoch != epoch:
+                    return
+
+    def _hand_out(self, waiting: set[Subscription], events: list[Event], upto: Position) -> None:
+        for subscription in waiting:
+            later = [event for event in events if event.position > subscription.position]
+            if later:
+                self.hub.write_page(subscription, later)
+            if subscription.is_behind():
+                subscription.position = max(subscription.position, upto)

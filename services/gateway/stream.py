@@ -1,0 +1,17 @@
+"""The stream of changes as the transports see it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from services.common.cursor import Cursor
+from services.gateway.hub import Hub, Located
+
+
+class Stream(NamedTuple):
+    """Once it is ``ready``, ``here`` tells where it is and ``locate`` whether a client can go on from its cursor."""
+
+    hub: Hub
+    ready: asyncio.Event
+    here: Callable[[], Cursor]
+    locate: Callable[[Cursor], Awaitable[Located]]
