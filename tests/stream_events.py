@@ -59,6 +59,7 @@ class Outlet:
     full: Callable[[], None] = lambda: None
     writes: list[list[dict[str, Any]]] = field(default_factory=list)
     resyncs: list[tuple[str, str]] = field(default_factory=list)
+    statuses: list[str | None] = field(default_factory=list)
 
     @property
     def write(self) -> Callable[[bytes], None]:
@@ -72,6 +73,9 @@ class Outlet:
 
     def resync(self, reason: str, cursor: Cursor) -> None:
         self.resyncs.append((reason, str(cursor)))
+
+    def status(self, stale: str | None, cursor: Cursor) -> None:
+        self.statuses.append(stale)
 
     @property
     def seen(self) -> list[dict[str, Any]]:
