@@ -90,6 +90,9 @@ class Relay:
                 case Change():
                     last = item.position
                     await self._queue.put(item)
+                    if self._queue.qsize() == 1:
+                        # Let an idle publisher hand this to Redis before MongoDB is asked for the next one.
+                        await asyncio.sleep(0)
                     if one_event:
                         return
                 case End():
