@@ -1,4 +1,4 @@
-"""Asks a service on this machine whether it is ready: `python -m services.probe 3000`, for a container's health check."""
+"""Asks a service on this machine whether it is ready: `python -m services.probe 3000`, as containers do."""
 
 import sys
 from http.client import HTTPConnection, HTTPException

@@ -62,10 +62,12 @@ def provision(settings: ProvisionSettings, patience: float = 30.0) -> Iterator[s
     password = settings.admin_password.get_secret_value()
     timeout = int(patience * 1000)
     try:
-        with MongoClient(address, serverSelectionTimeoutMS=timeout, appname="orders-provision") as anonymous:
+        anonymous: Client = MongoClient(address, serverSelectionTimeoutMS=timeout)
+        with anonymous:
             yield _make_replica_set(anonymous, settings.mongodb_member, patience)
             yield _create_admin(anonymous, password)
-        with MongoClient(address, username=ADMIN, password=password, serverSelectionTimeoutMS=timeout) as client:
+        client: Client = MongoClient(address, username=ADMIN, password=password, serverSelectionTimeoutMS=timeout)
+        with client:
             database = settings.mongodb_database
             yield _grant(client, "watcher", settings.watcher_password, watcher_rights(database))
             yield _grant(client, "gateway", settings.gateway_password, gateway_rights(database))
