@@ -1,0 +1,206 @@
+"""Filters tell a client what it asked for, what left its view, and nothing else."""
+
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.common.envelope import Operation
+from services.gateway.filters import (
+    EVERYTHING,
+    MAX_FILTERS,
+    NOTHING,
+    Filter,
+    Interest,
+    InvalidFilter,
+    Verdict,
+    from_text,
+    parse_filter,
+    to_text,
+    union,
+    verdict,
+)
+
+INSERT, UPDATE, DELETE = Operation.INSERT, Operation.UPDATE, Operation.DELETE
+SHOW, LEFT, HIDE = Verdict.SHOW, Verdict.LEFT, Verdict.HIDE
+SHIPPED, PENDING = {"status": "shipped"}, {"status": "pending"}
+
+
+@dataclass
+class Change:
+    operation: Operation
+    data: dict[str, Any] | None = None
+    before: dict[str, Any] | None = None
+    id: str = "a"
+
+
+def one(**fields: Any) -> Interest:
+    return frozenset({parse_filter(fields)})
+
+
+@pytest.mark.parametrize(
+    ("interest", "change", "expected"),
+    [
+        # no filter, and none at all
+        (EVERYTHING, Change(INSERT, PENDING), SHOW),
+        (EVERYTHING, Change(DELETE), SHOW),
+        (NOTHING, Change(INSERT, PENDING), HIDE),
+        (NOTHING, Change(UPDATE, None, None), HIDE),
+        # into the view, within it, out of it, past it
+        (one(status="shipped"), Change(INSERT, SHIPPED), SHOW),
+        (one(status="shipped"), Change(INSERT, PENDING), HIDE),
+        (one(status="shipped"), Change(UPDATE, SHIPPED, PENDING), SHOW),
+        (one(status="shipped"), Change(UPDATE, SHIPPED, SHIPPED), SHOW),
+        (one(status="shipped"), Change(UPDATE, PENDING, SHIPPED), LEFT),
+        (one(status="shipped"), Change(UPDATE, PENDING, PENDING), HIDE),
+        (one(status="shipped"), Change(DELETE, SHIPPED), SHOW),
+        (one(status="shipped"), Change(DELETE, PENDING), HIDE),
+        # what nobody knows is told rather than hidden
+        (one(status="shipped"), Change(UPDATE, PENDING, None), LEFT),
+        (one(status="shipped"), Change(UPDATE, None, PENDING), SHOW),
+        (one(status="shipped"), Change(INSERT, None), SHOW),
+        (one(status="shipped"), Change(DELETE, None), SHOW),
+        # documents of others: a field that is missing or of another type fits no value
+        (one(status="shipped"), Change(INSERT, {}), HIDE),
+        (one(status="shipped"), Change(INSERT, {"status": ["shipped"]}), HIDE),
+        (one(status="shipped"), Change(INSERT, {"status": None}), HIDE),
+        (one(status="shipped"), Change(UPDATE, {}, SHIPPED), LEFT),
+        (one(status="shipped"), Change(UPDATE, PENDING, {}), HIDE),
+        # several values of one field: any; several fields: all
+        (one(status=["pending", "shipped"]), Change(UPDATE, PENDING, SHIPPED), SHOW),
+        (one(status="shipped", customer_name="Ada"), Change(INSERT, SHIPPED | {"customer_name": "Ada"}), SHOW),
+        (one(status="shipped", customer_name="Ada"), Change(INSERT, SHIPPED | {"customer_name": "Bo"}), HIDE),
+        (
+            one(status="shipped", customer_name="Ada"),
+            Change(UPDATE, SHIPPED | {"customer_name": "Bo"}, SHIPPED | {"customer_name": "Ada"}),
+            LEFT,
+        ),
+        # ids: an order cannot leave them
+        (one(ids=["a", "b"]), Change(UPDATE, PENDING, None), SHOW),
+        (one(ids=["b"]), Change(UPDATE, PENDING, None), HIDE),
+        (one(ids=["a"]), Change(DELETE, None), SHOW),
+        (one(ids=["b"]), Change(DELETE, None), HIDE),
+        (one(ids=["b"], status="shipped"), Change(UPDATE, PENDING, SHIPPED), HIDE),
+        # several filters: shown if any shows, left if it was in any and is in none
+        (one(status="shipped") | one(status="pending"), Change(UPDATE, PENDING, SHIPPED), SHOW),
+        (one(status="shipped") | one(ids=["a"]), Change(UPDATE, PENDING, SHIPPED), SHOW),
+        (one(status="shipped") | one(ids=["b"]), Change(UPDATE, PENDING, SHIPPED), LEFT),
+        (one(status="shipped") | EVERYTHING, Change(INSERT, PENDING), SHOW),
+    ],
+)
+def test_the_verdict_on_each_change(interest: Interest, change: Change, expected: Verdict) -> None:
+    assert verdict(interest, change) is expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({}, Filter()),
+        ({"status": "shipped"}, Filter(status=("shipped",))),
+        ({"status": ["shipped", "pending", "shipped"]}, Filter(status=("pending", "shipped"))),
+        ({"ids": ["b", "a"], "customer_name": "Ada"}, Filter(ids=("a", "b"), customer_name=("Ada",))),
+        ({"status": None, "ids": None, "customer_name": None}, Filter()),
+    ],
+)
+def test_equal_wishes_make_equal_filters(asked: dict[str, Any], expected: Filter) -> None:
+    assert parse_filter(asked) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        (None, ""),
+        (7, ""),
+        ("shipped", ""),
+        ([], ""),
+        ({"colour": "red"}, ""),
+        ({"status": 7}, "status"),
+        ({"status": []}, "status"),
+        ({"status": [7]}, "status"),
+        ({"status": {"$gt": ""}}, "status"),
+        ({"status": "x" * 201}, "status"),
+        ({"customer_name": ["x" * 201]}, "customer_name"),
+        ({"customer_name": [None]}, "customer_name"),
+        ({"ids": "a"}, "ids"),
+        ({"ids": []}, "ids"),
+        ({"ids": ["a"] * 101}, "ids"),
+        ({"ids": [{"$ne": 1}]}, "ids"),
+    ],
+)
+def test_what_is_not_a_filter_is_refused_and_the_field_named(asked: object, field: str) -> None:
+    with pytest.raises(InvalidFilter) as refused:
+        parse_filter(asked)
+    assert refused.value.field == field
+    assert str(refused.value)
+
+
+def test_the_largest_filter_is_taken() -> None:
+    values = [f"{number:0200}" for number in range(100)]
+    assert len(parse_filter({"ids": values}).ids or ()) == 100
+
+
+def test_only_so_many_filters_are_put_together() -> None:
+    filters = [Filter(ids=(str(number),)) for number in range(MAX_FILTERS + 1)]
+    assert len(union(filters[:-1])) == MAX_FILTERS
+    assert union([filters[0]] * 50) == frozenset(filters[:1])
+    with pytest.raises(InvalidFilter):
+        union(filters)
+
+
+values = st.none() | st.lists(st.text(max_size=20), min_size=1, max_size=3)
+filters = st.builds(
+    lambda ids, status, customer: parse_filter({"ids": ids, "status": status, "customer_name": customer}),
+    values,
+    values,
+    values,
+)
+
+
+@given(st.frozensets(filters, max_size=MAX_FILTERS))
+def test_an_interest_reads_back_as_it_was_written(interest: Interest) -> None:
+    text = to_text(interest)
+    assert from_text(text) == interest
+    assert text.replace("-", "").replace("_", "").isalnum() or text == ""
+    assert to_text(frozenset(reversed(list(interest)))) == text
+
+
+def test_everything_is_no_text_and_nothing_is_some() -> None:
+    assert to_text(EVERYTHING) == ""
+    assert to_text(NOTHING) != ""
+
+
+def packed(value: object) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(value)).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x",
+        "%%%%",
+        "é",
+        "AAAA",
+        packed({}),
+        packed("text"),
+        packed([7]),
+        packed([{"colour": "red"}]),
+        packed([{"status": {"$gt": ""}}]),
+        packed([{"ids": [str(number)]} for number in range(MAX_FILTERS + 1)]),
+        base64.urlsafe_b64encode(b"[" * 40_000).decode(),
+    ],
+)
+def test_what_is_no_interest_is_refused(text: str) -> None:
+    with pytest.raises(InvalidFilter):
+        from_text(text)
+
+
+@given(st.text(max_size=60))
+def test_no_text_does_harm(text: str) -> None:
+    try:
+        from_text(text)
+    except InvalidFilter:
+        pass
