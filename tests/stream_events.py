@@ -74,7 +74,7 @@ class Outlet:
     def resync(self, reason: str, cursor: Cursor) -> None:
         self.resyncs.append((reason, str(cursor)))
 
-    def status(self, stale: str | None, cursor: Cursor) -> None:
+    def status(self, stale: str | None, cursor: Cursor) -> None:  # noqa: ARG002
         self.statuses.append(stale)
 
     @property

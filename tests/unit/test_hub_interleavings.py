@@ -84,9 +84,9 @@ class Interleavings(RuleBasedStateMachine):
     def publish(self, batch: list[tuple[Operation, str, Any, Any, bool]]) -> None:
         added: list[Event] = []
         last = self.log.position
-        for operation, id, data, before, same_time in batch:
+        for operation, order, data, before, same_time in batch:
             last = last.next_at(last.ts if same_time else last.ts + 1)
-            added.append(event(last, operation, id=id, data=data, before=before, epoch=str(self.epoch)))
+            added.append(event(last, operation, id=order, data=data, before=before, epoch=str(self.epoch)))
         self.history += added
         self.hub.publish(self.log.append(added))
 
@@ -199,6 +199,6 @@ class Interleavings(RuleBasedStateMachine):
 
 
 def test_every_client_is_sent_exactly_what_it_asked_for() -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Interleavings, settings=settings(max_examples=80, stateful_step_count=40, deadline=None, database=None)
     )
