@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 Document = dict[str, Any]
 Order = dict[str, Json]
 
-_CHECK_PATIENCE = 0.8  # seconds: less than /readyz grants, so that the answer is ours and says what is wrong
+_CHECK_PATIENCE = 0.45  # seconds; the driver looks for its server in steps of 0.5, and /readyz grants 1
 _TRIES = 4
 _AGAIN_AFTER = 0.02  # seconds, times the number of the try
 # 239 SnapshotTooOld, 246 SnapshotUnavailable: the collection or an index is being made; 134: no majority point yet.
