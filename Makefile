@@ -11,10 +11,10 @@ PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run setup-db test check format lock clean node-if-there node-or-stop
+.PHONY: help setup run setup-db test test-compose check format lock clean node-if-there node-or-stop
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) node-if-there ## Install what the project needs into .venv and node_modules
 
@@ -27,6 +27,9 @@ setup-db: $(INSTALLED) ## Prepare the database at MONGODB_URI: collection, index
 test: $(INSTALLED) node-or-stop ## Run all tests on real servers, real clients and a real browser
 	@tests/install-system-packages
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+test-compose: $(INSTALLED) node-or-stop ## Start compose.yaml for real, scale it and kill parts of it (needs Docker)
+	@$(PYTHON) -m tests.deploy.compose
 
 check: $(INSTALLED) node-or-stop ## Check format, lint, types and import contracts
 	$(PYTHON) -m ruff format --check .
