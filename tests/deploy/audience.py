@@ -1,0 +1,182 @@
+"""Clients of every transport on one address: what each was told, and what is wrong with it."""
+
+import asyncio
+import json
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from services.common.cursor import Cursor
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = Path(__file__).with_name("audience.mjs")
+
+# Names of clients and what they may use; one that may use both begins with polling and upgrades, as browsers do.
+EVERY_TRANSPORT: Mapping[str, Sequence[str]] = {
+    "polling": ["polling"],
+    "websocket": ["websocket"],
+    "upgrade": ["polling", "websocket"],
+    "sse": ["sse"],
+}
+
+
+@dataclass
+class Heard:
+    """What one client was told."""
+
+    changes: list[tuple[str, Cursor]] = field(default_factory=list)
+    connections: list[dict[str, Any]] = field(default_factory=list)
+    resyncs: list[str] = field(default_factory=list)
+    outages: list[float] = field(default_factory=list)
+    lost_at: float | None = None
+
+    @property
+    def servers(self) -> list[str]:
+        """Which gateways it was connected to, one after the other."""
+        return [connection["server"] for connection in self.connections]
+
+    def take(self, what: str, line: dict[str, Any]) -> None:
+        now = time.monotonic()
+        match what:
+            case "change":
+                self.changes.append((line["id"], Cursor.parse(line["cursor"])))
+            case "connected":
+                self.connections.append(line)
+                if self.lost_at is not None:
+                    self.outages.append(now - self.lost_at)
+                    self.lost_at = None
+            case "disconnected":
+                self.lost_at = self.lost_at or now
+            case "upgraded":
+                self.connections[-1]["transport"] = line["transport"]
+            case "resync":
+                self.resyncs.append(line["reason"])
+
+
+class Audience:
+    """All clients of one test."""
+
+    def __init__(self) -> None:
+        self.heard: dict[str, Heard] = defaultdict(Heard)
+        self._news = asyncio.Condition()
+
+    async def take(self, client: str, what: str, line: dict[str, Any]) -> None:
+        async with self._news:
+            self.heard[client].take(what, line)
+            self._news.notify_all()
+
+    async def until(self, true: Callable[[], bool], seconds: float, what: str) -> None:
+        """Wait for something to have been heard; fail after so many seconds, and say what was not."""
+        try:
+            async with asyncio.timeout(seconds), self._news:
+                await self._news.wait_for(true)
+        except TimeoutError:
+            raise AssertionError(f"not within {seconds:g} s: {what}; {self.summary()}") from None
+
+    async def until_all_have(self, ids: Iterable[str], seconds: float) -> None:
+        """Wait until every client was told of all these orders."""
+        wanted = set(ids)
+
+        def complete() -> bool:
+            return all(wanted <= {order for order, _ in one.changes} for one in self.heard.values())
+
+        await self.until(complete, seconds, f"all clients are told of {len(wanted)} orders")
+
+    def faults(self, ids: Iterable[str]) -> list[str]:
+        """Return what is wrong: each of these orders was made once, and every client had to be told of it once."""
+        found = []
+        for name, heard in self.heard.items():
+            told = [order for order, _ in heard.changes]
+            cursors = [cursor for _, cursor in heard.changes]
+            found += [f"{name}: {order} told {told.count(order)} times" for order in ids if told.count(order) != 1]
+            if len(told) != len(set(cursors)):
+                found.append(f"{name}: a change came twice")
+            if cursors != sorted(cursors, key=lambda cursor: cursor.position):
+                found.append(f"{name}: out of order")
+            found += [f"{name}: resync ({reason})" for reason in heard.resyncs]
+        return found
+
+    def summary(self) -> dict[str, Any]:
+        """Return how each client fared, for people who look at a failed test."""
+        return {
+            name: {
+                "changes": len(heard.changes),
+                "servers": heard.servers,
+                "resyncs": heard.resyncs,
+                "outages": [round(seconds, 2) for seconds in heard.outages],
+            }
+            for name, heard in self.heard.items()
+        }
+
+
+@asynccontextmanager
+async def audience(url: str, clients: Mapping[str, Sequence[str]] = EVERY_TRANSPORT) -> AsyncIterator[Audience]:
+    """Connect the clients, give what they hear, and disconnect them; all are connected when it begins."""
+    crowd = Audience()
+    sockets = {name: transports for name, transports in clients.items() if transports != ["sse"]}
+    tasks = [asyncio.create_task(_listen_to_events(url, name, crowd)) for name in clients if name not in sockets]
+    node = await asyncio.create_subprocess_exec(
+        *("node", str(SCRIPT), url, json.dumps(sockets)),
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    tasks.append(asyncio.create_task(_listen_to_node(node, crowd)))
+    try:
+        await crowd.until(
+            lambda: all(crowd.heard[name].connections for name in clients), 20, "all clients are connected"
+        )
+        yield crowd
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if node.returncode is None:
+            node.kill()
+        await node.communicate()
+
+
+async def _listen_to_node(node: asyncio.subprocess.Process, crowd: Audience) -> None:
+    assert node.stdout is not None
+    async for raw in node.stdout:
+        line = json.loads(raw)
+        await crowd.take(line["client"], line["what"], line)
+
+
+async def _listen_to_events(url: str, name: str, crowd: Audience) -> None:
+    """What a browser's EventSource does: come back after `retry` with the last id."""
+    last, retry = "", 1.0
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        while True:
+            try:
+                headers = {"Last-Event-ID": last} if last else {}
+                async with session.get(f"{url}/api/orders/events", headers=headers) as response:
+                    fields: dict[str, str] = {}
+                    async for raw in response.content if response.status == 200 else _nothing():
+                        key, _, value = raw.decode().rstrip("\n").partition(": ")
+                        if key:
+                            fields[key] = value
+                            continue
+                        last = fields.get("id", last)
+                        retry = float(fields.get("retry", retry * 1000)) / 1000
+                        if "data" in fields:
+                            line = json.loads(fields["data"])
+                            what = "change" if fields["event"] == "orderUpdate" else fields["event"]
+                            await crowd.take(name, what, {**line, "transport": "sse"})
+                        fields = {}
+            except (aiohttp.ClientError, OSError):
+                pass
+            await crowd.take(name, "disconnected", {})
+            await asyncio.sleep(retry)
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    for line in list[bytes]():
+        yield line

@@ -1,0 +1,49 @@
+"""Makes orders over REST while other things happen, and remembers those that were acknowledged."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import aiohttp
+
+
+@dataclass
+class Orders:
+    """The ids of the orders that exist for certain, and how many attempts had no good answer."""
+
+    acknowledged: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+async def create(session: aiohttp.ClientSession, url: str, number: int) -> str:
+    """Make one order and return its id; raise ClientError where that was not acknowledged."""
+    order = {"customer_name": "Test", "product_name": f"Number {number}", "status": "pending"}
+    async with session.post(f"{url}/api/orders", json=order) as response:
+        response.raise_for_status()
+        body: dict[str, str] = await response.json()
+        return body["_id"]
+
+
+@asynccontextmanager
+async def making_orders(url: str, per_second: float) -> AsyncIterator[Orders]:
+    """Make orders at this pace meanwhile."""
+    orders = Orders()
+
+    async def make() -> None:
+        number = 0
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
+            while True:
+                number += 1
+                try:
+                    orders.acknowledged.append(await create(session, url, number))
+                except (aiohttp.ClientError, TimeoutError) as error:
+                    orders.refused.append(str(error))
+                await asyncio.sleep(1 / per_second)
+
+    task = asyncio.create_task(make())
+    try:
+        yield orders
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
