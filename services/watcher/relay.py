@@ -10,9 +10,10 @@ import structlog
 from services.common.cursor import Position
 from services.common.normalize import Change, End, Unknown, normalize
 from services.common.outage import Outage
+from services.watcher.faults import Fault
 from services.watcher.metrics import Metrics
 from services.watcher.publisher import LogUnavailable, Published, Publisher
-from services.watcher.stream import Idle, OpenStream
+from services.watcher.stream import Idle, OpenStream, SourceFailed
 
 BATCH_MAX_BYTES = 1 << 20
 
@@ -75,8 +76,10 @@ class Relay:
     async def _read(self, stream: OpenStream, *, one_event: bool) -> None:
         try:
             await self._read_until_end(stream, one_event=one_event)
-        finally:
-            await self._queue.put(None)
+        except Exception:
+            await self._queue.put(None)  # not where the task is cancelled: nobody may be left to take it
+            raise
+        await self._queue.put(None)
 
     async def _read_until_end(self, stream: OpenStream, *, one_event: bool) -> None:
         last, epoch = self._progress.position, self._progress.epoch
@@ -85,7 +88,10 @@ class Relay:
             if isinstance(event, Idle):
                 await self._queue.put(event)
                 continue
-            item = normalize(event, epoch, last)
+            try:
+                item = normalize(event, epoch, last)
+            except (KeyError, TypeError, ValueError, RecursionError) as error:
+                raise SourceFailed(Fault.UNREADABLE, f"a change cannot be put into JSON: {error}") from error
             match item:
                 case Change():
                     last = item.position
