@@ -1,6 +1,7 @@
 """Runs a service as a process: settings, logs, event loop, signals, exit code."""
 
 import asyncio
+import re
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -15,6 +16,8 @@ from services.common.settings import CommonSettings
 
 S = TypeVar("S", bound=CommonSettings)
 
+_USER_AND_PASSWORD = re.compile(r"//[^/]*@")  # of an address: it would stay in the log for ever
+
 
 def run_service(service: str, settings_class: type[S], run: Callable[[S], Awaitable[None]]) -> None:
     """Run the service until SIGTERM or SIGINT; exit with 2 and a sentence for each wrong setting."""
@@ -22,8 +25,9 @@ def run_service(service: str, settings_class: type[S], run: Callable[[S], Awaita
         settings = settings_class()
     except ValidationError as error:
         for problem in error.errors():
-            name = "_".join(str(part) for part in problem["loc"]).upper()
-            print(f"{service}: {name}: {problem['msg']} (got {problem['input']!r})", file=sys.stderr)  # noqa: T201
+            name = str(problem["loc"][0]).upper()  # what follows it is a place within the value
+            value = _USER_AND_PASSWORD.sub("//***@", repr(problem["input"]))
+            print(f"{service}: {name}: {problem['msg']} (got {value})", file=sys.stderr)  # noqa: T201
         sys.exit(2)
     configure(settings.log_level, settings.log_format, service)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
