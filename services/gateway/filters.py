@@ -129,7 +129,7 @@ def from_text(text: str) -> Interest:
         return EVERYTHING
     try:
         # Decoded as what it has to be: without a type, deep nesting would exhaust the stack.
-        asked = _ASKED.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        asked = _ASKED.decode(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, msgspec.DecodeError) as error:
         raise InvalidFilter("not an interest") from error
     return union(_filter(fields) for fields in asked)

@@ -20,7 +20,7 @@ ID = ObjectId("0123456789abcdef01234567")
 
 def through_bson(value: Any) -> Json:
     """Return the value as a reader of the change stream gets it, as JSON that went over the wire."""
-    document = bson.decode(bson.encode({"v": value}), CODEC)
+    document: dict[str, Any] = bson.decode(bson.encode({"v": value}), CODEC)
     found: Json = json.loads(dumps(to_json(document)))["v"]
     return found
 

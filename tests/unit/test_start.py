@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from services.common.cursor import Position
-from services.common.normalize import EpochReason
+from services.common.normalize import EpochReason, token_time
 from services.watcher.start import (
     Checkpoint,
     Continue,
@@ -15,7 +15,6 @@ from services.watcher.start import (
     Rebuild,
     Start,
     decide,
-    token_time,
 )
 
 HOUR = 3600

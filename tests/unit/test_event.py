@@ -1,0 +1,73 @@
+"""One event in every form that goes over a wire, encoded once in each."""
+
+import json
+
+import pytest
+
+from services.common.cursor import Cursor, Position
+from services.common.envelope import Operation
+from services.gateway.event import SEPARATOR, Event
+from services.gateway.wire.form import Form
+from tests.stream_events import change, event
+
+CHANGE = change(7, Operation.UPDATE, data={"status": "shipped"}, before={"status": "pending"})
+JSON = CHANGE.envelope
+
+
+def made() -> Event:
+    return Event(CHANGE.envelope, CHANGE.before)
+
+
+def test_what_the_gateway_needs_is_read_from_the_envelope() -> None:
+    found = made()
+    assert (found.operation, found.id, found.cursor) == (Operation.UPDATE, "a", Cursor("e1", Position(7, 0)))
+    assert (found.data, found.before) == ({"status": "shipped"}, {"status": "pending"})
+    assert event(1).data is None
+    assert event(1).before is None
+
+
+@pytest.mark.parametrize(
+    ("form", "suffix", "expected"),
+    [
+        (Form.POLLING, "", b'42["orderUpdate",' + JSON + b',"e1.7-0"]'),
+        (Form.POLLING, "~abc", b'42["orderUpdate",' + JSON + b',"e1.7-0~abc"]'),
+        (Form.SSE_PLAIN, "", b"id: e1.7-0\nevent: orderUpdate\ndata: " + JSON + b"\n\n"),
+    ],
+)
+def test_each_form_carries_the_envelope_as_the_watcher_wrote_it(form: Form, suffix: str, expected: bytes) -> None:
+    assert made().encoded(form, suffix) == expected
+
+
+def test_a_websocket_gets_the_packet_in_one_frame() -> None:
+    packet = made().encoded(Form.POLLING)
+    assert 125 < len(packet) < 65536
+    assert made().encoded(Form.WEBSOCKET) == b"\x81\x7e" + len(packet).to_bytes(2, "big") + packet
+
+
+def test_http_1_1_gets_the_event_in_one_chunk() -> None:
+    plain = made().encoded(Form.SSE_PLAIN)
+    assert made().encoded(Form.SSE) == f"{len(plain):x}\r\n".encode() + plain + b"\r\n"
+
+
+@pytest.mark.parametrize("form", Form)
+def test_it_is_encoded_once_in_each_form(form: Form) -> None:
+    found = made()
+    assert found.encoded(form) is found.encoded(form)
+    assert found.encoded(form, "~x") is found.encoded(form, "~x")
+
+
+def test_an_order_that_left_shows_nothing_of_itself_in_any_form() -> None:
+    left = made().left
+    assert left is not made().left
+    for form in Form:
+        encoded = left.encoded(form)
+        assert b"shipped" not in encoded
+        assert b"e1.7-0" in encoded
+    assert json.loads(left.envelope)["left"] is True
+    assert made().encoded(Form.SSE_PLAIN) != left.encoded(Form.SSE_PLAIN)
+
+
+def test_several_events_of_one_form_go_out_together() -> None:
+    batch = SEPARATOR[Form.POLLING].join(each.encoded(Form.POLLING) for each in (event(1), event(2)))
+    assert [packet[:2] for packet in batch.split(b"\x1e")] == [b"42", b"42"]
+    assert {form: SEPARATOR[form] for form in Form if SEPARATOR[form]} == {Form.POLLING: b"\x1e"}

@@ -1,0 +1,61 @@
+"""An outage is logged once when it begins and once when it ends; the retries in between slow down."""
+
+from itertools import pairwise
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from services.common.outage import Outage
+
+
+@pytest.fixture(autouse=True)
+def _fresh_loggers() -> None:
+    structlog.reset_defaults()
+
+
+def test_only_its_beginning_and_its_end_are_logged() -> None:
+    with capture_logs() as lines:
+        outage = Outage("redis")
+        for number in range(5):
+            outage.failed(OSError(f"refused {number}"))
+        outage.worked()
+        outage.worked()
+        outage.failed("again")
+    assert [(line["log_level"], line["event"]) for line in lines] == [
+        ("warning", "redis failed, retrying"),
+        ("info", "redis works again"),
+        ("warning", "redis failed, retrying"),
+    ]
+    assert lines[0]["error"] == "refused 0"
+
+
+def test_it_tells_what_is_wrong_now() -> None:
+    outage = Outage("redis")
+    assert (outage.over, outage.error) == (True, None)
+    outage.failed("first")
+    outage.failed("second")
+    assert (outage.over, outage.error) == (False, "second")
+    outage.worked()
+    assert (outage.over, outage.error) == (True, None)
+
+
+def test_pauses_grow_up_to_the_longest_and_are_spread() -> None:
+    outage = Outage("redis", first_pause=1, longest_pause=8)
+    bounds = [1, 2, 4, 8, 8, 8]
+    for bound in bounds:
+        assert bound / 2 <= outage.failed("x") <= bound
+
+
+def test_after_it_worked_the_first_pause_is_short_again() -> None:
+    outage = Outage("redis", first_pause=1, longest_pause=8)
+    for _ in range(4):
+        outage.failed("x")
+    outage.worked()
+    assert outage.failed("x") <= 1
+
+
+def test_a_crowd_does_not_come_back_at_once() -> None:
+    pauses = sorted(Outage("redis", first_pause=1).failed("x") for _ in range(200))
+    assert pauses[-1] - pauses[0] > 0.3
+    assert max(later - earlier for earlier, later in pairwise(pauses)) < 0.1

@@ -1,0 +1,60 @@
+"""A session is recovered only with an id that was given out under the same secret, and with a cursor."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.common.cursor import Cursor, InvalidCursor, Position
+from services.gateway.filters import EVERYTHING, parse_filter, to_text
+from services.gateway.hub import offset_suffix
+from services.gateway.recovery import Offset, SessionIds
+
+HERE = Cursor("e1", Position(7, 2))
+SHIPPED = frozenset({parse_filter({"status": "shipped"})})
+
+
+def test_an_id_is_known_by_every_replica_with_the_secret_and_by_no_other() -> None:
+    pid = SessionIds("secret").issue()
+    assert SessionIds("secret").genuine(pid)
+    assert not SessionIds("other").genuine(pid)
+
+
+def test_no_two_ids_are_equal() -> None:
+    ids = SessionIds("secret")
+    assert len({ids.issue() for _ in range(1000)}) == 1000
+
+
+@given(st.integers(0, 36), st.characters())
+def test_an_id_of_which_one_character_was_changed_is_not_genuine(place: int, character: str) -> None:
+    ids = SessionIds("secret")
+    pid = ids.issue()
+    changed = pid[:place] + character + pid[place + 1 :]
+    assert ids.genuine(changed) == (changed == pid)
+
+
+@pytest.mark.parametrize("pid", ["", ".", "a", "a.", ".b", "a.b.c", "é.ü", "\x00", "a" * 100_000])
+def test_what_was_never_given_out_is_not_genuine(pid: str) -> None:
+    assert not SessionIds("secret").genuine(pid)
+
+
+@given(st.text(max_size=40))
+def test_no_text_is_genuine_or_does_harm(pid: str) -> None:
+    assert not SessionIds("secret").genuine(pid)
+
+
+@pytest.mark.parametrize("interest", [EVERYTHING, SHIPPED, frozenset()])
+def test_an_offset_says_where_the_client_is_and_what_it_wants(interest: frozenset[object]) -> None:
+    text = f"{HERE}{offset_suffix(interest)}"  # type: ignore[arg-type]
+    assert Offset.parse(text) == Offset(HERE, interest)  # type: ignore[arg-type]
+
+
+def test_an_offset_of_a_client_without_filters_is_its_cursor() -> None:
+    assert offset_suffix(EVERYTHING) == ""
+
+
+@pytest.mark.parametrize(
+    "text", ["", "~", "e1", f"{HERE}~x", f"{HERE}~~", f"x~{to_text(SHIPPED)}", f"{HERE}~{to_text(SHIPPED)}~"]
+)
+def test_what_is_no_offset_is_refused(text: str) -> None:
+    with pytest.raises(InvalidCursor):
+        Offset.parse(text)
