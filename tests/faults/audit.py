@@ -1,0 +1,182 @@
+"""One audit: a running stack with writers and clients, faults put into it, and the judgement at the end."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pymongo.errors import PyMongoError
+
+from tests.faults.checker import Breach, Case, Finding, judge
+from tests.faults.crowd import CUSTOMERS, SMALL, Crowd, Population, crowd
+from tests.faults.order import STATUSES, Wanted
+from tests.faults.stack import Shape, Stack
+from tests.faults.witness import Witness
+from tests.faults.writers import Writers, writers
+
+# Between two looks at all clients; recovery times are as exact as this.
+_LOOK = 0.02
+# So long may the last changes take to reach everybody, after the faults are over.
+_SETTLING = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much is going on."""
+
+    writes_per_second: float = 500.0
+    clients: Population = field(default_factory=Population)
+
+
+# For a busy machine, and for `make test`.
+QUICK = Load(writes_per_second=150.0, clients=SMALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """How long it took, from the injection or the healing, until a write after it had reached every client."""
+
+    fault: str
+    seconds: float
+    within: float | None  # the promise, where there is one
+
+
+@dataclass(slots=True)
+class Expected:
+    """What the faults of a scenario explain. Scenarios add to it."""
+
+    reasons: set[str] = field(default_factory=set)
+    told: set[str] = field(default_factory=set)
+    refetch: bool = False
+    crashes: set[str] = field(default_factory=set)  # processes that end by themselves
+
+
+@dataclass(slots=True)
+class Audit:
+    """What a scenario works with."""
+
+    stack: Stack
+    writers: Writers
+    crowd: Crowd
+    witness: Witness
+    rng: random.Random
+    expected: Expected = field(default_factory=Expected)
+    recoveries: list[Recovery] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    faults: int = 0
+
+    async def load(self, seconds: float) -> None:
+        """Let the load run."""
+        await asyncio.sleep(seconds)
+
+    def injected(self, times: int = 1) -> None:
+        """Count a fault."""
+        self.faults += times
+
+    async def recovers(self, fault: str, within: float | None = None, patience: float = 30.0) -> float:
+        """Wait until a write that begins now or later has reached every client; note how long that took."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        stamp = self.writers.ledger.last
+        waiting = list(self.crowd.viewers)
+        while waiting:
+            waiting = [viewer for viewer in waiting if not viewer.connected or viewer.record.newest <= stamp]
+            if waiting and loop.time() - began > patience:
+                names = ", ".join(viewer.record.name for viewer in waiting[:5])
+                what = f"{fault}: after {patience:.0f} s, {len(waiting)} clients still saw nothing new: {names}"
+                self.findings.append(Finding(Breach.SERVICE, "stack", what))
+                break
+            await asyncio.sleep(_LOOK)
+        seconds = loop.time() - began
+        self.recoveries.append(Recovery(fault, seconds, within))
+        if within is not None and seconds > within:
+            what = f"{fault}: recovered after {seconds:.1f} s, promised are {within:.1f} s"
+            self.findings.append(Finding(Breach.SERVICE, "stack", what))
+        return seconds
+
+    def wrong(self, what: str) -> None:
+        """Note something that the scenario itself has seen to be wrong."""
+        self.findings.append(Finding(Breach.SERVICE, "scenario", what))
+
+    async def until(self, condition: Callable[[], Awaitable[bool]], what: str, patience: float = 20.0) -> None:
+        """Wait until a condition holds; note that it never did."""
+        try:
+            async with asyncio.timeout(patience):
+                while not await condition():  # noqa: ASYNC110 - it is asked of another process
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            self.wrong(f"within {patience:.0f} s it never came true that {what}")
+
+    async def settle(self) -> None:
+        """Stop the writers and wait until every client has been shown the end of the history."""
+        await self.writers.pause()
+        last = await self._last_orders()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        records = self.crowd.records
+        while records and loop.time() - began < _SETTLING:
+            records = [record for record in records if not record.has(last[record.wanted])]
+            await asyncio.sleep(_LOOK)
+        await asyncio.sleep(0.3)  # for what comes although it should not
+
+    async def _last_orders(self) -> dict[Wanted, str]:
+        """Write one more order for every filter; return which one each filter sees last."""
+        last: dict[Wanted, str] = {}
+        for customer in CUSTOMERS:
+            for status in STATUSES if customer == CUSTOMERS[-1] else STATUSES[:1]:
+                order = await self._insert(customer, status)
+                for wanted in self.crowd.wanted:
+                    if wanted.customer in (None, customer) and wanted.status in (None, status):
+                        last[wanted] = order
+        return last
+
+    async def _insert(self, customer: str, status: str) -> str:
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    return str(await self.writers.insert(customer, status))
+                except PyMongoError:
+                    await asyncio.sleep(0.2)
+
+    async def judge(self) -> list[Finding]:
+        """Read what really happened and compare it with what every client was shown."""
+        await self.witness.read()
+        case = Case(
+            truth=self.witness.changes,
+            database=await self.witness.database(),
+            ledger=self.writers.ledger,
+            records=self.crowd.records,
+            reasons=frozenset(self.expected.reasons | self.expected.told),
+            told=frozenset(self.expected.told),
+            refetch=self.expected.refetch,
+        )
+        return [*self.findings, *self._processes(), *await asyncio.to_thread(judge, case)]
+
+    def _processes(self) -> list[Finding]:
+        """Find services that ended by themselves or that broke inside."""
+        found = []
+        for service in [*self.stack.watchers, *self.stack.gateways]:
+            who = f"{service.name} {service.port}"
+            if not service.running and service.name not in self.expected.crashes:
+                found.append(Finding(Breach.SERVICE, who, service.obituary()))
+            if "Traceback (most recent call last)" in service.output:
+                tail = service.output.split("Traceback (most recent call last)")[1][-600:]
+                found.append(Finding(Breach.SERVICE, who, f"a traceback in its log: {tail}"))
+        return found
+
+
+@asynccontextmanager
+async def audit(folder: Path, shape: Shape, load: Load, rng: random.Random) -> AsyncIterator[Audit]:
+    """Run a stack under load, with everybody connected."""
+    async with AsyncExitStack() as exits:
+        stack = await exits.enter_async_context(Stack(folder, shape))
+        witness = await exits.enter_async_context(Witness(stack.mongodb_uri))
+        writing = writers(stack.mongodb_uri, stack.urls, load.writes_per_second, rng)
+        all_writers = await exits.enter_async_context(writing)
+        everyone = await exits.enter_async_context(crowd(stack.urls, load.clients, rng))
+        async with asyncio.timeout(30):
+            while everyone.unconnected():  # noqa: ASYNC110 - as exact as a recovery time is
+                await asyncio.sleep(_LOOK)
+        yield Audit(stack, all_writers, everyone, witness, rng)

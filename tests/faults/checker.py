@@ -1,0 +1,187 @@
+"""Judges a finished audit, from records alone: was the promise kept for every client?"""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+from services.common.cursor import Position
+from tests.faults.ledger import Ledger, Outcome
+from tests.faults.order import Wanted
+from tests.faults.record import Record, Segment, View
+from tests.faults.shown import Shown
+from tests.faults.truth import Change, Sight, filtered, sight
+
+
+class Breach(Enum):
+    """A way to break the promise."""
+
+    LOST = "lost"  # a change that the client wants was never shown to it
+    DOUBLED = "doubled"  # shown twice
+    REORDERED = "out of order"  # shown after a later one
+    REORDERED_ORDER = "out of order for one order"
+    INVENTED = "invented"  # shown although it was never committed, or not so
+    UNWANTED = "unwanted"  # committed, but outside the client's filter
+    STATE = "other state"  # in the end the client shows something else than the database holds
+    RESYNC = "unexplained resync"
+    UNTOLD = "not told"  # the scenario breaks history, and the client was not told so
+    WRITE = "write"  # acknowledged and gone, or refused and done
+    SERVICE = "service"  # a process ended, did not recover in time, or failed where it may not
+
+
+class Finding(NamedTuple):
+    """One breach."""
+
+    breach: Breach
+    who: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Everything there is to judge."""
+
+    truth: Sequence[Change]
+    database: View
+    ledger: Ledger
+    records: Sequence[Record]
+    reasons: frozenset[str] = field(default_factory=frozenset)  # the resyncs that the scenario explains
+    told: frozenset[str] = field(default_factory=frozenset)  # of these, each client must be told at least one
+    refetch: bool = False  # whether envelopes may come without their order, for the client to fetch
+
+
+def judge(case: Case) -> list[Finding]:
+    """Return every breach."""
+    found = list(_writes(case))
+    sights: dict[Wanted, list[Sight]] = {}
+    for record in case.records:
+        if record.wanted not in sights:
+            sights[record.wanted] = [seen for change in case.truth if (seen := sight(change, record.wanted))]
+        found += _record(case, record, sights[record.wanted])
+    return found
+
+
+def _writes(case: Case) -> Iterator[Finding]:
+    committed = {change.after.stamp for change in case.truth if change.after is not None}
+    deleted = {change.id for change in case.truth if change.operation == "DELETE"}
+    both = (
+        [(f"stamp {stamp}", outcome, stamp in committed) for stamp, outcome in case.ledger.stamps.items()]
+        + [(f"deletion of {order}", outcome, order in deleted) for order, outcome in case.ledger.deletions.items()]
+    )  # fmt: skip
+    for what, outcome, there in both:
+        if outcome is Outcome.DONE and not there:
+            yield Finding(Breach.WRITE, "writer", f"{what} was acknowledged and is not in the history")
+        if outcome is Outcome.REFUSED and there:
+            yield Finding(Breach.WRITE, "writer", f"{what} was refused and is in the history")
+
+
+def _record(case: Case, record: Record, sights: Sequence[Sight]) -> Iterator[Finding]:
+    for reason in record.resyncs:
+        if reason not in case.reasons:
+            yield Finding(Breach.RESYNC, record.name, reason)
+    if case.told and not case.told & set(record.resyncs):
+        yield Finding(Breach.UNTOLD, record.name, f"none of {', '.join(sorted(case.told))}")
+    for complaint in record.complaints:
+        yield Finding(Breach.SERVICE, record.name, complaint)
+    for segment in record.segments:
+        yield from _segment(case, record, segment, sights)
+    yield from _state(case, record)
+
+
+def _segment(case: Case, record: Record, segment: Segment, sights: Sequence[Sight]) -> Iterator[Finding]:
+    yield from _sequence(record, segment.shown)
+    if segment.start is None:
+        return  # the client never had a list to compare with
+    start = segment.start.position
+    shown = [one for one in segment.shown if one.position > start]
+    first = bisect_right(sights, start, key=_position)
+    # A segment that ended in a resync owes nothing after the last change that it showed: the client was told.
+    end = len(sights) if segment.resync is None else _end(shown, sights, first)
+    due = sights[first:end]
+    if [_as_sight(one) for one in shown] == due:
+        return
+    yield from _differences(case, record, {one.position: one for one in shown}, {one.position: one for one in due})
+
+
+def _end(shown: Sequence[Shown], sights: Sequence[Sight], first: int) -> int:
+    return bisect_right(sights, max(one.position for one in shown), key=_position) if shown else first
+
+
+def _differences(
+    case: Case, record: Record, shown: dict[Position, Shown], due: dict[Position, Sight]
+) -> Iterator[Finding]:
+    committed = {change.position: change for change in case.truth}
+    for position, sight_due in due.items():
+        if position not in shown:
+            yield Finding(Breach.LOST, record.name, f"{position} {sight_due.operation} {sight_due.id}")
+    for position, one in shown.items():
+        wanted = due.get(position)
+        if position not in committed:
+            yield Finding(Breach.INVENTED, record.name, f"{one} was never committed")
+        elif wanted is None:
+            yield Finding(Breach.UNWANTED, record.name, f"{one}")
+        elif _as_sight(one) != wanted and not (_is_bare(one) and case.refetch and one.id == wanted.id):
+            yield Finding(Breach.INVENTED, record.name, f"{one}, committed was {wanted}")
+
+
+def _sequence(record: Record, shown: Sequence[Shown]) -> Iterator[Finding]:
+    """Find what was shown twice or too late, whatever the segment began with."""
+    times = Counter(one.position for one in shown)
+    if len(times) < len(shown):
+        for position, count in times.items():
+            if count > 1:
+                yield Finding(Breach.DOUBLED, record.name, f"{position} {count} times")
+    last = Position(0, 0)
+    last_of: dict[str, Position] = {}
+    for one in shown:
+        if one.position < last:
+            yield Finding(Breach.REORDERED, record.name, f"{one.position} after {last}")
+        before = last_of.get(one.id, one.position)
+        if one.position < before:
+            yield Finding(Breach.REORDERED_ORDER, record.name, f"{one.id}: {one.position} after {before}")
+        last = max(last, one.position)
+        last_of[one.id] = max(one.position, before)
+
+
+def _state(case: Case, record: Record) -> Iterator[Finding]:
+    segment = record.now
+    if segment.start is None:
+        yield Finding(Breach.STATE, record.name, "the client never got its list")
+        return
+    fetched = filtered(case.database, record.wanted)
+    view = dict(segment.snapshot)
+    for one in segment.shown:
+        if one.position <= segment.start.position:
+            continue
+        if one.operation == "DELETE":
+            view.pop(one.id, None)
+        elif one.content is not None:
+            view[one.id] = one.content
+        elif one.id in fetched:
+            view[one.id] = fetched[one.id]
+        else:
+            view.pop(one.id, None)
+    if view != fetched:
+        wrong = sorted(order for order in {*view, *fetched} if view.get(order) != fetched.get(order))
+        what = f"{len(wrong)} orders, first {wrong[0]}: shown {view.get(wrong[0])}, stored {fetched.get(wrong[0])}"
+        yield Finding(Breach.STATE, record.name, what)
+
+
+def _is_bare(one: Shown) -> bool:
+    return one.content is None and not one.left
+
+
+def _as_sight(one: Shown) -> Sight:
+    stamp = None if one.content is None else one.content.stamp
+    return Sight(one.position, one.operation, one.id, stamp, one.left)
+
+
+def _position(one: Sight) -> Position:
+    return one.position
+
+
+def total(findings: Iterable[Finding], *breaches: Breach) -> int:
+    """Count the findings of these kinds."""
+    return sum(finding.breach in breaches for finding in findings)

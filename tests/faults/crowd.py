@@ -1,0 +1,126 @@
+"""All clients of an audit: of every kind, with and without filters, some of them never staying anywhere for long."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+
+from tests.faults.order import STATUSES, Wanted
+from tests.faults.record import Record
+from tests.faults.viewers.polling import PollingViewer
+from tests.faults.viewers.sse import SseViewer
+from tests.faults.viewers.stock import Node, StockViewer, stock_clients_missing
+from tests.faults.viewers.viewer import Viewer
+from tests.faults.viewers.websocket import WebSocketViewer
+
+CUSTOMERS = tuple(f"Customer {number:02d}" for number in range(16))
+# A client that has heard nothing for so long thinks that its connection is dead; the gateways of an audit ping often.
+DEAF_SECONDS = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """How many clients of each kind; of twenty, one wants everything, one a status, the others a customer."""
+
+    websocket: int = 110
+    sse: int = 80
+    polling: int = 12
+    stock: int = 6
+    hops_per_second: float = 4.0
+
+    @property
+    def size(self) -> int:
+        return self.websocket + self.sse + self.polling + self.stock
+
+
+SMALL = Population(websocket=24, sse=20, polling=4, stock=2, hops_per_second=2.0)
+
+
+class Crowd:
+    """The clients while they run."""
+
+    def __init__(self, viewers: Sequence[Viewer], population: Population, rng: random.Random) -> None:
+        self.viewers = viewers
+        self._hops_per_second = population.hops_per_second
+        self._rng = rng
+
+    @property
+    def records(self) -> list[Record]:
+        return [viewer.record for viewer in self.viewers]
+
+    @property
+    def wanted(self) -> set[Wanted]:
+        """All filters that are in use."""
+        return {record.wanted for record in self.records}
+
+    def unconnected(self) -> list[str]:
+        """Name the clients that are not connected, or have no list yet."""
+        return [
+            viewer.record.name for viewer in self.viewers if not viewer.connected or viewer.record.now.start is None
+        ]
+
+    async def hop_always(self) -> None:
+        """Cut one client after the other; each comes back somewhere else."""
+        if not self._hops_per_second:
+            return
+        movers = [viewer for viewer in self.viewers if self._rng.random() < 0.4]
+        while movers:
+            await asyncio.sleep(self._rng.expovariate(self._hops_per_second))
+            self._rng.choice(movers).drop()
+
+    async def watch_always(self) -> None:
+        """Cut connections on which nothing comes any more, as clients with a heartbeat do."""
+        now = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(0.5)
+            for viewer in self.viewers:
+                if now() - viewer.quiet_since > DEAF_SECONDS:
+                    viewer.drop()
+
+
+@asynccontextmanager
+async def crowd(gateways: Sequence[str], population: Population, rng: random.Random) -> AsyncIterator[Crowd]:
+    """Run the clients meanwhile."""
+    timeout = aiohttp.ClientTimeout(total=6)
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=32))
+        )
+        viewers = list(_viewers(gateways, population, session, rng))
+        everyone = Crowd(viewers, population, rng)
+        stock = [viewer for viewer in viewers if isinstance(viewer, StockViewer)]
+        if stock:
+            await stack.enter_async_context(Node(stock))
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(viewer.run()) for viewer in viewers]
+            tasks += [group.create_task(everyone.hop_always()), group.create_task(everyone.watch_always())]
+            yield everyone
+            for task in tasks:
+                task.cancel()
+
+
+def _viewers(
+    gateways: Sequence[str], population: Population, session: aiohttp.ClientSession, rng: random.Random
+) -> Iterator[Viewer]:
+    for number in range(population.websocket):
+        yield WebSocketViewer(f"w{number}", _wanted(number, rng), gateways, session, rng)
+    for number in range(population.sse):
+        yield SseViewer(f"s{number}", _wanted(number, rng), gateways, session, rng)
+    for number in range(population.polling):
+        yield PollingViewer(f"p{number}", _wanted(number, rng), gateways, session, rng)
+    for number in range(population.stock if stock_clients_missing() is None else 0):
+        transports = (["websocket"], ["polling", "websocket"], ["polling"])[number % 3]
+        yield StockViewer(f"j{number}", _wanted(number, rng), gateways, session, rng, transports)
+
+
+def _wanted(number: int, rng: random.Random) -> Wanted:
+    match number % 20:
+        case 0:
+            return Wanted()
+        case 1:
+            return Wanted(status=rng.choice(STATUSES))
+        case _:
+            return Wanted(customer=rng.choice(CUSTOMERS))

@@ -1,0 +1,49 @@
+"""What the auditor knows of an order: few enough fields to keep hundreds of thousands of them."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+STATUSES = ("pending", "shipped", "delivered")
+
+
+class Content(NamedTuple):
+    """An order's fields; ``stamp`` is the number of the write that made it so, unique in one audit."""
+
+    customer: str
+    stamp: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A client's filter: one customer, one status, or neither, which is everything."""
+
+    customer: str | None = None
+    status: str | None = None
+
+    def fits(self, content: Content | None) -> bool:
+        """Tell whether an order with this content is in the client's view; none is not."""
+        if content is None:
+            return False
+        return self.customer in (None, content.customer) and self.status in (None, content.status)
+
+    def fields(self) -> dict[str, str]:
+        """Return the filter as Socket.IO's `subscribe` and the query strings take it."""
+        both = {"customer_name": self.customer, "status": self.status}
+        return {name: value for name, value in both.items() if value is not None}
+
+
+def stamped(number: int) -> str:
+    """Return the product name that carries the stamp through MongoDB, REST and every transport."""
+    return f"#{number}"
+
+
+def content(document: dict[str, Any]) -> Content | None:
+    """Read an order as MongoDB or REST gives it; None for one that none of our writers has made."""
+    try:
+        product = document["product_name"]
+        if not product.startswith("#"):
+            return None
+        return Content(document["customer_name"], int(product[1:]), document["status"])
+    except (KeyError, ValueError, AttributeError, TypeError):
+        return None

@@ -1,0 +1,69 @@
+"""What one client has been shown, in the order in which it was shown."""
+
+from dataclasses import dataclass, field
+
+from services.common.cursor import Cursor
+from tests.faults.order import Content, Wanted
+from tests.faults.shown import Shown
+
+View = dict[str, Content]
+"""The orders that a client shows, by id."""
+
+
+@dataclass(slots=True)
+class Segment:
+    """From one loading of the list to the next. A client ignores what its list, read at ``start``, already has."""
+
+    start: Cursor | None = None  # None: the list had not arrived yet when the segment ended
+    snapshot: View = field(default_factory=dict)
+    shown: list[Shown] = field(default_factory=list)
+    resync: str | None = None  # the reason that ended it; None: it lasted to the end of the audit
+
+
+@dataclass(slots=True)
+class Record:
+    """One client's whole history."""
+
+    name: str
+    wanted: Wanted
+    segments: list[Segment] = field(default_factory=lambda: [Segment()])
+    connects: int = 0
+    recovered: int = 0
+    complaints: list[str] = field(default_factory=list)  # what the server may never say
+
+    @property
+    def now(self) -> Segment:
+        """The segment that is being written."""
+        return self.segments[-1]
+
+    def loaded(self, start: Cursor, snapshot: View) -> None:
+        """Note the list that this segment begins with."""
+        self.now.start, self.now.snapshot = start, snapshot
+
+    def resync(self, reason: str) -> None:
+        """Note that the client was told to load anew."""
+        self.now.resync = reason
+        self.segments.append(Segment())
+
+    @property
+    def resyncs(self) -> list[str]:
+        """The reasons, in order."""
+        return [segment.resync for segment in self.segments if segment.resync is not None]
+
+    @property
+    def newest(self) -> int:
+        """The highest stamp at the end of what was seen, 0 where that tells nothing."""
+        now = self.now
+        if now.start is None:
+            return 0
+        if now.shown:
+            last = now.shown[-1].content
+            return 0 if last is None else last.stamp
+        return max((order.stamp for order in now.snapshot.values()), default=0)
+
+    def has(self, id: str) -> bool:
+        """Tell whether the client shows this order, which was written last of all that it wants."""
+        now = self.now
+        if now.start is None:
+            return False
+        return id in now.snapshot or any(shown.id == id for shown in now.shown[-50:])

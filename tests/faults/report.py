@@ -1,0 +1,137 @@
+"""The table of results: for the terminal, and as `docs/faults.md`."""
+
+import platform
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from services.embedded.binaries import mongod_binary, valkey_binary
+from tests.faults.checker import Breach
+from tests.faults.scenario import Result
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "faults.md"
+_HEAD = (
+    "scenario",
+    "events",
+    "clients",
+    "faults",
+    "time to recover",
+    "lost",
+    "doubled",
+    "reordered",
+    "resyncs",
+    "verdict",
+)
+_INTRODUCTION = """\
+Written by `make faults`: it breaks one thing after the other in a running stack while an auditor changes orders and
+watches through hundreds of clients of every kind, and compares what each of them was shown with the history that
+MongoDB tells afterwards. *Lost*, *doubled* and *reordered* count over all clients; a *resync* (the client is told to
+load its list anew, and why) is a failure wherever the fault does not explain it. *Time to recover* is the longest time
+from the fault, or from its end where it is an outage, until a later write had reached every client; in brackets what is
+promised.""".splitlines()
+_NUMBERS = range(1, 8)
+
+
+def row(result: Result) -> tuple[str, ...]:
+    """Return one line of the table."""
+    if result.not_run is not None:
+        return (result.scenario.name, *[""] * 8, result.verdict)
+    unexplained = result.count(Breach.RESYNC)
+    resyncs = ", ".join(f"{count} {reason}" for reason, count in sorted(result.resyncs.items())) or "0"
+    return (
+        result.scenario.name,
+        f"{result.events:,}",
+        str(result.clients),
+        str(result.faults),
+        _recovery(result),
+        str(result.count(Breach.LOST)),
+        str(result.count(Breach.DOUBLED)),
+        str(result.count(Breach.REORDERED, Breach.REORDERED_ORDER)),
+        resyncs if not unexplained else f"{resyncs} (UNEXPLAINED: {unexplained})",
+        result.verdict,
+    )
+
+
+def _recovery(result: Result) -> str:
+    if not result.recoveries:
+        return "–"
+    worst = max(result.recoveries, key=lambda one: one.seconds)
+    promised = [one.within for one in result.recoveries if one.within is not None]
+    return f"{worst.seconds:.1f} s" + (f" (≤ {max(promised):g} s)" if promised else "")
+
+
+def line(result: Result) -> str:
+    """Return one result for the terminal."""
+    name, events, clients, faults, recovery, lost, doubled, reordered, resyncs, verdict = row(result)
+    if result.not_run is not None:
+        return f"{name:38} {verdict}"
+    return (
+        f"{name:38} {events:>7} events {clients:>4} clients {faults:>3} faults  recovered {recovery:16} lost {lost} "
+        f"doubled {doubled} reordered {reordered} resyncs {resyncs}  {verdict}  ({result.seconds:.0f} s)"
+    )
+
+
+def details(result: Result, most: int = 12) -> list[str]:
+    """Return the findings as lines, the first few of each kind."""
+    lines = []
+    for breach in Breach:
+        found = [finding for finding in result.findings if finding.breach is breach]
+        lines += [f"    {breach.value}: {finding.who}: {finding.what}" for finding in found[:most]]
+        if len(found) > most:
+            lines.append(f"    {breach.value}: … {len(found) - most} more")
+    return lines
+
+
+def document(results: Sequence[Result], seed: int) -> str:
+    """Return the whole of `docs/faults.md`."""
+    clean = sum(result.clean for result in results)
+    not_run = sum(result.not_run is not None for result in results)
+    seconds = sum(result.seconds for result in results)
+    lines = [
+        "# What happens when things break",
+        "",
+        *_INTRODUCTION,
+        "",
+        f"**{clean} of {len(results)} clean**"
+        + (f", **{not_run} not run**" if not_run else "")
+        + f"; seed {seed}; {datetime.now(UTC):%Y-%m-%d}; {seconds / 60:.0f} minutes.",
+        "",
+        f"Machine: {_machine()}.",
+        "",
+        *_table(results),
+        "",
+        "What each scenario does, and the rows of the fault matrix that it covers:",
+        "",
+        *(f"- **{one.scenario.name}** ({one.scenario.rows}): {one.scenario.about}." for one in results),
+        "",
+    ]
+    failed = [result for result in results if result.findings]
+    if failed:
+        lines += ["What was found:", ""]
+        lines += [text for one in failed for text in (f"- **{one.scenario.name}**", "", *details(one, 3), "")]
+    return "\n".join(lines)
+
+
+def _table(results: Sequence[Result]) -> list[str]:
+    rule = ["---:" if number in _NUMBERS else "---" for number in range(len(_HEAD))]
+    rows = [_HEAD, rule, *map(row, results)]
+    return ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |" for cells in rows]
+
+
+def _machine() -> str:
+    cpu = "unknown processor"
+    cores = 0
+    for text in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if text.startswith("model name"):
+            cpu, cores = text.split(":", 1)[1].strip(), cores + 1
+    mongod = _first_line(str(mongod_binary()), "--version")
+    valkey = _first_line(str(valkey_binary()), "--version").split(" sha")[0]
+    return (
+        f"{cores} × {cpu}, Linux {platform.release()}, Python {platform.python_version()}, MongoDB {mongod}, {valkey}"
+    )
+
+
+def _first_line(*command: str) -> str:
+    reply = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    return reply.stdout.partition("\n")[0].removeprefix("db version ")

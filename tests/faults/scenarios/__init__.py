@@ -1,0 +1,1 @@
+"""What is broken, and how: one file for each part of the stack."""

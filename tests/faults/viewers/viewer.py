@@ -1,0 +1,136 @@
+"""One client of the auditor: loads the list, follows the stream, comes back by itself, writes down what it is shown."""
+
+import asyncio
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import suppress
+
+import aiohttp
+
+from services.common.cursor import Cursor, InvalidCursor
+from tests.faults.order import Wanted, content
+from tests.faults.record import Record, View
+from tests.faults.shown import Shown
+
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 1.0
+LARGEST_PAGE = "500"
+
+
+class LinkLost(Exception):
+    """The connection has ended, or was refused; the client tries again."""
+
+
+class Viewer(ABC):
+    """What all kinds have in common; a kind says how to connect and listen.
+
+    ``gateways`` are base addresses; one that ``stays`` takes its own until that fails, the others any.
+    """
+
+    kind: str
+
+    def __init__(
+        self, name: str, wanted: Wanted, gateways: Sequence[str], session: aiohttp.ClientSession, rng: random.Random
+    ) -> None:
+        self.record = Record(f"{name} {self.kind}", wanted)
+        self.connected = False
+        self.pause = FIRST_PAUSE
+        self._gateways = gateways
+        self._session = session
+        self._rng = rng
+        self._here = rng.choice(gateways)
+        self._reloading: asyncio.Task[None] | None = None
+
+    @abstractmethod
+    async def listen(self, gateway: str) -> None:
+        """Connect and stay until the connection is lost; raise LinkLost, OSError or TimeoutError, or return."""
+
+    @abstractmethod
+    def drop(self) -> None:
+        """Cut the connection, as a network does; does nothing without one."""
+
+    @property
+    @abstractmethod
+    def quiet_since(self) -> float:
+        """When the loop's clock last saw a byte from the server."""
+
+    async def run(self) -> None:
+        """Be a client until cancelled."""
+        try:
+            self._reload()
+            await self._loaded()
+            while True:
+                with suppress(LinkLost, OSError, TimeoutError, asyncio.IncompleteReadError):
+                    await self.listen(self._here)
+                self.connected = False
+                await asyncio.sleep(self.pause * self._rng.uniform(0.5, 1.5))
+                self.pause = min(self.pause * 2, LONGEST_PAUSE)
+                self._here = self._rng.choice(self._gateways)
+        finally:
+            self.drop()
+            if self._reloading is not None:
+                self._reloading.cancel()
+                await asyncio.gather(self._reloading, return_exceptions=True)
+
+    @property
+    def since(self) -> str:
+        """The cursor of the list that was loaded last."""
+        start = self.record.now.start or self.record.segments[0].start
+        return "" if start is None else str(start)
+
+    def greeted(self, *, recovered: bool) -> None:
+        """Note that the server has greeted us."""
+        self.connected = True
+        self.pause = FIRST_PAUSE
+        self.record.connects += 1
+        self.record.recovered += recovered
+
+    def show(self, shown: Shown) -> None:
+        """Note an envelope."""
+        self.record.now.shown.append(shown)
+
+    def resync(self, reason: str, cursor: str) -> None:
+        """Load the list anew, as told; it must not be older than ``cursor``'s epoch."""
+        self.record.resync(reason)
+        self._reload(Cursor.parse(cursor).epoch)
+
+    def complain(self, what: str) -> None:
+        """Note what the server may not do, once."""
+        if len(self.record.complaints) < 3:
+            self.record.complaints.append(what[:300])
+
+    def _reload(self, epoch: str | None = None) -> None:
+        if self._reloading is not None:
+            self._reloading.cancel()
+        self._reloading = asyncio.create_task(self._load(epoch))
+
+    async def _loaded(self) -> None:
+        while self._reloading is not None and not self._reloading.done():
+            await asyncio.wait({self._reloading})
+
+    async def _load(self, epoch: str | None) -> None:
+        while True:
+            with suppress(aiohttp.ClientError, TimeoutError, LinkLost):
+                start, view = await self._list()
+                if epoch in (None, start.epoch):
+                    self.record.loaded(start, view)
+                    return
+            await asyncio.sleep(self._rng.uniform(0.1, 0.4))
+            if not self.connected:  # with a connection, the list comes from the replica that we listen to
+                self._here = self._rng.choice(self._gateways)
+
+    async def _list(self) -> tuple[Cursor, View]:
+        query = {"limit": LARGEST_PAGE, **self.record.wanted.fields()}
+        async with self._session.get(f"{self._here}/api/orders", params=query) as response:
+            if response.status != 200:
+                raise LinkLost(f"the list: {response.status}")
+            if "Link" in response.headers:
+                self.complain("more orders than one page holds: the audit is not what it is meant to be")
+            try:
+                start = Cursor.parse(response.headers.get("Stream-Cursor", ""))
+            except InvalidCursor as error:
+                raise LinkLost("a list without a cursor") from error
+            rows = await response.json()
+        read = {row["_id"]: content(row) for row in rows}
+        return start, {key: order for key, order in read.items() if order is not None}

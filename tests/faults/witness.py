@@ -1,0 +1,95 @@
+"""Reads the history from MongoDB itself, independently of the watcher: what clients are compared with."""
+
+from typing import Any, Self
+
+from bson import ObjectId
+from bson.timestamp import Timestamp
+from pymongo import AsyncMongoClient, ReadPreference
+from pymongo.read_concern import ReadConcern
+
+from services.common.cursor import Position
+from tests.faults.order import content
+from tests.faults.record import View
+from tests.faults.truth import Change
+
+Document = dict[str, Any]
+
+_OPERATIONS = {"insert": "INSERT", "update": "UPDATE", "replace": "UPDATE", "delete": "DELETE"}
+
+
+class Witness:
+    """Sees every change since it was made. The oplog remembers for it, until `read` is called."""
+
+    def __init__(self, mongodb_uri: str) -> None:
+        self._client: AsyncMongoClient[Document] = AsyncMongoClient(mongodb_uri, connectTimeoutMS=2000)
+        self._database = self._client.get_default_database()
+        self._start: Document = {}
+        self._last = Position(0, 0)
+        self.changes: list[Change] = []
+
+    async def __aenter__(self) -> Self:
+        reply = await self._client.admin.command("ping")
+        stamp = reply["operationTime"]
+        self._start = {"start_at_operation_time": Timestamp(stamp.time, stamp.inc + 1)}
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+
+    async def read(self) -> None:
+        """Read on to the present; to be called before the oplog forgets."""
+        reply = await self._client.admin.command("ping")
+        until = _u64(reply["operationTime"])
+        # The whole deployment is watched, so that neither a drop nor a rename ends the stream.
+        namespace = {"ns.db": self._database.name, "ns.coll": "orders"}
+        async with await self._client.watch(
+            [{"$match": {**namespace, "operationType": {"$in": list(_OPERATIONS)}}}],
+            full_document="whenAvailable",
+            full_document_before_change="whenAvailable",
+            max_await_time_ms=200,
+            batch_size=2000,
+            **self._start,
+        ) as stream:
+            while True:
+                event = await stream.try_next()
+                token = stream.resume_token
+                self._start = {"start_after": token}
+                if event is not None:
+                    self._note(event)
+                elif _time_of(token) >= until:
+                    return
+
+    def _note(self, event: Document) -> None:
+        ts = _u64(event["clusterTime"])
+        self._last = Position(ts, self._last.n + 1) if ts == self._last.ts else Position(ts, 0)
+        before, after = event.get("fullDocumentBeforeChange"), event.get("fullDocument")
+        self.changes.append(
+            Change(
+                position=self._last,
+                operation=_OPERATIONS[event["operationType"]],
+                id=str(event["documentKey"]["_id"]),
+                before=content(before) if before else None,
+                after=content(after) if after else None,
+            )
+        )
+
+    async def database(self) -> View:
+        """Return the orders that are stored now."""
+        orders = self._database.get_collection(
+            "orders", read_concern=ReadConcern("majority"), read_preference=ReadPreference.PRIMARY
+        )
+        view: View = {}
+        async for document in orders.find({"_id": {"$type": "objectId"}}):
+            order = content(document)
+            if order is not None and isinstance(document["_id"], ObjectId):
+                view[str(document["_id"])] = order
+        return view
+
+
+def _u64(stamp: Timestamp) -> int:
+    return stamp.time << 32 | stamp.inc
+
+
+def _time_of(token: Any) -> int:
+    """Return the cluster time that a resume token begins with, after its type byte."""
+    return int(token["_data"][2:18], 16)
