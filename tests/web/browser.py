@@ -1,0 +1,174 @@
+"""A real Chromium, and the page in it as a person sees it."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import pytest
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.wait import WebDriverWait
+
+PATIENCE = 15.0
+T = TypeVar("T")
+
+# --no-sandbox: Chromium refuses its sandbox to root. The rest keeps it from the network and from asking questions.
+_ARGUMENTS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+# A flash is over in a second: what flashed is noted down by the page itself, from its first moment on.
+_NOTE_FLASHES = """
+  window.flashes = [];
+  const note = (row) => {
+    const [, flash] = /\\bflash-(\\w+)/.exec(row.className) ?? [];
+    if (flash) window.flashes.push(`${flash} ${row.dataset.id}`);
+  };
+  new MutationObserver((changes) => {
+    for (const { type, target, addedNodes } of changes) {
+      for (const element of type === "childList" ? addedNodes : [target]) if (element.matches?.("tr")) note(element);
+    }
+  }).observe(document, { subtree: true, childList: true, attributeFilter: ["class"] });
+"""
+
+
+class Screen(NamedTuple):
+    """Width and height in CSS pixels."""
+
+    width: int
+    height: int
+
+
+DESKTOP = Screen(1360, 900)
+PHONE = Screen(390, 844)
+
+
+class Row(NamedTuple):
+    """An order as the table shows it."""
+
+    id: str
+    customer: str
+    product: str
+    status: str
+
+
+class Page:
+    """What can be seen and done on the page. Everything waits for what it needs, for a bounded time."""
+
+    def __init__(self, driver: Chrome) -> None:
+        self.driver = driver
+
+    def until(self, seen: Callable[[], T], what: str = "") -> T:
+        """Return the first true value of `seen`; fail with what was seen instead."""
+        try:
+            return WebDriverWait(self.driver, PATIENCE, poll_frequency=0.05).until(lambda _: seen())
+        except Exception as error:
+            raise AssertionError(f"not seen in time: {what}; last was {seen()!r}") from error
+
+    def until_live(self, transport: str = "WebSocket") -> None:
+        self.until(lambda: self.connection == f"live {transport}", f"live by {transport}, not {self.connection}")
+
+    @property
+    def connection(self) -> str:
+        """The indicator's state and transport."""
+        data: dict[str, str] = self.run("return {...document.getElementById('indicator').dataset}")
+        return f"{data['state']} {data['transport']}"
+
+    @property
+    def rows(self) -> list[Row]:
+        """The orders from top to bottom, without those that are just leaving."""
+        found = self.run(
+            """
+            const text = (row, part) => row.querySelector(part).textContent;
+            return [...document.querySelectorAll("tbody tr:not([inert])")].map((row) => [
+              row.dataset.id, text(row, ".row-customer"), text(row, ".row-product"), text(row, "option:checked"),
+            ]);
+            """
+        )
+        return [Row(*row) for row in found]
+
+    def row(self, id: str) -> Row | None:
+        return next((row for row in self.rows if row.id == id), None)
+
+    @property
+    def log(self) -> list[str]:
+        """The lines of the activity log, newest first, as "kind title: detail"."""
+        lines: list[str] = self.run(
+            """
+            const text = (entry, part) => entry.querySelector(part)?.textContent ?? "";
+            return [...document.querySelectorAll("#activity li")].map((entry) =>
+              `${text(entry, ".entry-kind")} ${text(entry, ".entry-title")}: ${text(entry, ".entry-detail")}`);
+            """
+        )
+        return lines
+
+    @property
+    def flashes(self) -> list[str]:
+        """What has flashed since the page was opened, as "operation id"."""
+        found: list[str] = self.run("return window.flashes")
+        return found
+
+    @property
+    def errors(self) -> list[str]:
+        """What the browser's console holds of errors, other than failed requests."""
+        entries: list[dict[str, str]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
+        return [entry["message"] for entry in entries if entry["level"] == "SEVERE" and entry["source"] != "network"]
+
+    def find(self, selector: str) -> WebElement:
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def click(self, selector: str) -> None:
+        element = self.find(selector)
+        self.until(element.is_enabled, f"{selector} enabled")
+        element.click()
+
+    def fill_form(self, customer: str, product: str) -> None:
+        for field, text in (("customer_name", customer), ("product_name", product)):
+            self.find(f"#{field}").clear()
+            self.find(f"#{field}").send_keys(text)
+        self.click("#compose [type=submit]")
+
+    def run(self, script: str, *arguments: object) -> Any:
+        return self.driver.execute_script(script, *arguments)
+
+
+@contextmanager
+def chromium(profile: Path, screen: Screen, *, dark: bool = False, reduced_motion: bool = False) -> Iterator[Chrome]:
+    """Run the system's Chromium with a profile of its own."""
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if binary is None or driver is None:
+        pytest.fail("The tests of the page need Chromium: apt-get install chromium chromium-driver")
+    options = ChromeOptions()
+    options.binary_location = binary
+    for argument in [*_ARGUMENTS, f"--user-data-dir={profile}", f"--window-size={screen.width},{screen.height}"]:
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = Chrome(options=options, service=Service(driver))
+    try:
+        _emulate(browser, screen, dark=dark, reduced_motion=reduced_motion)
+        browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": _NOTE_FLASHES})
+        yield browser
+    finally:
+        browser.quit()
+
+
+def _emulate(browser: Chrome, screen: Screen, *, dark: bool, reduced_motion: bool) -> None:
+    metrics = {"width": screen.width, "height": screen.height, "deviceScaleFactor": 1, "mobile": screen == PHONE}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    features = [
+        {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
+        {"name": "prefers-reduced-motion", "value": "reduce" if reduced_motion else "no-preference"},
+    ]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})

@@ -1,0 +1,101 @@
+"""The whole stack as processes, and browsers that look at it.
+
+- ``stack: Stack``: a watcher, a gateway and the collection that other programs write to.
+- ``start_stack: StartStack``: the same, with settings of one's own for the gateway.
+- ``open_page: OpenPage``: ``page = open_page(stack.url)``, shut at the end; a test that leaves an error in the
+  browser's console has failed.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import aiohttp
+import pytest
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.collection import AsyncCollection
+
+from services.setup_db import setup
+from tests.conftest import RunService
+from tests.service_process import ServiceProcess
+from tests.web.browser import DESKTOP, Page, Screen, chromium
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running system."""
+
+    gateway: ServiceProcess
+    orders: AsyncCollection[dict[str, Any]]
+    http: aiohttp.ClientSession
+
+    @property
+    def url(self) -> str:
+        return self.gateway.url
+
+    async def create(self, customer: str, product: str = "Laptop", status: str = "pending") -> str:
+        """Add an order through the API and return its id."""
+        order = {"customer_name": customer, "product_name": product, "status": status}
+        async with self.http.post(f"{self.url}/api/orders", json=order) as response:
+            assert response.status == 201
+            created: str = (await response.json())["_id"]
+            return created
+
+
+class StartStack(Protocol):
+    """Start watcher and gateway, the gateway with these settings too."""
+
+    async def __call__(self, settings: Mapping[str, str]) -> Stack: ...
+
+
+class OpenPage(Protocol):
+    """Open the page in a browser of its own."""
+
+    def __call__(
+        self, url: str, *, screen: Screen = DESKTOP, dark: bool = False, reduced_motion: bool = False
+    ) -> Page: ...
+
+
+@pytest.fixture
+async def start_stack(mongodb_uri: str, redis_url: str, run_service: RunService) -> AsyncIterator[StartStack]:
+    async with AsyncExitStack() as resources:
+
+        async def start(settings: Mapping[str, str]) -> Stack:
+            await asyncio.to_thread(lambda: list(setup(mongodb_uri)))
+            client = await resources.enter_async_context(AsyncMongoClient[dict[str, Any]](mongodb_uri))
+            orders = client.get_default_database()["orders"]
+            await orders.delete_many({})  # the samples: a test knows its own orders
+            servers = {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url}
+            _, gateway = await asyncio.gather(
+                run_service("watcher", servers),
+                run_service("gateway", {**servers, "SERVER_NAME": "replica-1", **settings}),
+            )
+            return Stack(gateway, orders, await resources.enter_async_context(aiohttp.ClientSession()))
+
+        yield start
+
+
+@pytest.fixture
+async def stack(start_stack: StartStack) -> Stack:
+    return await start_stack({})
+
+
+@pytest.fixture
+def open_page(tmp_path: Path) -> Iterator[OpenPage]:
+    pages: list[Page] = []
+    with ExitStack() as browsers:
+
+        def open_it(url: str, *, screen: Screen = DESKTOP, dark: bool = False, reduced_motion: bool = False) -> Page:
+            profile = tmp_path / f"chromium-{len(pages)}"
+            driver = browsers.enter_context(chromium(profile, screen, dark=dark, reduced_motion=reduced_motion))
+            page = Page(driver)
+            pages.append(page)
+            driver.get(url)
+            return page
+
+        yield open_it
+        for page in pages:
+            assert page.errors == []
