@@ -20,6 +20,7 @@ from tests.deploy.audience import ROOT, audience
 from tests.deploy.orders import create, making_orders
 
 PROJECT = "realtime-orders-test"
+OURS = ("setup", "watcher", "gateway", "loadbalancer")
 
 
 class Failed(Exception):
@@ -75,7 +76,7 @@ async def main() -> int:
     try:
         await run(compose)
     except (Failed, AssertionError) as error:
-        sys.stderr.write(f"FAILED: {error}\n{await compose('logs', '--tail', '20', check=False)}\n")
+        sys.stderr.write(f"FAILED: {error}\n{await compose('logs', '--tail', '30', *OURS, check=False)}\n")
         return 1
     finally:
         say("docker compose down")
