@@ -1,0 +1,310 @@
+"""The scripts that write the log: all or nothing, each change once, and only by the newest term."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from services.common.cursor import Position
+from services.common.keys import StreamKeys
+from services.common.normalize import Change, EpochReason
+from services.watcher.publisher import Fenced, LogUnavailable, Published, Publisher
+from services.watcher.start import Head
+from tests.conftest import OwnValkey
+from tests.stream_events import change
+
+KEYS = StreamKeys.of("orders")
+START = Position(10, 0)
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(redis_url) as client:
+        yield client
+
+
+def writer(redis: Redis, term: int = 1, maxlen: int = 1000) -> Publisher:
+    return Publisher(redis, KEYS, term, maxlen)
+
+
+async def begun(redis: Redis, term: int = 1, maxlen: int = 1000, start: Position = START) -> Publisher:
+    publisher = writer(redis, term, maxlen)
+    await publisher.begin("e1", EpochReason.FIRST_START, start, "token-0")
+    return publisher
+
+
+def batch(first: int, last: int) -> list[Change]:
+    return [change(number, data={"number": number}) for number in range(first, last + 1)]
+
+
+async def ids(redis: Redis) -> list[str]:
+    return [id.decode() for id, _ in await redis.xrange(KEYS.log)]
+
+
+async def head(redis: Redis) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in (await redis.hgetall(KEYS.head)).items()}
+
+
+async def test_a_batch_is_appended_and_the_head_moves(redis: Redis) -> None:
+    publisher = await begun(redis)
+    assert await publisher.publish("e1", START, batch(11, 13)) is Published.OK
+    assert await ids(redis) == ["11-0", "12-0", "13-0"]
+    found = await head(redis)
+    assert {name: found[name] for name in ("term", "epoch", "position", "floor", "token", "reason")} == {
+        "term": "1",
+        "epoch": "e1",
+        "position": "13-0",
+        "floor": "10-0",
+        "token": "token-13-0",
+        "reason": "first_start",
+    }
+    entries = [entry for _, entry in await redis.xrange(KEYS.log)]
+    assert entries[0] == {b"e": change(11, data={"number": 11}).envelope, b"b": b"null", b"p": b"10-0"}
+    assert [entry[b"p"] for entry in entries] == [b"10-0", b"11-0", b"12-0"]
+
+
+async def test_the_message_tells_what_was_appended_and_what_came_before_it(redis: Redis) -> None:
+    publisher = writer(redis)
+    async with redis.pubsub() as channel:
+        await channel.subscribe(KEYS.channel)
+        await publisher.begin("e1", None, START, "")
+        await publisher.publish("e1", START, batch(11, 12))
+        await publisher.publish("e1", Position(11, 0), batch(12, 13))
+        await publisher.publish("e1", START, batch(11, 13))
+        await publisher.publish("e1", Position(13, 0), [])
+        await publisher.publish("e1", Position(13, 0), [change(14, before={"status": "pending"})])
+        told = await messages(channel, until="14-0")
+    assert [(each["epoch"], each["prev"], positions(each)) for each in told] == [
+        ("e1", "10-0", []),
+        ("e1", "10-0", ["11-0", "12-0"]),
+        ("e1", "12-0", ["13-0"]),
+        ("e1", "13-0", ["14-0"]),
+    ]
+    assert told[-1]["before"] == [{"status": "pending"}]
+    assert told[1]["before"] == [None, None]
+
+
+async def messages(channel: Any, until: str) -> list[dict[str, Any]]:
+    """Return what came for this test; the channel is shared with whoever else uses this server."""
+    found = []
+    async with asyncio.timeout(10):
+        async for message in channel.listen():
+            if message["type"] == "message" and (told := json.loads(message["data"]))["epoch"] == "e1":
+                found.append(told)
+                if until in positions(told):
+                    break
+    return found
+
+
+def positions(told: dict[str, Any]) -> list[str]:
+    return [event["cursor"].partition(".")[2] for event in told["events"]]
+
+
+@pytest.mark.parametrize(
+    ("prev", "repeated", "expected"),
+    [
+        (START, batch(11, 13), ["11-0", "12-0", "13-0"]),
+        (START, batch(11, 11), ["11-0", "12-0", "13-0"]),
+        (Position(12, 0), batch(13, 15), ["11-0", "12-0", "13-0", "14-0", "15-0"]),
+        (START, batch(11, 14), ["11-0", "12-0", "13-0", "14-0"]),
+        (Position(13, 0), batch(14, 14), ["11-0", "12-0", "13-0", "14-0"]),
+        (Position(12, 0), [], ["11-0", "12-0", "13-0"]),
+    ],
+)
+async def test_what_is_there_already_is_left_out(
+    redis: Redis, prev: Position, repeated: list[Change], expected: list[str]
+) -> None:
+    publisher = await begun(redis)
+    await publisher.publish("e1", START, batch(11, 13))
+    assert await publisher.publish("e1", prev, repeated) is Published.OK
+    assert await ids(redis) == expected
+    found = await head(redis)
+    assert (found["position"], found["token"]) == (expected[-1], f"token-{expected[-1]}")
+
+
+async def test_a_log_that_ends_before_the_batch_begins_is_a_gap(redis: Redis) -> None:
+    publisher = await begun(redis)
+    assert await publisher.publish("e1", Position(12, 0), batch(13, 14)) is Published.GAP
+    assert await publisher.publish("e1", Position(12, 0), []) is Published.GAP
+    assert await ids(redis) == []
+
+
+@pytest.mark.parametrize("lost", [[KEYS.head], [KEYS.log], [KEYS.head, KEYS.log]])
+async def test_whatever_key_redis_loses_it_is_a_gap_until_the_log_is_begun_anew(redis: Redis, lost: list[str]) -> None:
+    publisher = await begun(redis)
+    await publisher.publish("e1", START, batch(11, 13))
+    await redis.delete(*lost)
+    assert await publisher.publish("e1", Position(13, 0), batch(14, 14)) is Published.GAP
+    assert await publisher.publish("e1", Position(13, 0), []) is Published.GAP
+    assert await publisher.publish("e1", START, batch(11, 14)) is Published.GAP
+    assert await publisher.claim() is None
+    await publisher.begin("e1", None, START, "")
+    assert await publisher.publish("e1", START, batch(11, 14)) is Published.OK
+    assert await ids(redis) == ["11-0", "12-0", "13-0", "14-0"]
+
+
+@pytest.mark.parametrize("keep", [0, 2])
+async def test_a_log_that_lost_its_tail_is_a_gap(redis: Redis, keep: int) -> None:
+    publisher = await begun(redis)
+    await publisher.publish("e1", START, batch(11, 13))
+    for number in range(11 + keep, 14):
+        await redis.xdel(KEYS.log, f"{number}-0")
+    assert await publisher.publish("e1", Position(13, 0), batch(14, 14)) is Published.GAP
+    assert await publisher.claim() is None
+
+
+async def test_another_epoch_is_a_gap(redis: Redis) -> None:
+    publisher = await begun(redis)
+    assert await publisher.publish("e2", START, batch(11, 11)) is Published.GAP
+
+
+async def test_positions_are_compared_as_the_64_bit_numbers_they_are(redis: Redis) -> None:
+    """As Lua's numbers, those beyond 2^53 would be equal to their neighbours."""
+    near = 2**63 + 1
+    publisher = await begun(redis, start=Position(near, 0))
+    chain = [
+        Position(near, 1),
+        Position(near + 1, 0),
+        Position(near + 1, 9),
+        Position(near + 1, 10),
+        Position(near + 2, 0),
+    ]
+    last = Position(near, 0)
+    for place in chain:
+        assert await publisher.publish("e1", last, [change(place)]) is Published.OK
+        last = place
+    assert await ids(redis) == [str(place) for place in chain]
+    assert await publisher.publish("e1", Position(near + 3, 0), []) is Published.GAP
+    assert await publisher.publish("e1", Position(near + 2, 1), []) is Published.GAP
+    for place in chain:
+        assert await publisher.publish("e1", place, []) is Published.OK
+    assert await publisher.publish("e1", Position(9, 99), [change(chain[-1])]) is Published.OK
+    assert len(await ids(redis)) == len(chain)
+
+
+async def test_a_shorter_number_is_the_smaller_one(redis: Redis) -> None:
+    publisher = await begun(redis, start=Position(9, 0))
+    assert await publisher.publish("e1", Position(9, 0), batch(10, 100)) is Published.OK
+    assert await publisher.publish("e1", Position(99, 0), batch(100, 101)) is Published.OK
+    assert (await ids(redis))[-2:] == ["100-0", "101-0"]
+
+
+async def test_a_watcher_of_an_older_term_is_shut_out_from_everything(redis: Redis) -> None:
+    old = await begun(redis, term=9)
+    await old.publish("e1", START, batch(11, 11))
+    assert await writer(redis, term=10).claim() == Head("e1", Position(11, 0), "token-11-0")
+    with pytest.raises(Fenced) as fenced:
+        await old.publish("e1", Position(11, 0), batch(12, 12))
+    assert fenced.value.term == 10
+    for attempt in (old.claim(), old.publish("e1", START, []), old.begin("e2", None, START, "")):
+        with pytest.raises(Fenced):
+            await attempt
+    assert await ids(redis) == ["11-0"]
+    assert (await head(redis))["epoch"] == "e1"
+
+
+async def test_a_claim_on_an_empty_redis_shuts_out_too(redis: Redis) -> None:
+    assert await writer(redis, term=5).claim() is None
+    with pytest.raises(Fenced):
+        await begun(redis, term=4)
+
+
+async def test_a_new_log_that_holds_nothing_yet_is_whole(redis: Redis) -> None:
+    publisher = await begun(redis)
+    assert await publisher.claim() == Head("e1", START, "token-0")
+
+
+async def test_the_floor_is_the_last_of_what_was_trimmed(redis: Redis) -> None:
+    publisher = await begun(redis, maxlen=100)
+    last = START
+    for first in range(11, 1011, 50):
+        assert await publisher.publish("e1", last, batch(first, first + 49)) is Published.OK
+        last = Position(first + 49, 0)
+    kept = await ids(redis)
+    assert 100 <= len(kept) < 400
+    oldest = (await redis.xrange(KEYS.log, count=1))[0][1]
+    assert (await head(redis))["floor"] == oldest[b"p"].decode() == f"{int(kept[0].partition('-')[0]) - 1}-0"
+    assert kept[-1] == "1010-0"
+
+
+async def test_to_begin_forgets_the_log_and_tells_the_gateways(redis: Redis) -> None:
+    publisher = await begun(redis)
+    await publisher.publish("e1", START, batch(11, 13))
+    await publisher.begin("e2", EpochReason.COLLECTION_DROPPED, Position(50, 4), "token-d")
+    found = await head(redis)
+    assert await ids(redis) == []
+    assert (found["epoch"], found["position"], found["floor"], found["reason"], found["token"]) == (
+        "e2",
+        "50-4",
+        "50-4",
+        "collection_dropped",
+        "token-d",
+    )
+
+
+async def test_a_redis_that_forgot_the_scripts_is_told_them_again(redis: Redis) -> None:
+    publisher = await begun(redis)
+    await redis.script_flush()
+    assert await publisher.publish("e1", START, batch(11, 11)) is Published.OK
+    await redis.script_flush()
+    assert await publisher.claim() is not None
+
+
+async def test_a_key_of_another_type_is_a_fault_and_not_a_repetition(redis: Redis) -> None:
+    publisher = await begun(redis)
+    await redis.set(KEYS.log, "somebody else's")
+    with pytest.raises(LogUnavailable, match="WRONGTYPE"):
+        await publisher.publish("e1", START, batch(11, 11))
+    assert (await head(redis))["position"] == "10-0"
+
+
+async def test_a_full_redis_takes_a_batch_whole_or_not_at_all(own_valkey: OwnValkey) -> None:
+    server = await own_valkey()
+    async with Redis.from_url(server.uri()) as redis:
+        publisher = await begun(redis)
+        await publisher.publish("e1", START, batch(11, 13))
+        before = await redis.dump(KEYS.head), await ids(redis)
+        await redis.config_set("maxmemory", "1")
+        async with redis.pubsub() as channel:
+            await channel.subscribe(KEYS.channel)
+            with pytest.raises(LogUnavailable, match="maxmemory"):
+                await publisher.publish("e1", Position(13, 0), batch(14, 200))
+            assert (await redis.dump(KEYS.head), await ids(redis)) == before
+            await redis.config_set("maxmemory", "0")
+            assert await publisher.publish("e1", Position(13, 0), batch(14, 200)) is Published.OK
+            told = await messages(channel, until="200-0")
+    assert [(each["prev"], len(each["events"])) for each in told] == [("13-0", 187)]
+
+
+async def test_a_redis_that_fills_up_between_two_batches_never_keeps_half_a_batch(own_valkey: OwnValkey) -> None:
+    server = await own_valkey()
+    async with Redis.from_url(server.uri()) as redis:
+        publisher = await begun(redis, maxlen=10**9)
+        used = int((await redis.info("memory"))["used_memory"])
+        await redis.config_set("maxmemory", str(used + 3_000_000))
+        last = START
+        with pytest.raises(LogUnavailable, match="maxmemory"):
+            for first in range(11, 1_000_000, 100):
+                changes = [change(n, data={"text": f"{n}" * 100}) for n in range(first, first + 100)]
+                await publisher.publish("e1", last, changes)
+                last = changes[-1].position
+        assert (await ids(redis))[-1] == str(last) == (await head(redis))["position"]
+
+
+async def test_a_redis_that_is_gone_is_said_to_be_unavailable(own_valkey: OwnValkey) -> None:
+    server = await own_valkey()
+    async with Redis.from_url(server.uri()) as redis:
+        publisher = await begun(redis)
+        await server.kill()
+        for attempt in (publisher.claim(), publisher.publish("e1", START, batch(11, 11))):
+            with pytest.raises(LogUnavailable):
+                await attempt
+        await server.start()
+        assert await publisher.claim() is None
+
+
+def test_all_keys_are_in_one_slot_of_a_cluster() -> None:
+    assert {key.partition("}")[0] for key in KEYS} == {"{orders"}
