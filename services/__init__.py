@@ -1,1 +1,3 @@
-"""The two services of Real-time Orders, what they share, and a stack to run them on one machine."""
+"""Real-time orders: a watcher, a gateway, and what brings them up."""
+
+__version__ = "0.1.0"

@@ -12,6 +12,7 @@ import structlog
 from services.common.cursor import Cursor, Position
 from services.common.outage import Outage
 from services.gateway.event import Event
+from services.gateway.history import History, HistoryLost, HistoryUnavailable
 from services.gateway.hub import Hub, ResyncReason
 from services.gateway.log import Log
 from services.gateway.redis_log import Batch, Head, LogUnavailable, RedisLog, Subscribed
@@ -39,8 +40,11 @@ class Stale(StrEnum):
 class Feed:
     """The way from Redis to the hub. It never shows an event twice or out of order: positions decide."""
 
-    def __init__(self, source: RedisLog, events: Log, hub: Hub, outage: Outage, limits: Limits) -> None:
+    def __init__(
+        self, source: RedisLog, history: History, events: Log, hub: Hub, outage: Outage, limits: Limits
+    ) -> None:
         self._source = source
+        self._history = history
         self._log = events
         self._hub = hub
         self._outage = outage
@@ -55,6 +59,14 @@ class Feed:
         if cursor is None:
             raise RuntimeError("nothing is known of the stream yet")
         return cursor
+
+    async def check(self) -> str:
+        """Answer "ok", or what is wrong, for `/readyz`."""
+        if self._outage.error is not None:
+            return self._outage.error
+        if not self.ready.is_set():
+            return "no stream yet: is the watcher running?"
+        return self._hub.stale or "ok"
 
     async def run(self) -> None:
         """Follow the stream until cancelled."""
@@ -96,13 +108,10 @@ class Feed:
                 self._hub.tell_stale(None)
 
     async def _accept(self, batch: Batch) -> None:
-        prev = Position.parse(batch.prev)
-        if batch.epoch != self._log.epoch or prev > self._log.position:
+        if batch.epoch == self._log.epoch and batch.prev <= self._log.position:
+            self._add(batch.events)
+        else:
             await self._check()
-            return
-        self._add(
-            [Event(bytes(event), bytes(before)) for event, before in zip(batch.events, batch.before, strict=True)]
-        )
 
     def _add(self, events: Sequence[Event]) -> None:
         added = self._log.append(events)
@@ -142,10 +151,28 @@ class Feed:
             if page.head is None or page.head.epoch != self._log.epoch:
                 return
             if page.lacks(self._log.position):
-                log.warning("Changes were missed that Redis no longer holds, clients load anew")
+                if await self._bridge(page.prev or page.head.floor):
+                    continue
+                log.warning("Changes were missed that are kept nowhere any more, clients load anew")
                 await self._begin(page.head)
                 self._hub.lose(ResyncReason.HISTORY_LOST)
                 return
             self._add(page.events)
             if len(page.events) < PAGE:
                 return
+
+    async def _bridge(self, target: Position) -> bool:
+        """Read from the oplog what Redis no longer holds, up to ``target``; return False where that is impossible."""
+        log.warning("Changes were missed that Redis no longer holds, reading the oplog")
+        try:
+            async with aclosing(self._history.after(self._log.position, self.here().epoch)) as readings:
+                async for events, upto in readings:
+                    self._add(events)
+                    self._log.advance(min(upto, target))
+                    if self._log.position >= target:
+                        return True
+        except HistoryLost:
+            return False
+        except HistoryUnavailable as error:
+            raise LogUnavailable(str(error)) from error
+        return False

@@ -53,6 +53,10 @@ class Log:
             del self._events[:surplus], self._positions[:surplus]
         return events
 
+    def advance(self, position: Position) -> None:
+        """Go on to ``position``, up to which nothing more has happened."""
+        self.position = max(self.position, position)
+
     def holds(self, position: Position) -> bool:
         """Tell whether every event after ``position`` is here."""
         return position >= self.floor

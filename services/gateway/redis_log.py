@@ -12,7 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from services.common.cursor import Position
+from services.common.cursor import InvalidCursor, Position
 from services.common.keys import StreamKeys
 from services.gateway.event import Event
 
@@ -53,8 +53,16 @@ class Page(NamedTuple):
         return floor is not None and floor > position
 
 
-class Batch(msgspec.Struct):
+class Batch(NamedTuple):
     """One message on the channel: consecutive events, of which the first follows ``prev``."""
+
+    epoch: str
+    prev: Position
+    events: list[Event]
+
+
+class _Message(msgspec.Struct):
+    """The same as JSON; envelopes stay as they are, since that is how they go out again."""
 
     epoch: str
     prev: str
@@ -66,7 +74,7 @@ class Subscribed:
     """The channel is subscribed, or subscribed again: what was published before may have been missed."""
 
 
-_BATCH = msgspec.json.Decoder(Batch)
+_MESSAGE = msgspec.json.Decoder(_Message)
 
 
 class RedisLog:
@@ -116,7 +124,7 @@ class RedisLog:
                     if message["type"] == "subscribe":
                         yield Subscribed()
                     elif message["type"] == "message":
-                        yield _BATCH.decode(message["data"])
+                        yield _batch(_MESSAGE.decode(message["data"]))
 
 
 @asynccontextmanager
@@ -141,8 +149,14 @@ class _translated:  # noqa: N801 - used as a keyword
         return None
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, (RedisError, OSError, msgspec.DecodeError)):
+        if isinstance(error, (RedisError, OSError, msgspec.DecodeError, InvalidCursor, KeyError)):
             raise LogUnavailable(str(error)) from error
+
+
+def _batch(message: _Message) -> Batch:
+    pairs = zip(message.events, message.before, strict=True)
+    events = [Event(bytes(envelope), bytes(before)) for envelope, before in pairs]
+    return Batch(message.epoch, Position.parse(message.prev), events)
 
 
 def _consecutive(

@@ -15,3 +15,7 @@ class Stream(NamedTuple):
     ready: asyncio.Event
     here: Callable[[], Cursor]
     locate: Callable[[Cursor], Awaitable[Located]]
+
+    def epoch(self) -> str | None:
+        """Return the epoch, or None before anything is known of the stream."""
+        return self.here().epoch if self.ready.is_set() else None

@@ -10,7 +10,7 @@ class Fault(Enum):
     RETRY = "retry"  # open again after the last change, with backoff, for ever
     HISTORY_LOST = "history_lost"  # the oplog no longer reaches back to the token: new epoch
     TOKEN_UNKNOWN = "token_unknown"  # the token is not of this history: new epoch
-    OVERSIZED = "oversized"  # this one event is larger than 16 MB: step over it without its images
+    UNREADABLE = "unreadable"  # this one event is too large or not to be understood: step over it without its images
     NO_REPLICA_SET = "no_replica_set"  # change streams cannot work on this server
 
 
@@ -27,7 +27,7 @@ _ANYWHERE = {
     286: Fault.HISTORY_LOST,  # ChangeStreamHistoryLost
     # CappedPositionLost carries no label: a live cursor was overtaken by the oplog's end. Opening again answers 286.
     136: Fault.RETRY,
-    10334: Fault.OVERSIZED,  # BSONObjectTooLarge
+    10334: Fault.UNREADABLE,  # BSONObjectTooLarge
     40573: Fault.NO_REPLICA_SET,  # "The $changeStream stage is only supported on replica sets"
 }
 

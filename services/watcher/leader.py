@@ -83,12 +83,22 @@ class Leader:
 
     async def _source_failed(self, error: SourceFailed) -> None:
         match error.fault:
-            case Fault.RETRY | Fault.NO_REPLICA_SET | Fault.OVERSIZED:
+            case Fault.RETRY | Fault.NO_REPLICA_SET | Fault.UNREADABLE:
                 await self._wait(self._parts.mongodb, error)
+            case Fault.HISTORY_LOST | Fault.TOKEN_UNKNOWN if (saved := self._behind()) is not None:
+                log.warning("The oplog no longer reaches back to what Redis lost, going on from the checkpoint")
+                await self._publisher.begin(saved.epoch, None, saved.position, saved.token)
             case Fault.HISTORY_LOST:
                 await self._new_epoch(EpochReason.HISTORY_LOST)
             case Fault.TOKEN_UNKNOWN:
                 await self._new_epoch(EpochReason.TOKEN_UNKNOWN)
+
+    def _behind(self) -> Checkpoint | None:
+        """Return the checkpoint if the log is being brought back to it, from further in the past."""
+        saved, progress = self._saved, self._progress
+        if saved is None or progress is None or progress.epoch != saved.epoch or progress.position >= saved.position:
+            return None
+        return saved
 
     async def _wait(self, outage: Outage, error: Exception) -> None:
         self._parts.metrics.failed(outage.what)
@@ -120,14 +130,7 @@ class Leader:
         log.info("Rebuilding the log", since=start.since, epoch=start.epoch)
         self._parts.metrics.rebuilt()
         await self._publisher.begin(start.epoch, None, floor, "")
-        try:
-            await self._follow(Progress(start.epoch, floor, ""), StartAt(start.since))
-        except SourceFailed as error:
-            if error.fault is not Fault.HISTORY_LOST:
-                raise
-            log.warning("The oplog is shorter than the replay window, rebuilding from the checkpoint only")
-            saved = start.checkpoint
-            await self._publisher.begin(saved.epoch, None, saved.position, saved.token)
+        await self._follow(Progress(start.epoch, floor, ""), StartAt(start.since))
 
     async def _new_epoch(self, reason: EpochReason, end: End | None = None) -> None:
         """Begin a new epoch after ``end``, or now.
@@ -140,8 +143,8 @@ class Leader:
         token = end.token if end else ""
         log.warning("A new epoch begins, clients load anew", reason=str(reason), epoch=epoch)
         self._parts.metrics.epoch_began(reason)
-        pipeline = self._parts.stream.pipeline
-        await self._parts.state.save(self._term, Checkpoint(epoch, floor, token, self._here.replica_set_id, pipeline))
+        self._saved = Checkpoint(epoch, floor, token, self._here.replica_set_id, self._parts.stream.pipeline)
+        await self._parts.state.save(self._term, self._saved)
         await self._publisher.begin(epoch, reason, floor, token)
 
     async def _follow(self, progress: Progress, start: StartAfter | StartAt) -> None:
@@ -152,7 +155,7 @@ class Leader:
             try:
                 end = await self._carry(progress, start, images=images)
             except SourceFailed as error:
-                if error.fault is not Fault.OVERSIZED or not images:
+                if error.fault is not Fault.UNREADABLE or not images:
                     raise
                 log.warning("A change is too large to be delivered, clients are told to fetch the order")
                 images = False
@@ -180,14 +183,12 @@ class Leader:
                 self._parts.mongodb.failed(error)
 
     async def _save(self) -> None:
-        progress, saved = self._progress, self._saved
-        if progress is None or not progress.token:
+        progress = self._progress
+        if progress is None or not progress.token or self._behind() is not None:
             return
-        if saved is not None and saved.epoch == progress.epoch and saved.position > progress.position:
-            return  # a rebuild has not caught up: the older checkpoint knows more
         checkpoint = Checkpoint(
             progress.epoch, progress.position, progress.token, self._here.replica_set_id, self._parts.stream.pipeline
         )
-        if checkpoint != saved:
+        if checkpoint != self._saved:
             await self._parts.state.save(self._term, checkpoint)
             self._saved = checkpoint

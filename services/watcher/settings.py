@@ -21,7 +21,7 @@ class WatcherSettings(CommonSettings):
         default=100_000, ge=100, description="Changes that Redis keeps for readers that fell behind or come back."
     )
     replay_window_seconds: int = Field(
-        default=3600, ge=0, description="How much history a log that Redis lost is rebuilt with."
+        default=10, ge=0, description="How much history a log that Redis lost is rebuilt with; the oplog has the rest."
     )
     batch_max_events: int = Field(default=500, ge=1, le=10_000, description="Most changes published at once.")
     queue_max_events: int = Field(

@@ -45,14 +45,10 @@ class Continue:
 
 @dataclass(frozen=True, slots=True)
 class Rebuild:
-    """Redis lost data: empty the log and read the changes again from cluster time ``since`` on.
-
-    If the oplog no longer reaches back to ``since``, it may still reach ``checkpoint``.
-    """
+    """Redis lost data: empty the log and read the changes again from cluster time ``since`` on."""
 
     epoch: str
     since: int
-    checkpoint: Checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +79,13 @@ def decide(saved: Checkpoint | None, head: Head | None, here: Deployment, pipeli
         return NewEpoch(EpochReason.DATABASE_REPLACED)
     if saved.pipeline != pipeline:
         return NewEpoch(EpochReason.PIPELINE_CHANGED)
-    if head is None or head.epoch != saved.epoch or head.position < saved.position:
-        return Rebuild(saved.epoch, min(saved.position.ts, here.now - (window << 32)), saved)
-    if head.position > saved.position:
-        return Continue(head.epoch, head.position, head.token)
-    # Equal: the saved token is the younger one, moved on while the collection was quiet.
-    return Continue(saved.epoch, saved.position, saved.token)
+    since = min(saved.position.ts, here.now - (window << 32))
+    if head is None or head.epoch != saved.epoch:
+        return Rebuild(saved.epoch, since)
+    if head.position == saved.position:
+        # The saved token is the younger one, moved on while the collection was quiet.
+        return Continue(saved.epoch, saved.position, saved.token)
+    if head.position.ts < since or not head.token:
+        return Rebuild(saved.epoch, since)
+    # Further: the last words before we died. Less far: Redis lost its tail, which is read again from there.
+    return Continue(head.epoch, head.position, head.token)

@@ -10,6 +10,7 @@ from typing import Any
 
 import bson
 from bson.codec_options import CodecOptions
+from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
 from pymongo.asynchronous.change_stream import AsyncChangeStream
@@ -174,7 +175,10 @@ class OpenStream:
             raise _failed(error, opening_with_token=False) from error
         if event is not None:
             self._moved = monotonic()
-            return bson.decode(event.raw, CODEC)
+            try:
+                return bson.decode(event.raw, CODEC)
+            except InvalidBSON as error:
+                raise SourceFailed(Fault.UNREADABLE, str(error)) from error
         if not self._stream.alive:
             raise SourceFailed(Fault.RETRY, "the change stream was closed")
         if self._primary.elections != self._elections:

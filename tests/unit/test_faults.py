@@ -32,8 +32,8 @@ RESUMABLE = ("ResumableChangeStreamError",)
         (286, FINAL, False, Fault.HISTORY_LOST),
         (136, (), False, Fault.RETRY),  # CappedPositionLost: opening again answers 286
         # One event over 16 MB.
-        (10334, (), False, Fault.OVERSIZED),  # BSONObjectTooLarge
-        (10334, FINAL, True, Fault.OVERSIZED),
+        (10334, (), False, Fault.UNREADABLE),  # BSONObjectTooLarge
+        (10334, FINAL, True, Fault.UNREADABLE),
         # No replica set.
         (40573, (), True, Fault.NO_REPLICA_SET),
         # Elections, restarts, a slow server.

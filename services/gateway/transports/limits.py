@@ -58,3 +58,7 @@ class EngineSettings:
     max_unsent: int = 2_097_152  # what is unsent when the client is sent one more packet of its own: closed
     allowed_origins: frozenset[str] = field(default_factory=frozenset)  # besides the same origin; "*" for any
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()  # whose X-Forwarded-For is believed
+
+    def __post_init__(self) -> None:
+        if self.write_low_water > self.write_high_water:
+            raise ValueError("write_low_water is above write_high_water")

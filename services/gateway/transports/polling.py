@@ -163,8 +163,8 @@ class Polling:
                 break
             self._session.receive(packet)
         else:
-            if not self._session.is_open:
-                raise Rejected(ErrorCode.BAD_REQUEST)
+            if not self._session.is_open:  # for a reason that has been counted
+                return Rejected(ErrorCode.BAD_REQUEST).response(upgrade=False)
         return web.Response(text="ok", content_type="text/html", headers=_NO_STORE)
 
     def _leave(self) -> None:

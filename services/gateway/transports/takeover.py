@@ -39,7 +39,11 @@ def take_over(request: web.BaseRequest, protocol: asyncio.Protocol) -> asyncio.T
         return None
     tail = _release(handler)
     transport.set_protocol(protocol)
-    protocol.connection_made(transport)
+    try:
+        protocol.connection_made(transport)
+    except BaseException:
+        transport.abort()  # aiohttp has forgotten it, and nobody else would close it
+        raise
     if tail:
         transport.pause_reading()  # or what the loop reads next would overtake it
         asyncio.get_running_loop().call_soon(_deliver, transport, tail)

@@ -1,0 +1,132 @@
+"""Faces the clients: the routes, what surrounds them, and an orderly end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+
+import structlog
+from aiohttp import web
+
+from services import __version__
+from services.gateway.metrics import Metrics
+from services.gateway.openapi import openapi_document
+from services.gateway.recovery import SessionIds
+from services.gateway.settings import GatewaySettings
+from services.gateway.store import OrderStore
+from services.gateway.stream import Stream
+from services.gateway.transports.admission import Admission
+from services.gateway.transports.cors import Cors
+from services.gateway.transports.docs import Docs
+from services.gateway.transports.health import Check, Health
+from services.gateway.transports.limits import EngineSettings
+from services.gateway.transports.live import LiveOrders
+from services.gateway.transports.page import Page
+from services.gateway.transports.peer import peer_address
+from services.gateway.transports.problems import problems
+from services.gateway.transports.rest import EXPOSED_HEADERS, OrdersApi
+from services.gateway.transports.security_headers import add_security_headers
+from services.gateway.transports.server_log import server_log
+from services.gateway.transports.socketio import SocketServer
+from services.gateway.transports.sse import SseSettings, SseTransport
+
+log = structlog.get_logger("gateway")
+
+
+class Server:
+    """All ways to reach this gateway."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        store: OrderStore,
+        stream: Stream,
+        checks: Mapping[str, Check],
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._draining = False
+        self._metrics = metrics
+        admission = Admission(settings.max_connections, settings.max_connections_per_address)
+        self._live = LiveOrders(
+            stream,
+            SessionIds(settings.recovery_secret.get_secret_value()),
+            settings.server_name,
+            metrics.incident,
+            stall=settings.stall_seconds,
+        )
+        self._sockets = SocketServer({"/": self._live}, _engine(settings), metrics.incident)
+        self._sse = SseTransport(
+            stream,
+            admission,
+            partial(peer_address, trusted_proxies=settings.trusted_proxies),
+            settings.server_name,
+            metrics.incident,
+            SseSettings(
+                heartbeat=settings.sse_heartbeat_seconds,
+                stall=settings.stall_seconds,
+                write_high_water=settings.client_buffer_bytes,
+                write_low_water=settings.client_buffer_bytes // 4,
+            ),
+        )
+        self._api = OrdersApi(store, stream.epoch, body_limit=settings.max_payload_bytes)
+        self._page = Page(settings.web_dir, settings.client_dir)
+        self._health = Health({**checks, "gateway": self._accepting})
+
+    def application(self) -> web.Application:
+        """Return the routes and what surrounds them."""
+        app = web.Application(middlewares=[problems()])
+        app.on_response_prepare.append(add_security_headers)
+        Cors(self._settings.cors_origins, EXPOSED_HEADERS).install(app)
+        app.add_routes(self._sse.routes())  # before /api/orders/{id}
+        app.add_routes(self._api.routes())
+        app.add_routes(Docs(openapi_document(__version__)).routes())
+        app.add_routes(self._health.routes())
+        app.add_routes(self._metrics.routes())
+        app.add_routes(self._page.routes())
+        self._sockets.attach(app, "/socket.io/")
+        return app
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Serve meanwhile; then close the connections, spread over the drain time, so that a stop is no stampede."""
+        runner = web.AppRunner(
+            self.application(), access_log=None, logger=server_log(), keepalive_timeout=75, shutdown_timeout=5
+        )
+        await runner.setup()
+        try:
+            async with self._sse.beating(), self._live.marking():
+                await web.TCPSite(runner, self._settings.host, self._settings.port, backlog=4096).start()
+                try:
+                    yield
+                finally:
+                    await self._drain()
+        finally:
+            await runner.cleanup()
+
+    async def _drain(self) -> None:
+        self._draining = True  # the load balancer is to see it before its clients come back
+        log.info("Closing connections", count=len(self._sockets) + len(self._sse))
+        spread = self._settings.drain_seconds
+        await asyncio.gather(self._sockets.close(spread), self._sse.close(spread))
+
+    async def _accepting(self) -> str:
+        return "draining" if self._draining else "ok"
+
+
+def _engine(settings: GatewaySettings) -> EngineSettings:
+    return EngineSettings(
+        server_name=settings.server_name,
+        ping_interval=settings.ping_interval_seconds,
+        ping_timeout=settings.ping_timeout_seconds,
+        connect_timeout=settings.connect_timeout_seconds,
+        max_payload=settings.max_payload_bytes,
+        max_connections=settings.max_connections,
+        max_connections_per_address=settings.max_connections_per_address,
+        packets_per_second=settings.max_packets_per_second,
+        write_high_water=settings.client_buffer_bytes,
+        write_low_water=settings.client_buffer_bytes // 4,
+        max_unsent=settings.client_buffer_bytes * 2,
+        allowed_origins=settings.cors_origins,
+        trusted_proxies=settings.trusted_proxies,
+    )
