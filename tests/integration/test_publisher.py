@@ -9,14 +9,13 @@ import pytest
 from redis.asyncio import Redis
 
 from services.common.cursor import Position
-from services.common.keys import StreamKeys
 from services.common.normalize import Change, EpochReason
 from services.watcher.publisher import Fenced, LogUnavailable, Published, Publisher
 from services.watcher.start import Head
 from tests.conftest import OwnValkey
+from tests.log_entries import KEYS, entries, head, ids
 from tests.stream_events import change
 
-KEYS = StreamKeys.of("orders")
 START = Position(10, 0)
 
 
@@ -40,14 +39,6 @@ def batch(first: int, last: int) -> list[Change]:
     return [change(number, data={"number": number}) for number in range(first, last + 1)]
 
 
-async def ids(redis: Redis) -> list[str]:
-    return [id.decode() for id, _ in await redis.xrange(KEYS.log)]
-
-
-async def head(redis: Redis) -> dict[str, str]:
-    return {name.decode(): value.decode() for name, value in (await redis.hgetall(KEYS.head)).items()}
-
-
 async def test_a_batch_is_appended_and_the_head_moves(redis: Redis) -> None:
     publisher = await begun(redis)
     assert await publisher.publish("e1", START, batch(11, 13)) is Published.OK
@@ -61,9 +52,9 @@ async def test_a_batch_is_appended_and_the_head_moves(redis: Redis) -> None:
         "token": "token-13-0",
         "reason": "first_start",
     }
-    entries = [entry for _, entry in await redis.xrange(KEYS.log)]
-    assert entries[0] == {b"e": change(11, data={"number": 11}).envelope, b"b": b"null", b"p": b"10-0"}
-    assert [entry[b"p"] for entry in entries] == [b"10-0", b"11-0", b"12-0"]
+    found_entries = await entries(redis)
+    assert found_entries[0][1:] == (change(11, data={"number": 11}).envelope, b"null", "10-0")
+    assert [entry.previous for entry in found_entries] == ["10-0", "11-0", "12-0"]
 
 
 async def test_the_message_tells_what_was_appended_and_what_came_before_it(redis: Redis) -> None:
@@ -225,8 +216,8 @@ async def test_the_floor_is_the_last_of_what_was_trimmed(redis: Redis) -> None:
         last = Position(first + 49, 0)
     kept = await ids(redis)
     assert 100 <= len(kept) < 400
-    oldest = (await redis.xrange(KEYS.log, count=1))[0][1]
-    assert (await head(redis))["floor"] == oldest[b"p"].decode() == f"{int(kept[0].partition('-')[0]) - 1}-0"
+    oldest = (await entries(redis))[0]
+    assert (await head(redis))["floor"] == oldest.previous == f"{int(oldest.id.partition('-')[0]) - 1}-0"
     assert kept[-1] == "1010-0"
 
 
@@ -285,13 +276,21 @@ async def test_a_redis_that_fills_up_between_two_batches_never_keeps_half_a_batc
         publisher = await begun(redis, maxlen=10**9)
         used = int((await redis.info("memory"))["used_memory"])
         await redis.config_set("maxmemory", str(used + 3_000_000))
-        last = START
-        with pytest.raises(LogUnavailable, match="maxmemory"):
-            for first in range(11, 1_000_000, 100):
-                changes = [change(n, data={"text": f"{n}" * 100}) for n in range(first, first + 100)]
-                await publisher.publish("e1", last, changes)
-                last = changes[-1].position
+        last = await fill(publisher)
         assert (await ids(redis))[-1] == str(last) == (await head(redis))["position"]
+
+
+async def fill(publisher: Publisher) -> Position:
+    """Publish until Redis is full; return the position of what it took last."""
+    last = START
+    for first in range(11, 1_000_000, 100):
+        changes = [change(number, data={"text": f"{number}" * 100}) for number in range(first, first + 100)]
+        try:
+            await publisher.publish("e1", last, changes)
+        except LogUnavailable:
+            return last
+        last = changes[-1].position
+    raise AssertionError("it never filled up")
 
 
 async def test_a_redis_that_is_gone_is_said_to_be_unavailable(own_valkey: OwnValkey) -> None:

@@ -1,0 +1,35 @@
+"""The log in Redis as it stands there, read past our own code."""
+
+from typing import Any, NamedTuple
+
+from redis.asyncio import Redis
+
+from services.common.keys import StreamKeys
+
+KEYS = StreamKeys.of("orders")
+
+
+class Entry(NamedTuple):
+    """One entry: its ID, the envelope, what filters looked at before, and the position before it."""
+
+    id: str
+    envelope: bytes
+    before: bytes
+    previous: str
+
+
+async def entries(redis: Redis) -> list[Entry]:
+    """Return the whole log."""
+    raw: Any = await redis.xrange(KEYS.log)
+    return [Entry(id.decode(), fields[b"e"], fields[b"b"], fields[b"p"].decode()) for id, fields in raw]
+
+
+async def ids(redis: Redis) -> list[str]:
+    """Return the IDs of the whole log."""
+    return [entry.id for entry in await entries(redis)]
+
+
+async def head(redis: Redis) -> dict[str, str]:
+    """Return the head."""
+    raw: Any = await redis.hgetall(KEYS.head)
+    return {name.decode(): value.decode() for name, value in raw.items()}
