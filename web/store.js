@@ -33,6 +33,8 @@ export class OrderStore {
   #latest = null;
   /** @type {Map<string, Envelope> | null} */
   #pending = null;
+  /** How far the changes had been heard when the snapshot was asked for. @type {Cursor | null} */
+  #heard = null;
   #complete = true;
   /** @type {(order: Order) => boolean} */
   #matches = () => true;
@@ -84,7 +86,9 @@ export class OrderStore {
 
   /** Announce that a snapshot is being fetched: what changes meanwhile is kept, to be put on top of it. */
   expectSnapshot() {
-    this.#pending ??= new Map();
+    if (this.#pending) return;
+    this.#pending = new Map();
+    this.#heard = this.#latest?.cursor ?? null;
   }
 
   /**
@@ -92,7 +96,8 @@ export class OrderStore {
    * @param {readonly unknown[]} list
    * @param {string | null} cursorText null: the server did not say when the list was read
    * @param {boolean} [complete] whether the list is the whole collection
-   * @returns {boolean} false: too much changed meanwhile, or in another epoch, so it has to be fetched again
+   * @returns {boolean} false: it has to be fetched again, because too much changed meanwhile, or in another epoch, or
+   *   because it is older than what was known before (a list read from a server that lags behind)
    */
   load(list, cursorText, complete = true) {
     const pending = this.#pending ?? new Map();
@@ -108,7 +113,8 @@ export class OrderStore {
       const order = /** @type {Order} */ (document);
       if (id !== null && this.#matches(order)) this.#rows.set(id, { order, cursor: this.#snapshot });
     }
-    let whole = pending.size <= MAX_PENDING;
+    let whole = pending.size <= MAX_PENDING && !(this.#heard && this.#snapshot && isAfter(this.#heard, this.#snapshot));
+    this.#heard = null;
     for (const envelope of pending.values()) whole = this.#put(envelope) !== "other epoch" && whole;
     this.#trim();
     this.#emit({ kind: "load" });

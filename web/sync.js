@@ -19,6 +19,7 @@ import { reasonInWords } from "./reasons.js";
  * }} Parts
  */
 
+const FIRST_LIST_MS = 3000;
 const FIRST_WAIT_MS = 300;
 const LONGEST_WAIT_MS = 8000;
 
@@ -31,6 +32,8 @@ export class Sync {
   #status = null;
   /** Each call for a new list makes those before it obsolete. */
   #generation = 0;
+  /** The list has to be at least as new as this: from here on the changes are heard. @type {string | null} */
+  #heardFrom = null;
 
   /** @param {Parts} parts */
   constructor({ store, fetchList, onConnection, onNotice }) {
@@ -47,11 +50,13 @@ export class Sync {
     if (!navigator.onLine) this.#network(false);
     window.addEventListener("online", () => this.#network(true));
     window.addEventListener("offline", () => this.#network(false));
-    // Not more than one try before connecting: without a list the changes are shown, and the list follows.
+    // Not more than one try, and not a long one, before connecting: the changes are shown, and the list follows.
     this.#generation += 1;
-    const loaded = await this.#load(this.#generation, null);
+    const list = this.#load(this.#generation);
+    const late = new Promise((resolve) => setTimeout(resolve, FIRST_LIST_MS));
+    await Promise.race([list, late]);
     this.#live = await follow({ position: () => this.store.cursor, listener: this.#listener() }, transport);
-    if (!loaded) await this.reload(null);
+    if (!(await list)) await this.reload(null);
   }
 
   /**
@@ -72,27 +77,28 @@ export class Sync {
    * @param {string | null} atLeast
    */
   async reload(atLeast) {
+    this.#heardFrom = atLeast ?? this.#heardFrom;
     this.#generation += 1;
     const generation = this.#generation;
     if (this.#connection.list === "current") this.#set({ list: "outdated" });
     for (let wait = FIRST_WAIT_MS; generation === this.#generation; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
-      if (await this.#load(generation, atLeast)) return;
+      if (await this.#load(generation)) return;
       await new Promise((resolve) => setTimeout(resolve, wait * (0.5 + Math.random() / 2)));
     }
   }
 
   /**
    * @param {number} generation
-   * @param {string | null} atLeast
    * @returns {Promise<boolean>} whether there is nothing more to do
    */
-  async #load(generation, atLeast) {
+  async #load(generation) {
     this.store.expectSnapshot();
     try {
       const list = await this.fetchList({ limit: this.store.capacity, status: this.#status });
       if (generation !== this.#generation) return true;
       const whole = this.store.load(list.orders, list.cursor, list.complete);
-      if (!whole || !reaches(list.cursor, atLeast)) return false;
+      if (!whole || !reaches(list.cursor, this.#heardFrom)) return false;
+      this.#heardFrom = null;
       this.#set({ list: "current" });
       return true;
     } catch (error) {
@@ -122,10 +128,10 @@ export class Sync {
     const server = greeting?.server ?? this.#connection.server;
     this.#set({ phase: "open", everLive: true, server, why: null, attempts: 0, liveSince: Date.now() });
     const theirs = greeting?.cursor ?? null;
-    // Whoever stands further on than the page has not been told where the page stands: read what lies between.
-    if (greeting && this.#connection.list !== "none" && !(continued && reaches(this.store.cursor, theirs))) {
-      void this.reload(theirs);
-    }
+    if (continued && reaches(this.store.cursor, theirs)) return;
+    // Changes are heard from their position on only: what lies between has to be in the list.
+    if (this.#connection.list === "none") this.#heardFrom = theirs;
+    else void this.reload(theirs);
   }
 
   /** @param {import("./store.js").Envelope} envelope */

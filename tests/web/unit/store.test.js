@@ -119,6 +119,16 @@ test("a change in another epoch is refused, and a snapshot that it overtook has 
   assert.equal(store.cursor, at(2, "e2"));
 });
 
+test("a snapshot that is older than what was known when it was asked for has to be fetched again", () => {
+  const store = new OrderStore();
+  store.load([], at(1));
+  store.apply(change("INSERT", 5, 1));
+  store.expectSnapshot();
+  assert.equal(store.load([], at(4)), false);
+  store.expectSnapshot();
+  assert.equal(store.load([{ _id: id(1) }], at(5)), true);
+});
+
 test("without a cursor on the list, changes are upserts", () => {
   const store = new OrderStore();
   store.expectSnapshot();
