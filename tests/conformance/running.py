@@ -4,8 +4,8 @@ import asyncio
 import gc
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,7 @@ class Running:
     http: aiohttp.ClientSession
     connections: Callable[[], int]
     incidents: Counter[Incident]
+    close: Callable[[float], Awaitable[None]]
     happened: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -124,7 +125,7 @@ async def engine_server(accept: Accept, settings: EngineSettings) -> AsyncIterat
     server = EngineServer(accept, settings, count)
     app = web.Application()
     server.attach(app)
-    async with _serve(app, "/engine.io/", lambda: len(server.sessions), incidents) as running:
+    async with _serve(app, "/engine.io/", lambda: len(server.sessions), incidents, server.close) as running:
         yield running
         await server.close()
 
@@ -141,34 +142,41 @@ async def socket_server(namespaces: Mapping[str, Namespace[Any]], settings: Engi
     server = SocketServer(namespaces, settings, count)
     app = web.Application()
     server.attach(app)
-    async with _serve(app, "/socket.io/", lambda: len(server), incidents) as running:
+    async with _serve(app, "/socket.io/", lambda: len(server), incidents, server.close) as running:
         yield running
         await server.close()
 
 
 @asynccontextmanager
 async def _serve(
-    app: web.Application, path: str, connections: Callable[[], int], incidents: Counter[Incident]
+    app: web.Application,
+    path: str,
+    connections: Callable[[], int],
+    incidents: Counter[Incident],
+    close: Callable[[float], Awaitable[None]],
 ) -> AsyncIterator[Running]:
     before = asyncio.all_tasks()
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, lingering_time=0.2)  # how long aiohttp waits for the rest of a refused body
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port: int = runner.addresses[0][1]
     timeout = aiohttp.ClientTimeout(total=20)
     async with aiohttp.ClientSession(timeout=timeout) as http:
-        yield Running(port, path, http, connections, incidents)
+        yield Running(port, path, http, connections, incidents, close)
     assert connections() == 0
     await runner.cleanup()
     await _nothing_left(before)
 
 
 async def _nothing_left(tasks_before: set[asyncio.Task[Any]]) -> None:
-    """Let the loop report what was closed last, then look for what outlived the server."""
-    for _ in range(5):
-        await asyncio.sleep(0)
+    """Let the loop finish what was closed last, then look for what outlived the server."""
+    mine = tasks_before | {asyncio.current_task()}
+    with suppress(TimeoutError):
+        async with asyncio.timeout(1):
+            while asyncio.all_tasks() - mine:  # noqa: ASYNC110  # nothing tells when a task is the last
+                await asyncio.sleep(0)
+    assert not asyncio.all_tasks() - mine, asyncio.all_tasks() - mine
     gc.collect()
     left = [thing for thing in gc.get_objects() if isinstance(thing, (Session, WebSocketConnection))]
-    assert left == []
-    assert asyncio.all_tasks() - tasks_before - {asyncio.current_task()} == set()
+    assert not left, left

@@ -1,0 +1,276 @@
+"""What one client may cost: each limit is hit, refused in words that stock clients understand, and counted."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
+from ipaddress import ip_network
+from typing import Any
+
+import aiohttp
+import pytest
+
+from services.gateway.transports.limits import Incident
+from tests.conformance.running import TEXT, Running, engine_server
+from tests.conformance.server import SETTINGS, EngineEcho
+
+QUICK = replace(SETTINGS, close_timeout=0.3)
+EngineWith = Callable[..., Awaitable[Running]]
+
+
+@pytest.fixture
+async def engine_with() -> AsyncIterator[EngineWith]:
+    """Start an engine with other settings than usual."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**changes: Any) -> Running:
+            return await stack.enter_async_context(engine_server(EngineEcho, replace(QUICK, **changes)))
+
+        yield start
+
+
+async def test_no_more_connections_than_allowed(engine_with: EngineWith) -> None:
+    engine = await engine_with(max_connections=2)
+    await engine.open_polling()
+    async with engine.session():
+        for transport in ("polling", "websocket"):
+            response = await refused(engine, transport)
+            assert response == (503, "5")
+    assert engine.incidents == {Incident.TOO_MANY_CONNECTIONS: 2}
+
+
+async def test_no_more_connections_from_one_address_than_allowed(engine_with: EngineWith) -> None:
+    engine = await engine_with(max_connections_per_address=1)
+    async with engine.session():
+        assert await refused(engine, "polling") == (429, "5")
+    assert engine.incidents == {Incident.TOO_MANY_FROM_ADDRESS: 1}
+    await engine.until(lambda: engine.connections() == 0)
+    await engine.open_polling()
+
+
+async def test_a_forged_address_does_not_help(engine_with: EngineWith) -> None:
+    engine = await engine_with(max_connections_per_address=1)
+    async with engine.session():
+        assert (await refused(engine, "polling", {"X-Forwarded-For": "203.0.113.9"}))[0] == 429
+
+
+async def test_a_trusted_proxy_says_whose_connection_it_is(engine_with: EngineWith) -> None:
+    engine = await engine_with(max_connections_per_address=1, trusted_proxies=(ip_network("127.0.0.0/8"),))
+    async with engine.session():
+        for address, status in (("203.0.113.9", 200), ("203.0.113.9", 429), ("203.0.113.8", 200)):
+            headers = {"X-Forwarded-For": f"198.51.100.1, {address}"}
+            assert (await refused(engine, "polling", headers))[0] == status
+
+
+async def refused(engine: Running, transport: str, headers: dict[str, str] | None = None) -> tuple[int, str | None]:
+    """Return the status and Retry-After that a handshake is answered with."""
+    if transport == "websocket":
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            await engine.http.ws_connect(engine.url, params=engine.query("websocket"))
+        assert caught.value.headers is not None
+        return caught.value.status, caught.value.headers.get("Retry-After")
+    async with engine.http.get(engine.url, params=engine.query("polling"), headers=headers) as response:
+        if response.status != 200:
+            assert json.loads(await response.text())["code"] == 4
+        return response.status, response.headers.get("Retry-After")
+
+
+@pytest.mark.parametrize("packet", ["4x", "3", b"x"])
+async def test_a_client_that_talks_too_fast_is_closed(engine_with: EngineWith, packet: str | bytes) -> None:
+    engine = await engine_with(packets_per_second=1, packets_burst=10)
+    async with engine.session() as socket:
+        await socket.send(*[packet] * 10)
+        await asyncio.sleep(0)
+        assert engine.incidents == {}
+        await socket.send(packet)
+        assert await socket.closed() == 1008
+    assert engine.incidents == {Incident.RATE_EXCEEDED: 1}
+
+
+async def test_pings_of_the_websocket_itself_count_too(engine_with: EngineWith) -> None:
+    engine = await engine_with(packets_per_second=1, packets_burst=10)
+    async with engine.session() as socket:
+        for _ in range(11):
+            await socket.raw.ping()
+        await engine.counted(Incident.RATE_EXCEEDED)
+
+
+async def test_packets_of_one_post_count_each(engine_with: EngineWith) -> None:
+    engine = await engine_with(packets_per_second=1, packets_burst=10)
+    sid = await engine.open_polling()
+    assert (await engine.post(sid, "\x1e".join(["4x"] * 11)))[0] == 400
+    assert engine.incidents == {Incident.RATE_EXCEEDED: 1}
+
+
+async def test_the_rate_recovers_with_time(engine_with: EngineWith) -> None:
+    engine = await engine_with(packets_per_second=100, packets_burst=5, ping_interval=10)
+    async with engine.session() as socket:
+        for _ in range(4):
+            await socket.send(*["4x"] * 4)
+            for _ in range(4):
+                await socket.receive()
+            await asyncio.sleep(0.05)
+    assert engine.incidents == {}
+
+
+async def test_a_body_that_trickles_in_is_cut_off(engine_with: EngineWith) -> None:
+    engine = await engine_with(body_timeout=0.1, ping_interval=10)
+    sid = await engine.open_polling()
+    never = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"4"
+        await never.wait()
+
+    query = engine.query("polling", sid=sid)
+    async with engine.http.post(engine.url, params=query, data=body(), headers=TEXT) as response:
+        assert response.status == 408
+    never.set()  # or the client itself would go on waiting for its body
+    assert engine.incidents == {Incident.BODY_TOO_SLOW: 1}
+    assert engine.connections() == 0
+
+
+async def test_an_upgrade_that_is_not_completed_is_closed_and_polling_goes_on(engine_with: EngineWith) -> None:
+    engine = await engine_with(upgrade_timeout=0.1, ping_interval=10)
+    sid = await engine.open_polling()
+    async with engine.websocket(sid=sid) as socket:
+        await socket.send("2probe")
+        assert await socket.receive() == "3probe"
+        await socket.closed()
+    assert engine.incidents == {Incident.UPGRADE_FAILED: 1}
+    await engine.post(sid, "4x")
+    assert await engine.get(sid) == (200, "4x")
+
+
+async def test_a_client_that_pongs_and_never_reads_costs_a_bounded_amount(engine_with: EngineWith) -> None:
+    engine = await engine_with(
+        max_unsent=300_000, write_high_water=100_000, write_low_water=50_000, packets_burst=1_000_000
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", engine.port, limit=1024)
+    writer.write(
+        b"GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+        b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+    )
+    await reader.readuntil(b"\r\n\r\n")
+    text = b"4" + b"x" * 50_000
+    message = b"\x81\xfe" + len(text).to_bytes(2, "big") + bytes(4) + text
+    async with asyncio.timeout(10):
+        while engine.connections():  # each is echoed, and not read; what the kernel buffers is not ours
+            writer.write(b"\x81\x81\x00\x00\x00\x003" + message)
+            with suppress(ConnectionError):
+                await writer.drain()
+    assert engine.incidents == {Incident.SLOW_CONSUMER: 1}
+    writer.close()
+
+
+async def test_what_a_polling_client_does_not_fetch_is_bounded_too(engine_with: EngineWith) -> None:
+    engine = await engine_with(max_unsent=300_000, ping_interval=10)
+    sid = await engine.open_polling()
+    for _ in range(5):
+        assert (await engine.post(sid, "4" + "x" * 50_000))[0] == 200
+    assert (await engine.post(sid, "4" + "x" * 60_000))[0] == 400
+    assert engine.incidents == {Incident.SLOW_CONSUMER: 1}
+
+
+async def test_a_client_that_does_not_answer_the_close_is_cut_off(engine_with: EngineWith) -> None:
+    engine = await engine_with(close_timeout=0.1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
+    writer.write(
+        b"GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+        b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+        b"\x81\x83\x00\x00\x00\x00abc"
+    )
+    async with asyncio.timeout(2):
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await reader.readexactly(1_000_000)
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed"),
+    [
+        (None, True),
+        ("http://127.0.0.1:{port}", True),
+        ("https://127.0.0.1:{port}", True),
+        ("https://good.com", True),
+        ("https://evil-good.com", False),
+        ("https://good.com.evil.com", False),
+        ("https://good.com:8443", False),
+        ("http://good.com", False),
+        ("https://GOOD.com", False),
+        ("null", False),
+        ("", False),
+        ("http://127.0.0.1", False),
+        ("file://127.0.0.1:{port}", False),
+    ],
+)
+async def test_only_pages_of_allowed_origins_connect(
+    engine_with: EngineWith, origin: str | None, *, allowed: bool
+) -> None:
+    engine = await engine_with(allowed_origins=frozenset({"https://good.com"}))
+    headers = {} if origin is None else {"Origin": origin.format(port=engine.port)}
+
+    async with engine.http.get(engine.url, params=engine.query("polling"), headers=headers) as response:
+        assert response.status == (200 if allowed else 403)
+        listed = origin == "https://good.com"
+        assert response.headers.get("Access-Control-Allow-Origin") == (origin if listed else None)
+        assert response.headers.get("Vary") == ("Origin" if listed else None)
+    if allowed:
+        async with engine.http.ws_connect(engine.url, params=engine.query("websocket"), headers=headers) as socket:
+            assert (await socket.receive_str())[0] == "0"
+    else:
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await engine.http.ws_connect(engine.url, params=engine.query("websocket"), headers=headers)
+        assert engine.incidents == {Incident.ORIGIN_REFUSED: 2}
+
+
+async def test_any_origin_may_be_allowed_but_then_without_credentials(engine_with: EngineWith) -> None:
+    engine = await engine_with(allowed_origins=frozenset({"*"}))
+    headers = {"Origin": "https://anywhere.com"}
+    async with engine.http.get(engine.url, params=engine.query("polling"), headers=headers) as response:
+        assert response.headers["Access-Control-Allow-Origin"] == "*"
+        assert "Access-Control-Allow-Credentials" not in response.headers
+
+
+async def test_a_preflight_is_answered_for_allowed_origins_only(engine_with: EngineWith) -> None:
+    engine = await engine_with(allowed_origins=frozenset({"https://good.com"}))
+    for origin, status in (("https://good.com", 204), ("https://evil.com", 403)):
+        headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        async with engine.http.options(engine.url, params=engine.query("polling"), headers=headers) as response:
+            assert response.status == status
+            assert ("Access-Control-Allow-Origin" in response.headers) == (status == 204)
+
+
+async def test_a_stop_is_spread_and_admits_nobody(engine_with: EngineWith) -> None:
+    engine = await engine_with(ping_interval=10)
+    async with engine.session() as first, engine.session() as second:
+        begin = asyncio.get_running_loop().time()
+        stop = asyncio.ensure_future(engine.close(0.2))
+        assert await first.closed() == 1001
+        assert (await refused(engine, "polling"))[0] == 503
+        assert not stop.done()
+        assert await second.closed() == 1001
+        assert asyncio.get_running_loop().time() - begin >= 0.09
+    await stop
+    assert engine.incidents == {Incident.STOPPING: 1}
+
+
+async def test_a_held_poll_is_told_of_the_stop(engine_with: EngineWith) -> None:
+    engine = await engine_with(ping_interval=10)
+    sid = await engine.open_polling()
+    poll = asyncio.ensure_future(engine.get(sid))
+    await asyncio.sleep(0.02)
+    await engine.close(0)
+    assert await poll == (200, "1")
+
+
+async def test_what_is_unsent_at_the_stop_can_still_be_fetched(engine_with: EngineWith) -> None:
+    engine = await engine_with(ping_interval=10)
+    sid = await engine.open_polling()
+    await engine.post(sid, "4last")
+    stop = asyncio.ensure_future(engine.close(0))
+    await asyncio.sleep(0)
+    assert await engine.get(sid) == (200, "4last\x1e1")
+    assert (await engine.get(sid))[0] == 400
+    await stop
