@@ -128,10 +128,8 @@ export class OrderStore {
    */
   apply(envelope) {
     const before = this.get(envelope.id);
-    if (this.#pending && this.#pending.size <= MAX_PENDING) {
-      // Delete and set: the newest change of an order is all that counts, and it goes to the end of the line.
-      this.#pending.delete(envelope.id);
-      this.#pending.set(envelope.id, envelope);
+    if (this.#pending && this.#pending.size <= MAX_PENDING && !isOlder(envelope, this.#pending.get(envelope.id))) {
+      this.#pending.set(envelope.id, envelope); // of several changes of an order the newest is all that counts
     }
     const outcome = this.#put(envelope);
     if (outcome === "applied") {
@@ -204,6 +202,12 @@ export class OrderStore {
   #emit(event) {
     for (const listener of this.#listeners) listener(event);
   }
+}
+
+/** @param {Envelope} envelope @param {Envelope | undefined} other */
+function isOlder(envelope, other) {
+  const [one, two] = [parseCursor(envelope.cursor), parseCursor(other?.cursor)];
+  return one !== null && two !== null && isAfter(two, one);
 }
 
 /**
