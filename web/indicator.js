@@ -37,7 +37,8 @@ export function createIndicator(store) {
     root.dataset.transport = transport ?? "";
     document.documentElement.dataset.connection = verdict;
     write(word, verdict === "stale" && connection.list === "current" ? "Silent" : WORDS[verdict]);
-    write(badge, verdict === "live" ? (transport ?? "") : attempts > 1 ? `attempt ${attempts}` : "");
+    const trying = attempts > 1 && (verdict === "connecting" || verdict === "reconnecting");
+    write(badge, verdict === "live" ? (transport ?? "") : trying ? `attempt ${attempts}` : "");
     write(why, explain(connection, verdict));
     write(via, transport ?? "–");
     write(server, connection.server ?? "–");
