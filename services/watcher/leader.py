@@ -98,7 +98,8 @@ class Leader:
         saved, progress = self._saved, self._progress
         if saved is None or progress is None or progress.epoch != saved.epoch or progress.position >= saved.position:
             return None
-        return saved
+        # The first position of an epoch is that of no change: on a quiet stream only the token tells that it is passed.
+        return None if (token_time(progress.token) or 0) > saved.position.ts else saved
 
     async def _wait(self, outage: Outage, error: Exception) -> None:
         self._parts.metrics.failed(outage.what)
