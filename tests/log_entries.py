@@ -21,7 +21,7 @@ class Entry(NamedTuple):
 async def entries(redis: Redis) -> list[Entry]:
     """Return the whole log."""
     raw: Any = await redis.xrange(KEYS.log)
-    return [Entry(id.decode(), fields[b"e"], fields[b"b"], fields[b"p"].decode()) for id, fields in raw]
+    return [Entry(key.decode(), fields[b"e"], fields[b"b"], fields[b"p"].decode()) for key, fields in raw]
 
 
 async def ids(redis: Redis) -> list[str]:

@@ -1,0 +1,26 @@
+"""Awaits what nothing announces: a condition is asked again and again, until a deadline."""
+
+import asyncio
+import inspect
+from collections.abc import Callable, Coroutine
+from time import monotonic
+from typing import Any, TypeVar, overload
+
+T = TypeVar("T")
+
+
+@overload
+async def until(seen: Callable[[], Coroutine[Any, Any, T]], what: str, seconds: float = ...) -> T: ...
+@overload
+async def until(seen: Callable[[], T], what: str, seconds: float = ...) -> T: ...
+async def until(seen: Callable[[], Any], what: str, seconds: float = 15.0) -> Any:
+    """Return the first answer that is true; fail, naming ``what`` and the last answer, after so many seconds."""
+    end = monotonic() + seconds
+    while True:
+        answer = seen()
+        value = await answer if inspect.isawaitable(answer) else answer
+        if value:
+            return value
+        if monotonic() > end:
+            raise AssertionError(f"not within {seconds:.0f} s: {what}; the last answer was {value!r}")
+        await asyncio.sleep(0.02)
