@@ -93,7 +93,7 @@ class Audit:
         self.recoveries.append(Recovery(fault, seconds, within))
         if within is not None and seconds > within:
             what = f"{fault}: recovered after {seconds:.1f} s, promised are {within:.1f} s"
-            self.findings.append(Finding(Breach.SERVICE, "stack", what))
+            self.findings.append(Finding(Breach.SLOW, "stack", what))
         return seconds
 
     def wrong(self, what: str) -> None:

@@ -28,7 +28,8 @@ class Breach(Enum):
     RESYNC = "unexplained resync"
     UNTOLD = "not told"  # the scenario breaks history, and the client was not told so
     WRITE = "write"  # acknowledged and gone, or refused and done
-    SERVICE = "service"  # a process ended, did not recover in time, or failed where it may not
+    SERVICE = "service"  # a process ended, did not recover, or failed where it may not
+    SLOW = "slow"  # it recovered, later than promised
 
 
 class Finding(NamedTuple):

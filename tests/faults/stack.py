@@ -14,8 +14,12 @@ from pymongo import AsyncMongoClient
 from services.embedded.mongod import Mongod
 from services.embedded.mongod_set import MongodSet
 from services.embedded.ports import free_port
+from services.embedded.server import Server
 from services.embedded.valkey import Valkey
 from services.setup_db import setup
+from tests.faults.cable import Cable
+from tests.faults.network import Network, PlacedMongod, PlacedService
+from tests.faults.small_disk import small_disk
 from tests.servers import SMALL_OPLOG
 from tests.service_process import ServiceProcess
 
@@ -41,6 +45,10 @@ class Shape:
     durable: bool = False
     mongod: Sequence[str] = SMALL_OPLOG
     valkey: Sequence[str] = ()
+    valkey_disk: int = 0  # MB; 0: wherever the folder is
+    mongod_disk: int = 0
+    network: bool = False  # members and watchers in namespaces of their own
+    cable: bool = False  # between the services and Redis, to be plugged elsewhere
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -51,16 +59,11 @@ class Stack:
         self._exit = AsyncExitStack()
         self._shape = shape
         self.folder = folder
-        self.valkey = Valkey(
-            folder=folder / "valkey", port=free_port(), durable=shape.durable, arguments=list(shape.valkey)
-        )
-        self.members = [
-            Mongod(
-                folder=folder / f"mongod-{number}", port=free_port(), arguments=shape.mongod, alone=shape.members == 1
-            )
-            for number in range(shape.members)
-        ]
+        self.network = Network(shape.members + shape.watchers) if shape.network else None
+        self.valkey = self._valkey()
+        self.members = [self._member(number) for number in range(shape.members)]
         self.set = MongodSet(self.members) if shape.members > 1 else None
+        self.cable = Cable(self.valkey.port) if shape.cable else None
         self.watchers: list[ServiceProcess] = []
         self.gateways: list[ServiceProcess] = []
 
@@ -70,7 +73,9 @@ class Stack:
 
     @property
     def redis_url(self) -> str:
-        return self.valkey.uri()
+        if self.network is not None:
+            return f"redis://{self.network.address}:{self.valkey.port}/0"
+        return self.valkey.uri() if self.cable is None else f"redis://127.0.0.1:{self.cable.port}/0"
 
     @property
     def urls(self) -> list[str]:
@@ -79,13 +84,21 @@ class Stack:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
+            if self.network is not None:
+                await stack.enter_async_context(self.network)
+            disks = [(self.valkey, self._shape.valkey_disk), (self.members[0], self._shape.mongod_disk)]
+            for server, megabytes in disks:
+                if megabytes:
+                    await stack.enter_async_context(small_disk(server.folder, megabytes))
+            if self.cable is not None:
+                await stack.enter_async_context(self.cable)
             async with asyncio.TaskGroup() as group:
                 group.create_task(stack.enter_async_context(self.valkey))
                 group.create_task(stack.enter_async_context(self.set or self.members[0]))
             await asyncio.to_thread(lambda: list(setup(self.mongodb_uri)))
             await self._empty()
-            self.watchers = [self._service("watcher", "WATCHER_PORT") for _ in range(self._shape.watchers)]
-            self.gateways = [self._service("gateway", "PORT", _GATEWAY) for _ in range(self._shape.gateways)]
+            self.watchers = [self._watcher(number) for number in range(self._shape.watchers)]
+            self.gateways = [self._gateway() for _ in range(self._shape.gateways)]
             async with asyncio.TaskGroup() as group:
                 for service in [*self.watchers, *self.gateways]:
                     stack.push_async_callback(service.stop)
@@ -98,16 +111,38 @@ class Stack:
         await asyncio.gather(*(service.kill() for service in [*self.watchers, *self.gateways]))
         await self._exit.aclose()
 
-    def _service(self, service: str, port_variable: str, more: Mapping[str, str] | None = None) -> ServiceProcess:
+    async def also(self, server: Server) -> None:
+        """Start one more server and keep it to the end."""
+        await self._exit.enter_async_context(server)
+
+    def _valkey(self) -> Valkey:
+        arguments = list(self._shape.valkey)
+        if self.network is not None:  # for the watchers, who are elsewhere
+            arguments += ["--bind", "127.0.0.1", self.network.address, "--protected-mode", "no"]
+        return Valkey(folder=self.folder / "valkey", port=free_port(), durable=self._shape.durable, arguments=arguments)
+
+    def _member(self, number: int) -> Mongod:
+        folder, port, alone = self.folder / f"mongod-{number}", free_port(), self._shape.members == 1
+        if self.network is None:
+            return Mongod(folder=folder, port=port, arguments=self._shape.mongod, alone=alone)
+        place = self.network.places[number]
+        return PlacedMongod(folder=folder, port=port, arguments=self._shape.mongod, alone=alone, place=place)
+
+    def _watcher(self, number: int) -> ServiceProcess:
         port = free_port()
-        settings = {
-            "MONGODB_URI": self.mongodb_uri,
-            "REDIS_URL": self.redis_url,
-            port_variable: str(port),
-            **(more or {}),
-            **self._shape.settings,
-        }
-        return ServiceProcess(service=service, port=port, folder=self.folder, settings=settings)
+        settings = self._settings({"WATCHER_PORT": str(port)})
+        if self.network is None:
+            return ServiceProcess(service="watcher", port=port, folder=self.folder, settings=settings)
+        place = self.network.places[self._shape.members + number]
+        return PlacedService(service="watcher", port=port, folder=self.folder, settings=settings, place=place)
+
+    def _gateway(self) -> ServiceProcess:
+        port = free_port()
+        settings = self._settings({"PORT": str(port), **_GATEWAY})
+        return ServiceProcess(service="gateway", port=port, folder=self.folder, settings=settings)
+
+    def _settings(self, more: Mapping[str, str]) -> dict[str, str]:
+        return {"MONGODB_URI": self.mongodb_uri, "REDIS_URL": self.redis_url, **more, **self._shape.settings}
 
     async def _empty(self) -> None:
         """Remove the sample orders: every order of an audit is one that its writers have made."""
@@ -123,10 +158,9 @@ class Stack:
                     return watcher
             await asyncio.sleep(0.05)
 
-    async def standby(self) -> ServiceProcess:
-        """Return a watcher that does not lead."""
-        leader = await self.leader()
-        return next(watcher for watcher in self.watchers if watcher is not leader and watcher.running)
+    async def leaders(self) -> list[ServiceProcess]:
+        """Return all watchers that believe to lead."""
+        return [watcher for watcher in self.watchers if watcher.running and await _leads(watcher)]
 
     async def primary(self) -> Mongod:
         """Return the mongod that takes writes."""

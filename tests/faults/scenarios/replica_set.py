@@ -1,0 +1,172 @@
+"""A replica set of three loses its primary in every way, and its majority."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from bson import ObjectId
+from pymongo import AsyncMongoClient, WriteConcern
+from pymongo.errors import PyMongoError
+
+from services.embedded.mongod import Mongod
+from services.embedded.replica_set import direct_client
+from tests.faults.audit import Audit, Load
+from tests.faults.network import PlacedMongod, PlacedService, network_missing
+from tests.faults.order import stamped
+from tests.faults.scenario import scenario
+from tests.faults.stack import DATABASE, Shape
+
+ELECTION = 2.0
+LEASE = 5.0
+_SET = Shape(members=3)
+_NETWORK = Shape(members=3, network=True)
+_LOAD = Load(500.0)
+
+
+@scenario("M1", shape=_SET, load=_LOAD)
+async def step_the_primary_down(audit: Audit) -> None:
+    """replSetStepDown, twice."""
+    for _ in range(2):
+        primary = await audit.stack.primary()
+        with suppress(PyMongoError):  # it closes its connections
+            async with direct_client(primary.host) as client:
+                await client.admin.command("replSetStepDown", 10, secondaryCatchUpPeriodSecs=5)
+        audit.injected()
+        await _elected(audit, primary)
+        await audit.recovers("election", within=ELECTION)
+        await audit.load(2)
+
+
+@scenario("M2", shape=_SET, load=_LOAD)
+async def kill_the_primary(audit: Audit) -> None:
+    """Kill -9 of the primary; later it comes back."""
+    for _ in range(2):
+        primary = await audit.stack.primary()
+        await primary.kill()
+        audit.injected()
+        await _elected(audit, primary)
+        await audit.recovers("election", within=ELECTION)
+        await audit.load(1)
+        await primary.start()
+        await audit.load(2)
+
+
+@scenario("M3", shape=_SET, load=_LOAD)
+async def freeze_the_primary(audit: Audit) -> None:
+    """SIGSTOP of the primary for 15 s: the others elect one, and the watcher leaves the one that is silent."""
+    primary = await audit.stack.primary()
+    primary.pause()
+    audit.injected()
+    await _elected(audit, primary)
+    # Its silence is noticed by a timeout of the driver: that of the socket, 5 s, and of a new connection, 2 s.
+    await audit.recovers("election, the former primary frozen", within=8.0)
+    await audit.load(6)
+    primary.resume()
+    await audit.recovers("SIGCONT of the former primary", within=ELECTION)
+    await audit.load(2)
+
+
+@scenario("M4 M5", shape=_NETWORK, load=_LOAD, missing=network_missing)
+async def isolate_the_primary(audit: Audit) -> None:
+    """The firewall cuts the primary off the other members, while services still reach it; w:1 writes go to it, the
+    network heals, and it rolls them back: nobody is ever shown one."""
+    network, primary = audit.stack.network, await audit.stack.primary()
+    assert network is not None
+    assert isinstance(primary, PlacedMongod)
+    others = [member.host.split(":")[0] for member in audit.stack.members if member is not primary]
+    await network.cut(primary.place, others)
+    audit.injected()
+    doomed = asyncio.create_task(_write_to_one(audit, primary))
+    await _elected(audit, primary)
+    await audit.recovers("election, the former primary cut off", within=ELECTION)
+    accepted = await doomed
+    if not accepted:
+        audit.wrong("the primary that was cut off took no w:1 write, so nothing was rolled back")
+    await audit.load(6)
+    await network.heal(primary.place)
+    await audit.recovers("the network heals", within=ELECTION)
+    await audit.load(3)
+
+
+@scenario("M6", shape=_SET, load=_LOAD)
+async def lose_the_majority(audit: Audit) -> None:
+    """Two of three members are frozen for 8 s: nothing can be committed, and nothing is shown."""
+    primary = await audit.stack.primary()
+    others = [member for member in audit.stack.members if member is not primary]
+    for member in others:
+        member.pause()
+    audit.injected(2)
+    await audit.load(8)
+    for member in others:
+        member.resume()
+    await audit.recovers("SIGCONT of both", within=10.0)
+    await audit.load(2)
+
+
+@scenario("M7", shape=_NETWORK, load=_LOAD, missing=network_missing)
+async def cut_the_leading_watcher_off(audit: Audit) -> None:
+    """The firewall cuts the leading watcher off everything, MongoDB and Redis, for 12 s: the other one takes over."""
+    network, leader = audit.stack.network, await audit.stack.leader()
+    assert network is not None
+    assert isinstance(leader, PlacedService)
+    everything = [network.address, *(place.address for place in network.places if place != leader.place)]
+    await network.cut(leader.place, everything)
+    audit.injected()
+    await audit.recovers("the line is cut", within=LEASE + 1)
+    await audit.load(7)
+    await network.heal(leader.place)
+    await audit.recovers("the line heals", within=2.0)
+    await audit.load(2)
+
+
+async def _elected(audit: Audit, former: Mongod) -> None:
+    """Return when another member than the former primary takes writes."""
+    async with asyncio.timeout(30):
+        while True:
+            for member in audit.stack.members:
+                if member is not former and member.running and await _takes_writes(member):
+                    return
+            await asyncio.sleep(0.05)
+
+
+async def _takes_writes(member: Mongod) -> bool:
+    try:
+        async with asyncio.timeout(0.5), direct_client(member.host) as client:
+            return bool((await client.admin.command("hello"))["isWritablePrimary"])
+    except (PyMongoError, TimeoutError):
+        return False
+
+
+async def _write_to_one(audit: Audit, member: Mongod) -> int:
+    """Write to exactly this member with w:1 until it refuses; return how many writes it took."""
+    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
+        f"mongodb://{member.host}/?directConnection=true", serverSelectionTimeoutMS=1000, retryWrites=False
+    )
+    accepted = 0
+    async with client:
+        orders = client[DATABASE].get_collection("orders", write_concern=WriteConcern(1))
+        with suppress(PyMongoError):
+            while accepted < 200:
+                stamp = audit.writers.ledger.next_stamp()  # its outcome stays unknown: the history decides
+                await orders.insert_one(
+                    {
+                        "_id": ObjectId(),
+                        "customer_name": "Customer 00",
+                        "product_name": stamped(stamp),
+                        "status": "pending",
+                        "updated_at": None,
+                    }
+                )
+                accepted += 1
+                await asyncio.sleep(0.01)
+    return accepted
+
+
+SCENARIOS = [
+    step_the_primary_down,
+    kill_the_primary,
+    freeze_the_primary,
+    isolate_the_primary,
+    lose_the_majority,
+    cut_the_leading_watcher_off,
+]
