@@ -75,11 +75,13 @@ class Contestant:
     name: str
     protocols: Mapping[str, str]
 
+    def __str__(self) -> str:
+        return self.name
+
     @asynccontextmanager
     async def running(self, mongodb_uri: str, redis_url: str, folder: Path) -> AsyncIterator[Running]:
         """Run it meanwhile, in ``folder``; the last process is the one that serves the clients."""
         env = {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url}
-        folder.mkdir(parents=True, exist_ok=True)
         async with AsyncExitStack() as stack:
             parts = PARTS[self.name](env, folder)
             for part in parts:
@@ -97,19 +99,21 @@ def _ours(env: Mapping[str, str], folder: Path) -> list[Part]:
         "SSE_HEARTBEAT_SECONDS": "3600",
         "DRAIN_SECONDS": "0",
     }
-    watch = [sys.executable, "-m", "services.watcher"]
     serve = [sys.executable, "-m", "services.gateway"]
-    return [
-        Part(
-            name="watcher",
-            command=watch,
-            folder=folder,
-            settings=python,
-            port_setting="WATCHER_PORT",
-            serves_clients=False,
-        ),
-        Part(name="gateway", command=serve, folder=folder, settings=python | limits),
-    ]
+    gateway = Part(name="gateway", command=serve, folder=folder, settings=python | limits)
+    return [watcher(env, folder, serves_clients=False), gateway]
+
+
+def watcher(settings: Mapping[str, str], folder: Path, *, serves_clients: bool = True) -> Part:
+    """Return our watcher; on the server's core where nothing else is measured."""
+    return Part(
+        name="watcher",
+        command=[sys.executable, "-m", "services.watcher"],
+        folder=folder,
+        settings={"PYTHONPATH": str(ROOT), **settings},
+        port_setting="WATCHER_PORT",
+        serves_clients=serves_clients,
+    )
 
 
 def _node_seed(env: Mapping[str, str], folder: Path) -> list[Part]:

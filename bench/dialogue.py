@@ -9,11 +9,16 @@ from typing import Any, Self
 from bench import cores
 
 
-class Dialogue:
-    """`async with Dialogue("bench.load") as load: await load.ask(do="open", ...)`."""
+def module(name: str, *arguments: str) -> list[str]:
+    """Return the command that runs a module in the Python that runs us."""
+    return [sys.executable, "-m", name, *arguments]
 
-    def __init__(self, module: str, *arguments: str) -> None:
-        self._argv: Sequence[str] = [*cores.prefix(server=False), sys.executable, "-m", module, *arguments]
+
+class Dialogue:
+    """`async with Dialogue(module("bench.load")) as load: await load.ask(do="open", ...)`."""
+
+    def __init__(self, command: Sequence[str], *, server: bool = False) -> None:
+        self._argv: Sequence[str] = [*cores.prefix(server=server), *command]
 
     async def __aenter__(self) -> Self:
         self._child = await asyncio.create_subprocess_exec(

@@ -4,11 +4,11 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from itertools import count
+from pathlib import Path
 
 from bench.contestants import Contestant, Running
-from bench.dialogue import Dialogue
+from bench.dialogue import Dialogue, module
 from services.embedded import ports
 from services.embedded.mongod import Mongod
 from services.embedded.valkey import Valkey
@@ -28,11 +28,16 @@ class Stage:
     writer: Dialogue
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
+    def new_folder(self, name: str) -> Path:
+        """Make a folder for one run of something."""
+        folder = self.folder / f"{next(self._numbers)}-{name}"
+        folder.mkdir(parents=True)
+        return folder
+
     @asynccontextmanager
     async def running(self, contestant: Contestant) -> AsyncIterator[Running]:
         """Run the contestant meanwhile, in a folder of its own."""
-        folder = self.folder / f"{next(self._numbers)}-{contestant.name}"
-        async with contestant.running(self.mongodb_uri, self.redis_url, folder) as running:
+        async with contestant.running(self.mongodb_uri, self.redis_url, self.new_folder(contestant.name)) as running:
             try:
                 yield running
             finally:
@@ -47,8 +52,8 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
         redis = await _redis(stack, folder)
         for _ in setup(mongodb):
             pass
-        listener = await stack.enter_async_context(Dialogue("bench.load"))
-        writer = await stack.enter_async_context(Dialogue("bench.load.writer", mongodb))
+        listener = await stack.enter_async_context(Dialogue(module("bench.load")))
+        writer = await stack.enter_async_context(Dialogue(module("bench.load.writer", mongodb)))
         yield Stage(mongodb, redis, folder, listener, writer)
 
 

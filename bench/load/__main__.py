@@ -1,14 +1,10 @@
-"""The listening process: `python -m bench.load`; takes one JSON command a line and answers each with one line."""
+"""The listening process: `python -m bench.load`."""
 
-import asyncio
 import json
 import resource
-import sys
-from time import perf_counter
 from typing import Any
 
-import uvloop
-
+from bench.load.commands import serve
 from bench.load.crowd import Crowd
 from bench.load.greetings import Bare, Greeting, ServerSentEvents, SocketIo
 from bench.load.latency import latencies, percentile
@@ -70,21 +66,7 @@ def _greeting(protocol: str, customer: str) -> Greeting:
             return Bare(protocol)
 
 
-async def main() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    reader = asyncio.StreamReader(limit=1 << 26)
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    listener = Listener()
-    while line := await reader.readline():
-        command = json.loads(line)
-        started = perf_counter()
-        try:
-            answer = await getattr(listener, command.pop("do"))(**command)
-        except Exception as error:  # noqa: BLE001  # told to whoever asked
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps({"took": perf_counter() - started} | answer), flush=True)
-
-
 if __name__ == "__main__":
-    uvloop.run(main())
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    serve(Listener())

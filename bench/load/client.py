@@ -40,7 +40,7 @@ class Client(asyncio.Protocol):
             if not reference.startswith(data, at):
                 self._differs(data)
                 return
-        elif b"\x81" in data and (PING in data or data[-2:].find(b"\x81") >= 0) or self._received:
+        elif (b"\x81" in data and (PING in data or data[-2:].find(b"\x81") >= 0)) or self._received:
             self._differs(data)
             return
         else:
@@ -89,7 +89,7 @@ class Client(asyncio.Protocol):
             if len(self._received) == before:
                 return
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self.lost = True
         self._told(self)
 

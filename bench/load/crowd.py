@@ -58,7 +58,9 @@ class Crowd:
                 return now
             if now > until:
                 counts = sorted(reference.count() for reference in self.references.values())
-                raise RuntimeError(f"not all came: {counts[0]} to {counts[-1]} of {events}, {len(behind(watched))} behind")
+                raise RuntimeError(
+                    f"not all came: {counts[0]} to {counts[-1]} of {events}, {len(behind(watched))} behind"
+                )
             await asyncio.sleep(0.05)
 
     def verify(self, events: int) -> None:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 PONG = b"\x81\x81\0\0\0\x003"  # Engine.IO's, as a client's websocket frame
 
+
 class Greeting(Protocol):
     """What is said before the events come."""
 
@@ -46,7 +47,7 @@ def take_frame(received: bytearray) -> bytes | None:
 class SocketIo:
     """Socket.IO over a websocket; ``connected`` where the server greets with an event of that name."""
 
-    def __init__(self, auth: bytes = b"", *, connected: bool = False, filter: bytes = b"") -> None:
+    def __init__(self, auth: bytes = b"", *, connected: bool = False) -> None:
         self._auth = auth
         self._connected = connected
         self._upgraded = False
@@ -117,4 +118,3 @@ def take_head(received: bytearray, status: bytes) -> bool:
         raise RuntimeError(f"the server answered {head[:200]!r}")
     del received[: end + 4]
     return True
-

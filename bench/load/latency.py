@@ -20,8 +20,8 @@ def latencies(reference: Reference, acknowledged: Mapping[Write, float]) -> list
     data = reference.arrivals
     for index in range(0, len(data), 3):
         start, end, when = data[index], data[index + 1], data[index + 2]
-        for place in range(bisect_left(ends, start + 1), bisect_left(ends, end + 1)):
-            waits.append(when - acknowledged[order[place]])
+        brought = order[bisect_left(ends, start + 1) : bisect_left(ends, end + 1)]
+        waits.extend(when - acknowledged[write] for write in brought)
     waits.sort()
     return waits
 

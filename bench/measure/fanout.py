@@ -1,10 +1,16 @@
 """How much CPU time it costs to bring one event to one client."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from statistics import median
 from time import perf_counter
 
-from bench.contestants import Contestant
+from bench.contestants import NODE_REDIS, NODE_SEED, OURS, PYTHON_SOCKETIO, Contestant
 from bench.cpu import cpu_seconds
+from bench.plan import Plan
+from bench.report.section import Section, Verdict
+from bench.rounds import alternate, ratio
 from bench.stage import Stage
 
 
@@ -48,8 +54,96 @@ async def fanout(stage: Stage, contestant: Contestant, load: Load) -> Result:
     return Result(server / deliveries, spent / deliveries, deliveries / seconds, server / seconds)
 
 
+async def _one(stage: Stage, load: Load, contestant: Contestant) -> Result:
+    return await fanout(stage, contestant, _bearable(contestant, load))
+
+
 async def _write(stage: Stage, load: Load, *, events: int) -> float:
     await stage.listener.ask(do="begin")
     await stage.writer.ask(count=events, rate=load.rate, burst=load.burst)
     finished: float = (await stage.listener.ask(do="complete", events=events))["finished"]
     return finished
+
+
+SINGLE = Load(transport="websocket", clients=1000, events=200, rate=50)
+BURSTS = Load(transport="websocket", clients=1000, events=1000, rate=500, burst=10)
+LOADS = (
+    SINGLE,
+    BURSTS,
+    replace(BURSTS, burst=50),
+    replace(SINGLE, transport="sse"),
+    replace(BURSTS, transport="sse"),
+    replace(SINGLE, clients=5000, events=50, rate=8),
+    replace(BURSTS, clients=5000, events=200, rate=80),
+    replace(SINGLE, clients=5000, events=50, rate=8, transport="sse"),
+)
+NOTES = [
+    """Orders are written to MongoDB at a fixed rate that every server can follow, the same for all; counted is the CPU
+time of the process that has the clients (in brackets: of all processes of the contestant), divided by events times
+clients. For node-seed that is all it does, reading the change stream too, which is a thousandth of it; our watcher and
+node-redis's source are in the brackets. The rate is the pace of the writer, not the limit of the server, which follows
+from the CPU time: the last column.""",
+]
+
+
+async def measure(stage: Stage, plan: Plan) -> Section:
+    """Compare all servers under each load."""
+    rows: list[list[str]] = []
+    verdicts: list[Verdict] = []
+    for load in (SINGLE, BURSTS) if plan.quick else LOADS:
+        names = [one for one in (OURS, NODE_SEED, PYTHON_SOCKETIO, NODE_REDIS) if _takes_part(one, load)]
+        results = await alternate(names, plan.rounds, partial(_one, stage, load), plan.progress)
+        by_name = {one.name: found for one, found in zip(names, results, strict=True)}
+        rows += [_row(load, name, by_name) for name in by_name]
+        verdicts += _verdicts(load, by_name)
+    headers = ("load", "server", "CPU per delivery", "to ours", "busy", "deliveries/s at 100 %")
+    return Section(title="Fan-out", notes=NOTES, headers=headers, rows=rows, verdicts=verdicts)
+
+
+def _takes_part(contestant: Contestant, load: Load) -> bool:
+    if load.transport not in contestant.protocols:
+        return False
+    if contestant is PYTHON_SOCKETIO:
+        return load == SINGLE
+    return load.clients <= 1000 or contestant is not NODE_REDIS
+
+
+def _bearable(contestant: Contestant, load: Load) -> Load:
+    """Spare the one that could not follow the pace; what it costs per delivery is the same."""
+    if contestant is PYTHON_SOCKETIO:
+        return replace(load, events=load.events // 5, rate=load.rate / 10)
+    return load
+
+
+def _row(load: Load, name: str, by_name: Mapping[str, Sequence[Result]]) -> list[str]:
+    found = by_name[name]
+    server = median(result.server for result in found)
+    whole = median(result.all_processes for result in found)
+    times = ratio(_server(found), _server(by_name[OURS.name]))
+    busy = median(result.busy for result in found)
+    return [
+        load.title,
+        name,
+        f"{server * 1e6:.2f} µs ({whole * 1e6:.2f})",
+        f"{times:.2f} ×",
+        f"{busy:.0%}",
+        f"{1 / server:,.0f}",
+    ]
+
+
+def _verdicts(load: Load, by_name: Mapping[str, Sequence[Result]]) -> list[Verdict]:
+    limits = {NODE_SEED.name: 0.5, PYTHON_SOCKETIO.name: 0.12} if load.burst == 1 else {NODE_SEED.name: 0.15}
+    return [
+        Verdict(
+            measure=f"fan-out, {load.title}: CPU per delivery",
+            target=f"≤ {limit} × {name}",
+            reached=ratio(_server(by_name[OURS.name]), _server(by_name[name])),
+            limit=limit,
+        )
+        for name, limit in limits.items()
+        if name in by_name
+    ]
+
+
+def _server(found: Sequence[Result]) -> list[float]:
+    return [result.server for result in found]

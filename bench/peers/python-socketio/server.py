@@ -1,6 +1,5 @@
 """The peer that a Python team would write first: python-socketio on aiohttp, the change stream straight to `emit`."""
 
-import asyncio
 import os
 from typing import Any
 

@@ -1,0 +1,75 @@
+"""Runs the measures and reports: `python -m bench [--quick] [measure …]`. Read this first."""
+
+import argparse
+import asyncio
+import resource
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from time import monotonic
+
+from bench.measure import drain, fanout, latency
+from bench.plan import Plan
+from bench.report import page
+from bench.report.machine import machine
+from bench.report.section import Section
+from bench.report.table import table, verdicts
+from bench.stage import Stage, stage
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+
+Measure = Callable[[Stage, Plan], Awaitable[Section]]
+
+MEASURES: dict[str, Measure] = {
+    "fanout": fanout.measure,
+    "latency": latency.measure,
+    "drain": drain.measure,
+}
+QUICK = ("fanout", "latency")
+
+
+async def run(names: list[str], plan: Plan) -> list[Section]:
+    """Measure, printing each table as soon as it is there."""
+    sections = []
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        for name in names:
+            # Each on fresh servers: what one measure leaves behind is not to slow the next.
+            async with stage(Path(folder) / name) as there:
+                section = await MEASURES[name](there, plan)
+            print(f"\n## {section.title}\n\n{table(section.headers, section.rows)}", flush=True)
+            if section.verdicts:
+                print(f"\n{verdicts(section.verdicts)}", flush=True)
+            sections.append(section)
+    return sections
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="Measure beside what people would use instead."
+    )
+    parser.add_argument("--quick", action="store_true", help="only the headline ratios, in two minutes")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--no-page", action="store_true", help="do not write docs/benchmarks.md")
+    parser.add_argument("measures", nargs="*", choices=[*MEASURES, []], help="all by default")
+    asked = parser.parse_args()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # the servers inherit it
+    started = monotonic()
+
+    def progress(what: str) -> None:
+        print(f"[{monotonic() - started:5.0f} s] {what}", flush=True)
+
+    before = machine()
+    plan = Plan(1 if asked.quick else asked.rounds, asked.quick, progress)
+    sections = asyncio.run(run(asked.measures or list(QUICK if asked.quick else MEASURES), plan))
+    found = [verdict for section in sections for verdict in section.verdicts]
+    print(f"\n## All targets\n\n{verdicts(found)}")
+    if not asked.quick and not asked.measures and not asked.no_page:
+        PAGE.parent.mkdir(exist_ok=True)
+        page.write(PAGE, before, sections)
+        print(f"\nWritten to {PAGE}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Writes a small frame to a connection, or reads it there: the bare websocket hop."""
+
+import asyncio
+from time import perf_counter
+from typing import Any
+
+from bench.load.arrivals import Arrivals
+from bench.load.commands import serve
+
+FRAME = b"\x81\x7e\x01\x2c" + b"x" * 300
+
+
+class _Reader(asyncio.Protocol):
+    def __init__(self, arrived: Arrivals) -> None:
+        self._arrived = arrived
+
+    def data_received(self, data: bytes) -> None:
+        self._arrived.came(len(data) // len(FRAME))
+
+
+class BareWebSocket:
+    """One end of the hop; the receiver listens, only because it is the first to be asked."""
+
+    def __init__(self) -> None:
+        self._arrived = Arrivals()
+
+    async def listen(self) -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: _Reader(self._arrived), "127.0.0.1", 0)
+        return {"port": self._server.sockets[0].getsockname()[1]}
+
+    async def prepare(self, port: int) -> None:
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_connection(asyncio.Protocol, "127.0.0.1", port)
+
+    async def send(self, count: int, rate: float) -> dict[str, Any]:
+        """Send at a fixed pace; return when each was begun."""
+        sent = []
+        for _ in range(count):
+            await asyncio.sleep(1 / rate)
+            sent.append(perf_counter())
+            self._transport.write(FRAME)
+        return {"sent": sent}
+
+    async def receive(self, count: int) -> dict[str, Any]:
+        """Return when each of ``count`` frames came."""
+        return {"arrived": await self._arrived.first(count)}
+
+
+if __name__ == "__main__":
+    serve(BareWebSocket())

@@ -1,0 +1,52 @@
+"""The least that each step from MongoDB to a client takes here, with nothing of ours in between."""
+
+from dataclasses import dataclass
+from statistics import median
+
+from bench.dialogue import Dialogue, module
+from bench.stage import Stage
+
+COUNT = 300
+RATE = 100.0
+
+
+@dataclass(frozen=True)
+class Hops:
+    """Medians in seconds."""
+
+    change_stream: float  # from the acknowledgement to the reader of the change stream
+    redis: float  # from before the script call to the subscriber
+    websocket: float  # from before the write to the reader
+
+    @property
+    def total(self) -> float:
+        return max(self.change_stream, 0.0) + self.redis + self.websocket
+
+
+async def hops(stage: Stage) -> Hops:
+    """Measure all three, each between processes of its own."""
+    return Hops(
+        await _change_stream(stage),
+        await _pair("bench.load.bare_redis", stage.redis_url),
+        await _pair("bench.load.bare_websocket"),
+    )
+
+
+async def _change_stream(stage: Stage) -> float:
+    async with Dialogue(module("bench.load.bare_stream", stage.mongodb_uri)) as reader:
+        await reader.ask(do="open")
+        written = await stage.writer.ask(count=COUNT, rate=RATE)
+        arrived: list[float] = (await reader.ask(do="read", count=COUNT))["arrived"]
+    acknowledged: list[float] = [at for _, _, at in written["acknowledged"]]
+    return median(there - then for there, then in zip(arrived, acknowledged, strict=True))
+
+
+async def _pair(name: str, *arguments: str) -> float:
+    """Let one process send and the same program in another one receive."""
+    command = module(name, *arguments)
+    async with Dialogue(command) as receiver, Dialogue(command, server=True) as sender:
+        address = await receiver.ask(do="listen")
+        await sender.ask(do="prepare", port=address.get("port"))
+        sent: list[float] = (await sender.ask(do="send", count=COUNT, rate=RATE))["sent"]
+        arrived: list[float] = (await receiver.ask(do="receive", count=COUNT))["arrived"]
+    return median(there - then for then, there in zip(sent, arrived, strict=True))

@@ -1,0 +1,37 @@
+"""Writes docs/benchmarks.md and its drawings."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.report.plot import svg
+from bench.report.section import Section
+from bench.report.table import table, verdicts
+
+INTRODUCTION = """# Benchmarks
+
+Written by `make bench`, which measures this project beside what people would use instead, in one run on one machine.
+Times of the clock are noisy on a shared machine, so what counts is CPU time, by the operating system's accounts of the
+server's process, and ratios within one run. Each figure is the median of several rounds in alternating order, each
+ratio the median of the rounds' ratios. In every run every client checks that it got each event once, in order and with
+the right checksum; a run in which one did not is no result but an error.
+
+The peers are in `bench/peers`: *node-seed* (Express, Socket.IO and the MongoDB driver in one process), *node-redis*
+(Socket.IO in a process of its own, joined to the reader of the change stream by Socket.IO's adapter for Redis streams,
+with connection state recovery) and *python-socketio* (on aiohttp and uvloop). Only node-redis lets a client recover
+what it missed while it was away.
+"""
+
+
+def write(path: Path, machine: Sequence[str], sections: Sequence[Section]) -> None:
+    """Write the page and, beside it, the drawings."""
+    drawings = path.with_suffix("")
+    parts = [INTRODUCTION, "## Machine\n", *(f"- {line}" for line in machine), "\n## Targets\n"]
+    parts.append(verdicts([verdict for section in sections for verdict in section.verdicts]))
+    for section in sections:
+        parts += [f"\n## {section.title}\n", *(f"{note}\n" for note in section.notes)]
+        parts.append(table(section.headers, section.rows))
+        for chart in section.charts:
+            drawings.mkdir(parents=True, exist_ok=True)
+            (drawings / f"{chart.name}.svg").write_text(svg(chart))
+            parts.append(f"\n![{chart.title}]({drawings.name}/{chart.name}.svg)")
+    path.write_text("\n".join(parts) + "\n")
