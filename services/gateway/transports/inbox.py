@@ -2,28 +2,36 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from functools import partial
+from inspect import isawaitable
+from typing import Any, NamedTuple
 
-Call = Callable[[], Awaitable[None] | None]
+Failed = Callable[[Exception], object]
+
+
+class Call(NamedTuple):
+    """`begin()` may return something to await; its result goes to `then`, before anything else is begun."""
+
+    begin: Callable[[], object]
+    failed: Failed
+    then: Callable[[Any], object] | None = None
 
 
 class Inbox:
     """A call that returns nothing to await costs no task."""
 
-    __slots__ = ("_failed", "_limit", "_task", "_waiting")
+    __slots__ = ("_limit", "_running", "_waiting")
 
-    def __init__(self, limit: int, failed: Callable[[Exception], None]) -> None:
+    def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._failed = failed
-        self._task: asyncio.Task[None] | None = None
+        self._running: asyncio.Future[object] | None = None
         self._waiting: deque[Call] | None = None  # made when first needed: most clients never wait
 
     def put(self, call: Call) -> bool:
-        """Call now, or after what is running; False where too many wait already."""
-        if self._task is None:
-            awaitable = self._begin(call)
-            if awaitable is not None:
-                self._task = asyncio.get_running_loop().create_task(self._run(awaitable))
+        """Begin now, or after what is running; False where too many wait already."""
+        if self._running is None:
+            self._start(call)
             return True
         if self._waiting is None:
             self._waiting = deque()
@@ -35,32 +43,42 @@ class Inbox:
     def cancel(self) -> None:
         """Cancel what is running and forget what waits."""
         self._waiting = None
-        if self._task is not None and self._task is not asyncio.current_task():
-            self._task.cancel()
+        if self._running is not None and self._running is not asyncio.current_task():
+            self._running.cancel()
 
-    def _begin(self, call: Call) -> Awaitable[None] | None:
-        try:
-            return call()
-        except Exception as error:  # noqa: BLE001  # a fault of one handler must not cost the connection, nor the loop
-            self._failed(error)
-            return None
+    def _start(self, call: Call | None) -> None:
+        while call is not None:
+            following = None
+            try:
+                result = call.begin()
+            except Exception as error:  # noqa: BLE001  # a fault of one handler must not cost the connection, nor the loop
+                call.failed(error)
+            else:
+                if isawaitable(result):
+                    # The awaitable itself is the task: one that is cancelled before it has begun must not begin.
+                    self._running = asyncio.ensure_future(result)
+                    self._running.add_done_callback(partial(self._done, call))
+                    return
+                following = _following(call, result)
+            call = following or self._next()
 
-    async def _run(self, awaitable: Awaitable[None]) -> None:
-        following: Awaitable[None] | None = awaitable
-        try:
-            while following is not None:
-                try:
-                    await following
-                except Exception as error:  # noqa: BLE001  # as in _begin
-                    self._failed(error)
-                following = self._next()
-        finally:
-            self._task = None
+    def _done(self, call: Call, future: "asyncio.Future[object]") -> None:
+        self._running = None
+        following = None
+        if not future.cancelled():
+            error = future.exception()
+            if isinstance(error, Exception):
+                call.failed(error)
+            else:
+                following = _following(call, future.result())
+        self._start(following or self._next())
 
-    def _next(self) -> Awaitable[None] | None:
-        while self._waiting:
-            awaitable = self._begin(self._waiting.popleft())
-            if awaitable is not None:
-                return awaitable
+    def _next(self) -> Call | None:
+        if self._waiting:
+            return self._waiting.popleft()
         self._waiting = None
         return None
+
+
+def _following(call: Call, result: object) -> Call | None:
+    return None if call.then is None else Call(partial(call.then, result), call.failed)

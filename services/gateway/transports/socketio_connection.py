@@ -3,13 +3,12 @@
 import secrets
 from collections.abc import Awaitable, Mapping
 from functools import partial
-from inspect import isawaitable
 from typing import Any, cast
 
 import structlog
 
 from services.gateway.transports.deadlines import Deadlines, Entry
-from services.gateway.transports.inbox import Inbox
+from services.gateway.transports.inbox import Call, Inbox
 from services.gateway.transports.limits import Incident
 from services.gateway.transports.namespace import Ack, ConnectionRefused, Extra, Namespace
 from services.gateway.transports.session import Session
@@ -112,34 +111,11 @@ class SocketConnection:
         if namespace is None:
             self._session.send(connect_error_packet(name, "Invalid namespace"))
             return
-        inbox = Inbox(self._session.sessions.settings.max_queued_events, self._failed)
+        inbox = Inbox(self._session.sessions.settings.max_queued_events)
         socket: Socket[Any] = Socket(self._session, name, secrets.token_urlsafe(15), inbox, self._gone)
         self._sockets[name] = socket
-        inbox.put(partial(self._ask, namespace, socket, auth))
-
-    def _ask(
-        self, namespace: Namespace[Any], socket: Socket[Any], auth: Mapping[str, Argument]
-    ) -> Awaitable[None] | None:
-        try:
-            answer = namespace.connect(socket, auth)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the client is not admitted
-            self._refuse(socket, error)
-            return None
-        if isawaitable(answer):
-            return self._admit_later(namespace, socket, answer)
-        return self._admit(namespace, socket, answer)
-
-    async def _admit_later(
-        self, namespace: Namespace[Any], socket: Socket[Any], answer: Awaitable[Extra | None]
-    ) -> None:
-        try:
-            extra = await answer
-        except Exception as error:  # noqa: BLE001  # as in _ask
-            self._refuse(socket, error)
-            return
-        rest = self._admit(namespace, socket, extra)
-        if rest is not None:
-            await rest
+        ask = partial(namespace.connect, socket, auth)
+        inbox.put(Call(ask, partial(self._fail_to_connect, socket), partial(self._admit, namespace, socket)))
 
     def _admit(self, namespace: Namespace[Any], socket: Socket[Any], extra: Extra | None) -> Awaitable[None] | None:
         if self._sockets.get(socket.namespace) is not socket:
@@ -149,7 +125,10 @@ class SocketConnection:
         self._session.send(connect_packet(socket.namespace, socket.sid, extra))
         return namespace.connected(socket)
 
-    def _refuse(self, socket: Socket[Any], error: Exception) -> None:
+    def _fail_to_connect(self, socket: Socket[Any], error: Exception) -> None:
+        if socket.is_connected:
+            self._failed(error)  # it was `connected` that failed
+            return
         self._sockets.pop(socket.namespace, None)
         if isinstance(error, ConnectionRefused):
             self._session.send(connect_error_packet(socket.namespace, error.message, error.data))
@@ -161,7 +140,7 @@ class SocketConnection:
         name, *args = cast("list[Argument]", packet.data)
         ack = None if packet.id is None else self._ack(socket, packet.id)
         event = self._namespaces[socket.namespace].event
-        if not socket.inbox.put(partial(event, socket, str(name), args, ack)):
+        if not socket.inbox.put(Call(partial(event, socket, str(name), args, ack), self._failed)):
             self._session.fail(Incident.TOO_MANY_EVENTS, CloseCode.POLICY)
 
     def _ack(self, socket: Socket[Any], id: int) -> Ack:
