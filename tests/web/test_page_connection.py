@@ -74,7 +74,7 @@ async def test_without_network_the_page_says_offline(stack: Stack, open_page: Op
     page.until_live()
 
 
-async def test_a_page_opened_while_the_gateway_has_no_database_fills_in_when_it_comes_back(
+async def test_a_page_that_could_not_read_the_list_claims_nothing_and_fills_in_later(
     stack: Stack, open_page: OpenPage
 ) -> None:
     order_id = await stack.create("Ada")
