@@ -1,6 +1,13 @@
 """All scenarios, in the order in which they are run."""
 
 from tests.faults.scenario import Scenario
-from tests.faults.scenarios import gateway, redis, replica_set, watcher
+from tests.faults.scenarios import everything, gateway, history, redis, replica_set, watcher
 
-SCENARIOS: list[Scenario] = [*watcher.SCENARIOS, *redis.SCENARIOS, *replica_set.SCENARIOS, *gateway.SCENARIOS]
+SCENARIOS: list[Scenario] = [
+    *watcher.SCENARIOS,
+    *redis.SCENARIOS,
+    *replica_set.SCENARIOS,
+    *history.SCENARIOS,
+    *gateway.SCENARIOS,
+    *everything.SCENARIOS,
+]

@@ -86,10 +86,10 @@ class Stack:
         async with AsyncExitStack() as stack:
             if self.network is not None:
                 await stack.enter_async_context(self.network)
-            disks = [(self.valkey, self._shape.valkey_disk), (self.members[0], self._shape.mongod_disk)]
-            for server, megabytes in disks:
+            disks = {self.valkey.folder: self._shape.valkey_disk, self.members[0].folder: self._shape.mongod_disk}
+            for folder, megabytes in disks.items():
                 if megabytes:
-                    await stack.enter_async_context(small_disk(server.folder, megabytes))
+                    await stack.enter_async_context(small_disk(folder, megabytes))
             if self.cable is not None:
                 await stack.enter_async_context(self.cable)
             async with asyncio.TaskGroup() as group:

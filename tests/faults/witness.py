@@ -5,6 +5,7 @@ from typing import Any, Self
 from bson import ObjectId
 from bson.timestamp import Timestamp
 from pymongo import AsyncMongoClient, ReadPreference
+from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from services.common.cursor import Position
@@ -14,6 +15,8 @@ from tests.faults.truth import Change
 
 Document = dict[str, Any]
 
+_BEFORE = "fullDocumentBeforeChange"
+_TOO_LARGE = 10334
 _OPERATIONS = {"insert": "INSERT", "update": "UPDATE", "replace": "UPDATE", "delete": "DELETE"}
 
 
@@ -28,41 +31,63 @@ class Witness:
         self.changes: list[Change] = []
 
     async def __aenter__(self) -> Self:
-        reply = await self._client.admin.command("ping")
-        stamp = reply["operationTime"]
-        self._start = {"start_at_operation_time": Timestamp(stamp.time, stamp.inc + 1)}
+        await self.begin()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()
 
+    async def begin(self) -> None:
+        """See every change from now on; what was read before is kept."""
+        reply = await self._client.admin.command("ping")
+        stamp = reply["operationTime"]
+        self._start = {"start_at_operation_time": Timestamp(stamp.time, stamp.inc + 1)}
+
     async def read(self) -> None:
         """Read on to the present; to be called before the oplog forgets."""
+        try:
+            while not await self._read(images=True):
+                await self._read(images=False)
+        except OperationFailure as error:
+            raise RuntimeError(f"the history cannot be read: {error}") from error
+
+    async def _read(self, *, images: bool) -> bool:
+        """Read to the present and return True, or stop before a change that is too large; without images, read one."""
         reply = await self._client.admin.command("ping")
         until = _u64(reply["operationTime"])
         # The whole deployment is watched, so that neither a drop nor a rename ends the stream.
-        namespace = {"ns.db": self._database.name, "ns.coll": "orders"}
+        match = {"ns.db": self._database.name, "ns.coll": "orders", "operationType": {"$in": list(_OPERATIONS)}}
+        fields = ["operationType", "clusterTime", "documentKey", *(["fullDocument", _BEFORE] if images else [])]
+        wanted: Document = (
+            {"full_document": "whenAvailable", "full_document_before_change": "whenAvailable"} if images else {}
+        )
         async with await self._client.watch(
-            [{"$match": {**namespace, "operationType": {"$in": list(_OPERATIONS)}}}],
-            full_document="whenAvailable",
-            full_document_before_change="whenAvailable",
+            [{"$match": match}, {"$project": dict.fromkeys(fields, 1)}],
             max_await_time_ms=200,
             batch_size=2000,
+            **wanted,
             **self._start,
         ) as stream:
             while True:
-                event = await stream.try_next()
+                try:
+                    event = await stream.try_next()
+                except OperationFailure as error:
+                    if error.code == _TOO_LARGE and images:
+                        return False
+                    raise
                 token = stream.resume_token
                 self._start = {"start_after": token}
                 if event is not None:
                     self._note(event)
+                    if not images:
+                        return True
                 elif _time_of(token) >= until:
-                    return
+                    return True
 
     def _note(self, event: Document) -> None:
         ts = _u64(event["clusterTime"])
         self._last = Position(ts, self._last.n + 1) if ts == self._last.ts else Position(ts, 0)
-        before, after = event.get("fullDocumentBeforeChange"), event.get("fullDocument")
+        before, after = event.get(_BEFORE), event.get("fullDocument")
         self.changes.append(
             Change(
                 position=self._last,
