@@ -35,59 +35,29 @@ async def break_everything_at_random(audit: Audit) -> None:
 
 
 def _faults(audit: Audit) -> list[Callable[[], Awaitable[None]]]:
-    stack = audit.stack
-
-    async def kill_a_watcher() -> None:
-        await _kill(audit.rng.choice(stack.watchers))
-
-    async def stop_a_watcher() -> None:
-        await audit.rng.choice(stack.watchers).restart()
-
-    async def freeze_a_watcher() -> None:
-        await _freeze(audit, audit.rng.choice(stack.watchers), 7.0)
-
-    async def kill_a_gateway() -> None:
-        await _kill(audit.rng.choice(stack.gateways))
-
-    async def stop_a_gateway() -> None:
-        await audit.rng.choice(stack.gateways).restart()
-
-    async def freeze_a_gateway() -> None:
-        await _freeze(audit, audit.rng.choice(stack.gateways), 3.0)
-
-    async def kill_redis() -> None:
-        await _kill(stack.valkey)
-
-    async def freeze_redis() -> None:
-        await _freeze(audit, stack.valkey, 2.0)
-
-    async def step_down() -> None:
-        primary = await stack.primary()
-        async with direct_client(primary.host) as client:
-            await client.admin.command("replSetStepDown", 5, secondaryCatchUpPeriodSecs=3)
-
-    async def kill_a_member() -> None:
-        await _kill(audit.rng.choice(stack.members))
-
-    async def freeze_a_member() -> None:
-        await _freeze(audit, audit.rng.choice(stack.members), 4.0)
-
+    stack, choice = audit.stack, audit.rng.choice
     return [
-        kill_a_watcher,
-        stop_a_watcher,
-        freeze_a_watcher,
-        kill_a_gateway,
-        stop_a_gateway,
-        freeze_a_gateway,
-        kill_redis,
-        freeze_redis,
-        step_down,
-        kill_a_member,
-        freeze_a_member,
+        lambda: _kill(choice(stack.watchers)),
+        lambda: choice(stack.watchers).restart(),
+        lambda: _freeze(audit, choice(stack.watchers), 7.0),
+        lambda: _kill(choice(stack.gateways)),
+        lambda: choice(stack.gateways).restart(),
+        lambda: _freeze(audit, choice(stack.gateways), 3.0),
+        lambda: _kill(stack.valkey),
+        lambda: _freeze(audit, stack.valkey, 2.0),
         lambda: _tell_redis(audit, "FLUSHALL"),
         lambda: _tell_redis(audit, "CLIENT", "KILL", "TYPE", "pubsub"),
         lambda: _tell_redis(audit, "SCRIPT", "FLUSH"),
+        lambda: _kill(choice(stack.members)),
+        lambda: _freeze(audit, choice(stack.members), 4.0),
+        lambda: _step_down(audit),
     ]
+
+
+async def _step_down(audit: Audit) -> None:
+    primary = await audit.stack.primary()
+    async with direct_client(primary.host) as client:
+        await client.admin.command("replSetStepDown", 5, secondaryCatchUpPeriodSecs=3)
 
 
 async def _kill(server: Server) -> None:
