@@ -78,9 +78,7 @@ class CatchUp:
         if subscription.position < self.hub.reach:
             self._go_deep(subscription, self.hub.reach)
         elif subscription not in self._tasks:
-            task = asyncio.create_task(self._read_log(subscription))
-            self._tasks[subscription] = task
-            task.add_done_callback(lambda _: self._tasks.pop(subscription, None))
+            self._tasks[subscription] = asyncio.create_task(self._serve_from_log(subscription))
 
     def _go_deep(self, subscription: Subscription, reach: Position) -> None:
         """Have a client served from the oplog until it stands at ``reach``, from where on Redis has everything."""
@@ -89,20 +87,30 @@ class CatchUp:
         if self._reader is None:
             self._reader = asyncio.create_task(self._read_history())
 
+    async def _serve_from_log(self, subscription: Subscription) -> None:
+        try:
+            await self._read_log(subscription)
+        finally:
+            # At once, not by a callback: a client that falls behind again before that would be fetched for by nobody.
+            del self._tasks[subscription]
+
     async def _read_log(self, subscription: Subscription) -> None:
         """Serve one client from the log in Redis until the gateway's own log holds its position."""
         while subscription.is_behind():
             if self._log.holds(subscription.position):
                 self.hub.caught_up(subscription)
-                return
+                continue
+            asked = subscription.position
             try:
                 async with self._reads:
-                    page = await self._source.after(subscription.position, PAGE)
+                    page = await self._source.after(asked, PAGE)
             except LogUnavailable as error:
                 await asyncio.sleep(self._outage.failed(error))
                 continue
             if not subscription.is_behind():
                 return
+            if subscription.position != asked:
+                continue  # it was lost meanwhile, and fell behind again: this page is not what it misses
             if page.head is None or page.head.epoch != self._log.epoch:
                 await asyncio.sleep(PAUSE_SECONDS)  # Redis is being rebuilt, or the feed is about to begin anew
             elif page.lacks(subscription.position):

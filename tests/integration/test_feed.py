@@ -1,0 +1,311 @@
+"""The gateway's way from Redis to its clients: whatever is lost on the channel is read from the log."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Self
+
+import pytest
+from pymongo import AsyncMongoClient
+from redis.asyncio import Redis
+
+from services.common.cursor import Cursor, Position
+from services.common.documents import Json
+from services.common.normalize import EpochReason
+from services.common.outage import Outage
+from services.embedded.valkey import Valkey
+from services.gateway.catch_up import CatchUp, Source
+from services.gateway.feed import Feed, Limits
+from services.gateway.filters import EVERYTHING
+from services.gateway.history import History
+from services.gateway.hub import Hub, Subscription
+from services.gateway.log import Log
+from services.gateway.redis_log import open_redis_log
+from services.watcher.publisher import Publisher
+from tests.conftest import OwnValkey
+from tests.log_entries import KEYS
+from tests.stream_events import Outlet, change
+from tests.waiting import until
+
+RING = 50
+
+
+@dataclass(eq=False)
+class Gateway:
+    """The inner half of a gateway. The oplog that it may ask knows nothing of the imaginary changes of these tests."""
+
+    server: Valkey
+    mongodb_uri: str
+    log: Log = field(default_factory=lambda: Log(RING))
+    resumed: Counter[Source] = field(default_factory=Counter)
+
+    async def __aenter__(self) -> Self:
+        self._stack = AsyncExitStack()
+        client: AsyncMongoClient[dict[str, Json]] = AsyncMongoClient(self.mongodb_uri)
+        await self._stack.enter_async_context(client)
+        source = await self._stack.enter_async_context(open_redis_log(self.server.uri(), KEYS))
+        history = History(client.get_default_database(), "orders")
+        self._catch_up = CatchUp(source, history, self.log, Outage("redis"), lambda where: self.resumed.update([where]))
+        self._stack.push_async_callback(self._catch_up.close)
+        feed = Feed(source, history, self.log, self.hub, Outage("redis"), Limits(RING, 60))
+        self._task = asyncio.create_task(feed.run())
+        async with asyncio.timeout(10):
+            await feed.ready.wait()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self._stack.aclose()
+
+    @property
+    def hub(self) -> Hub:
+        return self._catch_up.hub
+
+    async def join(self, outlet: Outlet, since: Cursor | None = None) -> Subscription:
+        """Connect a client as the transports do."""
+        located = await self._catch_up.locate(since) if since else None
+        if located is not None and located.reason is not None:
+            outlet.resync(located.reason, self.log.cursor or Cursor("", located.position))
+        place = located.position if located else self.log.position
+        subscription = self.hub.subscribe(outlet, EVERYTHING, place)
+        outlet.full = lambda: self.hub.pause(subscription)
+        self.hub.resume(subscription)
+        return subscription
+
+    async def reached(self, number: int) -> None:
+        await until(lambda: self.log.position == Position(number, 0), f"the gateway is at {number}")
+
+
+@dataclass
+class Writing:
+    """Stands in for the watcher: publishes changes 1, 2, 3, …."""
+
+    publisher: Publisher
+    epoch: str = "e1"
+    last: int = 0
+
+    async def begin(self, epoch: str = "e1", reason: EpochReason = EpochReason.FIRST_START) -> None:
+        self.epoch = epoch
+        await self.publisher.begin(epoch, reason, Position(self.last, 0), "")
+
+    async def upto(self, number: int, *, at_once: int = 100) -> None:
+        while self.last < number:
+            end = min(self.last + at_once, number)
+            changes = [change(each, epoch=self.epoch) for each in range(self.last + 1, end + 1)]
+            await self.publisher.publish(self.epoch, Position(self.last, 0), changes)
+            self.last = end
+
+
+@dataclass
+class World:
+    server: Valkey
+    redis: Redis
+    mongodb_uri: str
+
+    def writing(self, maxlen: int = 100_000, term: int = 1) -> Writing:
+        return Writing(Publisher(self.redis, KEYS, term, maxlen))
+
+    def gateway(self) -> Gateway:
+        return Gateway(self.server, self.mongodb_uri)
+
+
+@pytest.fixture
+async def world(own_valkey: OwnValkey, mongodb_uri: str) -> AsyncIterator[World]:
+    server = await own_valkey("--stream-node-max-entries", "10")  # so that trimming is nearly exact
+    async with AsyncMongoClient[dict[str, Json]](mongodb_uri) as client:
+        # The oplog then says that the orders' history broke after the imaginary changes: it has none of them to give.
+        orders = client.get_default_database()["orders"]
+        await orders.insert_one({})
+        await orders.drop()
+    async with Redis.from_url(server.uri()) as redis:
+        yield World(server, redis, mongodb_uri)
+
+
+def at(number: int, epoch: str = "e1") -> Cursor:
+    return Cursor(epoch, Position(number, 0))
+
+
+async def test_what_is_published_arrives_at_once_and_in_batches(world: World) -> None:
+    writing = world.writing()
+    await writing.begin()
+    async with world.gateway() as gateway:
+        outlet = Outlet()
+        await gateway.join(outlet)
+        await writing.upto(100, at_once=20)
+        await gateway.reached(100)
+    assert outlet.positions == list(range(1, 101))
+
+
+async def test_a_new_gateway_loads_the_newest_and_knows_what_it_does_not_hold(world: World) -> None:
+    writing = world.writing()
+    await writing.begin()
+    await writing.upto(200)
+    async with world.gateway() as gateway:
+        assert gateway.log.position == Position(200, 0)
+        assert gateway.log.floor == Position(150, 0)
+        assert len(gateway.log) == RING
+
+
+async def test_a_new_gateway_on_a_short_log_holds_all_of_it(world: World) -> None:
+    writing = world.writing()
+    await writing.begin()
+    await writing.upto(7)
+    async with world.gateway() as gateway:
+        assert (gateway.log.floor, gateway.log.position) == (Position(0, 0), Position(7, 0))
+
+
+async def test_what_is_published_while_the_subscription_is_cut_is_read_from_the_log(world: World) -> None:
+    writing = world.writing()
+    await writing.begin()
+    async with world.gateway() as gateway:
+        outlet = Outlet()
+        await gateway.join(outlet)
+        for number in range(100, 1100, 100):
+            await world.redis.client_kill_filter(_type="pubsub")
+            await writing.upto(number, at_once=30)
+        await gateway.reached(1000)
+    assert outlet.positions == list(range(1, 1001))
+
+
+async def test_a_message_that_never_came_is_missed_within_a_second_or_two(world: World) -> None:
+    """It may have been the last one for hours: nothing that follows would show the hole."""
+    writing = world.writing()
+    await writing.begin()
+    async with world.gateway() as gateway:
+        outlet = Outlet()
+        await gateway.join(outlet)
+        await world.redis.xadd(KEYS.log, {"e": change(1).envelope, "b": "null", "p": "0-0"}, id="1-0")
+        await world.redis.hset(KEYS.head, "position", "1-0")
+        await gateway.reached(1)
+    assert outlet.positions == [1]
+
+
+async def test_what_is_published_twice_arrives_once(world: World) -> None:
+    writing = world.writing()
+    await writing.begin()
+    async with world.gateway() as gateway:
+        outlet = Outlet()
+        await gateway.join(outlet)
+        await writing.upto(10)
+        await gateway.reached(10)
+        await world.redis.delete(KEYS.log, KEYS.head)
+        writing.last = 0
+        await writing.begin()
+        await writing.upto(15, at_once=4)
+        await gateway.reached(15)
+    assert outlet.positions == list(range(1, 16))
+    assert outlet.resyncs == []
+
+
+async def test_a_client_comes_back_to_the_ring_to_the_log_or_to_nothing(world: World) -> None:
+    writing = world.writing(maxlen=500)
+    await writing.begin()
+    await writing.upto(2000)
+    async with world.gateway() as gateway:
+        ring, log, lost, ahead = Outlet(), Outlet(), Outlet(), Outlet()
+        await gateway.join(ring, at(1980))
+        await gateway.join(log, at(1600))
+        await gateway.join(lost, at(100))
+        await gateway.join(ahead, at(2005))
+        await until(lambda: len(log.positions) == 400, "the log has been read")
+        await until(lambda: lost.resyncs, "the oplog has been asked")
+        await writing.upto(2010)
+        await gateway.reached(2010)
+        await until(lambda: len(log.positions) == 410, "the client is live")
+    assert ring.positions == list(range(1981, 2011))
+    assert log.positions == list(range(1601, 2011))
+    assert (lost.positions, lost.resyncs) == (list(range(2001, 2011)), [("history_lost", "e1.2000-0")])
+    assert ahead.positions == list(range(2006, 2011))
+    assert gateway.resumed == {Source.RING: 2, Source.LOG: 1, Source.OPLOG: 1}
+
+
+async def test_a_gateway_that_missed_more_than_redis_keeps_tells_its_clients(world: World) -> None:
+    writing = world.writing(maxlen=100)
+    await writing.begin()
+    async with world.gateway() as gateway:
+        outlet = Outlet()
+        await gateway.join(outlet)
+        await writing.upto(5)
+        await gateway.reached(5)
+        async with world.redis.pipeline(transaction=True) as cut:  # no message, no check in between
+            cut.delete(KEYS.log)
+            cut.xadd(KEYS.log, {"e": change(900).envelope, "b": "null", "p": "899-0"}, id="900-0")
+            cut.hset(KEYS.head, mapping={"position": "900-0", "floor": "899-0"})
+            await cut.execute()
+        await gateway.reached(900)
+    assert outlet.positions == list(range(1, 6))
+    assert outlet.resyncs == [("history_lost", "e1.900-0")]
+
+
+async def test_a_new_epoch_is_told_with_its_reason_and_a_cursor_of_the_old_one_too(world: World) -> None:
+    writing = world.writing()
+    await writing.begin()
+    await writing.upto(10)
+    async with world.gateway() as gateway:
+        live, late = Outlet(), Outlet()
+        await gateway.join(live)
+        await writing.begin("e2", EpochReason.COLLECTION_DROPPED)
+        await until(lambda: live.resyncs, "the client is told")
+        await gateway.join(late, at(10))
+        await writing.upto(12)
+        await gateway.reached(12)
+    assert live.resyncs == late.resyncs == [("collection_dropped", "e2.10-0")]
+    assert live.positions == late.positions == [11, 12]
+
+
+async def test_a_redis_that_restarts_empty_is_forgiven_once_it_is_rebuilt(world: World) -> None:
+    writing = world.writing()
+    await writing.begin()
+    async with world.gateway() as gateway:
+        outlet = Outlet()
+        await gateway.join(outlet)
+        await writing.upto(10)
+        await gateway.reached(10)
+        await world.server.kill()
+        await world.server.start()
+        await world.redis.connection_pool.disconnect()
+        writing.last = 0
+        await writing.begin()
+        await writing.upto(20)
+        await gateway.reached(20)
+    assert outlet.positions == list(range(1, 21))
+    assert outlet.resyncs == []
+
+
+async def test_a_client_that_is_full_again_and_again_while_it_is_read_for_gets_everything(world: World) -> None:
+    """It takes data again in the very moment in which the reading for it ends."""
+    writing = world.writing()
+    await writing.begin()
+    await writing.upto(5000, at_once=500)
+    async with world.gateway() as gateway:
+        outlet = Outlet(room=1)
+        loop = asyncio.get_running_loop()
+        subscription = gateway.hub.subscribe(outlet, EVERYTHING, Position(0, 0))
+
+        def full() -> None:
+            gateway.hub.pause(subscription)
+            outlet.room = 1
+            loop.call_soon(gateway.hub.resume, subscription)
+
+        outlet.full = full
+        gateway.hub.resume(subscription)
+        await until(lambda: len(outlet.positions) >= 5000, "the client has everything")
+        await writing.upto(5001)
+        await gateway.reached(5001)
+        await until(lambda: len(outlet.positions) >= 5001, "the client is live")
+    assert outlet.positions == list(range(1, 5002))
+
+
+async def test_many_clients_that_are_behind_are_all_served(world: World) -> None:
+    writing = world.writing()
+    await writing.begin()
+    await writing.upto(1500, at_once=500)
+    async with world.gateway() as gateway:
+        outlets = [Outlet() for _ in range(30)]
+        for start, outlet in enumerate(outlets):
+            await gateway.join(outlet, at(start))
+        await until(lambda: all(outlet.positions[-1:] == [1500] for outlet in outlets), "everyone has everything")
+    assert [outlet.positions for outlet in outlets] == [list(range(start + 1, 1501)) for start in range(30)]
