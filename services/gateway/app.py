@@ -6,6 +6,7 @@ import structlog
 
 from services.common.keys import StreamKeys
 from services.common.outage import Outage
+from services.common.outage_metrics import Dependency
 from services.gateway.catch_up import CatchUp
 from services.gateway.feed import Feed, Limits
 from services.gateway.history import History
@@ -33,6 +34,7 @@ async def run(settings: GatewaySettings) -> None:
         events = Log(settings.ring_events)
         catch_up = CatchUp(source, history, events, outage, metrics.resumed)
         stack.push_async_callback(catch_up.close)
+        metrics.observe(catch_up.hub, events, [Dependency.of(outage), store.dependency])
         limits = Limits(settings.ring_events, settings.stale_seconds)
         feed = Feed(source, history, events, catch_up.hub, outage, limits)
         stream = Stream(catch_up.hub, feed.ready, feed.here, catch_up.locate)

@@ -35,11 +35,11 @@ class Event:
 
     __slots__ = (
         "_after",
-        "_at",
         "_before",
         "_before_json",
         "_encoded",
         "_left",
+        "at",
         "cursor",
         "envelope",
         "id",
@@ -52,7 +52,7 @@ class Event:
         self.operation = head.operation
         self.id = head.id
         self.cursor = Cursor.parse(head.cursor)
-        self._at = head.at
+        self.at = head.at
         self._before_json = before
         self._encoded: dict[tuple[Form, str], bytes] = {}
 
@@ -85,7 +85,7 @@ class Event:
         try:
             return self._left
         except AttributeError:
-            self._left: Event = Event(left_filter(self.id, str(self.cursor), self._at), b"null")
+            self._left: Event = Event(left_filter(self.id, str(self.cursor), self.at), b"null")
             return self._left
 
     def encoded(self, form: Form, suffix: str = "") -> bytes:

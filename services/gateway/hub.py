@@ -1,6 +1,6 @@
 """Sends each event to every client that wants it, and lets the slow ones catch up from the log."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum, StrEnum
 from typing import NamedTuple, Protocol, assert_never
 
@@ -106,6 +106,11 @@ class Hub:
         self._epoch_reason: str | None = None
         self.reach = Position(0, 0)  # since where the log in Redis is complete
         self.stale: str | None = None
+        self.published: Callable[[Sequence[Event], int], None] = lambda _events, _writes: None  # for whoever counts
+
+    def census(self) -> Iterator[tuple[Form, Mode]]:
+        """Yield for each client over what and how it gets its events."""
+        return ((each.outlet.form, each.mode) for each in self._subscriptions)
 
     def __len__(self) -> int:
         return len(self._subscriptions)
@@ -155,10 +160,13 @@ class Hub:
         """Send events that were just added to the log."""
         # Who is live is settled before the first write: one that a write makes pause counts as having been sent these.
         due = [(group.encode(events), tuple(group.live.values())) for group in self._groups.values()]
+        written = 0
         for data, writes in due:
             if data:
+                written += len(writes)
                 for write in writes:
                     write(data)
+        self.published(events, written)
         for subscription in tuple(self._ahead):
             self._serve(subscription)
 

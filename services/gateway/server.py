@@ -53,6 +53,7 @@ class Server:
             SessionIds(settings.recovery_secret.get_secret_value()),
             settings.server_name,
             metrics.incident,
+            metrics.disconnected,
             stall=settings.stall_seconds,
         )
         self._sockets = SocketServer({"/": self._live}, _engine(settings), metrics.incident)
@@ -62,6 +63,7 @@ class Server:
             partial(peer_address, trusted_proxies=settings.trusted_proxies),
             settings.server_name,
             metrics.incident,
+            metrics.disconnected,
             SseSettings(
                 heartbeat=settings.sse_heartbeat_seconds,
                 stall=settings.stall_seconds,
@@ -75,7 +77,7 @@ class Server:
 
     def application(self) -> web.Application:
         """Return the routes and what surrounds them."""
-        app = web.Application(middlewares=[problems()])
+        app = web.Application(middlewares=[self._metrics.time_request, problems()])
         app.on_response_prepare.append(add_security_headers)
         Cors(self._settings.cors_origins, EXPOSED_HEADERS).install(app)
         app.add_routes(self._sse.routes())  # before /api/orders/{id}

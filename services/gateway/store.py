@@ -14,6 +14,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
 from services.common.documents import CODEC, Json, to_json
+from services.common.outage_metrics import Dependency
 from services.gateway.orders import ListQuery, NewOrder, OrderChange
 from services.gateway.page_mark import marked_id, page_mark
 from services.gateway.store_errors import OrderNotFound, OutcomeUnknown, StoreError, StoreFailed, StoreUnavailable
@@ -65,6 +66,12 @@ class OrderStore:
         self._orders = self._database[collection]
         self._patience = patience
         self._reachable = True
+        self._outages = 0
+
+    @property
+    def dependency(self) -> Dependency:
+        """Say for the metrics how MongoDB is."""
+        return Dependency("mongodb", lambda: self._reachable, lambda: self._outages)
 
     @classmethod
     @asynccontextmanager
@@ -205,6 +212,7 @@ class OrderStore:
             ours = store_error(error, writing=writing)
             if self._reachable and not isinstance(ours, StoreFailed):
                 self._reachable = False
+                self._outages += 1
                 log.warning("MongoDB does not answer; REST is unavailable until it does", error=str(error)[:300])
             raise ours from error
         if not self._reachable:

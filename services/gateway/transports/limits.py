@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 
+from services.gateway.wire.form import Form
+
 
 class Incident(StrEnum):
     """What is counted: refusals, and ends of connections that were not the client's wish."""
@@ -28,6 +30,10 @@ class Incident(StrEnum):
 
 
 Count = Callable[[Incident], None]
+
+
+Left = Callable[[Form, str], None]
+"""Told when a client has gone: over what it was connected, and why it has gone."""
 
 
 def count_nothing(_: Incident) -> None:

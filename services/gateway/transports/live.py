@@ -11,7 +11,7 @@ from services.gateway.hub import Hub, Located, Mode, ResyncReason, Subscription,
 from services.gateway.recovery import Offset, SessionIds
 from services.gateway.stream import Stream
 from services.gateway.transports.deadlines import Deadlines, Entry
-from services.gateway.transports.limits import Count, Incident
+from services.gateway.transports.limits import Count, Incident, Left
 from services.gateway.transports.socketio import Ack, ConnectionRefused, Namespace, Socket
 from services.gateway.wire.form import Form
 from services.gateway.wire.socketio import Argument
@@ -116,6 +116,7 @@ class LiveOrders(Namespace[LiveClient]):
         ids: SessionIds,
         server: str,
         count: Count,
+        left: Left,
         *,
         stall: float = 30.0,
         ready_timeout: float = 10.0,
@@ -127,6 +128,7 @@ class LiveOrders(Namespace[LiveClient]):
         self._ids = ids
         self._server = server
         self._count = count
+        self._left = left
         self._ready_timeout = ready_timeout
         self._stalls: Deadlines[LiveClient] = Deadlines(stall, self._drop)
         self._clients: set[LiveClient] = set()
@@ -174,8 +176,9 @@ class LiveOrders(Namespace[LiveClient]):
         if ack is not None:
             ack({"cursor": str(cursor)})
 
-    def disconnected(self, socket: Socket[LiveClient], reason: str) -> None:  # noqa: ARG002
+    def disconnected(self, socket: Socket[LiveClient], reason: str) -> None:
         """Forget the client."""
+        self._left(socket.form, reason)
         self._clients.discard(socket.state)
         socket.state.leave()
 

@@ -19,7 +19,7 @@ from services.gateway.orders import Fault
 from services.gateway.stream import Stream
 from services.gateway.transports.admission import Admission, NotAdmitted
 from services.gateway.transports.deadlines import Deadlines
-from services.gateway.transports.limits import Count, Incident
+from services.gateway.transports.limits import Count, Incident, Left
 from services.gateway.transports.problems import Kind, Problem
 from services.gateway.transports.sse_stream import SseStream
 from services.gateway.transports.takeover import TakenOver, take_over
@@ -53,6 +53,7 @@ class SseTransport:
         address: Callable[[web.BaseRequest], str],
         server: str,
         count: Count,
+        left: Left,
         settings: SseSettings,
     ) -> None:
         self._hub = stream.hub
@@ -63,6 +64,7 @@ class SseTransport:
         self._address = address
         self._server = server
         self._count = count
+        self._left = left
         self._settings = settings
         self._stalls: Deadlines[SseStream] = Deadlines(settings.stall, self._drop)
         self._streams: dict[SseStream, str] = {}
@@ -139,11 +141,13 @@ class SseTransport:
         address = self._streams.pop(stream, None)
         if address is not None:
             self._admission.leave(address)
+            self._left(stream.form, stream.reason)
         if stream.subscription is not None:
             self._hub.unsubscribe(stream.subscription)
 
     def _drop(self, stream: SseStream) -> None:
         self._count(Incident.SLOW_CONSUMER)
+        stream.reason = "slow consumer"
         stream.abort()
 
     @asynccontextmanager
@@ -168,9 +172,11 @@ class SseTransport:
                 stream.beat(mark, sign)
 
     async def close(self, spread: float) -> None:
-        """End all streams, spread over time."""
+        """Admit nobody any more and end all streams, spread over time."""
+        self._admission.stop()
         streams = list(self._streams)
         for stream in streams:
+            stream.reason = "server shutting down"
             stream.send(self._retry())
             stream.end()
             await asyncio.sleep(spread / len(streams))

@@ -15,12 +15,13 @@ from services.gateway.wire.form import Form
 class SseStream(asyncio.Protocol):
     """One stream after its headers; an outlet of the hub."""
 
-    __slots__ = ("_hub", "_lost", "_stall", "_stalls", "_transport", "form", "subscription", "write")
+    __slots__ = ("_hub", "_lost", "_stall", "_stalls", "_transport", "form", "reason", "subscription", "write")
 
     def __init__(
         self, form: Form, hub: Hub, stalls: "Deadlines[SseStream]", lost: Callable[["SseStream"], None]
     ) -> None:
         self.form = form
+        self.reason = "transport close"  # why it will have ended
         self.subscription: Subscription | None = None
         self._hub = hub
         self._stalls = stalls
