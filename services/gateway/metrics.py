@@ -1,30 +1,94 @@
 """What the gateway counts, for Prometheus."""
 
-from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, generate_latest
+import time
+from collections import Counter as Tally
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from services.common.outage_metrics import Dependency, DependencyCollector
 from services.gateway.catch_up import Source
+from services.gateway.event import Event
+from services.gateway.hub import Hub, Mode
+from services.gateway.log import Log
 from services.gateway.transports.limits import Incident
+from services.gateway.wire.form import Form
+
+_TRANSPORTS = {Form.WEBSOCKET: "websocket", Form.POLLING: "polling", Form.SSE: "sse", Form.SSE_PLAIN: "sse"}
+_LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
+_DURATION = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
 class Metrics:
-    """The gateway's counters and gauges, in a registry of their own."""
+    """The gateway's figures, in a registry of their own."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._events = Counter("orders_gateway_events", "Changes that came in from Redis.", registry=registry)
+        self._deliveries = Counter(
+            "orders_gateway_deliveries", "Writes of one change or of several to one live client.", registry=registry
+        )
+        self._latency = Histogram(
+            "orders_gateway_commit_to_write_seconds",
+            "Time from a change's commit in MongoDB to its write to all live clients; of each batch, the oldest.",
+            buckets=_LATENCY,
+            registry=registry,
+        )
+        self._disconnects = Counter(
+            "orders_gateway_disconnects",
+            "Ends of connections, by transport and reason.",
+            ["transport", "reason"],
+            registry=registry,
+        )
         self._incidents = Counter(
             "orders_gateway_incidents",
             "Refusals, and ends of connections that were not the client's wish.",
             ["kind"],
-            registry=self.registry,
+            registry=registry,
         )
-
         self._resumes = Counter(
             "orders_gateway_resumes",
             "Clients that came back with a cursor, by where they were served from.",
             ["source"],
-            registry=self.registry,
+            registry=registry,
         )
+        self._requests = Histogram(
+            "orders_gateway_request_seconds",
+            "Time that a request to the REST API took, by method and status.",
+            ["method", "status"],
+            buckets=_DURATION,
+            registry=registry,
+        )
+
+    def observe(self, hub: Hub, events: Log, dependencies: Sequence[Dependency]) -> None:
+        """Show how these stand whenever Prometheus asks, and count what the hub sends."""
+        self.registry.register(_Stand(hub, events))
+        self.registry.register(DependencyCollector("gateway", dependencies))
+        hub.published = self.published
+
+    def published(self, events: Sequence[Event], writes: int) -> None:
+        """Count one batch that was written to so many clients: a few figures a batch, none a client."""
+        self._events.inc(len(events))
+        self._deliveries.inc(writes)
+        # Clocks of two machines may differ by more than the way takes.
+        self._latency.observe(max(0.0, time.time() - datetime.fromisoformat(events[0].at).timestamp()))
+
+    def disconnected(self, transport: Form, reason: str) -> None:
+        """Count the end of a connection."""
+        self._disconnects.labels(_TRANSPORTS[transport], reason).inc()
 
     def resumed(self, source: Source) -> None:
         """Count one client that came back."""
@@ -34,9 +98,67 @@ class Metrics:
         """Count one."""
         self._incidents.labels(kind.value).inc()
 
+    @web.middleware
+    async def time_request(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Measure requests to the REST API; streams last as long as their clients like."""
+        if not request.path.startswith("/api/orders") or request.path == "/api/orders/events":
+            return await handler(request)
+        started = time.perf_counter()
+        response = await handler(request)
+        # Any word may come in as a method, and each would be kept as a label for ever.
+        method = request.method if response.status != 405 else "other"
+        self._requests.labels(method, str(response.status)).observe(time.perf_counter() - started)
+        return response
+
     def routes(self) -> list[web.RouteDef]:
         """Return the route, ready for ``app.add_routes``."""
         return [web.get("/metrics", self._serve)]
 
     async def _serve(self, _request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+class _Stand(Collector):
+    """How hub and ring stand when Prometheus asks."""
+
+    def __init__(self, hub: Hub, events: Log) -> None:
+        self._hub = hub
+        self._log = events
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the figures of this moment."""
+        yield self._clients()
+        yield _gauge("stale", "1 while clients are told that what they see may be old.", self._hub.stale is not None)
+        yield _gauge("ring_events", "Changes in the gateway's own memory.", len(self._log))
+        here = _seconds(self._log.position.ts)
+        yield _gauge("position_seconds", "Commit time of the newest change here, or of where the stream stands.", here)
+        spans = {"ring": self._log.floor.ts, "log": self._hub.reach.ts}
+        reach = GaugeMetricFamily(
+            "orders_gateway_reach_seconds",
+            "How much history this gateway's ring and the log in Redis hold for clients that come back.",
+            labels=["source"],
+        )
+        for source, floor in spans.items():
+            reach.add_metric([source], max(0.0, here - _seconds(floor)) if floor else 0.0)
+        yield reach
+
+    def _clients(self) -> Metric:
+        family = GaugeMetricFamily(
+            "orders_gateway_clients",
+            "Clients by transport and by how they get changes: live, paused (takes no more now; polling between two "
+            "requests), behind (from Redis or the oplog), ahead (the stream is not there yet).",
+            labels=["transport", "mode"],
+        )
+        tally = Tally((_TRANSPORTS[form], mode) for form, mode in self._hub.census())
+        for transport in dict.fromkeys(_TRANSPORTS.values()):
+            for mode in Mode:
+                family.add_metric([transport, mode.value], tally[transport, mode])
+        return family
+
+
+def _gauge(name: str, documentation: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"orders_gateway_{name}", documentation, value=float(value))
+
+
+def _seconds(ts: int) -> int:
+    return ts >> 32
