@@ -48,6 +48,7 @@ async def run(settings: WatcherSettings) -> None:
             redis=Outage("redis"),
             oplog=OplogWindow(client, settings.oplog_warning_seconds, metrics),
         )
+        metrics.observe([parts.mongodb, parts.redis])
         await stack.enter_async_context(serve_health(settings, parts))
         log.info("Watcher started", port=settings.watcher_port, owner=parts.state.owner)
         await _lead_again_and_again(parts, redis, settings)

@@ -1,6 +1,13 @@
 """What the watcher counts, for Prometheus."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import time
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from services.common.cursor import Position
+from services.common.outage import Outage
+from services.common.outage_metrics import Dependency, DependencyCollector
 
 
 class Metrics:
@@ -8,6 +15,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self._events = Counter(
             "orders_watcher_events", "Changes published to Redis, repetitions included.", registry=self.registry
         )
@@ -43,11 +51,34 @@ class Metrics:
             registry=self.registry,
         )
 
-    def published(self, events: int, seconds: float) -> None:
-        """Count one batch."""
+        self._lag = Gauge(
+            "orders_watcher_lag_seconds",
+            "Age of the newest change when it was published, to the second; 0 when nothing is left to publish.",
+            registry=self.registry,
+        )
+        self._seen = Gauge(
+            "orders_watcher_last_look_timestamp_seconds",
+            "When this watcher last published what there was, or saw that there was nothing.",
+            registry=self.registry,
+        )
+
+    def observe(self, outages: Sequence[Outage]) -> None:
+        """Show how these stand whenever Prometheus asks."""
+        self.registry.register(DependencyCollector("watcher", [Dependency.of(outage) for outage in outages]))
+
+    def published(self, events: int, seconds: float, position: Position) -> None:
+        """Count one batch, whose last change is at ``position``."""
         self._events.inc(events)
         self._batch.observe(events)
         self._publish.observe(seconds)
+        now = time.time()
+        self._lag.set(max(0.0, int(now) - (position.ts >> 32)))  # MongoDB's clock counts seconds
+        self._seen.set(now)
+
+    def idle(self) -> None:
+        """Note that there is nothing left to publish."""
+        self._lag.set(0)
+        self._seen.set_to_current_time()
 
     def epoch_began(self, reason: str) -> None:
         """Count a new epoch."""

@@ -131,6 +131,7 @@ class Relay:
                     # All before it is published. Were it not kept, the token of a quiet collection would age out of
                     # the oplog.
                     self._progress.token = item.token or self._progress.token
+                    self._metrics.idle()
                 case End() | None:
                     return item
                 case _:
@@ -151,4 +152,4 @@ class Relay:
             raise GapFound
         if changes:
             self._progress.position, self._progress.token = changes[-1].position, changes[-1].token
-            self._metrics.published(len(changes), perf_counter() - started)
+            self._metrics.published(len(changes), perf_counter() - started, changes[-1].position)
