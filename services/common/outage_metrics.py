@@ -41,5 +41,3 @@ class DependencyCollector(Collector):
             up.add_metric([dependency.what], float(dependency.works()))
             outages.add_metric([dependency.what], dependency.outages())
         return up, outages
-
-
