@@ -77,6 +77,7 @@ class SseStream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Report it."""
+        self._relax()
         self._lost(self)
 
     def pause_writing(self) -> None:
@@ -87,8 +88,11 @@ class SseStream(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """The client reads again."""
+        self._relax()
+        if self.subscription is not None:
+            self._hub.resume(self.subscription)
+
+    def _relax(self) -> None:
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None
-        if self.subscription is not None:
-            self._hub.resume(self.subscription)
