@@ -10,6 +10,9 @@ PIP_INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check --no
 # `make test PYTEST_ARGS="tests/unit -k cursor"` runs a part.
 PYTEST_ARGS ?=
 
+# `make faults FAULTS_ARGS="--only redis --seed 7"` runs a part; --list names the scenarios.
+FAULTS_ARGS ?=
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup run setup-db test test-compose check format lock clean node-if-there node-or-stop
@@ -31,6 +34,10 @@ test: $(INSTALLED) node-or-stop ## Run all tests on real servers, real clients a
 
 test-compose: $(INSTALLED) node-or-stop ## Start compose.yaml for real, scale it and kill parts of it (needs Docker)
 	@$(PYTHON) -m tests.deploy.compose
+
+faults: $(INSTALLED) node-if-there ## Break everything while an auditor looks, and write docs/faults.md (half an hour)
+	@tests/faults/install-system-packages
+	$(PYTHON) -m tests.faults $(FAULTS_ARGS)
 
 check: $(INSTALLED) node-or-stop ## Check format, lint, types and import contracts
 	$(PYTHON) -m ruff format --check .

@@ -1,7 +1,7 @@
 """All scenarios, in the order in which they are run."""
 
 from tests.faults.scenario import Scenario
-from tests.faults.scenarios import everything, gateway, history, redis, replica_set, watcher
+from tests.faults.scenarios import everything, gateway, history, machine, redis, replica_set, watcher
 
 SCENARIOS: list[Scenario] = [
     *watcher.SCENARIOS,
@@ -9,5 +9,6 @@ SCENARIOS: list[Scenario] = [
     *replica_set.SCENARIOS,
     *history.SCENARIOS,
     *gateway.SCENARIOS,
+    *machine.SCENARIOS,
     *everything.SCENARIOS,
 ]

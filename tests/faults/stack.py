@@ -18,6 +18,7 @@ from services.embedded.server import Server
 from services.embedded.valkey import Valkey
 from services.setup_db import setup
 from tests.faults.cable import Cable
+from tests.faults.clock import ClockedMongod
 from tests.faults.network import Network, PlacedMongod, PlacedService
 from tests.faults.small_disk import small_disk
 from tests.servers import SMALL_OPLOG
@@ -48,6 +49,8 @@ class Shape:
     valkey_disk: int = 0  # MB; 0: wherever the folder is
     mongod_disk: int = 0
     network: bool = False  # members and watchers in namespaces of their own
+    clock: bool = False  # of MongoDB, to be shifted
+    chop: int = 0  # one more address for clients, over which bytes come in pieces of at most so many
     cable: bool = False  # between the services and Redis, to be plugged elsewhere
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -64,6 +67,7 @@ class Stack:
         self.members = [self._member(number) for number in range(shape.members)]
         self.set = MongodSet(self.members) if shape.members > 1 else None
         self.cable = Cable(self.valkey.port) if shape.cable else None
+        self.chopped: Cable | None = None
         self.watchers: list[ServiceProcess] = []
         self.gateways: list[ServiceProcess] = []
 
@@ -80,7 +84,8 @@ class Stack:
     @property
     def urls(self) -> list[str]:
         """The gateways' base addresses."""
-        return [gateway.url for gateway in self.gateways]
+        chopped = [] if self.chopped is None else [f"http://127.0.0.1:{self.chopped.port}"]
+        return [gateway.url for gateway in self.gateways] + chopped
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -103,6 +108,9 @@ class Stack:
                 for service in [*self.watchers, *self.gateways]:
                     stack.push_async_callback(service.stop)
                     group.create_task(service.start())
+            if self._shape.chop:
+                self.chopped = Cable(self.gateways[0].port, chop=self._shape.chop)
+                await stack.enter_async_context(self.chopped)
             self._exit = stack.pop_all()
         return self
 
@@ -124,7 +132,8 @@ class Stack:
     def _member(self, number: int) -> Mongod:
         folder, port, alone = self.folder / f"mongod-{number}", free_port(), self._shape.members == 1
         if self.network is None:
-            return Mongod(folder=folder, port=port, arguments=self._shape.mongod, alone=alone)
+            kind = ClockedMongod if self._shape.clock else Mongod
+            return kind(folder=folder, port=port, arguments=self._shape.mongod, alone=alone)
         place = self.network.places[number]
         return PlacedMongod(folder=folder, port=port, arguments=self._shape.mongod, alone=alone, place=place)
 
