@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import monotonic
 
-from bench.measure import drain, fanout, latency
+from bench.measure import connections, drain, fanout, filters, growth, latency, rest, stalled, storm
 from bench.plan import Plan
 from bench.report import page
 from bench.report.machine import machine
@@ -24,8 +24,14 @@ MEASURES: dict[str, Measure] = {
     "fanout": fanout.measure,
     "latency": latency.measure,
     "drain": drain.measure,
+    "filters": filters.measure,
+    "connections": connections.measure,
+    "storm": storm.measure,
+    "stalled": stalled.measure,
+    "rest": rest.measure,
+    "growth": growth.measure,
 }
-QUICK = ("fanout", "latency")
+QUICK = ("fanout", "latency", "drain", "connections", "rest")
 
 
 async def run(names: list[str], plan: Plan) -> list[Section]:

@@ -117,7 +117,7 @@ def watcher(settings: Mapping[str, str], folder: Path, *, serves_clients: bool =
 
 
 def _node_seed(env: Mapping[str, str], folder: Path) -> list[Part]:
-    command = ["node", str(PEERS / "node-seed" / "server.js")]
+    command = ["node", "--expose-gc", str(PEERS / "node-seed" / "server.js")]
     return [Part(name="node-seed", command=command, folder=folder, settings={**env, **NODE_ENV})]
 
 

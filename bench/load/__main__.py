@@ -2,6 +2,8 @@
 
 import json
 import resource
+from collections.abc import Mapping
+from time import perf_counter
 from typing import Any
 
 from bench.load.commands import serve
@@ -16,26 +18,34 @@ class Listener:
     def __init__(self) -> None:
         self._crowd = Crowd("")
 
-    async def open(self, url: str, count: int, protocol: str, groups: int = 0) -> dict[str, Any]:
+    async def open(self, url: str, count: int, protocol: str, groups: int = 0) -> None:
         """Open clients; with ``groups``, client n filters by customer n modulo ``groups``."""
         self._crowd.close()
-        self._crowd = Crowd(url)
+        self._crowd, self._protocol = Crowd(url), protocol
+        names = [f"customer-{n % groups}" if groups else "" for n in range(count)]
+        await self._crowd.open([_greeting(protocol, {"filter": _filter(name)}) for name in names], names)
 
-        def greeting(n: int) -> Greeting:
-            name = f"customer-{n % groups}" if groups else ""
-            return _greeting(protocol, name)
+    async def begin(self, *, timing: bool = False, stalled: int = 0) -> None:
+        """Start afresh, after everybody has got everything; the first ``stalled`` clients stop reading."""
+        self._crowd.begin(timing=timing, stalled=stalled)
 
-        return {"seconds": await self._crowd.open(count, greeting, lambda n: str(n % groups) if groups else "")}
+    async def leave(self) -> None:
+        """Cut all connections."""
+        self._sessions = self._crowd.leave()
 
-    async def begin(self, *, timing: bool = False) -> dict[str, Any]:
-        self._crowd.begin(timing=timing)
-        return {}
+    async def come_back(self, events: int) -> dict[str, Any]:
+        """Connect again with the sessions from before; return how long it took until all had all ``events``."""
+        started = perf_counter()
+        greetings = [_greeting(self._protocol, {"pid": pid, "offset": offset}) for pid, offset, _ in self._sessions]
+        await self._crowd.open(greetings, [""] * len(greetings), at=self._sessions[0].at)
+        finished = await self._crowd.complete(events, 60)
+        self._crowd.verify(events)
+        return {"seconds": finished - started}
 
     async def complete(self, events: int, seconds: float = 60.0, without: int = 0) -> dict[str, Any]:
         """Wait for the events, and check them."""
         finished = await self._crowd.complete(events, seconds, without=without)
-        if not without:
-            self._crowd.verify(events)
+        self._crowd.verify(events)
         return {"finished": finished, "clients": len(self._crowd.clients)}
 
     async def latency(self, acknowledged: list[tuple[int, int, float]]) -> dict[str, Any]:
@@ -48,18 +58,19 @@ class Listener:
     async def lost(self) -> dict[str, Any]:
         return {"lost": sum(client.lost for client in self._crowd.clients)}
 
-    async def close(self) -> dict[str, Any]:
+    async def close(self) -> None:
         self._crowd.close()
-        return {}
 
 
-def _greeting(protocol: str, customer: str) -> Greeting:
+def _filter(customer: str) -> dict[str, Any] | None:
+    return {"customer_name": [customer]} if customer else None
+
+
+def _greeting(protocol: str, auth: Mapping[str, Any]) -> Greeting:
+    said = {name: value for name, value in auth.items() if value is not None}
     match protocol:
-        case "orders-websocket":
-            auth = json.dumps({"filter": {"customer_name": [customer]}}).encode() if customer else b""
-            return SocketIo(auth, connected=True)
-        case "socketio-websocket":
-            return SocketIo()
+        case "orders-websocket" | "socketio-websocket":
+            return SocketIo(json.dumps(said).encode() if said else b"", connected=protocol == "orders-websocket")
         case "sse":
             return ServerSentEvents()
         case _:

@@ -1,4 +1,4 @@
-"""Reads the change stream by PyMongo and does nothing with it: the bare hop, and the bare drain."""
+"""Reads the very stream that the watcher reads and does nothing with it: the bare hop, and the bare drain."""
 
 import asyncio
 import resource
@@ -12,6 +12,7 @@ from pymongo import AsyncMongoClient
 
 from bench.load.arrivals import Arrivals
 from bench.load.commands import serve
+from services.common.normalize import FIELDS, IMAGES, matching
 
 
 class BareStream:
@@ -27,8 +28,14 @@ class BareStream:
         """Open the stream at a cluster time, or now."""
         client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(self._uri)
         database = client.get_default_database().with_options(codec_options=self._raw)
-        start = Timestamp(*since) if since else None
-        self._stream = await database["orders"].watch(start_at_operation_time=start, max_await_time_ms=500)
+        project = {"$project": dict.fromkeys(FIELDS + IMAGES, 1)}
+        self._stream = await database.watch(
+            [matching("orders"), project],
+            full_document="whenAvailable",
+            full_document_before_change="whenAvailable",
+            start_at_operation_time=Timestamp(*since) if since else None,
+            max_await_time_ms=500,
+        )
         if since is None:
             self._task = asyncio.create_task(self._follow())
 

@@ -15,20 +15,20 @@ PING = b"\x81\x012"
 class Client(asyncio.Protocol):
     """A client. ``at`` is how far it is in its reference."""
 
-    __slots__ = ("_greeting", "_received", "_told", "_transport", "at", "live", "lost", "odd", "reference", "timing")
+    __slots__ = ("_received", "_told", "_transport", "at", "greeting", "live", "lost", "odd", "reference", "timing")
 
-    def __init__(self, greeting: Greeting, reference: Reference, told: Callable[["Client"], None]) -> None:
-        self._greeting = greeting
+    def __init__(self, greeting: Greeting, reference: Reference, at: int, told: Callable[["Client"], None]) -> None:
+        self.greeting = greeting
         self._received = bytearray()
         self._told = told
         self.reference = reference
-        self.at = len(reference.data)
+        self.at = at
         self.live = self.lost = self.timing = False
         self.odd = b""  # what came instead of what was due
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.write(self._greeting.request())
+        self._transport.write(self.greeting.request())
 
     def data_received(self, data: bytes) -> None:
         if not self.live:
@@ -76,7 +76,7 @@ class Client(asyncio.Protocol):
         self._received += data
         while True:
             before = len(self._received)
-            answer = self._greeting.answer(self._received)
+            answer = self.greeting.answer(self._received)
             if answer is None:
                 self.live = True
                 self._told(self)

@@ -1,15 +1,26 @@
 """Many clients in one process: opened, asked how far they are, closed."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from time import perf_counter
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from bench.load.client import Client
 from bench.load.greetings import Greeting
 from bench.load.reference import Reference
 
-AT_ONCE = 200  # that are being opened at the same time
+AT_ONCE = 500  # that are being opened at the same time
+OFFSET = re.compile(rb',"([^"]+)"\]')  # the last argument of an event: what a client recovers with
+
+
+class Session(NamedTuple):
+    """What a client that was cut off comes back with, and how far it had read."""
+
+    pid: str
+    offset: str
+    at: int
 
 
 class Crowd:
@@ -22,17 +33,17 @@ class Crowd:
         self.clients: list[Client] = []
         self.references: dict[str, Reference] = {}
 
-    async def open(self, count: int, greeting: Callable[[int], Greeting], group: Callable[[int], str]) -> float:
-        """Open clients number 0 to ``count`` and return when all have been greeted; return the seconds it took."""
-        started = perf_counter()
+    async def open(self, greetings: Sequence[Greeting], groups: Sequence[str], at: int = 0) -> None:
+        """Open a client per greeting, each in its group, and return when all have been greeted; all begin at ``at``."""
         room = asyncio.Semaphore(AT_ONCE)
-        await asyncio.gather(*[self._open(greeting(n), group(n), room) for n in range(count)])
-        return perf_counter() - started
+        for group in groups:
+            self.references.setdefault(group, Reference())
+        both = zip(greetings, groups, strict=True)
+        await asyncio.gather(*[self._open(greeting, self.references[group], at, room) for greeting, group in both])
 
-    async def _open(self, greeting: Greeting, group: str, room: asyncio.Semaphore) -> None:
+    async def _open(self, greeting: Greeting, reference: Reference, at: int, room: asyncio.Semaphore) -> None:
         done = asyncio.Event()
-        reference = self.references.setdefault(group, Reference())
-        client = Client(greeting, reference, lambda _: done.set())
+        client = Client(greeting, reference, at, lambda _: done.set())
         async with room:
             await asyncio.get_running_loop().create_connection(lambda: client, *self._address)
             async with asyncio.timeout(60):
@@ -41,12 +52,14 @@ class Crowd:
             raise RuntimeError("a connection was closed before it was greeted")
         self.clients.append(client)
 
-    def begin(self, *, timing: bool) -> None:
-        """Forget what came; all clients must have got all of it."""
+    def begin(self, *, timing: bool, stalled: int = 0) -> None:
+        """Forget what came, of which all clients must have got all; the first ``stalled`` now stop reading."""
         for reference in self.references.values():
             reference.__init__()  # type: ignore[misc]
         for client in self.clients:
             client.at, client.timing = 0, timing
+        for client in self.clients[:stalled]:
+            client.stop_reading()
 
     async def complete(self, events: int, seconds: float, *, without: int = 0) -> float:
         """Wait until every client but the first ``without`` has got ``events`` events of its group; return when."""
@@ -74,6 +87,15 @@ class Crowd:
             raise RuntimeError(f"{len(odd)} clients got something else, one of them {odd[0]!r}")
         if lost := sum(client.lost for client in self.clients):
             raise RuntimeError(f"{lost} connections were closed")
+
+    def leave(self) -> list[Session]:
+        """Cut all connections, and return what each client needs to recover."""
+        offset = OFFSET.findall(self.references[""].data)[-1].decode()
+        sessions = [Session(client.greeting.pid, offset, client.at) for client in self.clients]
+        for client in self.clients:
+            client.abort()
+        self.clients.clear()
+        return sessions
 
     def close(self) -> None:
         for client in self.clients:

@@ -7,7 +7,9 @@ PONG = b"\x81\x81\0\0\0\x003"  # Engine.IO's, as a client's websocket frame
 
 
 class Greeting(Protocol):
-    """What is said before the events come."""
+    """What is said before the events come; ``pid`` is the session that the server has given, if it gives any."""
+
+    pid: str
 
     def request(self) -> bytes:
         """What the client sends first."""
@@ -51,7 +53,7 @@ class SocketIo:
         self._auth = auth
         self._connected = connected
         self._upgraded = False
-        self.pid = b""
+        self.pid = ""
 
     def request(self) -> bytes:
         return _UPGRADE.format(path="/socket.io/?EIO=4&transport=websocket").encode()
@@ -67,7 +69,7 @@ class SocketIo:
             return masked(b"40" + self._auth)
         if packet.startswith(b"40{"):
             if pid := re.search(rb'"pid":"([^"]+)"', packet):
-                self.pid = pid[1]
+                self.pid = pid[1].decode()
             return b"" if self._connected else None
         if packet.startswith(b'42["connected"'):
             return None
@@ -76,6 +78,8 @@ class SocketIo:
 
 class ServerSentEvents:
     """Server-Sent Events over HTTP/1.1."""
+
+    pid = ""
 
     def __init__(self, path: str = "/api/orders/events") -> None:
         self._path = path
@@ -97,6 +101,8 @@ class ServerSentEvents:
 
 class Bare:
     """A websocket without any protocol on it."""
+
+    pid = ""
 
     def __init__(self, path: str) -> None:
         self._path = path

@@ -17,8 +17,6 @@ from pymongo.collection import Collection
 
 from bench.load.reference import checksum
 
-PADDING = "x" * 40  # makes an envelope about as long as that of a usual order
-
 Orders = Collection[dict[str, Any]]
 Acknowledged = tuple[int, int, float]  # the writer, its number, and when
 
@@ -36,11 +34,12 @@ class Work:
     burst: int = 1
     writers: int = 1
     customers: int = 1
+    padding: int = 40  # makes an envelope about as long as that of a usual order
 
 
-def order(writer: int, number: int, customers: int) -> dict[str, Any]:
-    customer = f"customer-{number % customers}"
-    product = f"bench-{writer}-{number}-{PADDING}-"
+def order(writer: int, number: int, work: Work) -> dict[str, Any]:
+    customer = f"customer-{number % work.customers}"
+    product = f"bench-{writer}-{number}-{'x' * work.padding}-"
     return {
         "customer_name": customer,
         "product_name": product + checksum((customer + product).encode()).decode(),
@@ -58,7 +57,7 @@ def write(orders: Orders, writer: int, work: Work) -> list[Acknowledged]:
         numbers = range(work.first + begin, work.first + min(begin + work.burst, count))
         if rate and (early := started + begin / rate - perf_counter()) > 0:
             sleep(early)
-        documents = [order(writer, number, work.customers) for number in numbers]
+        documents = [order(writer, number, work) for number in numbers]
         if len(documents) == 1:
             orders.insert_one(documents[0])
         else:

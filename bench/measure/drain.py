@@ -25,7 +25,8 @@ NAMES = ("watcher", "bare PyMongo, raw", "bare Node driver")
 NOTES = [
     """A backlog of orders is written while nobody reads; then each reader drains it from the same point. The watcher
 decodes, normalizes, encodes, and writes it all to the log in Redis; the bare readers count the events and do nothing
-else (PyMongo without decoding them, Node's driver as it comes). The first thousand events are not counted.""",
+else: PyMongo the watcher's own stream without decoding it, Node's driver the collection's stream as it comes. The
+first thousand events are not counted.""",
 ]
 
 
@@ -91,8 +92,8 @@ async def _started_once(stage: Stage) -> dict[str, Any]:
     settings = {"MONGODB_URI": stage.mongodb_uri, "REDIS_URL": stage.redis_url}
     async with watcher(settings, stage.new_folder("watcher")), _state(stage) as state:
         async with asyncio.timeout(20):
-            while (document := await state.find_one({"resume_token": {"$ne": None}})) is None:
-                await asyncio.sleep(0.05)
+            while (document := await state.find_one({"resume_token": {"$gt": ""}})) is None:
+                await asyncio.sleep(0.05)  # it is in another process
     return document
 
 
@@ -126,5 +127,5 @@ async def _reaches(redis: Redis, count: int) -> int:
     """Return the length of the log once it is at least ``count``."""
     async with asyncio.timeout(120):
         while (length := int(await redis.xlen("{orders}:log"))) < count:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # as above
     return length

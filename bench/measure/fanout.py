@@ -78,11 +78,11 @@ LOADS = (
     replace(SINGLE, clients=5000, events=50, rate=8, transport="sse"),
 )
 NOTES = [
-    """Orders are written to MongoDB at a fixed rate that every server can follow, the same for all; counted is the CPU
-time of the process that has the clients (in brackets: of all processes of the contestant), divided by events times
-clients. For node-seed that is all it does, reading the change stream too, which is a thousandth of it; our watcher and
-node-redis's source are in the brackets. The rate is the pace of the writer, not the limit of the server, which follows
-from the CPU time: the last column.""",
+    """Orders are written to MongoDB at a fixed rate that every server can follow, the same for all; counted is the
+CPU time of the process that has the clients (in brackets: of all processes of the contestant), divided by events
+times clients. For node-seed that is all it does, reading the change stream too, which is a thousandth of it; our
+watcher and node-redis's source are in the brackets. The rate is the pace of the writer, not the limit of the server,
+which follows from the CPU time: the last column.""",
 ]
 
 

@@ -1,0 +1,100 @@
+"""What a connection costs: CPU time to make it, memory while nothing happens; and ten thousand of them."""
+
+import asyncio
+from dataclasses import dataclass
+from statistics import median
+
+from bench.contestants import NODE_SEED, OURS, PYTHON_SOCKETIO, Contestant
+from bench.cpu import collected_bytes, cpu_seconds
+from bench.plan import Plan
+from bench.report.section import Section, Verdict
+from bench.rounds import alternate, ratio
+from bench.stage import Stage
+
+COUNT = 3000
+MANY = 10_000
+NOTES = [
+    """Socket.IO over websockets, from the TCP connection to the greeting. A third as many are opened and closed
+first, so that what is made once is not counted. Memory is the process's own (anonymous) memory before and after, at
+rest; Node is made to collect its garbage before it is looked at, and given back to the system by neither.""",
+]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """CPU seconds to connect, and bytes while idle, of one connection."""
+
+    cpu: float
+    memory: float
+
+
+async def measure(stage: Stage, plan: Plan) -> Section:
+    """Compare the costs; then, unless there is no time, keep ten thousand."""
+    contestants = (OURS, NODE_SEED) if plan.quick else (OURS, NODE_SEED, PYTHON_SOCKETIO)
+    results = await alternate(contestants, plan.rounds, lambda one: _cost(stage, one), plan.progress)
+    rows = [
+        [
+            one.name,
+            f"{median(cost.cpu for cost in found) * 1e6:,.0f} µs",
+            f"{median(cost.memory for cost in found) / 1024:.1f} KiB",
+        ]
+        for one, found in zip(contestants, results, strict=True)
+    ]
+    ours, seed = results[0], results[1]
+    verdicts = [
+        Verdict(
+            measure="CPU per connect",
+            target="≤ 0.6 × node-seed",
+            reached=ratio([cost.cpu for cost in ours], [cost.cpu for cost in seed]),
+            limit=0.6,
+        ),
+        Verdict(
+            measure="memory per idle connection",
+            target="≤ 0.6 × node-seed",
+            reached=ratio([cost.memory for cost in ours], [cost.memory for cost in seed]),
+            limit=0.6,
+        ),
+    ]
+    if not plan.quick:
+        verdicts.append(await _many(stage, plan))
+    headers = ("server", "CPU per connect", "memory per idle connection")
+    return Section(title=f"Connections, {COUNT:,} at once", notes=NOTES, headers=headers, rows=rows, verdicts=verdicts)
+
+
+async def _cost(stage: Stage, contestant: Contestant) -> Cost:
+    async with stage.running(contestant) as running:
+        protocol = contestant.protocols["websocket"]
+        await stage.listener.ask(do="open", url=running.url, count=COUNT // 3, protocol=protocol)
+        await stage.listener.ask(do="close")
+        await asyncio.sleep(2)  # the server notices that they have gone
+        memory = await collected_bytes(running.server)
+        cpu = cpu_seconds([running.server])
+        await stage.listener.ask(do="open", url=running.url, count=COUNT, protocol=protocol)
+        cpu = cpu_seconds([running.server]) - cpu
+        await asyncio.sleep(2)
+        return Cost(cpu / COUNT, (await collected_bytes(running.server) - memory) / COUNT)
+
+
+async def _many(stage: Stage, plan: Plan) -> Verdict:
+    """Hold ten thousand for five minutes, with an event to all at both ends; every client must be there for both."""
+    async with stage.running(OURS) as running:
+        await stage.listener.ask(do="open", url=running.url, count=MANY, protocol=OURS.protocols["websocket"])
+        await _event(stage)
+        for minute in range(5):
+            await asyncio.sleep(60)
+            plan.progress(f"{MANY:,} connections, minute {minute + 1} of 5")
+        await _event(stage)
+        lost: int = (await stage.listener.ask(do="lost"))["lost"]
+    return Verdict(
+        measure=f"{MANY:,} connections, an event to all, five minutes, another event",
+        target="none lost",
+        reached=lost,
+        limit=0,
+        unit="lost",
+    )
+
+
+async def _event(stage: Stage) -> None:
+    await stage.listener.ask(do="begin")
+    await stage.writer.ask(count=1)
+    await stage.listener.ask(do="complete", events=1)

@@ -1,0 +1,73 @@
+"""How many REST requests a second of CPU time answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from bench.contestants import NODE_SEED, OURS, Contestant
+from bench.cpu import cpu_seconds
+from bench.dialogue import Dialogue, module
+from bench.plan import Plan
+from bench.report.section import Section, Verdict
+from bench.rounds import alternate, ratio
+from bench.stage import Stage
+
+CONNECTIONS = 16
+CALLS = {"GET one": 3000, "GET list of 50": 1000, "POST": 2000}
+NOTES = [
+    f"""Over {CONNECTIONS} connections that are kept, each asking again as soon as it has its answer; every answer's
+status and length are checked. CPU time is that of the server's process. Our list is a snapshot read that says at
+which cursor it was taken; node-seed's is a plain one.""",
+]
+
+
+@dataclass(frozen=True)
+class Rest:
+    """CPU seconds per request, and requests a second of the clock."""
+
+    cpu: float
+    rate: float
+
+
+async def measure(stage: Stage, plan: Plan) -> Section:
+    """Compare ours with node-seed, call by call."""
+    await stage.writer.ask(count=200, burst=200)
+    contestants = (OURS, NODE_SEED)
+    results = await alternate(contestants, plan.rounds, lambda one: _calls(stage, one, plan), plan.progress)
+    rows = [_row(call, one, found) for call in CALLS for one, found in zip(contestants, results, strict=True)]
+    ours, seed = results
+    verdicts = [
+        Verdict(
+            measure=f"REST, {call}: requests per CPU second",
+            target="≥ 1.0 × node-seed",
+            reached=ratio([found[call].cpu for found in seed], [found[call].cpu for found in ours]),
+            limit=1.0,
+            at_least=True,
+        )
+        for call in CALLS
+    ]
+    headers = ("call", "server", "CPU per request", "requests per CPU second", "requests/s")
+    return Section(title="REST", notes=NOTES, headers=headers, rows=rows, verdicts=verdicts)
+
+
+async def _calls(stage: Stage, contestant: Contestant, plan: Plan) -> dict[str, Rest]:
+    found = {}
+    async with (
+        contestant.running(stage.mongodb_uri, stage.redis_url, stage.new_folder(contestant.name)) as running,
+        Dialogue(module("bench.load.http", running.url)) as client,
+    ):
+        await client.ask(do="prepare", connections=CONNECTIONS)
+        for call, count in CALLS.items():
+            requests = count // 2 if plan.quick else count
+            await client.ask(do="call", call=call, count=requests // 4)  # warm
+            before = cpu_seconds([running.server])
+            answer = await client.ask(do="call", call=call, count=requests)
+            cpu = cpu_seconds([running.server]) - before
+            found[call] = Rest(cpu / requests, requests / answer["seconds"])
+    return found
+
+
+def _row(call: str, contestant: Contestant, found: Sequence[dict[str, Rest]]) -> list[str]:
+    cpu = median(one[call].cpu for one in found)
+    rate = median(one[call].rate for one in found)
+    return [call, contestant.name, f"{cpu * 1e6:,.0f} µs", f"{1 / cpu:,.0f}", f"{rate:,.0f}"]

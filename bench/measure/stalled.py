@@ -1,0 +1,84 @@
+"""One client in a thousand stops reading: what the others and the gateway's memory notice of it."""
+
+import asyncio
+from dataclasses import dataclass
+from statistics import median
+
+from bench.contestants import NODE_SEED, OURS, Contestant
+from bench.cpu import resident_bytes
+from bench.plan import Plan
+from bench.report.section import Section, Verdict
+from bench.rounds import alternate, ratio
+from bench.stage import Stage
+
+CLIENTS = 1000
+EVENTS = 1500
+RATE = 40.0
+PADDING = 4000  # bytes an order: the kernel takes some megabytes for a client before the server feels anything
+NOTES = [
+    f"""{EVENTS:,} orders of {PADDING // 1000} KB at {RATE:.0f} a second to {CLIENTS:,} clients, once with all of them
+reading, once with one that has stopped. The latencies are those of the others. Memory is what the server's process
+grew by; the limit for one client is `CLIENT_BUFFER_BYTES` (1 MiB), at which our gateway stops writing to it and keeps
+its place instead.""",
+]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The 99th percentile of the others in seconds, and by how many bytes the server grew."""
+
+    p99: float
+    growth: int
+
+
+async def measure(stage: Stage, plan: Plan) -> Section:
+    """Compare with and without the stalled client."""
+    cases = [(OURS, 0), (OURS, 1), (NODE_SEED, 0), (NODE_SEED, 1)]
+
+    async def one(case: tuple[Contestant, int]) -> Seen:
+        return await _seen(stage, *case)
+
+    results = await alternate(cases, plan.rounds, one, plan.progress)
+    rows = [
+        [
+            f"{contestant.name}, {'one stalled' if stalled else 'all reading'}",
+            f"{median(seen.p99 for seen in found) * 1000:,.1f} ms",
+            f"{median(seen.growth for seen in found) / 2**20:.1f} MiB",
+        ]
+        for (contestant, stalled), found in zip(cases, results, strict=True)
+    ]
+    extra = [with_it.growth - without.growth for without, with_it in zip(results[0], results[1], strict=True)]
+    verdicts = [
+        Verdict(
+            measure="one stalled client in 1,000: p99 of the others",
+            target="≤ 1.2 × without",
+            reached=ratio([seen.p99 for seen in results[1]], [seen.p99 for seen in results[0]]),
+            limit=1.2,
+        ),
+        Verdict(
+            measure="one stalled client in 1,000: memory for it",
+            target="≤ 1 MiB and what one write adds",
+            reached=median(extra) / 2**20,
+            limit=1.5,
+            unit="MiB",
+        ),
+    ]
+    headers = ("server", "p99 of the others", "memory grew by")
+    return Section(title="A stalled client", notes=NOTES, headers=headers, rows=rows, verdicts=verdicts)
+
+
+async def _seen(stage: Stage, contestant: Contestant, stalled: int) -> Seen:
+    async with stage.running(contestant) as running:
+        protocol = contestant.protocols["websocket"]
+        await stage.listener.ask(do="open", url=running.url, count=CLIENTS, protocol=protocol)
+        await stage.listener.ask(do="begin")
+        await stage.writer.ask(count=100, rate=RATE, padding=PADDING)
+        await stage.listener.ask(do="complete", events=100)
+        await asyncio.sleep(1)
+        memory = resident_bytes(running.server)
+        await stage.listener.ask(do="begin", timing=True, stalled=stalled)
+        written = await stage.writer.ask(count=EVENTS, rate=RATE, padding=PADDING)
+        await stage.listener.ask(do="complete", events=EVENTS, without=stalled)
+        growth = resident_bytes(running.server) - memory
+        answer = await stage.listener.ask(do="latency", acknowledged=written["acknowledged"])
+        return Seen(answer["p99"], growth)
