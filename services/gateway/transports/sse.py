@@ -176,9 +176,10 @@ class SseTransport:
         self._admission.stop()
         streams = list(self._streams)
         for stream in streams:
-            stream.reason = "server shutting down"
-            stream.send(self._retry())
-            stream.end()
+            if stream in self._streams:  # else its client has left meanwhile, and uvloop refuses to write to it
+                stream.reason = "server shutting down"
+                stream.send(self._retry())
+                stream.end()
             await asyncio.sleep(spread / len(streams))
 
 
