@@ -35,13 +35,17 @@ class Network:
 
     def __init__(self, places: int) -> None:
         mark, self._subnet = secrets.token_hex(2), f"10.213.{secrets.randbelow(254) + 1}"
+        # In a namespace of its own, where the machine's firewall (Docker's, say) has no word.
         self._bridge = f"flt{mark}"
         self.address = f"{self._subnet}.1"
         self.places = [Place(f"flt{mark}-{number}", f"{self._subnet}.{10 + number}") for number in range(places)]
 
     async def __aenter__(self) -> Self:
         try:
-            await run("ip", "link", "add", self._bridge, "type", "bridge")
+            await run("ip", "netns", "add", self._bridge)
+            await run("ip", "-n", self._bridge, "link", "add", "br0", "type", "bridge")
+            await run("ip", "-n", self._bridge, "link", "set", "br0", "up")
+            await self._plug(self._bridge, "us")
             await run("ip", "addr", "add", f"{self.address}/24", "dev", self._bridge)
             await run("ip", "link", "set", self._bridge, "up")
             for place in self.places:
@@ -54,18 +58,27 @@ class Network:
     async def _join(self, place: Place) -> None:
         inside = ("ip", "-n", place.name)
         await run("ip", "netns", "add", place.name)
-        await run("ip", "link", "add", place.name, "type", "veth", "peer", "name", "eth0", "netns", place.name)
-        await run("ip", "link", "set", place.name, "master", self._bridge, "up")
+        await self._plug("eth0", place.name.rpartition("-")[2], place.name)
         await run(*inside, "addr", "add", f"{place.address}/24", "dev", "eth0")
         await run(*inside, "link", "set", "lo", "up")
         await run(*inside, "link", "set", "eth0", "up")
+
+    async def _plug(self, device: str, port: str, place: str | None = None) -> None:
+        """Lead a line from the bridge's ``port`` to a ``device`` in a place, or here."""
+        port = f"port-{port}"
+        where = [] if place is None else ["netns", place]
+        await run(
+            *("ip", "link", "add", "name", device, *where, "type", "veth"),
+            *("peer", "name", port, "netns", self._bridge),
+        )
+        await run("ip", "-n", self._bridge, "link", "set", port, "master", "br0", "up")
 
     async def __aexit__(self, *_: object) -> None:
         for place in self.places:
             with suppress(OSError):
                 await run("ip", "netns", "delete", place.name)
         with suppress(OSError):
-            await run("ip", "link", "delete", self._bridge)
+            await run("ip", "netns", "delete", self._bridge)
 
     async def cut(self, place: Place, others: list[str]) -> None:
         """Drop every packet between a place and these addresses, silently."""

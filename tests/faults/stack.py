@@ -53,6 +53,7 @@ class Shape:
     chop: int = 0  # one more address for clients, over which bytes come in pieces of at most so many
     cable: bool = False  # between the services and Redis, to be plugged elsewhere
     settings: Mapping[str, str] = field(default_factory=dict)
+    gateway_settings: Mapping[str, str] = field(default_factory=dict)
 
 
 class Stack:
@@ -147,7 +148,7 @@ class Stack:
 
     def _gateway(self) -> ServiceProcess:
         port = free_port()
-        settings = self._settings({"PORT": str(port), **_GATEWAY})
+        settings = self._settings({"PORT": str(port), **_GATEWAY, **self._shape.gateway_settings})
         return ServiceProcess(service="gateway", port=port, folder=self.folder, settings=settings)
 
     def _settings(self, more: Mapping[str, str]) -> dict[str, str]:
