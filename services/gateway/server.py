@@ -54,7 +54,7 @@ class Server:
             settings.server_name,
             metrics.incident,
             metrics.disconnected,
-            stall=settings.stall_seconds,
+            stall=settings.client_stall_seconds,
         )
         self._sockets = SocketServer({"/": self._live}, _engine(settings), metrics.incident)
         self._sse = SseTransport(
@@ -66,7 +66,7 @@ class Server:
             metrics.disconnected,
             SseSettings(
                 heartbeat=settings.sse_heartbeat_seconds,
-                stall=settings.stall_seconds,
+                stall=settings.client_stall_seconds,
                 write_high_water=settings.client_buffer_bytes,
                 write_low_water=settings.client_buffer_bytes // 4,
             ),

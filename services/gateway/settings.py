@@ -45,7 +45,9 @@ class GatewaySettings(CommonSettings):
     ping_timeout_seconds: Seconds = Field(default=20.0, description="Engine.IO: seconds that a pong may take.")
     connect_timeout_seconds: Seconds = Field(default=10.0, description="Socket.IO: seconds that CONNECT may take.")
     sse_heartbeat_seconds: Seconds = Field(default=15.0, description="SSE: seconds between two heartbeats.")
-    stall_seconds: Seconds = Field(default=30.0, description="A client that reads nothing for so long is dropped.")
+    client_stall_seconds: Seconds = Field(
+        default=30.0, description="A client that reads nothing for so long is dropped."
+    )
     max_connections: int = Field(default=10_000, ge=1, description="Most connections of this gateway.")
     max_connections_per_address: int = Field(default=1_000, ge=1, description="Most connections from one address.")
     max_packets_per_second: float = Field(default=20.0, gt=0, description="Packets that one client may send a second.")

@@ -63,7 +63,7 @@ async def freeze_a_gateway(audit: Audit) -> None:
     await audit.load(3)
 
 
-@scenario("G4 G5", shape=Shape(gateway_settings={"CLIENT_BUFFER_BYTES": "65536", "STALL_SECONDS": "4"}))
+@scenario("G4 G5", shape=Shape(gateway_settings={"CLIENT_BUFFER_BYTES": "65536", "CLIENT_STALL_SECONDS": "4"}))
 async def stall_clients(audit: Audit) -> None:
     """Sixty clients that never read, a third of them answering pings blindly: cut off, and memory stays bounded."""
     gateways = audit.stack.gateways
