@@ -36,6 +36,20 @@ export async function listOrders({ limit, status }) {
   return { orders, cursor: response.headers.get("Stream-Cursor"), complete };
 }
 
+/**
+ * @param {string} id
+ * @returns {Promise<{ order: Order | null, cursor: string | null }>} null: there is none
+ */
+export async function getOrder(id) {
+  try {
+    const response = await request(`${ROOT}/${encodeURIComponent(id)}`);
+    return { order: await response.json(), cursor: response.headers.get("Stream-Cursor") };
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return { order: null, cursor: null };
+    throw error;
+  }
+}
+
 /** @param {Order} fields @returns {Promise<Written>} */
 export async function createOrder(fields) {
   return written(await request(ROOT, { method: "POST", ...body(fields) }));
@@ -58,7 +72,7 @@ function body(fields) {
 
 /** @param {Response} response @returns {Promise<Written>} */
 async function written(response) {
-  const document = await response.json().catch(() => null); // a DELETE answers without a body
+  const document = await response.json().catch(() => null); // not every proxy's answer is JSON
   const id = typeof document?._id === "string" ? document._id : null;
   return { id, cursor: response.headers.get("Stream-Cursor") };
 }

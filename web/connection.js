@@ -3,12 +3,13 @@
 
 /** @typedef {"connecting" | "live" | "reconnecting" | "stale" | "offline"} Verdict */
 /**
- * Times are milliseconds since 1970.
+ * Times are milliseconds since 1970. `source` is why the server may not hear of changes, null while it does.
  * @typedef {{
  *   phase: "connecting" | "open" | "lost",
  *   everLive: boolean,
  *   offlineSince: number | null,
  *   list: "none" | "loading" | "current" | "outdated",
+ *   source: string | null,
  *   transport: import("./live.js").Transport | null,
  *   server: string | null,
  *   why: string | null,
@@ -31,6 +32,7 @@ export const UNCONNECTED = Object.freeze({
   everLive: false,
   offlineSince: null,
   list: "none",
+  source: null,
   transport: null,
   server: null,
   why: null,
@@ -51,7 +53,7 @@ export function verdictOf(connection, now) {
   if (offlineSince !== null && (phase !== "open" || heardAt === null || heardAt < offlineSince)) return "offline";
   if (phase !== "open") return connection.everLive ? "reconnecting" : "connecting";
   if (list === "none") return "connecting";
-  if (list !== "current") return "stale";
+  if (list !== "current" || connection.source !== null) return "stale";
   if (transport !== "SSE" && heardAt !== null && now - heardAt > SILENCE_MS) return "stale";
   return "live";
 }
@@ -62,16 +64,18 @@ export function verdictOf(connection, now) {
  * @param {Verdict} verdict
  */
 export function explain(connection, verdict) {
-  const { why, list } = connection;
+  const { why, list, source } = connection;
   const sentences = {
     connecting: why ? `No connection yet: ${why}.` : "Opening the connection.",
     live: "Every change appears here as it is committed.",
     reconnecting: "The connection was lost. What is missed now will be made up for.",
     offline: "This device has no network. The orders are as they were last seen.",
     stale:
-      list === "current"
-        ? "The connection is open, but nothing has been heard for a while."
-        : "The connection is open, but the list is older than it should be and is being read again.",
+      list !== "current"
+        ? "The connection is open, but the list is older than it should be and is being read again."
+        : source !== null
+          ? "The server itself does not hear of changes just now. What is missed will be made up for."
+          : "The connection is open, but nothing has been heard for a while.",
   };
   return sentences[verdict];
 }

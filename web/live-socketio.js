@@ -47,6 +47,7 @@ export function followBySocketIO(io, { position, listener }, transports = ["webs
   socket.on("connected", (/** @type {any} */ greeting) => listener.greeted(greeting, continued || socket.recovered));
   socket.on("orderUpdate", (/** @type {any} */ envelope) => listener.changed(envelope));
   socket.on("mark", (/** @type {any} */ mark) => listener.reached(String(mark?.cursor)));
+  socket.on("status", (/** @type {any} */ status) => listener.stale(status?.stale ? String(status.reason) : null));
   socket.on("resync", (/** @type {any} */ notice) =>
     listener.mustResync(String(notice?.reason ?? "the server asked for it"), notice?.cursor ?? null),
   );

@@ -36,6 +36,7 @@ export function followBySSE({ position, listener }) {
     });
     hear(opened, "connected", (greeting) => listener.greeted(greeting, since !== null));
     hear(opened, "orderUpdate", (envelope) => listener.changed(envelope));
+    hear(opened, "status", (status) => listener.stale(status?.stale ? String(status.reason) : null));
     hear(opened, "resync", (notice) => listener.mustResync(String(notice?.reason ?? ""), notice?.cursor ?? null));
     opened.addEventListener("error", () => {
       listener.lost("the event stream broke off");

@@ -11,12 +11,13 @@ import { followBySSE } from "./live-sse.js";
 /**
  * What the connection tells. A greeting comes with every connection; `continued` says that the server knew
  * where this client stands, so that what follows has no gap. `reached` says that a filtered client has missed nothing
- * up to there; `mustResync` that the list has to be read again, at least as new as the cursor.
+ * up to there; `stale` why the server itself may not know of changes, or that it does; `mustResync` that the list has to be read again, at least as new as the cursor.
  * @typedef {{
  *   greeted(greeting: Greeting | null, continued: boolean): void,
  *   changed(envelope: Envelope): void,
  *   reached(cursor: string): void,
  *   mustResync(reason: string | null, cursor: string | null): void,
+ *   stale(why: string | null): void,
  *   heard(): void,
  *   transport(name: Transport): void,
  *   lost(why: string): void,

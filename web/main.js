@@ -1,7 +1,7 @@
 // @ts-check
 /** The page, put together: read this first. */
 
-import { listOrders } from "./api.js";
+import { getOrder, listOrders } from "./api.js";
 import { createFilter } from "./filter.js";
 import { createForm } from "./form.js";
 import { createIndicator } from "./indicator.js";
@@ -21,7 +21,13 @@ const showConnection = createIndicator(store);
 createForm(writes.create);
 createRandomButtons(store, writes);
 
-const sync = new Sync({ store, fetchList: listOrders, onConnection: showConnection, onNotice: log.notice });
+const sync = new Sync({
+  store,
+  fetchList: listOrders,
+  fetchOrder: getOrder,
+  onConnection: showConnection,
+  onNotice: log.notice,
+});
 
 createFilter((status) => {
   table.beQuiet();

@@ -12,7 +12,7 @@ import { idOf } from "./order.js";
  * @typedef {{ operation: Operation, id: string, data: Order | null, cursor: string, at: string, left?: boolean }} Envelope
  */
 /** @typedef {{ kind: "change", envelope: Envelope, before: Order | null } | { kind: "load" }} StoreEvent */
-/** @typedef {"applied" | "ignored" | "other epoch"} Outcome */
+/** `incomplete`: the order itself was not in the envelope and has to be fetched. @typedef {"applied" | "ignored" | "other epoch" | "incomplete"} Outcome */
 /** @typedef {{ order: Order, cursor: Cursor | null }} Row */
 
 /** Ids deleted lately, so that a change that arrives late does not bring an order back. */
@@ -115,7 +115,10 @@ export class OrderStore {
     }
     let whole = pending.size <= MAX_PENDING && !(this.#heard && this.#snapshot && isAfter(this.#heard, this.#snapshot));
     this.#heard = null;
-    for (const envelope of pending.values()) whole = this.#put(envelope) !== "other epoch" && whole;
+    for (const envelope of pending.values()) {
+      const outcome = this.#put(envelope);
+      whole = whole && outcome !== "other epoch" && outcome !== "incomplete";
+    }
     this.#trim();
     this.#emit({ kind: "load" });
     return whole;
@@ -140,6 +143,24 @@ export class OrderStore {
   }
 
   /**
+   * Put in an order that was fetched by its id, as it was at `cursorText`; nothing else is known up to there.
+   * @param {string} id
+   * @param {Order | null} order null: it has gone
+   * @param {string | null} cursorText
+   */
+  amend(id, order, cursorText) {
+    const cursor = parseCursor(cursorText);
+    if (!this.#isNews(id, cursor)) return;
+    const before = this.get(id);
+    if (order !== null && this.#matches(order)) this.#upsert(id, order, cursor);
+    else this.#remove(id, cursor);
+    this.#trim();
+    const operation = order === null ? "DELETE" : "UPDATE";
+    const envelope = { operation, id, data: order, cursor: cursorText ?? "", at: new Date().toISOString() };
+    this.#emit({ kind: "change", envelope: /** @type {Envelope} */ (envelope), before });
+  }
+
+  /**
    * Take note that everything up to here has been told, though the filter may have let nothing through.
    * @param {string} cursorText
    */
@@ -159,8 +180,7 @@ export class OrderStore {
       this.#latest = { text: envelope.cursor, cursor };
     }
     if (operation === "DELETE") this.#remove(id, cursor);
-    else if (data === null || typeof data !== "object")
-      return "ignored"; // the order has gone meanwhile: its DELETE follows
+    else if (data === null || typeof data !== "object") return "incomplete";
     else if (this.#matches(data)) this.#upsert(id, data, cursor);
     else if (this.#rows.has(id)) this.#remove(id, cursor);
     else return "ignored";

@@ -14,6 +14,7 @@ import { reasonInWords } from "./reasons.js";
  * @typedef {{
  *   store: import("./store.js").OrderStore,
  *   fetchList: Fetch,
+ *   fetchOrder: typeof import("./api.js").getOrder,
  *   onConnection: (connection: Connection) => void,
  *   onNotice: (text: string) => void,
  * }} Parts
@@ -36,9 +37,10 @@ export class Sync {
   #heardFrom = null;
 
   /** @param {Parts} parts */
-  constructor({ store, fetchList, onConnection, onNotice }) {
+  constructor({ store, fetchList, fetchOrder, onConnection, onNotice }) {
     this.store = store;
     this.fetchList = fetchList;
+    this.fetchOrder = fetchOrder;
     this.onConnection = onConnection;
     this.onNotice = onNotice;
   }
@@ -117,6 +119,7 @@ export class Sync {
         if (reason !== null) this.onNotice(`The list was read again: ${reasonInWords(reason)}.`);
         void this.reload(cursor);
       },
+      stale: (source) => this.#set({ source }),
       heard: () => this.#set({ heardAt: Date.now() }),
       transport: (transport) => this.#set({ transport }),
       lost: (why) => this.#set({ phase: "lost", why, attempts: this.#connection.attempts + 1, liveSince: null }),
@@ -126,7 +129,7 @@ export class Sync {
   /** @param {import("./live.js").Greeting | null} greeting @param {boolean} continued */
   #greeted(greeting, continued) {
     const server = greeting?.server ?? this.#connection.server;
-    this.#set({ phase: "open", everLive: true, server, why: null, attempts: 0, liveSince: Date.now() });
+    this.#set({ phase: "open", everLive: true, source: null, server, why: null, attempts: 0, liveSince: Date.now() });
     const theirs = greeting?.cursor ?? null;
     if (continued && reaches(this.store.cursor, theirs)) return;
     // Changes are heard from their position on only: what lies between has to be in the list.
@@ -139,8 +142,19 @@ export class Sync {
     this.#set({ eventAt: Date.now() });
     const outcome = this.store.apply(envelope);
     if (this.#connection.list !== "current") return;
-    if (outcome === "other epoch") void this.reload(envelope.cursor);
+    if (outcome === "incomplete") void this.#fetch(envelope.id);
+    else if (outcome === "other epoch") void this.reload(envelope.cursor);
     else if (!this.store.complete && this.store.size < this.store.capacity / 2) void this.reload(null);
+  }
+
+  /** Fetch an order whose change came without it: it was too large to be sent along, or has gone. @param {string} id */
+  async #fetch(id) {
+    try {
+      const { order, cursor } = await this.fetchOrder(id);
+      this.store.amend(id, order, cursor);
+    } catch {
+      void this.reload(null); // the list will have it
+    }
   }
 
   /** @param {boolean} online */

@@ -15,6 +15,7 @@ const CASES = [
   ["all is well", {}, "live"],
   ["the connection is open but no list was read yet", { list: "none" }, "connecting"],
   ["the list is being read again", { list: "outdated" }, "stale"],
+  ["the server itself hears of no changes", { source: "watcher_silent" }, "stale"],
   ["the connection was lost", { phase: "lost" }, "reconnecting"],
   ["the connection was lost and there is no network", { phase: "lost", offlineSince: NOW - 1 }, "offline"],
   ["there is no network and nothing was heard since", { offlineSince: NOW + 1 }, "offline"],

@@ -42,10 +42,10 @@ test("positions are compared as the large integers they are", () => {
   assert.equal(store.cursor, `${EPOCH}.${position + 1n}-0`);
 });
 
-test("an update whose order has gone meanwhile changes nothing but the position", () => {
+test("a change without its order asks for the order, and moves the position", () => {
   const store = new OrderStore();
   store.load([{ _id: id(1), status: "pending" }], at(1));
-  assert.equal(store.apply(change("UPDATE", 2, 1, null)), "ignored");
+  assert.equal(store.apply(change("UPDATE", 2, 1, null)), "incomplete");
   assert.equal(store.get(id(1))?.status, "pending");
   assert.equal(store.cursor, at(2));
 });
@@ -236,3 +236,32 @@ function generator(seed) {
     return state32 / 2 ** 32;
   };
 }
+
+test("an order fetched by its id is put in as it was then, and says nothing about the others", () => {
+  const store = new OrderStore();
+  store.load([{ _id: id(1), status: "pending" }], at(1));
+  store.apply(change("UPDATE", 2, 1, null));
+  store.amend(id(1), { _id: id(1), status: "fetched" }, at(9));
+  assert.equal(store.get(id(1))?.status, "fetched");
+  assert.equal(store.cursor, at(2));
+  assert.equal(store.apply(change("UPDATE", 8, 1)), "ignored", "it is in the fetched order already");
+  assert.equal(store.apply(change("INSERT", 3, 2)), "applied");
+  assert.equal(store.apply(change("UPDATE", 10, 1)), "applied");
+});
+
+test("an order that is found to have gone is taken out, and one that is older than what is known is not put in", () => {
+  const store = new OrderStore();
+  store.load([{ _id: id(1) }, { _id: id(2), status: "pending" }], at(1));
+  store.amend(id(1), null, null);
+  assert.deepEqual(store.ids, [id(2)]);
+  store.apply(change("UPDATE", 5, 2));
+  store.amend(id(2), { _id: id(2), status: "older" }, at(4));
+  assert.equal(store.get(id(2))?.status, "at 5");
+});
+
+test("a snapshot on top of which an order is missing has to be fetched again", () => {
+  const store = new OrderStore();
+  store.expectSnapshot();
+  store.apply(change("INSERT", 5, 1, null));
+  assert.equal(store.load([], at(4)), false);
+});
