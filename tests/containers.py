@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import PortWaitStrategy
 
-MONGODB_IMAGE = "mongo:8.0"
-REDIS_IMAGE = "valkey/valkey:8.1"
+MONGODB_IMAGE = "mongo:7.0"
+REDIS_IMAGE = "valkey/valkey:8-alpine"
 
 
 @contextmanager
