@@ -58,9 +58,8 @@ def test_every_query_of_the_dashboard_uses_metrics_that_there_are() -> None:
 
 
 def test_every_alert_uses_metrics_that_there_are() -> None:
-    expressions = re.findall(
-        r"^\s+expr: (?:\|\n)?(.*?)^\s+(?:for|labels):", (PROMETHEUS / "alerts.yml").read_text(), re.MULTILINE | re.DOTALL
-    )
+    rules = (PROMETHEUS / "alerts.yml").read_text("utf-8")
+    expressions = re.findall(r"^ +expr: (?:\|\n)?(.*?)^ +(?:for|labels):", rules, re.MULTILINE | re.DOTALL)
     assert len(expressions) > 10
     assert set().union(*(used(expression) for expression in expressions)) - known() == set()
 
