@@ -84,9 +84,9 @@ class Network:
         """Drop every packet between a place and these addresses, silently."""
         addresses = ", ".join(others)
         rules = (
-            "table ip cut { "
-            f"chain in {{ type filter hook input priority 0; ip saddr {{ {addresses} }} drop; }} "
-            f"chain out {{ type filter hook output priority 0; ip daddr {{ {addresses} }} drop; }} }}"
+            "table ip cut {\n"
+            f"chain in {{ type filter hook input priority 0; ip saddr {{ {addresses} }} drop; }}\n"
+            f"chain out {{ type filter hook output priority 0; ip daddr {{ {addresses} }} drop; }}\n}}"
         )
         await run("ip", "netns", "exec", place.name, "nft", rules)
 
