@@ -1,0 +1,88 @@
+"""Many equal waits, one timer."""
+
+import asyncio
+import socket
+import time
+
+import pytest
+
+from services.gateway.transports.deadlines import Deadlines
+
+
+@pytest.fixture
+def due() -> list[str]:
+    return []
+
+
+async def test_each_wait_ends_in_order_and_after_its_time(due: list[str]) -> None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    times: list[float] = []
+
+    def end(item: str) -> None:
+        due.append(item)
+        times.append(loop.time())
+        if item == "c":
+            ended.set()
+
+    deadlines = Deadlines(0.05, end)
+    begin = loop.time()
+    deadlines.add("a")
+    deadlines.add("b")
+    await asyncio.sleep(0.03)
+    deadlines.add("c")
+    await ended.wait()
+    assert due == ["a", "b", "c"]
+    assert times[0] - begin >= 0.049
+    assert times[2] - begin >= 0.079
+
+
+async def test_a_cancelled_wait_ends_in_silence(due: list[str]) -> None:
+    deadlines = Deadlines(0.02, due.append)
+    deadlines.add("a").cancel()
+    deadlines.add("b")
+    assert deadlines.pending == ["b"]
+    await asyncio.sleep(0.06)
+    assert due == ["b"]
+    assert deadlines.pending == []
+
+
+async def test_who_waits_may_begin_another_wait_when_it_ends(due: list[str]) -> None:
+    def again(item: str) -> None:
+        due.append(item)
+        if len(due) < 3:
+            deadlines.add(item)
+
+    deadlines = Deadlines(0.01, again)
+    deadlines.add("a")
+    await asyncio.sleep(0.1)
+    assert due == ["a", "a", "a"]
+
+
+async def test_after_another_wait_delays_do_not_add_up(due: list[str]) -> None:
+    first = Deadlines(0.05, due.append).add("a")
+    time.sleep(0.07)  # noqa: ASYNC251  # the loop is late, which is the point
+    assert Deadlines(0.05, due.append).add("b", after=first).at == pytest.approx(first.at + 0.05)
+
+
+async def test_after_a_stall_what_came_in_is_looked_at_before_anybody_is_given_up(due: list[str]) -> None:
+    """A process that was stopped for a minute must not close everybody for not having answered meanwhile."""
+    here, there = socket.socketpair()
+    deadlines = Deadlines(0.05, due.append)
+    entry = deadlines.add("a")
+    asyncio.get_running_loop().add_reader(here, entry.cancel)
+    there.send(b"pong")
+    time.sleep(0.5)  # noqa: ASYNC251  # as above
+    await asyncio.sleep(0.05)
+    asyncio.get_running_loop().remove_reader(here)
+    here.close()
+    there.close()
+    assert due == []
+
+
+async def test_nothing_ends_after_close(due: list[str]) -> None:
+    deadlines = Deadlines(0.01, due.append)
+    deadlines.add("a")
+    deadlines.close()
+    await asyncio.sleep(0.03)
+    assert due == []

@@ -1,0 +1,93 @@
+"""Packets of Engine.IO, one by one and in payloads."""
+
+import base64
+import json
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.gateway.wire import engineio
+from services.gateway.wire.engineio import MalformedPacket, Packet, PacketType, parse_packet, split_payload
+from services.gateway.wire.form import Form
+
+
+@pytest.mark.parametrize(
+    ("encoded", "packet"),
+    [
+        ("4hello", Packet(PacketType.MESSAGE, "hello")),
+        ("4", Packet(PacketType.MESSAGE, "")),
+        ("2", Packet(PacketType.PING)),
+        ("2probe", Packet(PacketType.PING, "probe")),
+        ("3", Packet(PacketType.PONG)),
+        ("1", Packet(PacketType.CLOSE)),
+        ("5", Packet(PacketType.UPGRADE)),
+        ("6", Packet(PacketType.NOOP)),
+        ('0{"sid":"x"}', Packet(PacketType.OPEN, '{"sid":"x"}')),
+        ("bAQIDBA==", Packet(PacketType.MESSAGE, b"\x01\x02\x03\x04")),
+        ("b", Packet(PacketType.MESSAGE, b"")),
+        (b"\x01\x02", Packet(PacketType.MESSAGE, b"\x01\x02")),
+        (b"", Packet(PacketType.MESSAGE, b"")),
+    ],
+)
+def test_packets_are_read(encoded: str | bytes, packet: Packet) -> None:
+    assert parse_packet(encoded) == packet
+
+
+@pytest.mark.parametrize("encoded", ["", "7", "a", "B", " 4", "-1", "b!", "bA", "bAQID\n", "bü", "\u0664"])
+def test_what_is_no_packet_is_refused(encoded: str) -> None:
+    with pytest.raises(MalformedPacket):
+        parse_packet(encoded)
+
+
+@pytest.mark.parametrize(
+    ("body", "packets"),
+    [
+        (b"4a", ["4a"]),
+        (b"4a\x1e4b\x1ebAA==", ["4a", "4b", "bAA=="]),
+        ("4ü".encode(), ["4ü"]),
+        (b"", [""]),
+        (b"\x1e", ["", ""]),
+    ],
+)
+def test_payloads_are_split(body: bytes, packets: list[str]) -> None:
+    assert split_payload(body) == packets
+
+
+def test_a_payload_that_is_not_utf_8_is_refused() -> None:
+    with pytest.raises(MalformedPacket):
+        split_payload(b"4\xff")
+
+
+@given(st.binary(max_size=200))
+def test_binary_survives_as_base64(data: bytes) -> None:
+    packet = engineio.base64_packet(data)
+    assert parse_packet(packet.decode()) == Packet(PacketType.MESSAGE, data)
+    assert engineio.binary_of(packet) == data
+    assert packet[1:] == base64.b64encode(data)
+
+
+@given(st.text(max_size=50))
+def test_any_text_is_a_packet_or_malformed(text: str) -> None:
+    with suppress(MalformedPacket):
+        parse_packet(text)
+
+
+def test_the_handshake_gives_times_in_milliseconds() -> None:
+    packet = engineio.open_packet("x", upgrades=["websocket"], ping_interval=0.3, ping_timeout=20, max_payload=5)
+    assert packet[:1] == b"0"
+    assert json.loads(packet[1:]) == {
+        "sid": "x",
+        "upgrades": ["websocket"],
+        "pingInterval": 300,
+        "pingTimeout": 20_000,
+        "maxPayload": 5,
+    }
+
+
+def test_a_message_is_encoded_for_each_form() -> None:
+    assert engineio.encoded_message(Form.WEBSOCKET, b"2[]") == b"\x81\x0442[]"
+    assert engineio.encoded_message(Form.POLLING, b"2[]") == b"42[]"
+    assert engineio.joined(Form.WEBSOCKET, [b"a", b"b"]) == b"ab"
+    assert engineio.joined(Form.POLLING, [b"a", b"b"]) == b"a\x1eb"

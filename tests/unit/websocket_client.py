@@ -1,0 +1,17 @@
+"""Builds frames as a websocket client sends them, byte by byte and without the code under test."""
+
+
+def frame(opcode: int, payload: bytes, *, fin: bool = True, mask: bytes = b"\x37\xfa\x21\x3d", rsv: int = 0) -> bytes:
+    """Return a masked frame."""
+    first = (0x80 if fin else 0) | rsv << 4 | opcode
+    size = len(payload)
+    if size < 126:
+        header = bytes([first, 0x80 | size])
+    elif size < 1 << 16:
+        header = bytes([first, 0x80 | 126]) + size.to_bytes(2, "big")
+    else:
+        header = bytes([first, 0x80 | 127]) + size.to_bytes(8, "big")
+    return header + mask + bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
+
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
