@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from typing import Any
 
 import structlog
@@ -60,7 +60,7 @@ async def _lead_again_and_again(parts: Parts, redis: Redis, settings: WatcherSet
         term = await lease.acquire(parts.state, settings.lease_seconds, parts.mongodb, above)
         publisher = Publisher(redis, StreamKeys.of(STREAM), term, settings.log_max_events)
         try:
-            async with _leading(parts, term, settings.lease_seconds):
+            async with _leading(parts, term, settings.lease_seconds), aclosing(publisher):
                 await Leader(parts, publisher, term).lead()
         except* LeaseLost as lost:
             log.warning("The lease is lost, standing by", error=str(lost.exceptions[0]))
@@ -110,7 +110,7 @@ async def _mongo(uri: str, primary: Primary) -> "AsyncIterator[AsyncMongoClient[
 @asynccontextmanager
 async def _redis(url: str) -> AsyncIterator[Redis]:
     # The driver's own retries would hide a failure; ours are safe since the scripts refuse what is there already.
-    redis = Redis.from_url(url, socket_timeout=5, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
+    redis = Redis.from_url(url, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
     try:
         yield redis
     finally:

@@ -11,7 +11,17 @@ from redis.exceptions import RedisError
 from services.common.cursor import Position
 from services.common.keys import StreamKeys
 from services.common.normalize import Change, EpochReason
+from services.watcher.script import Scripts
 from services.watcher.start import Head
+
+TIMEOUT_SECONDS = 5.0
+
+
+def _script(name: str) -> str:
+    return files("services.watcher").joinpath(f"{name}.lua").read_text("utf-8")
+
+
+CLAIM, BEGIN, PUBLISH = _script("claim"), _script("begin"), _script("publish")
 
 
 class LogUnavailable(Exception):
@@ -40,13 +50,15 @@ class Publisher:
         self._keys = keys
         self._term = str(term)
         self._maxlen = str(maxlen)
-        self._claim = redis.register_script(_script("claim"))
-        self._begin = redis.register_script(_script("begin"))
-        self._publish = redis.register_script(_script("publish"))
+        self._scripts = Scripts(redis, TIMEOUT_SECONDS)
+
+    async def aclose(self) -> None:
+        """Give the connection up."""
+        await self._scripts.close()
 
     async def claim(self) -> Head | None:
         """Shut out watchers of older terms and return the head, or None where the log is not whole."""
-        reply = await self._run(self._claim, [self._keys.head, self._keys.log], [self._term])
+        reply = await self._run(CLAIM, [self._keys.head, self._keys.log], [self._term])
         if len(reply) == 1:
             return None
         return Head(epoch=reply[1].decode(), position=Position.parse(reply[2].decode()), token=reply[3].decode())
@@ -54,7 +66,7 @@ class Publisher:
     async def begin(self, epoch: str, reason: EpochReason | None, floor: Position, token: str) -> None:
         """Empty the log and begin it after ``floor``; ``reason`` is why the epoch is new, if it is."""
         keys = [self._keys.head, self._keys.log, self._keys.channel]
-        await self._run(self._begin, keys, [self._term, epoch, reason or "", str(floor), token])
+        await self._run(BEGIN, keys, [self._term, epoch, reason or "", str(floor), token])
 
     async def publish(self, epoch: str, prev: Position, changes: Sequence[Change]) -> Published:
         """Append the changes that follow ``prev`` and tell the gateways; what is there already is left out.
@@ -64,18 +76,14 @@ class Publisher:
         args: list[str | bytes] = [self._term, epoch, str(prev), self._maxlen, changes[-1].token if changes else ""]
         for change in changes:
             args += str(change.position), change.envelope, change.before
-        reply = await self._run(self._publish, [self._keys.head, self._keys.log, self._keys.channel], args)
+        reply = await self._run(PUBLISH, [self._keys.head, self._keys.log, self._keys.channel], args)
         return Published.OK if reply[0] == b"OK" else Published.GAP
 
-    async def _run(self, script: Any, keys: list[str], args: Sequence[str | bytes]) -> list[Any]:
+    async def _run(self, script: str, keys: list[str], args: Sequence[str | bytes]) -> list[Any]:
         try:
-            reply: list[Any] = await script(keys=keys, args=args)
+            reply: list[Any] = await self._scripts.run(script, keys, args)
         except (RedisError, OSError) as error:
             raise LogUnavailable(str(error)) from error
         if reply[0] == b"FENCED":
             raise Fenced(int(reply[1]))
         return reply
-
-
-def _script(name: str) -> str:
-    return files("services.watcher").joinpath(f"{name}.lua").read_text("utf-8")
