@@ -1,0 +1,154 @@
+"""Opens a client of Redis from a URL: one server, the primary that Sentinel names, or a cluster, all also over TLS.
+
+    redis://user:password@host:6379/0                          one server
+    redis+sentinel://user:password@host1,host2:26379/mymaster  the primary of `mymaster`, as the first Sentinel says
+    redis+cluster://user:password@host1:7000,host2             a cluster, by some of its nodes
+
+and `rediss`, `rediss+sentinel`, `rediss+cluster` for the same over TLS. The query takes redis-py's options
+(`?ssl_ca_certs=/etc/ca.pem`), and for Sentinels that ask for a password of their own `sentinel_username` and
+`sentinel_password`.
+
+All our keys share one slot, so a cluster is to us one server that may move, and that is what Sentinel's primary is, too.
+Hence one answer to both: each new connection asks where that server is now, and an error that says "not here any more"
+ends the connection.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection
+from redis.asyncio.connection import parse_url
+from redis.crc import key_slot
+from redis.exceptions import ClusterDownError, ConnectionError, MovedError, ReadOnlyError, RedisError  # noqa: A004
+
+_PORTS = {"sentinel": 26379, "cluster": 6379}
+_QUESTION_SECONDS = 2.0
+# What a server says that is no longer, or not yet, the one to talk to.
+_NOT_HERE = (MovedError, ReadOnlyError, ClusterDownError)
+
+
+class Address(NamedTuple):
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+
+Whereabouts = Callable[[], Awaitable[Address]]
+
+
+def redis_client(url: str, key: str, **options: Any) -> Redis:
+    """Return a client for the server that holds ``key``; nothing is asked yet. Raise ValueError for a wrong URL."""
+    scheme = urlsplit(url).scheme
+    plain, _, kind = scheme.partition("+")
+    if not kind:
+        return Redis.from_url(url, **options)
+    seeds, database, simple, sentinel = _parts(url, plain, _PORTS[kind])
+    known = {**parse_url(simple), **options}
+    secure = known.pop("connection_class", Connection) is SSLConnection
+    for place in ("host", "port"):
+        known.pop(place, None)
+    ask = _Seeds(seeds, {**known, "socket_timeout": _QUESTION_SECONDS, "ssl": secure})
+    if kind == "sentinel":
+        where = ask.of_primary(database or "mymaster", sentinel)
+    else:
+        where = ask.of_slot(key_slot(key.encode()))
+    pool = ConnectionPool(connection_class=_SecureMoving if secure else _Moving, where=where, **known)
+    return Redis.from_pool(pool)
+
+
+def _parts(url: str, plain: str, port: int) -> tuple[list[Address], str, str, dict[str, str]]:
+    """Return seeds, first part of the path, the URL that one server would have, and the credentials for Sentinels."""
+    parsed = urlsplit(url)
+    user, at, hosts = parsed.netloc.rpartition("@")
+    seeds = [_address(host, port) for host in hosts.split(",")]
+    name, _, database = parsed.path.lstrip("/").partition("/")
+    query = dict(parse_qsl(parsed.query))
+    sentinel = {what: query.pop(f"sentinel_{what}", "") for what in ("username", "password")}
+    simple = f"{plain}://{user}{at}{seeds[0].host}/{database}?{urlencode(query)}"
+    return seeds, name, simple, {what: value for what, value in sentinel.items() if value}
+
+
+def _address(text: str, port: int) -> Address:
+    host, separator, number = text.rpartition(":")
+    if separator and number.isdigit():
+        return Address(host.strip("[]"), int(number))
+    if not text:
+        raise ValueError("a host is missing in REDIS_URL")
+    return Address(text.strip("[]"), port)
+
+
+class _Seeds:
+    """The servers that know where the others are; the first that answers is believed."""
+
+    def __init__(self, seeds: Sequence[Address], options: dict[str, Any]) -> None:
+        self._seeds = seeds
+        self._options = options
+
+    def of_primary(self, name: str, credentials: dict[str, str]) -> Whereabouts:
+        """Ask Sentinels for the primary of this name."""
+        # Their users are not those of the servers that they watch.
+        options = {**self._options, "username": None, "password": None, "db": 0, **credentials}
+
+        async def where() -> Address:
+            reply, _ = await self._ask(options, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", name)
+            if reply is None:
+                raise ConnectionError(f"Sentinel knows no primary of the name {name}")
+            return Address(_text(reply[0]), int(reply[1]))
+
+        return where
+
+    def of_slot(self, slot: int) -> Whereabouts:
+        """Ask nodes of a cluster for the primary of this slot."""
+
+        async def where() -> Address:
+            ranges, seed = await self._ask(self._options, "CLUSTER", "SLOTS")
+            for first, last, primary, *_replicas in ranges:
+                if first <= slot <= last:
+                    # A node that does not know its own name says nothing: it is the one that was asked.
+                    return Address(_text(primary[0]) or seed.host, int(primary[1]))
+            raise ConnectionError(f"no node of the cluster has the slot {slot}")
+
+        return where
+
+    async def _ask(self, options: dict[str, Any], *command: str) -> tuple[Any, Address]:
+        failure = "there is none"
+        for seed in self._seeds:
+            try:
+                async with aclosing(Redis(host=seed.host, port=seed.port, **options)) as client:
+                    return await client.execute_command(*command), seed  # type: ignore[no-untyped-call]
+            except (RedisError, OSError) as error:
+                failure = f"{seed.host}:{seed.port}: {error}"
+        raise ConnectionError(f"no server says where to connect to ({failure})")
+
+
+class _Moving(Connection):
+    """A connection to a server that may be elsewhere the next time."""
+
+    def __init__(self, *, where: Whereabouts, **options: Any) -> None:
+        super().__init__(**options)
+        self._where = where
+
+    async def connect(self) -> None:
+        """Ask where, then connect there."""
+        if not self.is_connected:
+            self.host, self.port = await self._where()
+        await super().connect()  # type: ignore[no-untyped-call]
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        """Read a reply; one that says that the server has moved is the end of this connection."""
+        try:
+            return await super().read_response(*args, **options)
+        except _NOT_HERE as error:
+            await self.disconnect()
+            raise ConnectionError(f"the server to write to is elsewhere now: {error}") from error
+
+
+class _SecureMoving(_Moving, SSLConnection):
+    """The same over TLS."""
+
+
+def _text(value: bytes | str | None) -> str:
+    return value.decode() if isinstance(value, bytes) else value or ""
