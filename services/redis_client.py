@@ -8,7 +8,7 @@ and `rediss`, `rediss+sentinel`, `rediss+cluster` for the same over TLS. The que
 (`?ssl_ca_certs=/etc/ca.pem`), and for Sentinels that ask for a password of their own `sentinel_username` and
 `sentinel_password`.
 
-All our keys share one slot, so a cluster is to us one server that may move, and that is what Sentinel's primary is, too.
+All our keys share one slot, so a cluster is to us one server that may move. That is what Sentinel's primary is, too.
 Hence one answer to both: each new connection asks where that server is now, and an error that says "not here any more"
 ends the connection.
 """
