@@ -24,7 +24,7 @@ class LogFormat(StrEnum):
 
 
 MongoUri = Annotated[str, StringConstraints(pattern=r"^mongodb(\+srv)?://")]
-RedisUrl = Annotated[str, StringConstraints(pattern=r"^(redis|rediss|unix)://")]
+RedisUrl = Annotated[str, StringConstraints(pattern=r"^(rediss?(\+sentinel|\+cluster)?|unix)://")]
 
 
 class CommonSettings(BaseSettings):
@@ -37,7 +37,8 @@ class CommonSettings(BaseSettings):
         description="MongoDB replica set; the path names the database (realtime_orders where it is missing).",
     )
     redis_url: RedisUrl = Field(
-        default="redis://localhost:6379/0", description="Redis or Valkey, version 6.2 or newer."
+        default="redis://localhost:6379/0",
+        description="Redis or Valkey, 6.2 or newer; also redis+sentinel:// and redis+cluster://, and rediss for TLS.",
     )
     log_level: LogLevel = Field(default=LogLevel.INFO, description="DEBUG, INFO, WARNING or ERROR.")
     log_format: LogFormat = Field(default=LogFormat.JSON, description="json for machines, console for people.")

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from services.common.cursor import InvalidCursor, Position
 from services.common.keys import StreamKeys
 from services.gateway.event import Event
+from services.redis_client import redis_client
 
 Entries = list[tuple[bytes, dict[bytes, bytes]]]
 _FIELDS = ("epoch", "position", "floor", "reason", "alive")
@@ -140,8 +141,8 @@ async def open_redis_log(url: str, keys: StreamKeys) -> AsyncIterator[RedisLog]:
         {"socket_keepalive": True, "socket_keepalive_options": probes} if not url.startswith("unix:") else {}
     )
     async with (
-        aclosing(Redis.from_url(url, socket_timeout=5, **options)) as redis,
-        aclosing(Redis.from_url(url, socket_timeout=None, **alive, **options)) as channel,
+        aclosing(redis_client(url, keys.log, socket_timeout=5, **options)) as redis,
+        aclosing(redis_client(url, keys.log, socket_timeout=None, **alive, **options)) as channel,
     ):
         yield RedisLog(redis, channel, keys)
 

@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 
 from services.common.keys import StreamKeys
 from services.common.outage import Outage
+from services.redis_client import redis_client
 from services.watcher import lease
 from services.watcher.health import serve_health
 from services.watcher.leader import Leader, Parts
@@ -110,7 +111,7 @@ async def _mongo(uri: str, primary: Primary) -> "AsyncIterator[AsyncMongoClient[
 @asynccontextmanager
 async def _redis(url: str) -> AsyncIterator[Redis]:
     # The driver's own retries would hide a failure; ours are safe since the scripts refuse what is there already.
-    redis = Redis.from_url(url, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
+    redis = redis_client(url, StreamKeys.of(STREAM).log, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
     try:
         yield redis
     finally:
