@@ -18,10 +18,11 @@ class Listener:
     def __init__(self) -> None:
         self._crowd = Crowd("")
 
-    async def open(self, url: str, count: int, protocol: str, groups: int = 0) -> None:
-        """Open clients; with ``groups``, client n filters by customer n modulo ``groups``."""
-        self._crowd.close()
-        self._crowd, self._protocol = Crowd(url), protocol
+    async def open(self, url: str, count: int, protocol: str, groups: int = 0, *, more: bool = False) -> None:
+        """Open clients, or ``more`` of them; with ``groups``, client n filters by customer n modulo ``groups``."""
+        if not more:
+            self._crowd.close()
+            self._crowd, self._protocol = Crowd(url), protocol
         names = [f"customer-{n % groups}" if groups else "" for n in range(count)]
         await self._crowd.open([_greeting(protocol, {"filter": _filter(name)}) for name in names], names)
 

@@ -80,7 +80,7 @@ class Client(asyncio.Protocol):
             if answer is None:
                 self.live = True
                 self._told(self)
-                rest, self._received = bytes(self._received), bytearray()
+                rest, self._received = self.greeting.early + self._received, bytearray()
                 if rest:
                     self.data_received(rest)
                 return

@@ -7,9 +7,14 @@ PONG = b"\x81\x81\0\0\0\x003"  # Engine.IO's, as a client's websocket frame
 
 
 class Greeting(Protocol):
-    """What is said before the events come; ``pid`` is the session that the server has given, if it gives any."""
+    """What is said before the events come.
+
+    ``pid`` is the session that the server has given, if it gives any; ``early`` are events that came before the greeting
+    was over, which is how Socket.IO's own recovery sends what was missed.
+    """
 
     pid: str
+    early: bytes
 
     def request(self) -> bytes:
         """What the client sends first."""
@@ -54,6 +59,7 @@ class SocketIo:
         self._connected = connected
         self._upgraded = False
         self.pid = ""
+        self.early = b""
 
     def request(self) -> bytes:
         return _UPGRADE.format(path="/socket.io/?EIO=4&transport=websocket").encode()
@@ -62,9 +68,12 @@ class SocketIo:
         if not self._upgraded:
             self._upgraded = take_head(received, b"101")
             return b""
+        whole = bytes(received)
         packet = take_frame(received)
         if packet is None:
             return b""
+        if packet.startswith(b'42["orderUpdate"'):
+            self.early += whole[: len(whole) - len(received)]
         if packet.startswith(b"0{"):
             return masked(b"40" + self._auth)
         if packet.startswith(b"40{"):
@@ -80,6 +89,7 @@ class ServerSentEvents:
     """Server-Sent Events over HTTP/1.1."""
 
     pid = ""
+    early = b""
 
     def __init__(self, path: str = "/api/orders/events") -> None:
         self._path = path
@@ -103,6 +113,7 @@ class Bare:
     """A websocket without any protocol on it."""
 
     pid = ""
+    early = b""
 
     def __init__(self, path: str) -> None:
         self._path = path

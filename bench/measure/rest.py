@@ -59,7 +59,7 @@ async def _calls(stage: Stage, contestant: Contestant, plan: Plan) -> dict[str, 
         await client.ask(do="prepare", connections=CONNECTIONS)
         for call, count in CALLS.items():
             requests = count // 2 if plan.quick else count
-            await client.ask(do="call", call=call, count=requests // 4)  # warm
+            await client.ask(do="call", call=call, count=max(1500, requests))  # warm: just-in-time code
             before = cpu_seconds([running.server])
             answer = await client.ask(do="call", call=call, count=requests)
             cpu = cpu_seconds([running.server]) - before
