@@ -15,7 +15,7 @@ FAULTS_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run setup-db test test-compose check format lock clean node-if-there node-or-stop
+.PHONY: help setup run setup-db test test-compose check bench bench-quick format lock clean node-if-there node-or-stop
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,19 @@ check: $(INSTALLED) node-or-stop ## Check format, lint, types and import contrac
 	npm run --silent lint
 	npm run --silent types
 
+BENCH_INSTALLED := bench/peers/node-seed/node_modules/.installed bench/peers/node-redis/node_modules/.installed
+
+bench: $(INSTALLED) node-or-stop $(BENCH_INSTALLED) ## Measure beside what people would use instead, and write docs/benchmarks.md (an hour)
+	@exec $(PYTHON) -m bench
+
+bench-quick: $(INSTALLED) node-or-stop $(BENCH_INSTALLED) ## Measure the headline ratios only (two minutes)
+	@exec $(PYTHON) -m bench --quick
+
+bench/peers/%/node_modules/.installed: bench/peers/%/package-lock.json
+	@echo "==> Installing the peer $* ($<)"
+	@cd bench/peers/$* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 format: $(INSTALLED) node-or-stop ## Format the code and repair what the linters can
 	$(PYTHON) -m ruff format .
 	$(PYTHON) -m ruff check --fix .
@@ -64,7 +77,7 @@ lock: $(INSTALLED) ## Resolve the dependencies anew into requirements.lock and r
 	npm install --package-lock-only --ignore-scripts
 
 clean: ## Remove everything that the commands above have made, the data in .data too
-	rm -rf $(VENV) node_modules .data .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) node_modules bench/peers/*/node_modules .data .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find services tests bench -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(PYTHON):

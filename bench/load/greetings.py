@@ -9,8 +9,8 @@ PONG = b"\x81\x81\0\0\0\x003"  # Engine.IO's, as a client's websocket frame
 class Greeting(Protocol):
     """What is said before the events come.
 
-    ``pid`` is the session that the server has given, if it gives any; ``early`` are events that came before the greeting
-    was over, which is how Socket.IO's own recovery sends what was missed.
+    ``pid`` is the session that the server has given, if it gives any; ``early`` are events that came before the
+    greeting was over, which is how Socket.IO's own recovery sends what was missed.
     """
 
     pid: str

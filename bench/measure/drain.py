@@ -92,8 +92,9 @@ async def _started_once(stage: Stage) -> dict[str, Any]:
     settings = {"MONGODB_URI": stage.mongodb_uri, "REDIS_URL": stage.redis_url}
     async with watcher(settings, stage.new_folder("watcher")), _state(stage) as state:
         async with asyncio.timeout(20):
-            while (document := await state.find_one({"resume_token": {"$gt": ""}})) is None:
-                await asyncio.sleep(0.05)  # it is in another process
+            while (document := await state.find_one({"resume_token": {"$gt": ""}})) is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)  # nothing announces it
+
     return document
 
 
@@ -126,6 +127,6 @@ async def _state(stage: Stage) -> "AsyncIterator[AsyncCollection[dict[str, Any]]
 async def _reaches(redis: Redis, count: int) -> int:
     """Return the length of the log once it is at least ``count``."""
     async with asyncio.timeout(120):
-        while (length := int(await redis.xlen("{orders}:log"))) < count:
+        while (length := int(await redis.xlen("{orders}:log"))) < count:  # noqa: ASYNC110
             await asyncio.sleep(0.01)  # as above
     return length
