@@ -156,6 +156,8 @@ async def _serve(
     close: Callable[[float], Awaitable[None]],
 ) -> AsyncIterator[Running]:
     before = asyncio.all_tasks()
+    escaped: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: escaped.append(context))
     runner = web.AppRunner(app, lingering_time=0.2)  # how long aiohttp waits for the rest of a refused body
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -167,6 +169,7 @@ async def _serve(
     assert connections() == 0
     await runner.cleanup()
     await _nothing_left(before)
+    assert not escaped, escaped
 
 
 async def _nothing_left(tasks_before: set[asyncio.Task[Any]]) -> None:

@@ -14,7 +14,12 @@ from services.gateway.wire.socketio import Argument
 Auth = Mapping[str, Argument]
 
 SETTINGS = EngineSettings(
-    ping_interval=0.3, ping_timeout=0.2, max_payload=1_000_000, connect_timeout=45, packets_per_second=1000
+    ping_interval=0.3,
+    ping_timeout=0.2,
+    max_payload=1_000_000,
+    connect_timeout=45,
+    packets_per_second=100_000,
+    packets_burst=100_000,
 )
 
 

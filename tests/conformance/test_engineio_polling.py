@@ -174,3 +174,13 @@ async def test_packets_that_mean_nothing_here_are_ignored(engine: Running, packe
     assert await engine.post(sid, packet) == (200, "ok")
     assert await engine.post(sid, "4x") == (200, "ok")
     assert await engine.get(sid) == (200, "4x")
+
+
+async def test_many_messages_come_in_several_answers_and_in_order(engine: Running) -> None:
+    """The stock Python client takes sixteen packets at once and drops the connection at the seventeenth."""
+    sid = await engine.open_polling()
+    messages = [f"4{number}" for number in range(40)]
+    await engine.post(sid, "\x1e".join(messages))
+    answers = [(await engine.get(sid))[1].split("\x1e") for _ in range(3)]
+    assert [len(answer) for answer in answers] == [16, 16, 8]
+    assert [packet for answer in answers for packet in answer] == messages

@@ -62,6 +62,7 @@ class EngineSettings:
     write_high_water: int = 1_048_576  # above: `Flow.paused`
     write_low_water: int = 262_144  # below: `Flow.resumed`
     max_unsent: int = 2_097_152  # what is unsent when the client is sent one more packet of its own: closed
+    max_packets_per_poll: int = 16  # the others go with the next poll; python-engineio takes no more at once
     allowed_origins: frozenset[str] = field(default_factory=frozenset)  # besides the same origin; "*" for any
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()  # whose X-Forwarded-For is believed
 

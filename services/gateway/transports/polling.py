@@ -62,7 +62,7 @@ class Polling:
 
     def write(self, encoded: bytes) -> None:
         """Send packets that are joined by the separator."""
-        self._unsent.append(encoded)
+        self._unsent += encoded.split(SEPARATOR)
         self._size += len(encoded) + 1
         self._answer()
 
@@ -77,13 +77,7 @@ class Polling:
             self._session.fail(Incident.OVERLAPPING_REQUESTS, CloseCode.POLICY)
             return web.Response(status=400)
         self._poll = asyncio.get_running_loop().create_future()
-        if self._holding:
-            self._session.resume_writing()
-        elif not self._unsent:
-            self.write(_NOOP)
-        if not self._session.is_open:
-            self.write(_CLOSE)
-            self._session.sessions.closed(self._session, linger=False)
+        self._fill()
         if self._unsent:
             self._answer()
         try:
@@ -94,11 +88,24 @@ class Polling:
             raise
         return self._payload()
 
+    def _fill(self) -> None:
+        """Add what may follow, unless there is enough for this answer already."""
+        if len(self._unsent) >= self._session.sessions.settings.max_packets_per_poll:
+            return
+        if not self._session.is_open:
+            self.write(_CLOSE)
+            self._session.sessions.closed(self._session, linger=False)
+        elif self._holding:
+            self._session.resume_writing()
+        elif not self._unsent:
+            self.write(_NOOP)
+
     def _payload(self) -> web.Response:
         self._poll = None
-        body = SEPARATOR.join(self._unsent)
-        self._unsent.clear()
-        self._size = 0
+        limit = self._session.sessions.settings.max_packets_per_poll
+        body = SEPARATOR.join(self._unsent[:limit])
+        del self._unsent[:limit]
+        self._size = max(self._size - len(body) - 1, 0)
         if self._session.carrier is self:
             self._session.pause_writing()
         return web.Response(body=body, content_type="text/plain", charset="UTF-8", headers=_NO_STORE)
@@ -192,7 +199,7 @@ class Polling:
 
     def retire(self) -> list[tuple[bytes, bytes | None]]:
         """Return what is unsent as (packet, None) or (packet, binary message), and carry nothing any more."""
-        unsent = SEPARATOR.join(self._unsent).split(SEPARATOR) if self._unsent else []
+        unsent = self._unsent.copy()
         self._unsent.clear()
         self._size = 0
         if self._poll is not None:
