@@ -7,11 +7,11 @@ const [url, options] = process.argv.slice(2);
 const say = (what, fields = {}) => process.stdout.write(`${JSON.stringify({ what, ...fields })}\n`);
 const socket = io(url, { reconnectionDelay: 50, reconnectionDelayMax: 200, ...JSON.parse(options) });
 
-socket.on("connect", () => {
-  const { engine } = socket.io;
-  say("connect", { recovered: socket.recovered, transport: engine.transport.name });
-  engine.once("upgrade", (transport) => say("upgrade", { transport: transport.name }));
+socket.io.on("open", () => {
+  // Now, for the upgrade may be over before the namespace is connected.
+  socket.io.engine.once("upgrade", (transport) => say("upgrade", { transport: transport.name }));
 });
+socket.on("connect", () => say("connect", { recovered: socket.recovered }));
 socket.onAny((name, ...args) => say("event", { name, args }));
 socket.on("disconnect", (reason) => say("disconnect", { reason }));
 socket.on("connect_error", (error) => say("connect_error", { message: error.message, data: error.data }));

@@ -53,7 +53,8 @@ async def test_each_write_reaches_every_client_over_every_transport(product: Pro
             ], name
             assert told == clients["websocket"].updates, name
             assert [each["data"] for each in told[1:]] == [made, changed, changed], name
-        assert [line["transport"] for line in upgraded.heard("upgrade")] == ["websocket"]
+        await until(lambda: upgraded.heard("upgrade"), "the client has upgraded")
+        assert upgraded.heard("upgrade")[0]["transport"] == "websocket"
 
 
 @pytest.mark.timeout(60)

@@ -89,8 +89,8 @@ def test_each_type_has_its_likeness(value: Any, expected: Json) -> None:
     ],
 )
 def test_what_only_other_programs_write_passes_too(raw: bytes, expected: Json) -> None:
-    document = (len(raw) + 5).to_bytes(4, "little") + raw + b"\x00"
-    assert json.loads(dumps(to_json(bson.decode(document, CODEC)))) == {"v": expected}
+    document: dict[str, Any] = bson.decode((len(raw) + 5).to_bytes(4, "little") + raw + b"\x00", CODEC)
+    assert json.loads(dumps(to_json(document))) == {"v": expected}
 
 
 def test_a_deprecated_pointer_passes_too() -> None:
