@@ -1,0 +1,148 @@
+"""The users that compose.yaml makes: with their rights both services work, and can do nothing else."""
+
+import asyncio
+import re
+import secrets
+import shlex
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from pydantic import SecretStr
+from pymongo import AsyncMongoClient
+from pymongo.errors import OperationFailure
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
+
+from services.common.keys import StreamKeys
+from services.embedded.mongod import Mongod
+from services.embedded.ports import free_port
+from services.embedded.valkey import Valkey
+from services.provision_mongodb import ProvisionError, ProvisionSettings, provision
+from services.setup_db import setup
+from tests.conftest import OwnValkey, RunService
+from tests.deploy.audience import ROOT, audience
+from tests.deploy.orders import create
+from tests.servers import SMALL_OPLOG
+
+KEYS = StreamKeys.of("orders")
+
+
+class Guarded:
+    """A mongod and a Valkey that let in only whom they know."""
+
+    def __init__(self, mongod: Mongod, valkey: Valkey) -> None:
+        self.mongod = mongod
+        self.valkey = valkey
+
+    @property
+    def settings(self) -> ProvisionSettings:
+        return ProvisionSettings(
+            admin_password=SecretStr("admin"),
+            watcher_password=SecretStr("watcher"),
+            gateway_password=SecretStr("gateway"),
+            mongodb_member=self.mongod.host,
+            mongodb_local_port=self.mongod.port,
+        )
+
+    def mongodb_uri(self, user: str) -> str:
+        return f"mongodb://{user}:{user}@{self.mongod.host}/realtime_orders?replicaSet=rs0&authSource=admin"
+
+    def redis_url(self, user: str) -> str:
+        return f"redis://{user}:{user}@127.0.0.1:{self.valkey.port}/0"
+
+    def uris(self, user: str) -> dict[str, str]:
+        return {"MONGODB_URI": self.mongodb_uri(user), "REDIS_URL": self.redis_url(user)}
+
+
+def users_of_compose() -> list[str]:
+    """Return the options that make Valkey's users in compose.yaml, with the default passwords."""
+    text = (ROOT / "compose.yaml").read_text("utf-8")
+    found = re.search(r"valkey-server .*?(--user .*?)\n    tmpfs:", text, re.DOTALL)
+    assert found
+    return shlex.split(re.sub(r"\$\{\w+:-(\w+)\}", r"\1", found[1]))
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path, own_valkey: OwnValkey) -> AsyncIterator[Guarded]:
+    key = tmp_path / "key"
+    key.write_text(secrets.token_hex(100))
+    key.chmod(0o600)
+    arguments = (*SMALL_OPLOG, "--keyFile", str(key))
+    async with Mongod(folder=tmp_path / "mongod", port=free_port(), alone=False, arguments=arguments) as mongod:
+        guarded = Guarded(mongod, await own_valkey(*users_of_compose()))
+        await asyncio.to_thread(lambda: [*provision(guarded.settings), *setup(guarded.mongodb_uri("admin"))])
+        yield guarded
+
+
+async def test_both_services_work_with_the_rights_of_their_users(guarded: Guarded, run_service: RunService) -> None:
+    await run_service("watcher", guarded.uris("watcher"))
+    gateway = await run_service("gateway", guarded.uris("gateway"))
+    async with (
+        audience(gateway.url, {"websocket": ["websocket"], "sse": ["sse"]}) as crowd,
+        aiohttp.ClientSession() as session,
+    ):
+        orders = [await create(session, gateway.url, number) for number in range(3)]
+        await crowd.until_all_have(orders, 10)
+        # A cursor that Redis no longer holds has the gateway read the oplog, which takes rights of its own.
+        cursor = crowd.heard["sse"].changes[0][1]
+        async with Redis.from_url(guarded.redis_url("watcher")) as redis:
+            await redis.delete(KEYS.log, KEYS.head)
+        orders.append(await create(session, gateway.url, 3))
+        await crowd.until_all_have(orders, 20)
+        assert crowd.faults(orders) == []
+        async with session.get(f"{gateway.url}/api/orders/events?since={cursor}") as response:
+            text = (await response.content.readuntil(orders[1].encode())).decode()
+            assert "event: resync" not in text
+
+
+async def test_neither_user_can_do_what_is_not_its_own(guarded: Guarded) -> None:
+    for user, collection in (("watcher", "orders"), ("gateway", "stream_state"), ("gateway", "other")):
+        async with AsyncMongoClient[dict[str, object]](guarded.mongodb_uri(user)) as client:
+            with pytest.raises(OperationFailure, match="not authorized"):
+                await client["realtime_orders"][collection].delete_many({})
+            with pytest.raises(OperationFailure, match="Insufficient permissions"):
+                await client.admin.command("listDatabases", authorizedDatabases=False)
+    async with Redis.from_url(guarded.redis_url("gateway")) as redis:
+        for write in (
+            redis.xadd(KEYS.log, {"e": "forged"}),
+            redis.publish(KEYS.channel, "forged"),
+            redis.eval("return 1", 0),
+            redis.get("something else"),
+            redis.flushall(),
+        ):
+            with pytest.raises(NoPermissionError):
+                await write
+    async with Redis.from_url(guarded.redis_url("watcher")) as redis:
+        for other in (redis.set("something else", "1"), redis.flushall(), redis.config_get("*")):
+            with pytest.raises(NoPermissionError):
+                await other
+
+
+async def test_who_is_not_known_is_not_let_in(guarded: Guarded) -> None:
+    async with AsyncMongoClient[dict[str, object]](guarded.mongod.uri("realtime_orders")) as client:
+        with pytest.raises(OperationFailure, match="requires authentication"):
+            await client["realtime_orders"]["orders"].find_one()
+    async with Redis.from_url(guarded.valkey.uri()) as redis:
+        assert await redis.ping()
+        with pytest.raises(NoPermissionError):
+            await redis.hgetall(KEYS.head)
+
+
+async def test_to_provision_again_changes_passwords_and_nothing_else(guarded: Guarded) -> None:
+    steps = await asyncio.to_thread(lambda: [*provision(guarded.settings)])
+    assert steps == [
+        "MongoDB is a replica set already",
+        "The user admin is there",
+        "Updated the user watcher",
+        "Updated the user gateway",
+    ]
+    renewed = guarded.settings.model_copy(update={"gateway_password": SecretStr("new")})
+    await asyncio.to_thread(lambda: [*provision(renewed)])
+    with pytest.raises(OperationFailure, match="Authentication failed"):
+        async with AsyncMongoClient[dict[str, object]](guarded.mongodb_uri("gateway")) as client:
+            await client.admin.command("ping")
+    wrong = guarded.settings.model_copy(update={"admin_password": SecretStr("wrong")})
+    with pytest.raises(ProvisionError, match="ADMIN_PASSWORD"):
+        await asyncio.to_thread(lambda: [*provision(wrong)])
