@@ -5,6 +5,7 @@ from collections import Counter as Tally
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import (
@@ -25,6 +26,8 @@ from services.gateway.hub import Hub, Mode
 from services.gateway.log import Log
 from services.gateway.transports.limits import Incident
 from services.gateway.wire.form import Form
+
+log = structlog.get_logger("clients")
 
 _TRANSPORTS = {Form.WEBSOCKET: "websocket", Form.POLLING: "polling", Form.SSE: "sse", Form.SSE_PLAIN: "sse"}
 _LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
@@ -88,14 +91,17 @@ class Metrics:
 
     def disconnected(self, transport: Form, reason: str) -> None:
         """Count the end of a connection."""
+        log.debug("A client has gone", transport=_TRANSPORTS[transport], reason=reason)
         self._disconnects.labels(_TRANSPORTS[transport], reason).inc()
 
     def resumed(self, source: Source) -> None:
         """Count one client that came back."""
+        log.debug("A client came back with a cursor", served_from=source.value)
         self._resumes.labels(source.value).inc()
 
     def incident(self, kind: Incident) -> None:
         """Count one."""
+        log.debug("A client was refused or closed", kind=kind.value)
         self._incidents.labels(kind.value).inc()
 
     @web.middleware

@@ -37,6 +37,14 @@ class Compose:
     async def __call__(self, *arguments: str, check: bool = True) -> str:
         return await docker("compose", "--ansi", "never", *arguments, env=self._env, check=check)
 
+    async def update(self) -> None:
+        """Replace everything while it runs."""
+        await output(str(ROOT / "deploy" / "update"), env=self._env)
+
+    async def ids(self, *services: str) -> set[str]:
+        """Return the ids of the services' running containers."""
+        return set((await self("ps", "--quiet", *services)).split())
+
     async def containers(self, service: str) -> list[dict[str, Any]]:
         """Return what `docker compose ps` says of the service's running containers."""
         lines = (await self("ps", "--format", "json", service)).splitlines()
@@ -45,12 +53,16 @@ class Compose:
 
 async def docker(*arguments: str, env: Mapping[str, str] | None = None, check: bool = True) -> str:
     """Run docker and return what it prints; raise Failed with its complaint."""
+    return await output("docker", *arguments, env=env, check=check)
+
+
+async def output(*command: str, env: Mapping[str, str] | None = None, check: bool = True) -> str:
     process = await asyncio.create_subprocess_exec(
-        "docker", *arguments, cwd=ROOT, env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *command, cwd=ROOT, env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     out, err = await process.communicate()
     if check and process.returncode:
-        raise Failed(f"docker {' '.join(arguments)}: {(err or out).decode()[-2000:]}")
+        raise Failed(f"{' '.join(command)}: {(err or out).decode()[-2000:]}")
     return out.decode()
 
 
@@ -115,6 +127,12 @@ async def run(compose: Compose) -> None:
         await kill(compose, "gateway", crowd.heard["polling"].servers[-1])
         say("kill of the leading watcher")
         await kill_the_leader(compose)
+        say("deploy/update: all watchers and gateways are replaced")
+        before = await compose.ids("gateway", "watcher")
+        await compose.update()
+        after = await compose.ids("gateway", "watcher")
+        require(len(after) == len(before) and not before & after, f"all are new: {before} {after}")
+        await all_gateways_serve(session, compose, 3)
         say("scale down to two gateways, which drains one")
         await compose("up", "--detach", "--wait", "--no-recreate", "--scale", "gateway=2")
         await all_gateways_serve(session, compose, 2)
@@ -173,12 +191,14 @@ async def kill_the_leader(compose: Compose) -> None:
     require(len(names) == 2, f"two watchers run: {names}")
     led = {name: await leads(name) for name in names}
     require(sum(led.values()) == 1, f"exactly one watcher leads: {led}")
-    await docker("kill", next(name for name in names if led[name]))
+    killed = next(name for name in names if led[name])
+    await docker("kill", killed)
     other = next(name for name in names if not led[name])
     until = time.monotonic() + 20
     while not await leads(other):
         require(time.monotonic() < until, "the standby takes over within 20 s")
         await asyncio.sleep(0.2)
+    await docker("start", killed)
 
 
 async def leads(container: str) -> bool:
