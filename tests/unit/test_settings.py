@@ -14,10 +14,17 @@ from pydantic_settings import BaseSettings
 from services.common.settings import CommonSettings
 from services.embedded.settings import EmbeddedSettings
 from services.gateway.settings import GatewaySettings
+from services.provision_mongodb import ProvisionSettings
 from services.watcher.settings import WatcherSettings
 
 ROOT = Path(__file__).parents[2]
-CLASSES: list[type[BaseSettings]] = [CommonSettings, WatcherSettings, GatewaySettings, EmbeddedSettings]
+CLASSES: list[type[BaseSettings]] = [
+    CommonSettings,
+    WatcherSettings,
+    GatewaySettings,
+    EmbeddedSettings,
+    ProvisionSettings,
+]
 
 
 @pytest.fixture(autouse=True)
