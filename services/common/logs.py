@@ -37,6 +37,8 @@ def configure(level: LogLevel, format: LogFormat, service: str) -> None:
     )
     # The drivers' own lines are about single attempts; what they mean for the service is logged by the service.
     logging.basicConfig(handlers=[handler], level=max(logging.WARNING, getattr(logging, level)), force=True)
+    if level is not LogLevel.DEBUG:
+        logging.getLogger("pymongo").setLevel(logging.CRITICAL)  # tracebacks of background tasks, one for each attempt
 
 
 def _named(service: str) -> Processor:

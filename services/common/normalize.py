@@ -31,6 +31,10 @@ def matching(collection: str) -> dict[str, Any]:
 FIELDS = ("operationType", "clusterTime", "wallTime", "documentKey")
 IMAGES = ("fullDocument", "fullDocumentBeforeChange")
 
+# What is larger goes out without its data, to be fetched by those who want it: a thousand clients that are each sent
+# megabytes are no live stream any more. The REST API takes no order of this size.
+LARGEST_ENVELOPE = 256 * 1024
+
 OPERATIONS = {
     "insert": Operation.INSERT,
     "update": Operation.UPDATE,
@@ -107,8 +111,11 @@ def normalize(event: Mapping[str, Any], epoch: str, last: Position) -> Change | 
         cursor=Cursor(epoch, position),
         at=_committed(event),
     )
+    encoded = envelope.encode()
+    if len(encoded) > LARGEST_ENVELOPE:
+        encoded = envelope._replace(data=None).encode()
     before = event.get("fullDocumentBeforeChange") if operation is Operation.UPDATE else None
-    return Change(position, token, envelope.encode(), _before(before))
+    return Change(position, token, encoded, _before(before))
 
 
 def token_time(token: str) -> int | None:

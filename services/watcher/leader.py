@@ -16,8 +16,8 @@ from services.watcher.metrics import Metrics
 from services.watcher.oplog import OplogWindow
 from services.watcher.publisher import LogUnavailable, Publisher
 from services.watcher.relay import Bounds, GapFound, Progress, Relay
-from services.watcher.start import Checkpoint, Continue, Deployment, NewEpoch, Rebuild, decide
-from services.watcher.state import LeaseLost, StateUnavailable, StreamState
+from services.watcher.start import Checkpoint, Continue, Deployment, NewEpoch, Rebuild, Start, decide
+from services.watcher.state import DatabaseWentBack, LeaseLost, StateUnavailable, StreamState
 from services.watcher.stream import ChangeStream, SourceFailed, StartAfter, StartAt
 
 SAVE_SECONDS = 1.0
@@ -49,6 +49,7 @@ class Leader:
         self._progress: Progress | None = None
         self._here = Deployment(None, 0)
         self._saved: Checkpoint | None = None
+        self._restored = False  # and a new epoch is still to begin
 
     async def lead(self) -> None:
         """Carry changes until cancelled; raise Fenced or LeaseLost when the term is over."""
@@ -108,11 +109,16 @@ class Leader:
     async def _begin(self) -> None:
         """Find out where to begin, and carry changes from there."""
         parts = self._parts
-        self._saved = await parts.state.load()
         self._here = await parts.stream.deployment()
+        try:
+            self._saved = await parts.state.load()
+        except DatabaseWentBack:
+            self._restored = True
         head = await self._publisher.claim()
         parts.redis.worked()
-        start = decide(self._saved, head, self._here, parts.stream.pipeline, parts.window)
+        start: Start = NewEpoch(EpochReason.DATABASE_REPLACED)
+        if not self._restored:
+            start = decide(self._saved, head, self._here, parts.stream.pipeline, parts.window)
         match start:
             case Continue():
                 log.info("Going on after the last published change", position=str(start.position), epoch=start.epoch)
@@ -147,6 +153,7 @@ class Leader:
         self._saved = Checkpoint(epoch, floor, token, self._here.replica_set_id, self._parts.stream.pipeline)
         await self._parts.state.save(self._term, self._saved)
         await self._publisher.begin(epoch, reason, floor, token)
+        self._restored = False
 
     async def _follow(self, progress: Progress, start: StartAfter | StartAt) -> None:
         """Carry changes from ``start`` on, which is where ``progress`` stands."""

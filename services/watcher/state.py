@@ -12,11 +12,16 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 from pymongo.write_concern import WriteConcern
 
 from services.common.cursor import Position
+from services.common.normalize import token_time
 from services.watcher.start import Checkpoint
 
 
 class StateUnavailable(Exception):
     """MongoDB cannot be asked now; trying again later may help."""
+
+
+class DatabaseWentBack(Exception):
+    """MongoDB remembers an older checkpoint than it did: it was restored from a backup."""
 
 
 class LeaseLost(Exception):
@@ -31,9 +36,12 @@ class StreamState:
     """
 
     def __init__(self, collection: "AsyncCollection[dict[str, Any]]", stream: str, lease_seconds: float) -> None:
-        self._collection = collection.with_options(write_concern=WriteConcern("majority", wtimeout=5000))
+        # A primary that is cut off takes writes that it can never confirm: ask the next one while there is time.
+        majority = WriteConcern("majority", wtimeout=int(lease_seconds * 200))
+        self._collection = collection.with_options(write_concern=majority)
         self._stream = stream
         self._lease_ms = int(lease_seconds * 1000)
+        self._newest: Checkpoint | None = None
         # Unique to this start of the process: after a restart we are somebody else, and take a new term.
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
@@ -86,14 +94,22 @@ class StreamState:
                 "updated_at": "$$NOW",
             },
         )
+        self._newest = checkpoint
 
     async def load(self) -> Checkpoint | None:
-        """Return the checkpoint, or None where none was ever saved or it cannot be understood."""
+        """Return the checkpoint, or None where none was ever saved or it cannot be understood.
+
+        Raise DatabaseWentBack, once, when it is older than what was saved or loaded before.
+        """
         try:
             document = await self._collection.find_one({"_id": self._stream})
         except PyMongoError as error:
             raise StateUnavailable(str(error)) from error
-        return None if document is None else _checkpoint(document)
+        found = None if document is None else _checkpoint(document)
+        newest, self._newest = self._newest, found
+        if found is not None and newest is not None and _age(found) < _age(newest):
+            raise DatabaseWentBack
+        return found
 
     async def _create(self) -> None:
         with suppress(DuplicateKeyError):  # another watcher was faster
@@ -108,6 +124,11 @@ class StreamState:
             raise StateUnavailable(str(error)) from error
         if result.matched_count == 0:
             raise LeaseLost(f"term {term} of {self._stream} is over")
+
+
+def _age(checkpoint: Checkpoint) -> int:
+    """The cluster time up to which a checkpoint knows everything."""
+    return max(checkpoint.position.ts, token_time(checkpoint.token) or 0)
 
 
 def _checkpoint(document: dict[str, Any]) -> Checkpoint | None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
@@ -31,6 +31,8 @@ from services.watcher.start import Deployment
 # Longer than any pause between two looks at the lease, shorter than the client's socket timeout. It bounds how long a
 # stop takes, and how often a quiet stream gives a sign of life; changes do not wait for it.
 AWAIT_MS = 500
+
+_LOOK_UP = "updateLookup"
 
 
 class SourceFailed(Exception):
@@ -127,7 +129,8 @@ class ChangeStream:
         fields = FIELDS + IMAGES if images else FIELDS
         options: dict[str, Any] = {}
         if images:
-            options["full_document"] = await self._full_document()
+            # Prefer the stored image of each moment; looking the document up shows only what it is now.
+            options["full_document"] = "whenAvailable" if await self._keeps_images() else _LOOK_UP
             options["full_document_before_change"] = "whenAvailable"
         if isinstance(start, StartAfter):
             # Unlike resumeAfter, this takes the token of any event, that of an invalidate too.
@@ -140,24 +143,36 @@ class ChangeStream:
         except PyMongoError as error:
             raise _failed(error, opening_with_token=True) from error
         async with stream:
-            yield OpenStream(stream, self._primary, self._stall_seconds)
+            looked_up = options.get("full_document") == _LOOK_UP
+            yield OpenStream(
+                stream, self._primary, self._stall_seconds, keeps_images=self._keeps_images if looked_up else None
+            )
 
-    async def _full_document(self) -> str:
-        """Prefer the stored image of each moment; looking the document up shows only what it is now."""
+    async def _keeps_images(self) -> bool:
         try:
             async for info in await self._database.list_collections(filter={"name": self._collection}):
-                if info["options"].get("changeStreamPreAndPostImages", {}).get("enabled"):
-                    return "whenAvailable"
+                return bool(info["options"].get("changeStreamPreAndPostImages", {}).get("enabled"))
         except PyMongoError as error:
             raise _failed(error, opening_with_token=False) from error
-        return "updateLookup"
+        return False
 
 
 class OpenStream:
     """An open change stream."""
 
-    def __init__(self, stream: "AsyncChangeStream[RawBSONDocument]", primary: "Primary", stall_seconds: float) -> None:
+    def __init__(
+        self,
+        stream: "AsyncChangeStream[RawBSONDocument]",
+        primary: "Primary",
+        stall_seconds: float,
+        *,
+        keeps_images: Callable[[], Awaitable[bool]] | None,
+    ) -> None:
         self._stream = stream
+        # PyMongo resumes by itself, whatever answers now: perhaps a database that was restored meanwhile, which accepts
+        # the token of a quiet moment without a word. So whoever opens the stream is to look first.
+        self._cursor = stream._cursor  # noqa: SLF001 - nothing else tells
+        self._keeps_images = keeps_images  # to be asked where documents are looked up
         self._primary = primary
         self._elections = primary.elections
         self._stall_seconds = stall_seconds
@@ -173,18 +188,32 @@ class OpenStream:
             event = await self._stream.try_next()
         except PyMongoError as error:
             raise _failed(error, opening_with_token=False) from error
+        if self._stream._cursor is not self._cursor:  # noqa: SLF001
+            raise SourceFailed(Fault.RETRY, "the connection was lost, the stream is opened anew")
         if event is not None:
             self._moved = monotonic()
             try:
-                return bson.decode(event.raw, CODEC)
+                document = bson.decode(event.raw, CODEC)
             except InvalidBSON as error:
                 raise SourceFailed(Fault.UNREADABLE, str(error)) from error
+            if self._keeps_images is not None and document.get("fullDocumentBeforeChange") is not None:
+                await self._require_look_up(self._keeps_images)
+            return document
         if not self._stream.alive:
             raise SourceFailed(Fault.RETRY, "the change stream was closed")
         if self._primary.elections != self._elections:
             # The old one may go on to answer, cut off from the others, with a stream that shows nothing any more.
             raise SourceFailed(Fault.RETRY, "another primary was elected")
         return Idle(self._idle_token())
+
+    async def _require_look_up(self, keeps_images: Callable[[], Awaitable[bool]]) -> None:
+        """An image came although none were kept when the stream was opened: before the collection was made, perhaps.
+
+        The mode of an open stream is fixed, and by looking up, this one would show later states for ever.
+        """
+        if await keeps_images():
+            raise SourceFailed(Fault.RETRY, "the collection keeps images now, the stream is opened anew")
+        self._keeps_images = None  # no longer: this image is of a time when it did
 
     def _idle_token(self) -> str:
         """A token that stands still means a primary that was cut off: it answers, but will never show a change.

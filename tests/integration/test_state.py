@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 
@@ -11,7 +12,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 
 from services.common.cursor import Position
 from services.watcher.start import Checkpoint
-from services.watcher.state import LeaseLost, StateUnavailable, StreamState
+from services.watcher.state import DatabaseWentBack, LeaseLost, StateUnavailable, StreamState
 from tests.conftest import OwnMongod
 from tests.waiting import until
 
@@ -155,3 +156,17 @@ async def test_a_mongodb_that_is_gone_is_said_to_be_unavailable(own_mongod: OwnM
         for attempt in (state.load(), state.acquire(), state.renew(1), state.save(1, CHECKPOINT)):
             with pytest.raises(StateUnavailable):
                 await attempt
+
+
+async def test_a_database_that_was_restored_from_a_backup_is_noticed(documents: Documents) -> None:
+    state = watcher(documents)
+    term = await state.acquire()
+    assert term is not None
+    await state.save(term, CHECKPOINT)
+    backup = await documents.find_one({"_id": "orders"})
+    assert backup is not None
+    await state.save(term, replace(CHECKPOINT, position=Position(2**63 + 2, 0)))
+    await documents.replace_one({"_id": "orders"}, backup)
+    with pytest.raises(DatabaseWentBack):
+        await state.load()
+    assert await state.load() == CHECKPOINT
