@@ -299,12 +299,13 @@ async def test_a_watcher_whose_queue_is_full_stops_when_it_is_told(stack: Stack,
     valkey = await own_valkey()
     stack.redis_url = valkey.uri()
     watcher = await stack.watcher(wait_for_log=False, QUEUE_MAX_EVENTS="3", BATCH_MAX_EVENTS="1")
+    await stack.orders.insert_one({**JOHN})
     async with Redis.from_url(valkey.uri()) as redis:
 
-        async def begun() -> bool:
-            return bool(await head(redis))
+        async def carried() -> bool:
+            return len(await entries(redis)) == 1
 
-        await until(begun, "the log is begun")
+        await until(carried, "the first change is in the log")
     valkey.pause()
     async with Writer(stack.orders) as writer:
         await writer.has_written(100)
@@ -316,9 +317,10 @@ async def test_a_watcher_whose_queue_is_full_stops_when_it_is_told(stack: Stack,
 
 
 async def test_a_log_that_is_lost_while_the_queue_is_full_is_rebuilt(stack: Stack) -> None:
-    await stack.watcher(QUEUE_MAX_EVENTS="2", BATCH_MAX_EVENTS="1")
-    async with Writer(stack.orders) as writer:
-        await writer.has_written(100)
-        await stack.redis.delete(KEYS.log)
-        await writer.has_written(200)
-    await stack.log_ending_with(writer.done)
+    watcher = await stack.watcher(QUEUE_MAX_EVENTS="2", BATCH_MAX_EVENTS="1")
+    ids = [ObjectId() for _ in range(3000)]  # all at once, and published one by one: the queue is full meanwhile
+    await stack.orders.insert_many([{"_id": order, **JOHN} for order in ids])
+    await stack.log_of(100)
+    await stack.redis.delete(KEYS.log)
+    await stack.log_ending_with([("INSERT", str(order)) for order in ids])
+    assert "the log will be rebuilt" in watcher.output
