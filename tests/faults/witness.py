@@ -1,5 +1,6 @@
 """Reads the history from MongoDB itself, independently of the watcher: what clients are compared with."""
 
+from enum import Enum
 from typing import Any, Self
 
 from bson import ObjectId
@@ -9,7 +10,7 @@ from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from services.common.cursor import Position
-from tests.faults.order import content
+from tests.faults.order import content, stamped
 from tests.faults.record import View
 from tests.faults.truth import Change
 
@@ -18,6 +19,14 @@ Document = dict[str, Any]
 _BEFORE = "fullDocumentBeforeChange"
 _TOO_LARGE = 10334
 _OPERATIONS = {"insert": "INSERT", "update": "UPDATE", "replace": "UPDATE", "delete": "DELETE"}
+
+
+class _Way(Enum):
+    """How to read: one change that is too large with its images must not take those beside it along."""
+
+    FAST = "in batches"
+    ONE_BY_ONE = "one by one, up to the change that is too large"
+    WITHOUT_IMAGES = "that one change"
 
 
 class Witness:
@@ -29,6 +38,7 @@ class Witness:
         self._start: Document = {}
         self._last = Position(0, 0)
         self.changes: list[Change] = []
+        self._known: View = {}
 
     async def __aenter__(self) -> Self:
         await self.begin()
@@ -45,58 +55,66 @@ class Witness:
 
     async def read(self) -> None:
         """Read on to the present; to be called before the oplog forgets."""
-        try:
-            while not await self._read(images=True):
-                await self._read(images=False)
-        except OperationFailure as error:
-            raise RuntimeError(f"the history cannot be read: {error}") from error
-
-    async def _read(self, *, images: bool) -> bool:
-        """Read to the present and return True, or stop before a change that is too large; without images, read one."""
         reply = await self._client.admin.command("ping")
         until = _u64(reply["operationTime"])
+        way = _Way.FAST
+        while True:
+            try:
+                if await self._read(until, way):
+                    return
+                way = _Way.FAST
+            except OperationFailure as error:
+                if error.code != _TOO_LARGE or way is _Way.WITHOUT_IMAGES:
+                    raise
+                way = _Way.ONE_BY_ONE if way is _Way.FAST else _Way.WITHOUT_IMAGES
+
+    async def _read(self, until: int, way: _Way) -> bool:
+        """Read to ``until`` and return True; without images, read one change and return False."""
         # The whole deployment is watched, so that neither a drop nor a rename ends the stream.
         match = {"ns.db": self._database.name, "ns.coll": "orders", "operationType": {"$in": list(_OPERATIONS)}}
-        fields = ["operationType", "clusterTime", "documentKey", *(["fullDocument", _BEFORE] if images else [])]
-        wanted: Document = (
-            {"full_document": "whenAvailable", "full_document_before_change": "whenAvailable"} if images else {}
-        )
+        images = way is not _Way.WITHOUT_IMAGES
+        fields = ["operationType", "clusterTime", "documentKey"]
+        fields += ["fullDocument", _BEFORE] if images else ["updateDescription.updatedFields.product_name"]
+        which = "whenAvailable"
+        wanted: Document = {"full_document": which, "full_document_before_change": which} if images else {}
         async with await self._client.watch(
             [{"$match": match}, {"$project": dict.fromkeys(fields, 1)}],
             max_await_time_ms=200,
-            batch_size=2000,
+            batch_size=2000 if way is _Way.FAST else 1,
             **wanted,
             **self._start,
         ) as stream:
             while True:
-                try:
-                    event = await stream.try_next()
-                except OperationFailure as error:
-                    if error.code == _TOO_LARGE and images:
-                        return False
-                    raise
+                event = await stream.try_next()
                 token = stream.resume_token
                 self._start = {"start_after": token}
                 if event is not None:
-                    self._note(event)
+                    self._note(event if images else self._imagined(event))
                     if not images:
-                        return True
+                        return False
                 elif _time_of(token) >= until:
                     return True
+
+    def _imagined(self, event: Document) -> Document:
+        """Put images into an update of an order's product, from what is known of the order before."""
+        before = self._known[str(event["documentKey"]["_id"])]
+        document = {"customer_name": before.customer, "product_name": stamped(before.stamp), "status": before.status}
+        return {**event, _BEFORE: document, "fullDocument": document | event["updateDescription"]["updatedFields"]}
 
     def _note(self, event: Document) -> None:
         ts = _u64(event["clusterTime"])
         self._last = Position(ts, self._last.n + 1) if ts == self._last.ts else Position(ts, 0)
         before, after = event.get(_BEFORE), event.get("fullDocument")
-        self.changes.append(
-            Change(
-                position=self._last,
-                operation=_OPERATIONS[event["operationType"]],
-                id=str(event["documentKey"]["_id"]),
-                before=content(before) if before else None,
-                after=content(after) if after else None,
-            )
+        change = Change(
+            position=self._last,
+            operation=_OPERATIONS[event["operationType"]],
+            id=str(event["documentKey"]["_id"]),
+            before=content(before) if before else None,
+            after=content(after) if after else None,
         )
+        self.changes.append(change)
+        if change.after is not None:
+            self._known[change.id] = change.after
 
     async def database(self) -> View:
         """Return the orders that are stored now."""
