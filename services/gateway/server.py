@@ -30,6 +30,9 @@ from services.gateway.transports.server_log import server_log
 from services.gateway.transports.socketio import SocketServer
 from services.gateway.transports.sse import SseSettings, SseTransport
 
+# Between the last connection that is accepted and the end of those that ask nothing: what was sent just now is to arrive.
+LINGER_SECONDS = 0.3
+
 log = structlog.get_logger("gateway")
 
 
@@ -98,11 +101,14 @@ class Server:
         await runner.setup()
         try:
             async with self._sse.beating(), self._live.marking():
-                await web.TCPSite(runner, self._settings.host, self._settings.port, backlog=4096).start()
+                site = web.TCPSite(runner, self._settings.host, self._settings.port, backlog=4096)
+                await site.start()
                 try:
                     yield
                 finally:
                     await self._drain()
+                    await site.stop()
+                    await asyncio.sleep(LINGER_SECONDS)
         finally:
             await runner.cleanup()
 
