@@ -106,7 +106,7 @@ $(NODE_INSTALLED): package-lock.json package.json
 node-if-there:
 	@if ! command -v npm >/dev/null 2>&1; then \
 		echo "npm is missing, so the page will use Server-Sent Events in place of Socket.IO; install Node.js 18 or newer with npm for both."; \
-	elif ! $(MAKE) --no-print-directory $(NODE_INSTALLED); then \
+	elif ! $(MAKE) --no-print-directory --silent $(NODE_INSTALLED); then \
 		echo "npm could not install the Socket.IO client, so the page will use Server-Sent Events in its place."; \
 	fi
 

@@ -148,7 +148,8 @@ class Leader:
         epoch = secrets.token_hex(4)
         floor = Position.end_of(end.ts) if end else Position.before(self._here.now)
         token = end.token if end else ""
-        log.warning("A new epoch begins, clients load anew", reason=str(reason), epoch=epoch)
+        say = log.info if reason is EpochReason.FIRST_START else log.warning
+        say("A new epoch begins, whoever has a cursor loads anew", reason=str(reason), epoch=epoch)
         self._parts.metrics.epoch_began(reason)
         self._saved = Checkpoint(epoch, floor, token, self._here.replica_set_id, self._parts.stream.pipeline)
         await self._parts.state.save(self._term, self._saved)
