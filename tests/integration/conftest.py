@@ -1,0 +1,20 @@
+"""Fixtures of the tests that watch a prepared database."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from pymongo import AsyncMongoClient
+from redis.asyncio import Redis
+
+from services.setup_db import setup
+from tests.conftest import RunService
+from tests.integration.watched_orders import Stack
+
+
+@pytest.fixture
+async def stack(mongodb_uri: str, redis_url: str, run_service: RunService) -> AsyncIterator[Stack]:
+    await asyncio.to_thread(lambda: list(setup(mongodb_uri)))
+    async with AsyncMongoClient[dict[str, Any]](mongodb_uri) as client, Redis.from_url(redis_url) as redis:
+        yield Stack(mongodb_uri, redis_url, client.get_default_database()["orders"], redis, run_service)
