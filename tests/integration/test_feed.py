@@ -1,11 +1,7 @@
 """The gateway's way from Redis to its clients: whatever is lost on the channel is read from the log."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
-from typing import Self
 
 import pytest
 from pymongo import AsyncMongoClient
@@ -14,102 +10,13 @@ from redis.asyncio import Redis
 from services.common.cursor import Cursor, Position
 from services.common.documents import Json
 from services.common.normalize import EpochReason
-from services.common.outage import Outage
-from services.embedded.valkey import Valkey
-from services.gateway.catch_up import CatchUp, Source
-from services.gateway.feed import Feed, Limits
+from services.gateway.catch_up import Source
 from services.gateway.filters import EVERYTHING
-from services.gateway.history import History
-from services.gateway.hub import Hub, Subscription
-from services.gateway.log import Log
-from services.gateway.redis_log import open_redis_log
-from services.watcher.publisher import Publisher
 from tests.conftest import OwnValkey
+from tests.integration.fed_gateway import RING, World
 from tests.log_entries import KEYS
 from tests.stream_events import Outlet, change
 from tests.waiting import until
-
-RING = 50
-
-
-@dataclass(eq=False)
-class Gateway:
-    """The inner half of a gateway. The oplog that it may ask knows nothing of the imaginary changes of these tests."""
-
-    server: Valkey
-    mongodb_uri: str
-    log: Log = field(default_factory=lambda: Log(RING))
-    resumed: Counter[Source] = field(default_factory=Counter)
-
-    async def __aenter__(self) -> Self:
-        self._stack = AsyncExitStack()
-        client: AsyncMongoClient[dict[str, Json]] = AsyncMongoClient(self.mongodb_uri)
-        await self._stack.enter_async_context(client)
-        source = await self._stack.enter_async_context(open_redis_log(self.server.uri(), KEYS))
-        history = History(client.get_default_database(), "orders")
-        self._catch_up = CatchUp(source, history, self.log, Outage("redis"), lambda where: self.resumed.update([where]))
-        self._stack.push_async_callback(self._catch_up.close)
-        feed = Feed(source, history, self.log, self.hub, Outage("redis"), Limits(RING, 60))
-        self._task = asyncio.create_task(feed.run())
-        async with asyncio.timeout(10):
-            await feed.ready.wait()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        await self._stack.aclose()
-
-    @property
-    def hub(self) -> Hub:
-        return self._catch_up.hub
-
-    async def join(self, outlet: Outlet, since: Cursor | None = None) -> Subscription:
-        """Connect a client as the transports do."""
-        located = await self._catch_up.locate(since) if since else None
-        if located is not None and located.reason is not None:
-            outlet.resync(located.reason, self.log.cursor or Cursor("", located.position))
-        place = located.position if located else self.log.position
-        subscription = self.hub.subscribe(outlet, EVERYTHING, place)
-        outlet.full = lambda: self.hub.pause(subscription)
-        self.hub.resume(subscription)
-        return subscription
-
-    async def reached(self, number: int) -> None:
-        await until(lambda: self.log.position == Position(number, 0), f"the gateway is at {number}")
-
-
-@dataclass
-class Writing:
-    """Stands in for the watcher: publishes changes 1, 2, 3, …."""
-
-    publisher: Publisher
-    epoch: str = "e1"
-    last: int = 0
-
-    async def begin(self, epoch: str = "e1", reason: EpochReason = EpochReason.FIRST_START) -> None:
-        self.epoch = epoch
-        await self.publisher.begin(epoch, reason, Position(self.last, 0), "")
-
-    async def upto(self, number: int, *, at_once: int = 100) -> None:
-        while self.last < number:
-            end = min(self.last + at_once, number)
-            changes = [change(each, epoch=self.epoch) for each in range(self.last + 1, end + 1)]
-            await self.publisher.publish(self.epoch, Position(self.last, 0), changes)
-            self.last = end
-
-
-@dataclass
-class World:
-    server: Valkey
-    redis: Redis
-    mongodb_uri: str
-
-    def writing(self, maxlen: int = 100_000, term: int = 1) -> Writing:
-        return Writing(Publisher(self.redis, KEYS, term, maxlen))
-
-    def gateway(self) -> Gateway:
-        return Gateway(self.server, self.mongodb_uri)
 
 
 @pytest.fixture
