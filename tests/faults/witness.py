@@ -17,6 +17,7 @@ from tests.faults.truth import Change
 Document = dict[str, Any]
 
 _BEFORE = "fullDocumentBeforeChange"
+_FIELDS = ("customer_name", "product_name", "status")
 _TOO_LARGE = 10334
 _OPERATIONS = {"insert": "INSERT", "update": "UPDATE", "replace": "UPDATE", "delete": "DELETE"}
 
@@ -73,8 +74,8 @@ class Witness:
         # The whole deployment is watched, so that neither a drop nor a rename ends the stream.
         match = {"ns.db": self._database.name, "ns.coll": "orders", "operationType": {"$in": list(_OPERATIONS)}}
         images = way is not _Way.WITHOUT_IMAGES
-        fields = ["operationType", "clusterTime", "documentKey"]
-        fields += ["fullDocument", _BEFORE] if images else ["updateDescription.updatedFields.product_name"]
+        fields = ["operationType", "clusterTime", "documentKey", "fullDocument"]
+        fields += [_BEFORE] if images else [f"updateDescription.updatedFields.{field}" for field in _FIELDS]
         which = "whenAvailable"
         wanted: Document = {"full_document": which, "full_document_before_change": which} if images else {}
         async with await self._client.watch(
@@ -96,10 +97,14 @@ class Witness:
                     return True
 
     def _imagined(self, event: Document) -> Document:
-        """Put images into an update of an order's product, from what is known of the order before."""
-        before = self._known[str(event["documentKey"]["_id"])]
-        document = {"customer_name": before.customer, "product_name": stamped(before.stamp), "status": before.status}
-        return {**event, _BEFORE: document, "fullDocument": document | event["updateDescription"]["updatedFields"]}
+        """Put in the images, from what is known of the order before; an insert and a replace have their own."""
+        known = self._known.get(str(event["documentKey"]["_id"]))
+        if known is None:
+            return event
+        before = dict(zip(_FIELDS, (known.customer, stamped(known.stamp), known.status), strict=True))
+        changed = event.get("updateDescription", {}).get("updatedFields")
+        after = {} if changed is None else {"fullDocument": before | changed}
+        return {**event, _BEFORE: before, **after}
 
     def _note(self, event: Document) -> None:
         ts = _u64(event["clusterTime"])
