@@ -30,7 +30,7 @@ from services.gateway.transports.server_log import server_log
 from services.gateway.transports.socketio import SocketServer
 from services.gateway.transports.sse import SseSettings, SseTransport
 
-# Between the last connection that is accepted and the end of those that ask nothing: what was sent just now is to arrive.
+# Between the last connection that is accepted and the end of those that ask nothing: what was just sent is to arrive.
 LINGER_SECONDS = 0.3
 
 log = structlog.get_logger("gateway")
