@@ -13,7 +13,8 @@ class Outage:
 
     def __init__(self, what: str, first_pause: float = FIRST_PAUSE, longest_pause: float = LONGEST_PAUSE) -> None:
         self.what = what
-        self.error: str | None = None
+        self.error: str | None = "not reached yet"
+        self._announced = False
         self.count = 0
         self._log = structlog.get_logger(what)
         self._first_pause = first_pause
@@ -27,8 +28,9 @@ class Outage:
 
     def failed(self, error: BaseException | str) -> float:
         """Note a failure; return how many seconds to wait before the next try."""
-        if self.error is None:
+        if not self._announced:
             self._log.warning(f"{self.what} failed, retrying", error=str(error))
+            self._announced = True
             self.count += 1
         self.error = str(error)
         pause = self._pause
@@ -37,8 +39,8 @@ class Outage:
 
     def worked(self) -> None:
         """Note a success."""
-        if self.error is None:
-            return
         self.error = None
-        self._pause = self._first_pause
-        self._log.info(f"{self.what} works again")
+        if self._announced:
+            self._announced = False
+            self._pause = self._first_pause
+            self._log.info(f"{self.what} works again")

@@ -31,7 +31,7 @@ async def run(settings: GatewaySettings) -> None:
         store = await stack.enter_async_context(OrderStore.open(settings.mongodb_uri))
         source = await stack.enter_async_context(open_redis_log(settings.redis_url, StreamKeys.of(STREAM)))
         history = History(store.database, STREAM)
-        events = Log(settings.ring_events)
+        events = Log(settings.ring_events, settings.ring_bytes)
         catch_up = CatchUp(source, history, events, outage, metrics.resumed)
         stack.push_async_callback(catch_up.close)
         metrics.observe(catch_up.hub, events, [Dependency.of(outage), store.dependency])

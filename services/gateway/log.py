@@ -14,11 +14,13 @@ class Log:
     served from, so that they cost neither a queue each nor a read of Redis.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, most_bytes: int = 64 << 20) -> None:
         self.epoch: str | None = None
         self.floor = Position(0, 0)
         self.position = Position(0, 0)
         self._size = size
+        self._most_bytes = most_bytes
+        self._bytes = 0
         self._events: list[Event] = []
         self._positions: list[Position] = []
 
@@ -34,6 +36,7 @@ class Log:
         """Forget all and begin after ``floor``."""
         self.epoch = epoch
         self.floor = self.position = floor
+        self._bytes = 0
         self._events.clear()
         self._positions.clear()
 
@@ -46,12 +49,20 @@ class Log:
         self._events.extend(events)
         self._positions.extend(event.position for event in events)
         self.position = self._positions[-1]
-        # Trimmed by the half, so that it is cheap per event; the list is at most twice the size that was asked for.
-        surplus = len(self._events) - self._size
-        if surplus > self._size:
-            self.floor = self._positions[surplus - 1]
-            del self._events[:surplus], self._positions[:surplus]
+        self._bytes += sum(len(event.envelope) for event in events)
+        # Trimmed by the half, so that it is cheap per event: there are at most twice as many as were asked for.
+        if len(self._events) > 2 * self._size or self._bytes > self._most_bytes:
+            self._trim()
         return events
+
+    def _trim(self) -> None:
+        surplus = max(0, len(self._events) - self._size)
+        self._bytes -= sum(len(event.envelope) for event in self._events[:surplus])
+        while self._bytes > self._most_bytes // 2 and surplus < len(self._events):
+            self._bytes -= len(self._events[surplus].envelope)
+            surplus += 1
+        self.floor = self._positions[surplus - 1]
+        del self._events[:surplus], self._positions[:surplus]
 
     def advance(self, position: Position) -> None:
         """Go on to ``position``, up to which nothing more has happened."""

@@ -38,6 +38,10 @@ class GatewaySettings(CommonSettings):
         "By default it is made from MONGODB_URI.",
     )
     ring_events: int = Field(default=10_000, ge=10, description="Changes that this gateway remembers itself.")
+    ring_bytes: Bytes = Field(
+        default=67_108_864,
+        description="Most bytes of such changes, of each form they are sent in.",
+    )
     stale_seconds: Seconds = Field(
         default=10.0, description="Clients are told that what they see is old when the watcher is silent for so long."
     )

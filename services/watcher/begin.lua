@@ -9,8 +9,9 @@ local stored = redis.call('HGET', KEYS[1], 'term')
 
 if tonumber(stored or '0') > tonumber(term) then return {'FENCED', stored} end
 
-redis.call('DEL', KEYS[1], KEYS[2])
+-- First what may fail where Redis is full: a script is not rolled back.
 redis.call('HSET', KEYS[1], 'term', term, 'epoch', epoch, 'reason', reason, 'floor', floor, 'position', floor,
   'token', token, 'alive', redis.call('TIME')[1])
+redis.call('DEL', KEYS[2])
 redis.call('PUBLISH', KEYS[3], '{"epoch":"' .. epoch .. '","prev":"' .. floor .. '","events":[],"before":[]}')
 return {'OK'}

@@ -173,7 +173,15 @@ class Leader:
             if progress.token:
                 start = StartAfter(progress.token)
             if images and end is not None:
-                return await self._new_epoch(end.reason, end)
+                return await self._end(end, progress)
+
+    async def _end(self, end: End, progress: Progress) -> None:
+        saved = self._behind()
+        if saved is not None and end.ts <= saved.position.ts:
+            # A rebuild that began before this epoch did: what was read so far is of the one before.
+            await self._publisher.begin(progress.epoch, None, Position.end_of(end.ts), end.token)
+        else:
+            await self._new_epoch(end.reason, end)
 
     async def _carry(self, progress: Progress, start: StartAfter | StartAt, *, images: bool) -> End | None:
         parts = self._parts

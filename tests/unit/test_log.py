@@ -2,7 +2,7 @@
 
 from services.common.cursor import Cursor, Position
 from services.gateway.log import Log
-from tests.stream_events import events, positions
+from tests.stream_events import event, events, positions
 
 
 def log_of(size: int, upto: int) -> Log:
@@ -65,3 +65,13 @@ def test_to_begin_anew_forgets_everything() -> None:
     log.begin("e2", Position(3, 0))
     assert (log.cursor, log.floor, len(log)) == (Cursor("e2", Position(3, 0)), Position(3, 0), 0)
     assert positions(log.append(events(4, 4, "e2"))) == [4]
+
+
+def test_large_events_are_bounded_by_their_bytes() -> None:
+    log = Log(1000, most_bytes=100_000)
+    log.begin("e1", Position(0, 0))
+    for number in range(1, 200):
+        log.append([event(number, data={"padding": "x" * 5000})])
+    assert len(log) * 5000 <= 100_000
+    assert not log.holds(Position(1, 0))
+    assert positions(log.after(log.floor, 1)) == [log.floor.ts + 1]

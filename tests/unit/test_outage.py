@@ -32,6 +32,8 @@ def test_only_its_beginning_and_its_end_are_logged() -> None:
 
 def test_it_tells_what_is_wrong_now() -> None:
     outage = Outage("redis")
+    assert (outage.over, outage.error) == (False, "not reached yet")
+    outage.worked()
     assert (outage.over, outage.error) == (True, None)
     outage.failed("first")
     outage.failed("second")
