@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import structlog
@@ -19,7 +20,7 @@ from services.watcher.health import serve_health
 from services.watcher.leader import Leader, Parts
 from services.watcher.metrics import Metrics
 from services.watcher.oplog import OplogWindow
-from services.watcher.publisher import Fenced, Publisher
+from services.watcher.publisher import Fenced, Publisher, look
 from services.watcher.relay import Bounds
 from services.watcher.settings import WatcherSettings
 from services.watcher.state import LeaseLost, StateUnavailable, StreamState
@@ -58,7 +59,8 @@ async def run(settings: WatcherSettings) -> None:
 async def _lead_again_and_again(parts: Parts, redis: Redis, settings: WatcherSettings) -> None:
     above = 0
     while True:
-        term = await lease.acquire(parts.state, settings.lease_seconds, parts.mongodb, above)
+        meanwhile = partial(look, redis, parts.redis)
+        term = await lease.acquire(parts.state, settings.lease_seconds, parts.mongodb, meanwhile, above)
         publisher = Publisher(redis, StreamKeys.of(STREAM), term, settings.log_max_events)
         try:
             async with _leading(parts, term, settings.lease_seconds), aclosing(publisher):

@@ -1,6 +1,7 @@
 """Elects one watcher: waits for the lease, then holds it by renewing in time."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from time import monotonic
 
 import structlog
@@ -11,8 +12,10 @@ from services.watcher.state import LeaseLost, StateUnavailable, StreamState
 log = structlog.get_logger("lease")
 
 
-async def acquire(state: StreamState, seconds: float, outage: Outage, above: int = 0) -> int:
-    """Wait until the lease is ours and return its term, which is above ``above``."""
+async def acquire(
+    state: StreamState, seconds: float, outage: Outage, meanwhile: Callable[[], Awaitable[None]], above: int = 0
+) -> int:
+    """Wait until the lease is ours and return its term, which is above ``above``; do ``meanwhile`` before each try."""
     waiting = False
     while True:
         try:
@@ -27,6 +30,7 @@ async def acquire(state: StreamState, seconds: float, outage: Outage, above: int
         if not waiting:
             log.info("Another watcher leads, standing by")
             waiting = True
+        await meanwhile()
         await asyncio.sleep(min(seconds / 10, 0.5))
 
 

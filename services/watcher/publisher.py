@@ -1,5 +1,6 @@
 """Writes changes to the log in Redis by scripts, and is the only file of the watcher that talks to Redis."""
 
+import asyncio
 from collections.abc import Sequence
 from enum import Enum
 from importlib.resources import files
@@ -11,10 +12,12 @@ from redis.exceptions import RedisError
 from services.common.cursor import Position
 from services.common.keys import StreamKeys
 from services.common.normalize import Change, EpochReason
+from services.common.outage import Outage
 from services.watcher.script import Scripts
 from services.watcher.start import Head
 
 TIMEOUT_SECONDS = 5.0
+LOOK_SECONDS = 1.0  # a lease that has come free waits for no longer than that
 
 
 def _script(name: str) -> str:
@@ -34,6 +37,17 @@ class Fenced(Exception):
     def __init__(self, term: int) -> None:
         super().__init__(f"term {term} has claimed the log")
         self.term = term
+
+
+async def look(redis: Redis, outage: Outage) -> None:
+    """Find out whether Redis answers: for a watcher that stands by, which asks it nothing else."""
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            await redis.ping()
+    except (RedisError, OSError) as error:
+        outage.failed(error)
+    else:
+        outage.worked()
 
 
 class Published(Enum):
