@@ -45,6 +45,7 @@ async def fanout(stage: Stage, contestant: Contestant, load: Load) -> Result:
     async with stage.running(contestant) as running:
         protocol = contestant.protocols[load.transport]
         await stage.listener.ask(do="open", url=running.url, count=load.clients, protocol=protocol)
+        await stage.listener.ask(do="doze")
         await _write(stage, load, events=max(50, load.burst * 3))  # the first are dearer: caches, just-in-time code
         pids = [running.server, *running.others]
         before, server, started = cpu_seconds(pids), cpu_seconds([running.server]), perf_counter()
