@@ -23,7 +23,7 @@ DEAF_SECONDS = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """How many clients of each kind; of twenty, one wants everything, one a status, the others a customer."""
+    """How many clients of each kind; of forty, one wants everything, one a status, the others a customer."""
 
     websocket: int = 110
     sse: int = 80
@@ -117,10 +117,10 @@ def _viewers(
 
 
 def _wanted(number: int, rng: random.Random) -> Wanted:
-    match number % 20:
+    match number % 40:
         case 0:
             return Wanted()
-        case 1:
+        case 20:
             return Wanted(status=rng.choice(STATUSES))
         case _:
             return Wanted(customer=rng.choice(CUSTOMERS))

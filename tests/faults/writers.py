@@ -18,7 +18,7 @@ from tests.faults.order import STATUSES, stamped
 
 Document = dict[str, Any]
 
-WRITERS = 8
+WRITERS = 40
 # Few enough for one page of the list, many enough that most writes meet no other.
 USUAL_ORDERS = 250
 MOST_ORDERS = 400
