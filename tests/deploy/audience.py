@@ -34,6 +34,7 @@ class Heard:
     connections: list[dict[str, Any]] = field(default_factory=list)
     resyncs: list[str] = field(default_factory=list)
     outages: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)  # when its connections ended
     lost_at: float | None = None
 
     @property
@@ -52,7 +53,9 @@ class Heard:
                     self.outages.append(now - self.lost_at)
                     self.lost_at = None
             case "disconnected":
-                self.lost_at = self.lost_at or now
+                if self.lost_at is None:
+                    self.lost_at = now
+                    self.losses.append(now)
             case "upgraded":
                 self.connections[-1]["transport"] = line["transport"]
             case "resync":

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
+WRITERS = 4
+
 
 @dataclass
 class Orders:
@@ -27,23 +29,23 @@ async def create(session: aiohttp.ClientSession, url: str, number: int) -> str:
 
 @asynccontextmanager
 async def making_orders(url: str, per_second: float) -> AsyncIterator[Orders]:
-    """Make orders at this pace meanwhile."""
+    """Make orders at this pace meanwhile, as several writers."""
     orders = Orders()
 
-    async def make() -> None:
-        number = 0
+    async def make(number: int) -> None:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
             while True:
-                number += 1
+                number += WRITERS
                 try:
                     orders.acknowledged.append(await create(session, url, number))
                 except (aiohttp.ClientError, TimeoutError) as error:
                     orders.refused.append(str(error))
-                await asyncio.sleep(1 / per_second)
+                await asyncio.sleep(WRITERS / per_second)
 
-    task = asyncio.create_task(make())
+    tasks = [asyncio.create_task(make(first)) for first in range(WRITERS)]
     try:
         yield orders
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
