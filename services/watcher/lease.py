@@ -15,7 +15,7 @@ log = structlog.get_logger("lease")
 async def acquire(
     state: StreamState, seconds: float, outage: Outage, meanwhile: Callable[[], Awaitable[None]], above: int = 0
 ) -> int:
-    """Wait until the lease is ours, and return its term, which is above ``above``; between two tries do ``meanwhile``."""
+    """Wait until the lease is ours, doing ``meanwhile`` between two tries; return its term, which is above ``above``."""
     waiting = False
     while True:
         try:
