@@ -15,7 +15,7 @@ log = structlog.get_logger("lease")
 async def acquire(
     state: StreamState, seconds: float, outage: Outage, meanwhile: Callable[[], Awaitable[None]], above: int = 0
 ) -> int:
-    """Wait until the lease is ours, doing ``meanwhile`` between two tries; return its term, which is above ``above``."""
+    """Wait until the lease is ours, doing ``meanwhile`` between two tries; return its term, higher than ``above``."""
     waiting = False
     while True:
         try:
