@@ -1,13 +1,14 @@
 """All scenarios, in the order in which they are run."""
 
 from tests.faults.scenario import Scenario
-from tests.faults.scenarios import everything, gateway, history, machine, redis, replica_set, watcher
+from tests.faults.scenarios import database, everything, gateway, history, machine, redis, replica_set, watcher
 
 SCENARIOS: list[Scenario] = [
     *watcher.SCENARIOS,
     *redis.SCENARIOS,
     *replica_set.SCENARIOS,
     *history.SCENARIOS,
+    *database.SCENARIOS,
     *gateway.SCENARIOS,
     *machine.SCENARIOS,
     *everything.SCENARIOS,

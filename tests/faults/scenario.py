@@ -75,7 +75,7 @@ def scenario(
 
     def made(run: Callable[[Audit], Awaitable[None]]) -> Scenario:
         name = getattr(run, "__name__", "").replace("_", "-")
-        about = (run.__doc__ or "").strip().removesuffix(".")
+        about = " ".join((run.__doc__ or "").split()).removesuffix(".")
         return Scenario(name, rows, about, run, shape, load, missing)
 
     return made

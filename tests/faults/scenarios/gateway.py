@@ -22,7 +22,7 @@ _MOST_GROWTH = 60 << 20
 
 @scenario("G1")
 async def kill_a_gateway(audit: Audit) -> None:
-    """Kill -9 of a gateway: its clients go on at the others, exactly where they were."""
+    """SIGKILL of a gateway: its clients go on at the others, exactly where they were."""
     for gateway in audit.stack.gateways[:2]:
         await gateway.kill()
         audit.injected()

@@ -1,22 +1,18 @@
-"""History itself is broken: the oplog forgets, the collection goes, the database is another one."""
+"""The oplog forgets, the server reports errors, changes are too large or very many."""
 
 import asyncio
-import shutil
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any
 
-from bson import ObjectId
 from pymongo import AsyncMongoClient
-from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
 
-from services.setup_db import setup
 from tests.faults.audit import QUICK, Audit, Load
-from tests.faults.crowd import CUSTOMERS, Population
+from tests.faults.crowd import Population
 from tests.faults.oplog import SMALL, write_over
 from tests.faults.order import stamped
 from tests.faults.scenario import scenario
+from tests.faults.scenarios.order import an_order
 from tests.faults.stack import Shape
 
 LEASE = 5.0
@@ -78,110 +74,6 @@ async def stay_quiet_beside_a_busy_neighbour(audit: Audit) -> None:
     await audit.load(2)
 
 
-@scenario("M10", load=_MEDIUM)
-async def replace_the_collection(audit: Audit) -> None:
-    """Dropped and made anew, renamed away, another one renamed onto it: each time every client is told."""
-    audit.expected.told |= {"collection_dropped", "collection_renamed"}
-
-    async def drop(database: "AsyncDatabase[dict[str, Any]]") -> None:
-        await database.drop_collection("orders")
-
-    async def rename_away(database: "AsyncDatabase[dict[str, Any]]") -> None:
-        await database["orders"].rename("orders_of_old")
-
-    async def rename_onto(database: "AsyncDatabase[dict[str, Any]]") -> None:
-        await database.create_collection("orders_to_be", changeStreamPreAndPostImages={"enabled": True})
-        await database["orders_to_be"].insert_many([_order(audit) for _ in range(50)])
-        await database["orders_to_be"].rename("orders", dropTarget=True)
-
-    for step in (drop, rename_away, rename_onto):
-        await _without_writers(audit, step)
-        await audit.recovers(step.__name__, within=3.0)
-        await audit.load(1)
-    counts = [len(record.resyncs) for record in audit.crowd.records]
-    if min(counts) < 3:
-        audit.wrong(f"three times the history broke, and some clients were told only {min(counts)} times")
-
-
-@scenario("M10", load=_MEDIUM)
-async def drop_the_database(audit: Audit) -> None:
-    """DropDatabase takes the orders, the checkpoint and the lease at once, twice."""
-    audit.expected.told |= {"database_dropped", "collection_dropped", "state_lost", "first_start"}
-    for _ in range(2):
-        await _without_writers(audit, lambda database: database.client.drop_database(database.name))
-        await audit.recovers("dropDatabase", within=LEASE + 1)
-        await audit.load(1)
-
-
-async def _without_writers(audit: Audit, step: "Callable[[AsyncDatabase[dict[str, Any]]], Awaitable[None]]") -> None:
-    """Do something to the collection while nobody writes, and let the writers begin anew."""
-    await audit.writers.pause()
-    await audit.load(0.5)
-    await audit.witness.read()
-    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(audit.stack.mongodb_uri)
-    async with client:
-        await step(client.get_default_database())
-    audit.injected()
-    await _set_up(audit)
-    audit.writers.forget()
-    audit.writers.resume()
-
-
-async def _set_up(audit: Audit) -> None:
-    """Make the collection as it is meant to be; it has an order already, or it would be given sample orders."""
-    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(audit.stack.mongodb_uri)
-    async with client:
-        await client.get_default_database()["orders"].insert_one(_order(audit))
-    await asyncio.to_thread(lambda: list(setup(audit.stack.mongodb_uri)))
-
-
-@scenario("M17", load=_MEDIUM)
-async def replace_the_database(audit: Audit) -> None:
-    """MongoDB comes back empty, as another replica set of the same name and address: every client is told."""
-    audit.expected.told |= {"state_lost", "database_replaced", "first_start"}
-    stack = audit.stack
-    await audit.writers.pause()
-    await audit.load(1)
-    await audit.witness.read()
-    await stack.members[0].stop()
-    await asyncio.to_thread(shutil.rmtree, stack.members[0].folder / "data")
-    await stack.members[0].start()
-    audit.injected()
-    await audit.witness.begin()
-    await _set_up(audit)
-    audit.writers.forget()
-    audit.writers.resume()
-    await audit.recovers("start of another database", within=LEASE + 3)
-    await audit.load(2)
-
-
-@scenario("M17", load=_MEDIUM)
-async def restore_an_older_database(audit: Audit) -> None:
-    """MongoDB comes back as it was 4 s ago, so that what clients were shown since was never written."""
-    audit.expected.told |= {"token_unknown", "database_replaced", "history_lost"}
-    stack, member = audit.stack, audit.stack.members[0]
-    saved = stack.folder / "backup"
-    await audit.writers.pause()
-    await member.stop()
-    await asyncio.to_thread(shutil.copytree, member.folder / "data", saved)
-    await member.start()
-    audit.writers.resume()
-    await audit.load(4)
-    await audit.writers.pause()
-    await audit.load(1)
-    await audit.witness.read()
-    await member.stop()
-    await asyncio.to_thread(shutil.rmtree, member.folder / "data")
-    await asyncio.to_thread(shutil.copytree, saved, member.folder / "data")
-    await member.start()
-    audit.injected()
-    await audit.witness.begin()
-    audit.writers.forget()
-    audit.writers.resume()
-    await audit.recovers("start of the restored database", within=LEASE + 3)
-    await audit.load(2)
-
-
 @scenario("M11", shape=Shape(mongod=("--oplogSize", "64", "--setParameter", "enableTestCommands=1")))
 async def inject_passing_errors(audit: Audit) -> None:
     """The server answers the watcher with errors that pass: nobody has to load anew."""
@@ -221,7 +113,7 @@ async def change_an_order_that_is_too_large(audit: Audit) -> None:
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(audit.stack.mongodb_uri)
     async with client:
         orders = client.get_default_database()["orders"]
-        large = {**_order(audit), "filler": "x" * 9_000_000}
+        large = {**an_order(audit), "filler": "x" * 9_000_000}
         await orders.insert_one(large)
         for _ in range(2):
             stamp = audit.writers.ledger.next_stamp()
@@ -251,7 +143,7 @@ async def kill_the_leader_during_large_transactions(audit: Audit) -> None:
 async def _change_many(audit: Audit, client: "AsyncMongoClient[dict[str, Any]]") -> None:
     """Insert 150 orders in one transaction, change them in a second one and delete them in a third."""
     orders = client.get_default_database()["orders"]
-    made = [_order(audit) for _ in range(150)]
+    made = [an_order(audit) for _ in range(150)]
     every = {"_id": {"$in": [order["_id"] for order in made]}}
     stamp = audit.writers.ledger.next_stamp()
     change = {"$set": {"product_name": stamped(stamp), "status": "shipped"}}
@@ -269,25 +161,10 @@ async def _change_many(audit: Audit, client: "AsyncMongoClient[dict[str, Any]]")
         await audit.load(0.1)
 
 
-def _order(audit: Audit) -> dict[str, Any]:
-    """Make an order whose outcome the ledger leaves open."""
-    return {
-        "_id": ObjectId(),
-        "customer_name": audit.rng.choice(CUSTOMERS),
-        "product_name": stamped(audit.writers.ledger.next_stamp()),
-        "status": "pending",
-        "updated_at": datetime.now(UTC),
-    }
-
-
 SCENARIOS = [
     forget_the_oplog_while_no_watcher_runs,
     forget_the_oplog_under_a_frozen_watcher,
     stay_quiet_beside_a_busy_neighbour,
-    replace_the_collection,
-    drop_the_database,
-    replace_the_database,
-    restore_an_older_database,
     inject_passing_errors,
     inject_final_errors,
     change_an_order_that_is_too_large,

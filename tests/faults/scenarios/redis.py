@@ -41,7 +41,7 @@ async def restart_redis(audit: Audit) -> None:
 
 @scenario("R1")
 async def kill_redis(audit: Audit) -> None:
-    """Kill -9 of a Redis without persistence, gone for 3 s."""
+    """SIGKILL of a Redis without persistence, gone for 3 s."""
     for _ in range(2):
         await audit.stack.valkey.kill()
         audit.injected()
@@ -53,7 +53,7 @@ async def kill_redis(audit: Audit) -> None:
 
 @scenario("R2", shape=_DURABLE)
 async def kill_durable_redis(audit: Audit) -> None:
-    """Kill -9 of a Redis with an append-only file: it comes back with its log."""
+    """SIGKILL of a Redis with an append-only file: it comes back with its log."""
     for _ in range(2):
         await audit.stack.valkey.kill()
         audit.injected()
@@ -131,7 +131,7 @@ async def cut_connections_to_redis(audit: Audit) -> None:
 
 @scenario("R9")
 async def fill_the_memory_of_redis(audit: Audit) -> None:
-    """Maxmemory is reached for 4 s: the watcher waits, nothing is half-written."""
+    """The memory limit is reached for 4 s: the watcher waits, nothing is half-written."""
     async with Redis.from_url(audit.stack.redis_url) as redis:
         for _ in range(2):
             await redis.config_set("maxmemory", "1mb")

@@ -25,7 +25,7 @@ _LOAD = Load(500.0)
 
 @scenario("M1", shape=_SET, load=_LOAD)
 async def step_the_primary_down(audit: Audit) -> None:
-    """replSetStepDown, twice."""
+    """The primary is told to step down, twice."""
     for _ in range(2):
         primary = await audit.stack.primary()
         with suppress(PyMongoError):  # it closes its connections
@@ -39,7 +39,7 @@ async def step_the_primary_down(audit: Audit) -> None:
 
 @scenario("M2", shape=_SET, load=_LOAD)
 async def kill_the_primary(audit: Audit) -> None:
-    """Kill -9 of the primary; later it comes back."""
+    """SIGKILL of the primary; later it comes back."""
     for _ in range(2):
         primary = await audit.stack.primary()
         await primary.kill()

@@ -18,7 +18,7 @@ _SHORT_LEASE = Shape(settings={"LEASE_SECONDS": "1"})
 
 @scenario("W1")
 async def kill_the_leading_watcher(audit: Audit) -> None:
-    """Kill -9 of the watcher that leads; the other one takes over within the lease."""
+    """SIGKILL of the watcher that leads; the other one takes over within the lease."""
     leader = await audit.stack.leader()
     await leader.kill()
     audit.injected()
@@ -29,7 +29,7 @@ async def kill_the_leading_watcher(audit: Audit) -> None:
 
 @scenario("W1", shape=_SHORT_LEASE)
 async def kill_watchers_at_random_moments(audit: Audit) -> None:
-    """Kill -9 of the leader ten times at random moments, so that some strike between publishing and saving."""
+    """SIGKILL of the leader ten times at random moments, so that some strike between publishing and saving."""
     for _ in range(10):
         await audit.load(audit.rng.uniform(0.2, 1.5))
         leader = await audit.stack.leader()
