@@ -23,6 +23,8 @@ from redis.asyncio.connection import parse_url
 from redis.crc import key_slot
 from redis.exceptions import ClusterDownError, ConnectionError, MovedError, ReadOnlyError, RedisError  # noqa: A004
 
+from services.common.settings import WrongSetting
+
 _PORTS = {"sentinel": 26379, "cluster": 6379}
 _QUESTION_SECONDS = 2.0
 # What a server says that is no longer, or not yet, the one to talk to.
@@ -40,7 +42,14 @@ Whereabouts = Callable[[], Awaitable[Address]]
 
 
 def redis_client(url: str, key: str, **options: Any) -> Redis:
-    """Return a client for the server that holds ``key``; nothing is asked yet. Raise ValueError for a wrong URL."""
+    """Return a client for the server that holds ``key``; nothing is asked yet. Raise WrongSetting for a wrong URL."""
+    try:
+        return _redis_client(url, key, options)
+    except ValueError as error:
+        raise WrongSetting(f"REDIS_URL: {error}") from error
+
+
+def _redis_client(url: str, key: str, options: dict[str, Any]) -> Redis:
     scheme = urlsplit(url).scheme
     plain, _, kind = scheme.partition("+")
     if not kind:
@@ -76,7 +85,7 @@ def _address(text: str, port: int) -> Address:
     if separator and number.isdigit():
         return Address(host.strip("[]"), int(number))
     if not text:
-        raise ValueError("a host is missing in REDIS_URL")
+        raise ValueError("a host is missing")
     return Address(text.strip("[]"), port)
 
 

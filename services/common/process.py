@@ -12,7 +12,7 @@ import uvloop
 from pydantic import ValidationError
 
 from services.common.logs import configure
-from services.common.settings import CommonSettings
+from services.common.settings import CommonSettings, WrongSetting
 
 S = TypeVar("S", bound=CommonSettings)
 
@@ -46,6 +46,9 @@ async def _until_told(service: str, work: Awaitable[None]) -> int:
     except asyncio.CancelledError:
         log.info("Stopped")
         return 0
+    except WrongSetting as error:
+        log.error("Cannot start", error=str(error))
+        return 2
     except OSError as error:  # a port that is taken, most likely
         reason = str(error)
     log.error("Cannot start", error=reason)

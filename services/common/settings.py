@@ -7,6 +7,10 @@ from pydantic import Field, SecretStr, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
+class WrongSetting(ValueError):
+    """A setting that only its use has shown to be wrong; the message begins with its name."""
+
+
 class LogLevel(StrEnum):
     """From which severity on a line is written."""
 

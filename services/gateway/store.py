@@ -15,6 +15,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from services.common.documents import CODEC, Json, to_json
 from services.common.outage_metrics import Dependency
+from services.common.settings import WrongSetting
 from services.gateway.orders import ListQuery, NewOrder, OrderChange
 from services.gateway.page_mark import marked_id, page_mark
 from services.gateway.store_errors import OrderNotFound, OutcomeUnknown, StoreError, StoreFailed, StoreUnavailable
@@ -91,7 +92,7 @@ class OrderStore:
                 waitQueueTimeoutMS=2500,
             )
         except (errors.ConfigurationError, ValueError) as error:
-            raise ValueError(f"MONGODB_URI: {error}") from error
+            raise WrongSetting(f"MONGODB_URI: {error}") from error
         try:
             yield cls(client.get_default_database("realtime_orders"), collection, patience)
         finally:

@@ -8,12 +8,14 @@ from typing import Any
 
 import structlog
 from pymongo import AsyncMongoClient
+from pymongo.errors import ConfigurationError
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from services.common.keys import StreamKeys
 from services.common.outage import Outage
+from services.common.settings import WrongSetting
 from services.redis_client import redis_client
 from services.watcher import lease
 from services.watcher.health import serve_health
@@ -36,7 +38,10 @@ async def run(settings: WatcherSettings) -> None:
     """Watch until cancelled."""
     async with AsyncExitStack() as stack:
         primary = Primary()
-        client = await stack.enter_async_context(_mongo(settings.mongodb_uri, primary))
+        try:
+            client = await stack.enter_async_context(_mongo(settings.mongodb_uri, primary))
+        except (ConfigurationError, ValueError) as error:
+            raise WrongSetting(f"MONGODB_URI: {error}") from error
         redis = await stack.enter_async_context(_redis(settings.redis_url))
         database = client.get_default_database(DEFAULT_DATABASE)
         metrics = Metrics()
