@@ -19,8 +19,7 @@ Json = dict[str, "Json"] | list["Json"] | str | int | float | None
 
 # Documents written by other programs may hold dates beyond the year 9999 and text that is not UTF-8: both must pass.
 CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
-    tz_aware=True,
-    tzinfo=UTC,
+    tz_aware=False,  # UTC all the same; aware ones take three times as long to make
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
     unicode_decode_error_handler="replace",
 )
@@ -56,8 +55,8 @@ def json_value(value: Any) -> Json:
 
 def iso(moment: datetime) -> str:
     """Write a moment as ISO 8601 UTC with milliseconds, ``2026-01-01T00:00:00.000Z``; naive ones are taken as UTC."""
-    utc = moment if moment.tzinfo is None else moment.astimezone(UTC)
-    return utc.isoformat(timespec="milliseconds")[:23] + "Z"
+    naive = moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    return naive.isoformat(timespec="milliseconds") + "Z"
 
 
 def id_text(value: Any) -> str:

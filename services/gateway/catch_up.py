@@ -49,16 +49,27 @@ class CatchUp:
         self._reach = Position(0, 0)
         self.hub = Hub(events, self._fetch)
 
-    async def locate(self, since: Cursor) -> Located:
-        """Say whether a client with this cursor can be told everything that came after it, and count where from."""
+    def locate_now(self, since: Cursor) -> Located | None:
+        """Say whether a client with this cursor can be told everything that came after it, and count where from.
+
+        None where only the oplog can tell: then ``locate`` asks it.
+        """
         located = self.hub.locate(since)
-        if located.reason is None:
+        if located.reason is ResyncReason.HISTORY_LOST:
+            return None
+        if located.reason is not None:
+            self._resumed(Source.RESYNC)
+        else:
             self._resumed(Source.RING if self._log.holds(located.position) else Source.LOG)
-            return located
-        if located.reason is ResyncReason.HISTORY_LOST and await self._in_oplog(since.position):
-            self._resumed(Source.OPLOG)
-            return Located(since.position, None)
-        self._resumed(Source.RESYNC)
+        return located
+
+    async def locate(self, since: Cursor) -> Located:
+        """Say the same, whatever has to be asked."""
+        located = self.locate_now(since)
+        if located is None:
+            found = await self._in_oplog(since.position)
+            self._resumed(Source.OPLOG if found else Source.RESYNC)
+            located = Located(since.position, None) if found else self.hub.locate(since)
         return located
 
     async def _in_oplog(self, position: Position) -> bool:

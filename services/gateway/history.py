@@ -5,9 +5,7 @@ from collections.abc import AsyncGenerator
 from time import monotonic
 from typing import Any, NamedTuple
 
-import bson
-from bson.codec_options import CodecOptions
-from bson.raw_bson import RawBSONDocument
+from bson.errors import InvalidBSON
 from bson.timestamp import Timestamp
 from pymongo.asynchronous.change_stream import AsyncChangeStream
 from pymongo.asynchronous.database import AsyncDatabase
@@ -42,8 +40,7 @@ class History:
     """The changes of one collection, from any time that the oplog still holds."""
 
     def __init__(self, database: "AsyncDatabase[Any]", collection: str) -> None:
-        raw: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
-        self._database = database.with_options(codec_options=raw)
+        self._database = database.with_options(codec_options=CODEC)
         self._match = matching(collection)
         self._asking = asyncio.Lock()
         self._reached: Position | None = None
@@ -71,9 +68,8 @@ class History:
             page: list[Event] = []
             while True:
                 with _translated():
-                    raw = await stream.try_next()
-                if raw is not None:
-                    event: dict[str, Any] = bson.decode(raw.raw, CODEC)
+                    event = await stream.try_next()
+                if event is not None:
                     item = normalize(event, epoch, last)
                     if isinstance(item, End):
                         raise HistoryLost(item.reason)
@@ -83,14 +79,14 @@ class History:
                             page.append(Event(item.envelope, item.before))
                 elif not stream.alive:
                     raise HistoryUnavailable("the change stream was closed")
-                if raw is None:
+                if event is None:
                     yield Reading(page, max(last, _idle_position(stream)))
                     page = []
                 elif len(page) >= PAGE:
                     yield Reading(page, last)
                     page = []
 
-    async def _open(self, position: Position) -> "AsyncChangeStream[RawBSONDocument]":
+    async def _open(self, position: Position) -> "AsyncChangeStream[dict[str, Any]]":
         with _translated():
             return await self._database.watch(
                 [self._match, {"$project": dict.fromkeys(FIELDS + IMAGES, 1)}],
@@ -101,7 +97,7 @@ class History:
             )
 
 
-def _idle_position(stream: "AsyncChangeStream[RawBSONDocument]") -> Position:
+def _idle_position(stream: "AsyncChangeStream[dict[str, Any]]") -> Position:
     """An idle token comes before every event of its time."""
     token = stream.resume_token
     ts = None if token is None else token_time(token["_data"])
@@ -114,6 +110,8 @@ class _translated:  # noqa: N801 - used as a keyword
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, OperationFailure) and error.code == _HISTORY_LOST:
+            raise HistoryLost(str(error)) from error
+        if isinstance(error, InvalidBSON):
             raise HistoryLost(str(error)) from error
         if isinstance(error, PyMongoError):
             raise HistoryUnavailable(str(error)) from error

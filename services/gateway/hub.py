@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol, assert_never
 from services.common.cursor import Cursor, Position
 from services.gateway.event import SEPARATOR, Event
 from services.gateway.filters import EVERYTHING, Interest, Verdict, to_text, verdict
+from services.gateway.interest_index import InterestIndex
 from services.gateway.log import Log
 from services.gateway.wire.form import Form
 
@@ -101,6 +102,7 @@ class Hub:
         self._log = log
         self._fetch = fetch
         self._groups: dict[tuple[Interest, Form], _Group] = {}
+        self._index: InterestIndex[_Group] = InterestIndex()
         self._subscriptions: set[Subscription] = set()
         self._ahead: set[Subscription] = set()
         self._epoch_reason: str | None = None
@@ -159,7 +161,11 @@ class Hub:
     def publish(self, events: Sequence[Event]) -> None:
         """Send events that were just added to the log."""
         # Who is live is settled before the first write: one that a write makes pause counts as having been sent these.
-        due = [(group.encode(events), tuple(group.live.values())) for group in self._groups.values()]
+        concerned: dict[_Group, list[Event]] = {}
+        for event in events:
+            for group in self._index.concerned(event):
+                concerned.setdefault(group, []).append(event)
+        due = [(group.encode(shown), tuple(group.live.values())) for group, shown in concerned.items()]
         written = 0
         for data, writes in due:
             if data:
@@ -240,6 +246,7 @@ class Hub:
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = _Group(*key)
+            self._index.add(group, subscription.interest)
         group.live[subscription] = subscription.outlet.write
 
     def _detach(self, subscription: Subscription, mode: Mode) -> None:
@@ -252,6 +259,7 @@ class Hub:
                 group.live.pop(subscription, None)
                 if not group.live:
                     del self._groups[key]
+                    self._index.remove(group, subscription.interest)
             case Mode.AHEAD:
                 self._ahead.discard(subscription)
             case Mode.PAUSED | Mode.BEHIND:

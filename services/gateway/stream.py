@@ -9,12 +9,16 @@ from services.gateway.hub import Hub, Located
 
 
 class Stream(NamedTuple):
-    """Once it is ``ready``, ``here`` tells where it is and ``locate`` whether a client can go on from its cursor."""
+    """Once it is ``ready``, ``here`` tells where it is and ``locate`` whether a client can go on from its cursor.
+
+    ``locate_now`` tells the same without waiting, or None where that is impossible.
+    """
 
     hub: Hub
     ready: asyncio.Event
     here: Callable[[], Cursor]
     locate: Callable[[Cursor], Awaitable[Located]]
+    locate_now: Callable[[Cursor], Located | None]
 
     def epoch(self) -> str | None:
         """Return the epoch, or None before anything is known of the stream."""

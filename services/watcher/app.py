@@ -108,7 +108,6 @@ async def _mongo(uri: str, primary: Primary) -> "AsyncIterator[AsyncMongoClient[
         socketTimeoutMS=5000,
         serverSelectionTimeoutMS=3000,
         heartbeatFrequencyMS=1000,
-        tz_aware=True,
         event_listeners=[primary],
     )
     async with client:

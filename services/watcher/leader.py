@@ -50,6 +50,7 @@ class Leader:
         self._here = Deployment(None, 0)
         self._saved: Checkpoint | None = None
         self._restored = False  # and a new epoch is still to begin
+        self._saving = asyncio.Lock()  # or what is known of an old epoch could be saved over the new one
 
     async def lead(self) -> None:
         """Carry changes until cancelled; raise Fenced or LeaseLost when the term is over."""
@@ -151,8 +152,10 @@ class Leader:
         say = log.info if reason is EpochReason.FIRST_START else log.warning
         say("A new epoch begins, whoever has a cursor loads anew", reason=str(reason), epoch=epoch)
         self._parts.metrics.epoch_began(reason)
-        self._saved = Checkpoint(epoch, floor, token, self._here.replica_set_id, self._parts.stream.pipeline)
-        await self._parts.state.save(self._term, self._saved)
+        async with self._saving:
+            self._progress = None
+            self._saved = Checkpoint(epoch, floor, token, self._here.replica_set_id, self._parts.stream.pipeline)
+            await self._parts.state.save(self._term, self._saved)
         await self._publisher.begin(epoch, reason, floor, token)
         self._restored = False
 
@@ -200,12 +203,12 @@ class Leader:
                 self._parts.mongodb.failed(error)
 
     async def _save(self) -> None:
-        progress = self._progress
-        if progress is None or not progress.token or self._behind() is not None:
-            return
-        checkpoint = Checkpoint(
-            progress.epoch, progress.position, progress.token, self._here.replica_set_id, self._parts.stream.pipeline
-        )
-        if checkpoint != self._saved:
-            await self._parts.state.save(self._term, checkpoint)
-            self._saved = checkpoint
+        async with self._saving:
+            progress = self._progress
+            if progress is None or not progress.token or self._behind() is not None:
+                return
+            here, pipeline = self._here.replica_set_id, self._parts.stream.pipeline
+            checkpoint = Checkpoint(progress.epoch, progress.position, progress.token, here, pipeline)
+            if checkpoint != self._saved:
+                await self._parts.state.save(self._term, checkpoint)
+                self._saved = checkpoint

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+from hiredis import pack_command
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError
@@ -47,10 +48,11 @@ class Scripts:
             await connection.disconnect(nowait=True)
             await self._pool.release(connection)
 
-    async def _call(self, *command: Argument | int) -> Any:
+    async def _call(self, *command: str | bytes | int) -> Any:
         if self._connection is None:
             self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
-        await self._connection.send_command(*command, check_health=False)
+        packed = pack_command(command)  # type: ignore[arg-type]  # the stub knows tuples of one only
+        await self._connection.send_packed_command([packed], check_health=False)
         return await self._connection.read_response()
 
 

@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
-import bson
-from bson.codec_options import CodecOptions
 from bson.errors import InvalidBSON
-from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
 from pymongo.asynchronous.change_stream import AsyncChangeStream
 from pymongo.asynchronous.database import AsyncDatabase
@@ -91,9 +88,8 @@ class ChangeStream:
     def __init__(
         self, database: "AsyncDatabase[Any]", collection: str, primary: "Primary", stall_seconds: float
     ) -> None:
-        raw: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
         self._database = database
-        self._raw = database.with_options(codec_options=raw)
+        self._decoded = database.with_options(codec_options=CODEC)
         self._collection = collection
         self._primary = primary
         self._stall_seconds = stall_seconds
@@ -139,7 +135,7 @@ class ChangeStream:
             options["start_at_operation_time"] = Timestamp(start.ts >> 32, start.ts & 0xFFFFFFFF)
         project = {"$project": dict.fromkeys(fields, 1)}
         try:
-            stream = await self._raw.watch([self._match, project], max_await_time_ms=AWAIT_MS, **options)
+            stream = await self._decoded.watch([self._match, project], max_await_time_ms=AWAIT_MS, **options)
         except PyMongoError as error:
             raise _failed(error, opening_with_token=True) from error
         async with stream:
@@ -162,7 +158,7 @@ class OpenStream:
 
     def __init__(
         self,
-        stream: "AsyncChangeStream[RawBSONDocument]",
+        stream: "AsyncChangeStream[dict[str, Any]]",
         primary: "Primary",
         stall_seconds: float,
         *,
@@ -188,17 +184,15 @@ class OpenStream:
             event = await self._stream.try_next()
         except PyMongoError as error:
             raise _failed(error, opening_with_token=False) from error
+        except InvalidBSON as error:
+            raise SourceFailed(Fault.UNREADABLE, str(error)) from error
         if self._stream._cursor is not self._cursor:  # noqa: SLF001
             raise SourceFailed(Fault.RETRY, "the connection was lost, the stream is opened anew")
         if event is not None:
             self._moved = monotonic()
-            try:
-                document = bson.decode(event.raw, CODEC)
-            except InvalidBSON as error:
-                raise SourceFailed(Fault.UNREADABLE, str(error)) from error
-            if self._keeps_images is not None and document.get("fullDocumentBeforeChange") is not None:
+            if self._keeps_images is not None and event.get("fullDocumentBeforeChange") is not None:
                 await self._require_look_up(self._keeps_images)
-            return document
+            return event
         if not self._stream.alive:
             raise SourceFailed(Fault.RETRY, "the change stream was closed")
         if self._primary.elections != self._elections:

@@ -1,5 +1,6 @@
 """Says what a session needs of whatever gets its packets to the client."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from services.gateway.wire.form import Form
@@ -21,7 +22,8 @@ class Carrier(Protocol):
     def send_binary(self, data: bytes) -> None:
         """Send a binary message."""
 
-    def write(self, encoded: bytes) -> None:
+    @property
+    def write(self) -> Callable[[bytes], None]:
         """Send what is already in the carrier's form."""
 
     def close(self, code: CloseCode, reason: str, *, orderly: bool) -> bool:

@@ -1,15 +1,15 @@
 """The orders over Socket.IO: the default namespace, where every client is told each change."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import NamedTuple
 
-from services.common.cursor import Cursor, InvalidCursor, Position
+from services.common.cursor import Cursor, Position
 from services.gateway.filters import EVERYTHING, NOTHING, Interest, InvalidFilter, parse_filter, union
-from services.gateway.hub import Hub, Located, Mode, ResyncReason, Subscription, offset_suffix
-from services.gateway.recovery import Offset, SessionIds
+from services.gateway.hub import Hub, Located, Mode, Subscription, offset_suffix
+from services.gateway.recovery import SessionIds
 from services.gateway.stream import Stream
+from services.gateway.transports.arrival import Arrival, arrival
 from services.gateway.transports.deadlines import Deadlines, Entry
 from services.gateway.transports.limits import Count, Incident, Left
 from services.gateway.transports.socketio import Ack, ConnectionRefused, Namespace, Socket
@@ -19,27 +19,25 @@ from services.gateway.wire.socketio import Argument
 MARK_SECONDS = 20.0
 
 
-class _Arrival(NamedTuple):
-    """What a client that connects shall see, from where on, and whether it has missed something."""
-
-    interest: Interest
-    located: Located
-    pid: str
-
-
 class LiveClient:
     """One client: the hub's outlet, and the ear for whether its connection takes data."""
 
-    __slots__ = ("_hub", "_socket", "_stall", "_stalls", "arrival", "subscription")
+    __slots__ = ("_hub", "_socket", "_stall", "_stalls", "interest", "located", "subscription")
 
     def __init__(
-        self, socket: "Socket[LiveClient]", hub: Hub, stalls: "Deadlines[LiveClient]", arrival: _Arrival
+        self,
+        socket: "Socket[LiveClient]",
+        hub: Hub,
+        stalls: "Deadlines[LiveClient]",
+        interest: Interest,
+        located: Located,
     ) -> None:
         self._socket = socket
         self._hub = hub
         self._stalls = stalls
         self._stall: Entry[LiveClient] | None = None
-        self.arrival = arrival
+        self.interest = interest
+        self.located = located
         self.subscription: Subscription | None = None
 
     @property
@@ -50,7 +48,7 @@ class LiveClient:
     @property
     def write(self) -> Callable[[bytes], None]:
         """Send complete encoded events."""
-        return self._socket.write_encoded
+        return self._socket.writer
 
     def emit(self, name: str, fields: Mapping[str, object], cursor: Cursor, interest: Interest) -> None:
         """Send an event of the gateway's own; its trailing argument is what the client recovers with."""
@@ -59,12 +57,12 @@ class LiveClient:
 
     def resync(self, reason: str, cursor: Cursor) -> None:
         """Tell the client to load anew."""
-        interest = self.arrival.interest if self.subscription is None else self.subscription.interest
+        interest = self.interest if self.subscription is None else self.subscription.interest
         self.emit("resync", {"reason": reason}, cursor, interest)
 
     def status(self, stale: str | None, cursor: Cursor) -> None:
         """Tell the client whether what it sees may be old."""
-        interest = self.arrival.interest if self.subscription is None else self.subscription.interest
+        interest = self.interest if self.subscription is None else self.subscription.interest
         self.emit("status", {"stale": stale is not None, "reason": stale}, cursor, interest)
 
     def start(self, subscription: Subscription) -> None:
@@ -122,7 +120,7 @@ class LiveOrders(Namespace[LiveClient]):
         ready_timeout: float = 10.0,
     ) -> None:
         self._hub = stream.hub
-        self._locate = stream.locate
+        self._stream = stream
         self._here = stream.here
         self._ready = stream.ready
         self._ids = ids
@@ -133,23 +131,42 @@ class LiveOrders(Namespace[LiveClient]):
         self._stalls: Deadlines[LiveClient] = Deadlines(stall, self._drop)
         self._clients: set[LiveClient] = set()
 
-    async def connect(self, socket: Socket[LiveClient], auth: Mapping[str, Argument]) -> Mapping[str, object]:
+    def connect(
+        self, socket: Socket[LiveClient], auth: Mapping[str, Argument]
+    ) -> Mapping[str, object] | Awaitable[Mapping[str, object]]:
         """Find the client's place in the stream; recover its session where it brings one."""
-        if not self._ready.is_set():
-            try:
-                async with asyncio.timeout(self._ready_timeout):
-                    await self._ready.wait()
-            except TimeoutError:
-                socket.close("the stream is not there yet")  # the client comes back by itself
-                raise ConnectionRefused("the stream is not there yet") from None
-        arrival = await self._arrive(auth)
-        socket.state = LiveClient(socket, self._hub, self._stalls, arrival)
-        return {"pid": arrival.pid}
+        asked = arrival(auth, self._ids)
+        located = self._locate_now(asked) if self._ready.is_set() else None
+        # Nearly always there is nothing to wait for, and then no task to be made: thousands may come back at once.
+        return self._locate(socket, asked) if located is None else self._admit(socket, asked, located)
+
+    async def _locate(self, socket: Socket[LiveClient], asked: Arrival) -> Mapping[str, object]:
+        try:
+            async with asyncio.timeout(self._ready_timeout):
+                await self._ready.wait()
+        except TimeoutError:
+            socket.close("the stream is not there yet")  # the client comes back by itself
+            raise ConnectionRefused("the stream is not there yet") from None
+        located = self._locate_now(asked)
+        if located is None and asked.since is not None:
+            located = await self._stream.locate(asked.since)
+        return self._admit(socket, asked, located or self._now(asked))
+
+    def _locate_now(self, asked: Arrival) -> Located | None:
+        return self._now(asked) if asked.since is None else self._stream.locate_now(asked.since)
+
+    def _now(self, asked: Arrival) -> Located:
+        return Located(self._here().position, asked.reason)
+
+    def _admit(self, socket: Socket[LiveClient], asked: Arrival, located: Located) -> Mapping[str, object]:
+        recovered = asked.pid is not None and located.reason is None
+        socket.state = LiveClient(socket, self._hub, self._stalls, asked.interest, located)
+        return {"pid": asked.pid if recovered else self._ids.issue()}
 
     def connected(self, socket: Socket[LiveClient]) -> None:
         """Greet the client and begin; what it has missed follows at once."""
         client = socket.state
-        interest, located, _ = client.arrival
+        interest, located = client.interest, client.located
         client.emit("connected", {"id": socket.sid, "server": self._server}, self._cursor(located.position), interest)
         if located.reason is not None:
             client.resync(located.reason, self._cursor(located.position))
@@ -181,26 +198,6 @@ class LiveOrders(Namespace[LiveClient]):
         self._left(socket.form, reason)
         self._clients.discard(socket.state)
         socket.state.leave()
-
-    async def _arrive(self, auth: Mapping[str, Argument]) -> _Arrival:
-        fresh = Located(self._here().position, None)
-        interest = _wanted(auth)
-        pid, offset, since = auth.get("pid"), auth.get("offset"), auth.get("since")
-        if pid is not None:
-            if not isinstance(pid, str) or not self._ids.genuine(pid):
-                return _Arrival(interest, fresh._replace(reason=ResyncReason.INVALID_SESSION), self._ids.issue())
-            try:
-                back = Offset.parse(offset if isinstance(offset, str) else "")
-            except InvalidCursor:
-                return _Arrival(interest, fresh._replace(reason=ResyncReason.INVALID_CURSOR), self._ids.issue())
-            located = await self._locate(back.cursor)
-            return _Arrival(back.interest, located, pid if located.reason is None else self._ids.issue())
-        if since is not None:
-            try:
-                fresh = await self._locate(Cursor.parse(since if isinstance(since, str) else ""))
-            except InvalidCursor:
-                fresh = fresh._replace(reason=ResyncReason.INVALID_CURSOR)
-        return _Arrival(interest, fresh, self._ids.issue())
 
     def _cursor(self, position: Position) -> Cursor:
         return Cursor(self._here().epoch, position)
@@ -234,15 +231,6 @@ class LiveOrders(Namespace[LiveClient]):
                 subscription = client.subscription
                 if subscription is not None and subscription.mode is Mode.LIVE and subscription.interest != EVERYTHING:
                     client.emit("mark", {}, here, subscription.interest)
-
-
-def _wanted(auth: Mapping[str, Argument]) -> Interest:
-    if auth.get("filter") is None:
-        return EVERYTHING
-    try:
-        return frozenset({parse_filter(auth["filter"])})
-    except InvalidFilter as error:
-        raise ConnectionRefused("invalid filter", {"field": error.field, "message": str(error)}) from error
 
 
 def _changed(interest: Interest, name: str, args: Sequence[Argument]) -> Interest:

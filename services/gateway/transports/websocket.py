@@ -33,7 +33,18 @@ class Owner(Protocol):
 class WebSocketConnection(asyncio.Protocol):
     """One websocket after its handshake."""
 
-    __slots__ = ("_base64", "_closing", "_cutoff", "_going", "_owner", "_paused", "_reader", "_settings", "_transport")
+    __slots__ = (
+        "_base64",
+        "_closing",
+        "_cutoff",
+        "_going",
+        "_owner",
+        "_paused",
+        "_reader",
+        "_settings",
+        "_transport",
+        "write",
+    )
 
     form = Form.WEBSOCKET
 
@@ -51,6 +62,7 @@ class WebSocketConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
+        self.write = self._transport.write
         self._transport.set_write_buffer_limits(self._settings.write_high_water, self._settings.write_low_water)
 
     def report_to(self, owner: Owner) -> None:
@@ -93,10 +105,6 @@ class WebSocketConnection(asyncio.Protocol):
     def send_binary(self, data: bytes) -> None:
         """Send a binary message."""
         self._transport.write(text_frame(base64_packet(data)) if self._base64 else binary_frame(data))
-
-    def write(self, encoded: bytes) -> None:
-        """Send complete frames."""
-        self._transport.write(encoded)
 
     def close(self, code: CloseCode, reason: str = "", *, orderly: bool = True) -> bool:  # noqa: ARG002
         """Begin the closing handshake; a client that does not answer is cut off."""

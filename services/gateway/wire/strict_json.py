@@ -7,8 +7,8 @@ import orjson
 
 JSON = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
 
-# The quantifiers are possessive and the closing quote is optional, so that every position is looked at once:
-# with backtracking, 64 KiB of quotes and backslashes would take minutes.
+# The closing quote is optional, so that every character is looked at once: were a string that never ends no match, each
+# quote in it would be tried as a beginning, and 64 KiB of them would stop the process for many seconds.
 _STRING_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{\]}]', re.DOTALL)
 
 

@@ -1,0 +1,78 @@
+"""Finds who may be concerned by a change without asking everybody."""
+
+from collections.abc import Hashable, Iterable, Iterator
+from typing import Generic, TypeVar
+
+from services.common.envelope import Operation
+from services.gateway.filters import Change, Filter, Interest
+
+Member = TypeVar("Member", bound=Hashable)
+Key = tuple[str, str] | None
+"""A field and a value of it; None for whoever has to be asked about every change."""
+
+
+class InterestIndex(Generic[Member]):
+    """Members by what they want to see. A thousand different filters cost about as much as those that fit."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[Key, dict[Member, None]] = {}
+
+    def add(self, member: Member, interest: Interest) -> None:
+        """Note a member."""
+        for key in _keys(interest):
+            self._by_key.setdefault(key, {})[member] = None
+
+    def remove(self, member: Member, interest: Interest) -> None:
+        """Forget a member."""
+        for key in _keys(interest):
+            members = self._by_key.get(key, {})
+            members.pop(member, None)
+            if not members:
+                self._by_key.pop(key, None)
+
+    def concerned(self, change: Change) -> Iterable[Member]:
+        """Return, once each, all whose filters may have to do with the change, and perhaps a few more."""
+        if self._by_key.keys() <= {None}:
+            return self._by_key.get(None, {})  # nobody has a filter
+        found: dict[Member, None] = {}
+        for key in _values(change):
+            if key == _UNKNOWN:
+                for members in self._by_key.values():
+                    found.update(members)
+                return found
+            found.update(self._by_key.get(key, {}))
+        return found
+
+
+_UNKNOWN: Key = ("", "")
+
+
+def _keys(interest: Interest) -> set[Key]:
+    return {key for wanted in interest for key in _keys_of(wanted)}
+
+
+def _keys_of(wanted: Filter) -> Iterator[Key]:
+    """The values of the field that lets the least through: whatever the filter fits has one of them."""
+    if wanted.ids is not None:
+        yield from (("id", value) for value in wanted.ids)
+    elif wanted.customer_name is not None:
+        yield from (("customer_name", value) for value in wanted.customer_name)
+    elif wanted.status is not None:
+        yield from (("status", value) for value in wanted.status)
+    else:
+        yield None
+
+
+def _values(change: Change) -> Iterator[Key]:
+    """The keys of all who may be shown the change, as it is or as a leaving."""
+    yield None
+    yield "id", change.id
+    before = change.before if change.operation is Operation.UPDATE else {}
+    for image in (change.data, before):
+        if image is None:
+            yield _UNKNOWN  # what nobody knows concerns everybody
+            return
+        for field in ("customer_name", "status"):
+            value = image.get(field)
+            if isinstance(value, str):
+                yield field, value
