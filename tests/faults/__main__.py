@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import secrets
+import signal
 import sys
 from pathlib import Path
 
@@ -24,7 +25,10 @@ def main() -> int:
     seed = arguments.seed if arguments.seed is not None else secrets.randbelow(10**6)
     chosen = [one for one in SCENARIOS if not arguments.only or any(part in one.name for part in arguments.only)]
     _say(f"{len(chosen)} scenarios, seed {seed}")
-    results = asyncio.run(_run(chosen, seed, QUICK if arguments.quick else None))
+    try:
+        results = asyncio.run(_run(chosen, seed, QUICK if arguments.quick else None))
+    except asyncio.CancelledError:
+        return 130
     if not arguments.only and not arguments.quick:
         DOCUMENT.parent.mkdir(exist_ok=True)
         DOCUMENT.write_text(document(results, seed), encoding="utf-8")
@@ -37,6 +41,10 @@ def main() -> int:
 
 async def _run(chosen: list[Scenario], seed: int, load: Load | None) -> list[Result]:
     results = []
+    work = asyncio.current_task()
+    assert work is not None
+    for number in (signal.SIGTERM, signal.SIGINT):  # so that mounts and namespaces are not left behind
+        asyncio.get_running_loop().add_signal_handler(number, work.cancel)
     for scenario in chosen:
         result = await run_scenario(scenario, seed, load=load, keep=LOGS)
         _say("\n".join([line(result), *details(result)]))

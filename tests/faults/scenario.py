@@ -106,7 +106,7 @@ async def run_scenario(scenario: Scenario, seed: int, *, load: Load | None = Non
 async def _run(scenario: Scenario, result: Result, folder: Path, load: Load) -> None:
     async with audit(folder, scenario.shape, load, random.Random(result.seed)) as running:
         try:
-            await running.load(2.0)
+            await running.warm_up()
             await scenario.run(running)
             await running.settle()
             result.findings = await running.judge()
