@@ -10,23 +10,35 @@ import uvloop
 from tests.conformance.running import Running, engine_server, socket_server
 from tests.conformance.server import SETTINGS, Echo, EngineEcho
 
-_SETTINGS = replace(SETTINGS, close_timeout=0.3)  # or each test would wait for clients that never ask again
+_QUICK = replace(SETTINGS, close_timeout=0.1)  # or each test would wait for clients that never ask again
+_CALM = replace(_QUICK, ping_interval=20, ping_timeout=10)  # on a busy machine half a second is soon over
+_ON_BOTH_LOOPS = {"test_engineio_websocket", "test_engineio_polling", "test_engineio_upgrade", "test_socketio_flow"}
 
 
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run everything twice: connections are taken over from aiohttp on loops that differ just there."""
-    return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+    """Run what depends on the transport twice: connections are taken over on loops that differ just there."""
+    factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"uvloop": uvloop.new_event_loop}
+    if item.path.stem in _ON_BOTH_LOOPS:
+        factories["asyncio"] = asyncio.new_event_loop
+    return factories
 
 
 @pytest.fixture
 async def engine() -> AsyncIterator[Running]:
-    async with engine_server(EngineEcho, _SETTINGS) as running:
+    async with engine_server(EngineEcho, _CALM) as running:
+        yield running
+
+
+@pytest.fixture
+async def beating() -> AsyncIterator[Running]:
+    """Run an engine with the heartbeat of the official suites."""
+    async with engine_server(EngineEcho, _QUICK) as running:
         yield running
 
 
 @pytest.fixture
 async def sockets() -> AsyncIterator[Running]:
-    async with socket_server({"/": Echo(), "/custom": Echo()}, _SETTINGS) as running:
+    async with socket_server({"/": Echo(), "/custom": Echo()}, _CALM) as running:
         yield running

@@ -10,8 +10,8 @@ from tests.conformance.running import Running
 KEY = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
 
 
-async def test_polling_handshake_tells_the_client_all_it_needs(engine: Running) -> None:
-    async with engine.http.get(engine.url, params=engine.query("polling")) as response:
+async def test_polling_handshake_tells_the_client_all_it_needs(beating: Running) -> None:
+    async with beating.http.get(beating.url, params=beating.query("polling")) as response:
         text = await response.text()
 
     assert response.status == 200
@@ -23,8 +23,8 @@ async def test_polling_handshake_tells_the_client_all_it_needs(engine: Running) 
     assert handshake == {"upgrades": ["websocket"], "pingInterval": 300, "pingTimeout": 200, "maxPayload": 1_000_000}
 
 
-async def test_websocket_handshake_offers_no_upgrade(engine: Running) -> None:
-    async with engine.websocket() as socket:
+async def test_websocket_handshake_offers_no_upgrade(beating: Running) -> None:
+    async with beating.websocket() as socket:
         packet = await socket.receive()
 
     assert isinstance(packet, str)

@@ -119,9 +119,9 @@ async def test_after_a_failed_attempt_polls_are_held_again_and_another_may_succe
     assert await poll == (200, "6")
 
 
-async def test_the_heartbeat_goes_on_over_the_websocket(engine: Running) -> None:
-    sid = await engine.open_polling()
-    async with engine.websocket(sid=sid) as socket:
+async def test_the_heartbeat_goes_on_over_the_websocket(beating: Running) -> None:
+    sid = await beating.open_polling()
+    async with beating.websocket(sid=sid) as socket:
         await upgrade(socket)
         for _ in range(2):
             assert (await socket.raw.receive()).data == "2"
