@@ -47,9 +47,8 @@ async def _until_told(service: str, work: Awaitable[None]) -> int:
         log.info("Stopped")
         return 0
     except WrongSetting as error:
-        log.error("Cannot start", error=str(error))
-        return 2
+        reason, code = str(error), 2
     except OSError as error:  # a port that is taken, most likely
-        reason = str(error)
+        reason, code = str(error), 1
     log.error("Cannot start", error=reason)
-    return 1
+    return code
