@@ -27,10 +27,14 @@ async def command(server: Valkey, *words: str | int) -> Any:
 class Cluster:
     """Three primaries, each with a third of the slots."""
 
-    arguments = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
-
-    def __init__(self, nodes: Sequence[Valkey]) -> None:
+    def __init__(self, nodes: Sequence[Valkey], bus: int) -> None:
         self.nodes = nodes
+        self._bus = bus  # the first one's port for the others, who learn theirs from it
+
+    @staticmethod
+    def arguments(bus: int) -> tuple[str, ...]:
+        """Return what makes a Valkey a node; without a port for the others it takes one 10000 higher, if there is."""
+        return ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", str(bus))
 
     @property
     def url(self) -> str:
@@ -40,7 +44,7 @@ class Cluster:
         """Make one cluster of the nodes."""
         for node, first, last in zip(self.nodes, _BOUNDS, _BOUNDS[1:], strict=False):
             await command(node, "CLUSTER", "ADDSLOTSRANGE", first, last - 1)
-            await command(node, "CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
+            await command(node, "CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port, self._bus)
         await until(self._agreed, "the nodes of the cluster agree")
 
     async def _agreed(self) -> bool:

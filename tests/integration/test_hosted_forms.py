@@ -14,6 +14,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from services.common.keys import StreamKeys
 from services.common.settings import MongoUri
+from services.embedded.ports import free_port
 from services.embedded.valkey import Valkey
 from services.redis_client import redis_client
 from tests.certificates import Certificates, make_certificates
@@ -50,7 +51,8 @@ async def make_orders(url: str, count: int) -> list[str]:
 async def test_a_cluster_serves_and_its_slot_may_move(
     own_valkey: OwnValkey, run_service: RunService, mongodb_uri: str
 ) -> None:
-    cluster = Cluster([await own_valkey(*Cluster.arguments) for _ in range(3)])
+    buses = [free_port() for _ in range(3)]
+    cluster = Cluster([await own_valkey(*Cluster.arguments(bus)) for bus in buses], buses[0])
     await cluster.form()
     async with serving(run_service, mongodb_uri, cluster.url) as (url, crowd):
         orders = await make_orders(url, 3)
