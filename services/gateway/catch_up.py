@@ -11,9 +11,10 @@ from services.common.cursor import Cursor, Position
 from services.common.outage import Outage
 from services.gateway.event import Event
 from services.gateway.history import History, HistoryLost, HistoryUnavailable
-from services.gateway.hub import Hub, Located, ResyncReason, Subscription
+from services.gateway.hub import Hub
 from services.gateway.log import Log
 from services.gateway.redis_log import LogUnavailable, RedisLog
+from services.gateway.subscription import Located, ResyncReason, Subscription
 
 PAGE = 1000
 READS_AT_ONCE = 4  # enough to keep Redis busy, too few to keep it from the feed

@@ -13,9 +13,10 @@ from services.common.cursor import Cursor, Position
 from services.common.outage import Outage
 from services.gateway.event import Event
 from services.gateway.history import History, HistoryLost, HistoryUnavailable
-from services.gateway.hub import Hub, ResyncReason
+from services.gateway.hub import Hub
 from services.gateway.log import Log
 from services.gateway.redis_log import Batch, Head, LogUnavailable, RedisLog, Subscribed
+from services.gateway.subscription import ResyncReason
 
 CHECK_SECONDS = 1.0
 PAGE = 1000

@@ -1,98 +1,18 @@
 """Sends each event to every client that wants it, and lets the slow ones catch up from the log."""
 
 from collections.abc import Callable, Iterator, Sequence
-from enum import Enum, StrEnum
-from typing import NamedTuple, Protocol, assert_never
+from typing import assert_never
 
 from services.common.cursor import Cursor, Position
-from services.gateway.event import SEPARATOR, Event
-from services.gateway.filters import EVERYTHING, Interest, Verdict, to_text, verdict
+from services.gateway.event import Event
+from services.gateway.filters import Interest
+from services.gateway.group import Group
 from services.gateway.interest_index import InterestIndex
 from services.gateway.log import Log
+from services.gateway.subscription import Located, Mode, Outlet, ResyncReason, Subscription
 from services.gateway.wire.form import Form
 
 PAGE = 100  # events written to a client that catches up before its buffer is looked at again
-
-OFFSET_SEPARATOR = "~"  # between the cursor and the interest, in what Socket.IO clients send back to recover
-
-
-class ResyncReason(StrEnum):
-    """Why a client is told to load anew, where the epoch's own reason is not known."""
-
-    HISTORY_LOST = "history_lost"  # what followed the cursor is kept nowhere any more
-    EPOCH_UNKNOWN = "epoch_unknown"  # the cursor is of an epoch that this stream has not had, or has forgotten
-    INVALID_CURSOR = "invalid_cursor"  # it is no cursor at all
-    INVALID_SESSION = "invalid_session"  # the session id was not given out here, or has been changed
-
-
-class Outlet(Protocol):
-    """The hub's end of one client's connection."""
-
-    @property
-    def form(self) -> Form:
-        """How events are to be encoded."""
-
-    @property
-    def write(self) -> Callable[[bytes], None]:
-        """Send complete encoded events; may call ``pause`` meanwhile, and never fails."""
-
-    def resync(self, reason: str, cursor: Cursor) -> None:
-        """Tell the client to load anew, because of ``reason``; what follows is after ``cursor``."""
-
-    def status(self, stale: str | None, cursor: Cursor) -> None:
-        """Tell the client why what it sees may be old, or with None that it is not; ``cursor`` is where it is."""
-
-
-class Mode(Enum):
-    """How a client gets its events."""
-
-    LIVE = "live"  # as they come
-    PAUSED = "paused"  # its connection takes no more: later, from its own position
-    AHEAD = "ahead"  # the stream has not reached its position yet
-    BEHIND = "behind"  # from the log in Redis, until the gateway's own log holds its position
-
-
-class Subscription:
-    """One client's place in the stream. While it is live, its position is the stream's own."""
-
-    __slots__ = ("interest", "mode", "outlet", "position")
-
-    def __init__(self, outlet: Outlet, interest: Interest, position: Position) -> None:
-        self.outlet = outlet
-        self.interest = interest
-        self.position = position
-        self.mode = Mode.PAUSED
-
-    def is_behind(self) -> bool:
-        """Tell whether it is to be served from the log in Redis."""
-        return self.mode is Mode.BEHIND
-
-
-class Located(NamedTuple):
-    """Where a client that came with a cursor can go on; with a ``reason``, it has missed something."""
-
-    position: Position
-    reason: str | None
-
-
-class _Group:
-    """The live clients with equal interest and form: one decision, one encoding, one write each."""
-
-    __slots__ = ("form", "interest", "live", "suffix")
-
-    def __init__(self, interest: Interest, form: Form) -> None:
-        self.interest = interest
-        self.form = form
-        self.suffix = offset_suffix(interest) if form in (Form.WEBSOCKET, Form.POLLING) else ""
-        self.live: dict[Subscription, Callable[[bytes], None]] = {}
-
-    def encode(self, events: Sequence[Event]) -> bytes:
-        """Return what clients of this group are sent of these events, empty if that is nothing."""
-        if self.interest == EVERYTHING:
-            shown = events
-        else:
-            shown = [seen for event in events if (seen := _seen(self.interest, event)) is not None]
-        return SEPARATOR[self.form].join([event.encoded(self.form, self.suffix) for event in shown])
 
 
 class Hub:
@@ -101,8 +21,8 @@ class Hub:
     def __init__(self, log: Log, fetch: Callable[[Subscription], None]) -> None:
         self._log = log
         self._fetch = fetch
-        self._groups: dict[tuple[Interest, Form], _Group] = {}
-        self._index: InterestIndex[_Group] = InterestIndex()
+        self._groups: dict[tuple[Interest, Form], Group] = {}
+        self._index: InterestIndex[Group] = InterestIndex()
         self._subscriptions: set[Subscription] = set()
         self._ahead: set[Subscription] = set()
         self._epoch_reason: str | None = None
@@ -161,7 +81,7 @@ class Hub:
     def publish(self, events: Sequence[Event]) -> None:
         """Send events that were just added to the log."""
         # Who is live is settled before the first write: one that a write makes pause counts as having been sent these.
-        concerned: dict[_Group, list[Event]] = {}
+        concerned: dict[Group, list[Event]] = {}
         for event in events:
             for group in self._index.concerned(event):
                 concerned.setdefault(group, []).append(event)
@@ -216,7 +136,7 @@ class Hub:
     def write_page(self, subscription: Subscription, events: Sequence[Event]) -> None:
         """Send a client that is not live the events that follow its position."""
         key = (subscription.interest, subscription.outlet.form)
-        group = self._groups.get(key) or _Group(*key)
+        group = self._groups.get(key) or Group(*key)
         subscription.position = events[-1].position
         data = group.encode(events)
         if data:
@@ -245,7 +165,7 @@ class Hub:
         key = (subscription.interest, subscription.outlet.form)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = _Group(*key)
+            group = self._groups[key] = Group(*key)
             self._index.add(group, subscription.interest)
         group.live[subscription] = subscription.outlet.write
 
@@ -267,19 +187,3 @@ class Hub:
             case _:
                 assert_never(subscription.mode)
         subscription.mode = mode
-
-
-def offset_suffix(interest: Interest) -> str:
-    """Return what is added to a cursor so that any replica can restore the client's interest from it."""
-    text = to_text(interest)
-    return OFFSET_SEPARATOR + text if text else ""
-
-
-def _seen(interest: Interest, event: Event) -> Event | None:
-    match verdict(interest, event):
-        case Verdict.SHOW:
-            return event
-        case Verdict.LEFT:
-            return event.left
-        case Verdict.HIDE:
-            return None

@@ -22,8 +22,9 @@ from prometheus_client.registry import Collector
 from services.common.outage_metrics import Dependency, DependencyCollector
 from services.gateway.catch_up import Source
 from services.gateway.event import Event
-from services.gateway.hub import Hub, Mode
+from services.gateway.hub import Hub
 from services.gateway.log import Log
+from services.gateway.subscription import Mode
 from services.gateway.transports.limits import Incident
 from services.gateway.wire.form import Form
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from services.common.cursor import Cursor, InvalidCursor
 from services.gateway.filters import Interest, InvalidFilter, from_text
-from services.gateway.hub import OFFSET_SEPARATOR
+from services.gateway.group import OFFSET_SEPARATOR
 
 
 class Offset(NamedTuple):

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from services.common.cursor import Cursor
-from services.gateway.hub import Hub, Located
+from services.gateway.hub import Hub
+from services.gateway.subscription import Located
 
 
 class Stream(NamedTuple):

@@ -18,9 +18,10 @@ from services.gateway.catch_up import CatchUp, Source
 from services.gateway.feed import Feed, Limits
 from services.gateway.filters import EVERYTHING
 from services.gateway.history import History
-from services.gateway.hub import Hub, Subscription
+from services.gateway.hub import Hub
 from services.gateway.log import Log
 from services.gateway.redis_log import open_redis_log
+from services.gateway.subscription import Subscription
 from services.watcher.publisher import Publisher
 from tests.log_entries import KEYS
 from tests.stream_events import Outlet, change

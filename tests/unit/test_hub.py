@@ -3,8 +3,9 @@
 from services.common.cursor import Cursor, Position
 from services.common.envelope import Operation
 from services.gateway.filters import EVERYTHING, NOTHING, Filter, Interest
-from services.gateway.hub import Hub, Mode, ResyncReason, Subscription
+from services.gateway.hub import Hub
 from services.gateway.log import Log
+from services.gateway.subscription import Mode, ResyncReason, Subscription
 from services.gateway.wire.form import Form
 from tests.stream_events import EPOCH, Outlet, event, events
 

@@ -20,8 +20,9 @@ from services.common.cursor import Cursor, Position
 from services.common.envelope import Operation
 from services.gateway.event import Event
 from services.gateway.filters import EVERYTHING, NOTHING, Filter, Interest, Verdict, verdict
-from services.gateway.hub import Hub, Mode, Subscription
+from services.gateway.hub import Hub
 from services.gateway.log import Log
+from services.gateway.subscription import Mode, Subscription
 from services.gateway.wire.form import Form
 from tests.stream_events import Outlet, event
 

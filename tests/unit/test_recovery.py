@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from services.common.cursor import Cursor, InvalidCursor, Position
 from services.gateway.filters import EVERYTHING, parse_filter, to_text
-from services.gateway.hub import offset_suffix
+from services.gateway.group import offset_suffix
 from services.gateway.recovery import Offset, SessionIds
 
 HERE = Cursor("e1", Position(7, 2))

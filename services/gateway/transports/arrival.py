@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from services.common.cursor import Cursor, InvalidCursor
 from services.gateway.filters import EVERYTHING, Interest, InvalidFilter, parse_filter
-from services.gateway.hub import ResyncReason
 from services.gateway.recovery import Offset, SessionIds
+from services.gateway.subscription import ResyncReason
 from services.gateway.transports.namespace import ConnectionRefused
 from services.gateway.wire.socketio import Argument
 

@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 
 from services.common.cursor import Cursor, Position
 from services.gateway.filters import EVERYTHING, NOTHING, Interest, InvalidFilter, parse_filter, union
-from services.gateway.hub import Hub, Located, Mode, Subscription, offset_suffix
+from services.gateway.group import offset_suffix
+from services.gateway.hub import Hub
 from services.gateway.recovery import SessionIds
 from services.gateway.stream import Stream
+from services.gateway.subscription import Located, Mode, Subscription
 from services.gateway.transports.arrival import Arrival, arrival
 from services.gateway.transports.deadlines import Deadlines, Entry
 from services.gateway.transports.limits import Count, Incident, Left

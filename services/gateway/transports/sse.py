@@ -14,9 +14,9 @@ from aiohttp_sse import EventSourceResponse
 from services.common.cursor import Cursor, InvalidCursor
 from services.common.documents import Json, dumps
 from services.gateway.filters import EVERYTHING, Interest, InvalidFilter, parse_filter
-from services.gateway.hub import Located, ResyncReason
 from services.gateway.orders import Fault
 from services.gateway.stream import Stream
+from services.gateway.subscription import Located, ResyncReason
 from services.gateway.transports.admission import Admission, NotAdmitted
 from services.gateway.transports.deadlines import Deadlines
 from services.gateway.transports.limits import Count, Incident, Left

@@ -6,7 +6,8 @@ from typing import cast
 
 from services.common.cursor import Cursor
 from services.common.documents import Json, dumps
-from services.gateway.hub import Hub, Mode, Subscription
+from services.gateway.hub import Hub
+from services.gateway.subscription import Mode, Subscription
 from services.gateway.transports.deadlines import Deadlines, Entry
 from services.gateway.wire import sse
 from services.gateway.wire.form import Form

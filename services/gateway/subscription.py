@@ -1,0 +1,68 @@
+"""One client's place in the stream."""
+
+from collections.abc import Callable
+from enum import Enum, StrEnum
+from typing import NamedTuple, Protocol
+
+from services.common.cursor import Cursor, Position
+from services.gateway.filters import Interest
+from services.gateway.wire.form import Form
+
+
+class ResyncReason(StrEnum):
+    """Why a client is told to load anew, where the epoch's own reason is not known."""
+
+    HISTORY_LOST = "history_lost"  # what followed the cursor is kept nowhere any more
+    EPOCH_UNKNOWN = "epoch_unknown"  # the cursor is of an epoch that this stream has not had, or has forgotten
+    INVALID_CURSOR = "invalid_cursor"  # it is no cursor at all
+    INVALID_SESSION = "invalid_session"  # the session id was not given out here, or has been changed
+
+
+class Outlet(Protocol):
+    """The hub's end of one client's connection."""
+
+    @property
+    def form(self) -> Form:
+        """How events are to be encoded."""
+
+    @property
+    def write(self) -> Callable[[bytes], None]:
+        """Send complete encoded events; may call ``pause`` meanwhile, and never fails."""
+
+    def resync(self, reason: str, cursor: Cursor) -> None:
+        """Tell the client to load anew, because of ``reason``; what follows is after ``cursor``."""
+
+    def status(self, stale: str | None, cursor: Cursor) -> None:
+        """Tell the client why what it sees may be old, or with None that it is not; ``cursor`` is where it is."""
+
+
+class Mode(Enum):
+    """How a client gets its events."""
+
+    LIVE = "live"  # as they come
+    PAUSED = "paused"  # its connection takes no more: later, from its own position
+    AHEAD = "ahead"  # the stream has not reached its position yet
+    BEHIND = "behind"  # from the log in Redis, until the gateway's own log holds its position
+
+
+class Subscription:
+    """One client's place in the stream. While it is live, its position is the stream's own."""
+
+    __slots__ = ("interest", "mode", "outlet", "position")
+
+    def __init__(self, outlet: Outlet, interest: Interest, position: Position) -> None:
+        self.outlet = outlet
+        self.interest = interest
+        self.position = position
+        self.mode = Mode.PAUSED
+
+    def is_behind(self) -> bool:
+        """Tell whether it is to be served from the log in Redis."""
+        return self.mode is Mode.BEHIND
+
+
+class Located(NamedTuple):
+    """Where a client that came with a cursor can go on; with a ``reason``, it has missed something."""
+
+    position: Position
+    reason: str | None
