@@ -75,6 +75,7 @@ lock: $(INSTALLED) ## Resolve the dependencies anew into requirements.lock and r
 	$(LOCK) --upgrade --output-file requirements.lock
 	$(LOCK) --upgrade --constraint requirements.lock --extra embedded --extra dev --output-file requirements-dev.lock
 	npm install --package-lock-only --ignore-scripts
+	node -e 'const fs = require("fs"), f = "package-lock.json", lock = JSON.parse(fs.readFileSync(f)); for (const p of Object.values(lock.packages)) delete p.funding; fs.writeFileSync(f, JSON.stringify(lock, null, 2) + "\n")' # asks for gifts, with addresses
 
 clean: ## Remove everything that the commands above have made, the data in .data too
 	rm -rf $(VENV) node_modules bench/peers/*/node_modules .data .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
