@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -18,7 +18,20 @@ from services.gateway.transports.session import Accept, Session
 from services.gateway.transports.socketio import Namespace, SocketServer
 from services.gateway.transports.websocket import WebSocketConnection
 
+SECONDS = 20.0
 TEXT = {"Content-Type": "text/plain;charset=UTF-8"}
+
+
+class Ledger:
+    """What the server has counted, and a sign for whoever waits for that."""
+
+    def __init__(self) -> None:
+        self.incidents: Counter[Incident] = Counter()
+        self.happened = asyncio.Event()
+
+    def count(self, incident: Incident) -> None:
+        self.incidents[incident] += 1
+        self.happened.set()
 
 
 @dataclass
@@ -29,9 +42,12 @@ class Running:
     path: str
     http: aiohttp.ClientSession
     connections: Callable[[], int]
-    incidents: Counter[Incident]
+    ledger: Ledger
     close: Callable[[float], Awaitable[None]]
-    happened: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def incidents(self) -> Counter[Incident]:
+        return self.ledger.incidents
 
     @property
     def url(self) -> str:
@@ -72,12 +88,14 @@ class Running:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until the condition holds after something was counted or closed."""
+        async with asyncio.timeout(SECONDS):
+            await self._until(condition)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
-            self.happened.clear()
-            try:
-                await asyncio.wait_for(self.happened.wait(), 0.02)
-            except TimeoutError:
-                continue
+            self.ledger.happened.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.ledger.happened.wait(), 0.02)
 
     async def counted(self, incident: Incident) -> None:
         """Wait until the server has counted the incident."""
@@ -100,7 +118,7 @@ class WebSocket:
     async def receive(self) -> str | bytes:
         """Return the next message that is not a ping."""
         while True:
-            message = await self.raw.receive()
+            message = await self.raw.receive(timeout=SECONDS)
             assert message.type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}, message
             data: str | bytes = message.data
             if data != "2":
@@ -108,7 +126,7 @@ class WebSocket:
 
     async def closed(self) -> int | None:
         """Receive until the server closes; return its close code."""
-        while (await self.raw.receive()).type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
+        while (await self.raw.receive(timeout=SECONDS)).type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
             pass
         return self.raw.close_code
 
@@ -116,35 +134,23 @@ class WebSocket:
 @asynccontextmanager
 async def engine_server(accept: Accept, settings: EngineSettings) -> AsyncIterator[Running]:
     """Run an Engine.IO server."""
-    incidents: Counter[Incident] = Counter()
-
-    def count(incident: Incident) -> None:
-        incidents[incident] += 1
-        running.happened.set()
-
-    server = EngineServer(accept, settings, count)
+    ledger = Ledger()
+    server = EngineServer(accept, settings, ledger.count)
     app = web.Application()
     server.attach(app)
-    async with _serve(app, "/engine.io/", lambda: len(server.sessions), incidents, server.close) as running:
+    async with _serve(app, "/engine.io/", lambda: len(server.sessions), ledger, server.close) as running:
         yield running
-        await server.close()
 
 
 @asynccontextmanager
 async def socket_server(namespaces: Mapping[str, Namespace[Any]], settings: EngineSettings) -> AsyncIterator[Running]:
     """Run a Socket.IO server."""
-    incidents: Counter[Incident] = Counter()
-
-    def count(incident: Incident) -> None:
-        incidents[incident] += 1
-        running.happened.set()
-
-    server = SocketServer(namespaces, settings, count)
+    ledger = Ledger()
+    server = SocketServer(namespaces, settings, ledger.count)
     app = web.Application()
     server.attach(app)
-    async with _serve(app, "/socket.io/", lambda: len(server), incidents, server.close) as running:
+    async with _serve(app, "/socket.io/", lambda: len(server), ledger, server.close) as running:
         yield running
-        await server.close()
 
 
 @asynccontextmanager
@@ -152,7 +158,7 @@ async def _serve(
     app: web.Application,
     path: str,
     connections: Callable[[], int],
-    incidents: Counter[Incident],
+    ledger: Ledger,
     close: Callable[[float], Awaitable[None]],
 ) -> AsyncIterator[Running]:
     before = asyncio.all_tasks()
@@ -160,14 +166,14 @@ async def _serve(
     asyncio.get_running_loop().set_exception_handler(lambda _, context: escaped.append(context))
     runner = web.AppRunner(app, lingering_time=0.2)  # how long aiohttp waits for the rest of a refused body
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port: int = runner.addresses[0][1]
-    timeout = aiohttp.ClientTimeout(total=20)
-    async with aiohttp.ClientSession(timeout=timeout) as http:
-        yield Running(port, path, http, connections, incidents, close)
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS)) as http:
+            yield Running(runner.addresses[0][1], path, http, connections, ledger, close)
+            await close(0)
+    finally:  # or uvloop, where warnings are errors, never gets its loop closed
+        await runner.cleanup()
     assert connections() == 0
-    await runner.cleanup()
     await _nothing_left(before)
     assert not escaped, escaped
 
