@@ -13,7 +13,6 @@ from bench.load.crowd import Crowd
 from bench.load.greetings import Bare, Greeting, ServerSentEvents, SocketIo
 from bench.load.latency import latencies, percentile
 
-
 DOZE = 0.005
 
 

@@ -1,6 +1,7 @@
 """One listening client: greets, and then compares what it gets with the reference of its group."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 from time import perf_counter
 from typing import cast
@@ -94,7 +95,9 @@ class Client(asyncio.Protocol):
         self._told(self)
 
     def stop_reading(self) -> None:
+        """Stall; with a small buffer, so that the kernel does not hide it from the server for megabytes."""
         self._transport.pause_reading()
+        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
 
     def abort(self) -> None:
         self._transport.abort()
