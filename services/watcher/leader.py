@@ -209,6 +209,18 @@ class Leader:
                 return
             here, pipeline = self._here.replica_set_id, self._parts.stream.pipeline
             checkpoint = Checkpoint(progress.epoch, progress.position, progress.token, here, pipeline)
-            if checkpoint != self._saved:
-                await self._parts.state.save(self._term, checkpoint)
-                self._saved = checkpoint
+            if checkpoint == self._saved or await self._went_back():
+                return
+            await self._parts.state.save(self._term, checkpoint)
+            self._saved = checkpoint
+
+    async def _went_back(self) -> bool:
+        """Tell whether the database was restored, before it is told what it never knew and nobody can tell any more.
+
+        The stream breaks then, too, and what begins after it is a new epoch.
+        """
+        try:
+            await self._parts.state.load()
+        except DatabaseWentBack:
+            self._restored = True
+        return self._restored
