@@ -51,9 +51,11 @@ check: $(INSTALLED) node-or-stop ## Check format, lint, types and import contrac
 BENCH_INSTALLED := bench/peers/node-seed/node_modules/.installed bench/peers/node-redis/node_modules/.installed
 
 bench: $(INSTALLED) node-or-stop $(BENCH_INSTALLED) ## Measure beside what people would use instead, and write docs/benchmarks.md (an hour)
+	@bench/peers/nchan/fetch
 	@exec $(PYTHON) -m bench
 
 bench-quick: $(INSTALLED) node-or-stop $(BENCH_INSTALLED) ## Measure the headline ratios only (two minutes)
+	@bench/peers/nchan/fetch
 	@exec $(PYTHON) -m bench --quick
 
 bench/peers/%/node_modules/.installed: bench/peers/%/package-lock.json
@@ -78,7 +80,7 @@ lock: $(INSTALLED) ## Resolve the dependencies anew into requirements.lock and r
 	node -e 'const fs = require("fs"), f = "package-lock.json", lock = JSON.parse(fs.readFileSync(f)); for (const p of Object.values(lock.packages)) delete p.funding; fs.writeFileSync(f, JSON.stringify(lock, null, 2) + "\n")' # asks for gifts, with addresses
 
 clean: ## Remove everything that the commands above have made, the data in .data too
-	rm -rf $(VENV) node_modules bench/peers/*/node_modules .data .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) node_modules bench/peers/*/node_modules bench/peers/nchan/root bench/peers/nchan/packages .data .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find services tests bench -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(PYTHON):

@@ -56,7 +56,7 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="only the headline ratios, in two minutes")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--no-page", action="store_true", help="do not write docs/benchmarks.md")
+    parser.add_argument("--page", type=Path, help="where to write the page; docs/benchmarks.md where all is measured")
     parser.add_argument("measures", nargs="*", choices=[*MEASURES, []], help="all by default")
     asked = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -71,10 +71,11 @@ def main() -> None:
     sections = asyncio.run(run(asked.measures or list(QUICK if asked.quick else MEASURES), plan))
     found = [verdict for section in sections for verdict in section.verdicts]
     print(f"\n## All targets\n\n{verdicts(found)}")
-    if not asked.quick and not asked.measures and not asked.no_page:
-        PAGE.parent.mkdir(exist_ok=True)
-        page.write(PAGE, before, sections)
-        print(f"\nWritten to {PAGE}")
+    path = asked.page or (None if asked.quick or asked.measures else PAGE)
+    if path is not None:
+        path.parent.mkdir(exist_ok=True)
+        page.write(path, before, sections)
+        print(f"\nWritten to {path}")
 
 
 if __name__ == "__main__":

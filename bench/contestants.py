@@ -80,14 +80,15 @@ class Contestant:
 
     @asynccontextmanager
     async def running(self, mongodb_uri: str, redis_url: str, folder: Path) -> AsyncIterator[Running]:
-        """Run it meanwhile, in ``folder``; the last process is the one that serves the clients."""
+        """Run it meanwhile, in ``folder``, which is empty."""
         env = {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url}
         async with AsyncExitStack() as stack:
             parts = PARTS[self.name](env, folder)
             for part in parts:
                 await stack.enter_async_context(part)
             await asyncio.sleep(0.5)  # those without a health check open their change stream meanwhile
-            yield Running(parts[-1].url, parts[-1].pid, [part.pid for part in parts[:-1]])
+            server = next(part for part in parts if part.serves_clients)
+            yield Running(server.url, server.pid, [part.pid for part in parts if part is not server])
 
 
 def _ours(env: Mapping[str, str], folder: Path) -> list[Part]:
@@ -138,14 +139,35 @@ def _python_socketio(env: Mapping[str, str], folder: Path) -> list[Part]:
     return [Part(name="python-socketio", command=command, folder=folder, settings=env)]
 
 
+def _nchan(env: Mapping[str, str], folder: Path) -> list[Part]:
+    there = PEERS / "nchan"
+    port = ports.free_port()
+    (folder / "modules").symlink_to(there / "root" / "usr" / "lib" / "nginx" / "modules")
+    (folder / "nginx.conf").write_text((there / "nginx.conf").read_text().replace("PORT", str(port)))
+    nginx = [str(there / "root" / "usr" / "sbin" / "nginx"), "-p", str(folder), "-c", "nginx.conf", "-e", "stderr"]
+    publish = [sys.executable, str(there / "publisher.py"), f"http://127.0.0.1:{port}"]
+    settings = {"PYTHONPATH": str(ROOT), **env}
+    return [
+        Part(name="nchan", command=nginx, folder=folder, settings={}, port=port),
+        Part(name="publisher", command=publish, folder=folder, settings=settings, asks=False, serves_clients=False),
+    ]
+
+
 PARTS = {
     "ours": _ours,
     "node-seed": _node_seed,
     "node-redis": _node_redis,
     "python-socketio": _python_socketio,
+    "nchan": _nchan,
 }
 
 OURS = Contestant("ours", {"websocket": "orders-websocket", "sse": "sse"})
 NODE_SEED = Contestant("node-seed", {"websocket": "socketio-websocket", "sse": "sse"})
 NODE_REDIS = Contestant("node-redis", {"websocket": "socketio-websocket"})
 PYTHON_SOCKETIO = Contestant("python-socketio", {"websocket": "socketio-websocket"})
+NCHAN = Contestant("nchan", {"websocket": "/events"})
+
+
+def is_installed(contestant: Contestant) -> bool:
+    """Say whether the contestant can run; only nchan, which needs Debian, may be missing."""
+    return contestant is not NCHAN or (PEERS / "nchan" / "root" / "usr" / "sbin" / "nginx").exists()

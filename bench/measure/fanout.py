@@ -6,7 +6,7 @@ from functools import partial
 from statistics import median
 from time import perf_counter
 
-from bench.contestants import NODE_REDIS, NODE_SEED, OURS, PYTHON_SOCKETIO, Contestant
+from bench.contestants import NCHAN, NODE_REDIS, NODE_SEED, OURS, PYTHON_SOCKETIO, Contestant, is_installed
 from bench.cpu import cpu_seconds
 from bench.plan import Plan
 from bench.report.section import Section, Verdict
@@ -92,7 +92,7 @@ async def measure(stage: Stage, plan: Plan) -> Section:
     rows: list[list[str]] = []
     verdicts: list[Verdict] = []
     for load in (SINGLE, BURSTS) if plan.quick else LOADS:
-        names = [one for one in (OURS, NODE_SEED, PYTHON_SOCKETIO, NODE_REDIS) if _takes_part(one, load)]
+        names = [one for one in (OURS, NODE_SEED, PYTHON_SOCKETIO, NODE_REDIS, NCHAN) if _takes_part(one, load)]
         results = await alternate(names, plan.rounds, partial(_one, stage, load), plan.progress)
         by_name = {one.name: found for one, found in zip(names, results, strict=True)}
         rows += [_row(load, name, by_name) for name in by_name]
@@ -102,7 +102,7 @@ async def measure(stage: Stage, plan: Plan) -> Section:
 
 
 def _takes_part(contestant: Contestant, load: Load) -> bool:
-    if load.transport not in contestant.protocols:
+    if load.transport not in contestant.protocols or not is_installed(contestant):
         return False
     if contestant is PYTHON_SOCKETIO:
         return load == SINGLE
@@ -133,7 +133,11 @@ def _row(load: Load, name: str, by_name: Mapping[str, Sequence[Result]]) -> list
 
 
 def _verdicts(load: Load, by_name: Mapping[str, Sequence[Result]]) -> list[Verdict]:
-    limits = {NODE_SEED.name: 0.5, PYTHON_SOCKETIO.name: 0.12} if load.burst == 1 else {NODE_SEED.name: 0.15}
+    limits = (
+        {NODE_SEED.name: 0.5, PYTHON_SOCKETIO.name: 0.12, NCHAN.name: 1.3}
+        if load.burst == 1
+        else {NODE_SEED.name: 0.15}
+    )
     return [
         Verdict(
             measure=f"fan-out, {load.title}: CPU per delivery",

@@ -17,8 +17,8 @@ the right checksum; a run in which one did not is no result but an error.
 
 The peers are in `bench/peers`: *node-seed* (Express, Socket.IO and the MongoDB driver in one process), *node-redis*
 (Socket.IO in a process of its own, joined to the reader of the change stream by Socket.IO's adapter for Redis streams,
-with connection state recovery) and *python-socketio* (on aiohttp and uvloop). Only node-redis lets a client recover
-what it missed while it was away.
+with connection state recovery), *python-socketio* (on aiohttp and uvloop) and, as the yardstick in C, *nchan* (a module
+of nginx; bare websockets, no protocol on them). Only node-redis and nchan let a client recover what it missed.
 """
 
 
