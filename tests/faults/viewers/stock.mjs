@@ -3,7 +3,7 @@ import { createInterface } from "node:readline";
 import { io } from "socket.io-client";
 
 const sockets = new Map();
-const say = (...fields) => process.stdout.write(`${JSON.stringify(fields)  }\n`);
+const say = (...fields) => process.stdout.write(`${JSON.stringify(fields)}\n`);
 
 function start({ index, urls, url, transports, since, filter }) {
   const socket = io(urls[url], {
