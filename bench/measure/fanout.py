@@ -24,6 +24,9 @@ class Load:
     rate: float
     burst: int = 1
 
+    def __str__(self) -> str:
+        return self.title
+
     @property
     def title(self) -> str:
         what = "single events" if self.burst == 1 else f"bursts of {self.burst}"
@@ -46,10 +49,10 @@ async def fanout(stage: Stage, contestant: Contestant, load: Load) -> Result:
         protocol = contestant.protocols[load.transport]
         await stage.listener.ask(do="open", url=running.url, count=load.clients, protocol=protocol)
         await stage.listener.ask(do="doze")
-        await _write(stage, load, events=max(50, load.burst * 3))  # the first are dearer: caches, just-in-time code
+        await _write(stage, _warming(load))
         pids = [running.server, *running.others]
         before, server, started = cpu_seconds(pids), cpu_seconds([running.server]), perf_counter()
-        finished = await _write(stage, load, events=load.events)
+        finished = await _write(stage, load)
         spent, server = cpu_seconds(pids) - before, cpu_seconds([running.server]) - server
     deliveries, seconds = load.clients * load.events, finished - started
     return Result(server / deliveries, spent / deliveries, deliveries / seconds, server / seconds)
@@ -59,10 +62,16 @@ async def _one(stage: Stage, load: Load, contestant: Contestant) -> Result:
     return await fanout(stage, contestant, _bearable(contestant, load))
 
 
-async def _write(stage: Stage, load: Load, *, events: int) -> float:
+def _warming(load: Load) -> Load:
+    """The first deliveries are dearer, above all where code is compiled just in time: fifty thousand do not count."""
+    events = max(50_000 // load.clients // load.burst, 3) * load.burst
+    return replace(load, events=events, rate=max(load.rate, min(500.0, 40_000 / load.clients * load.burst)))
+
+
+async def _write(stage: Stage, load: Load) -> float:
     await stage.listener.ask(do="begin")
-    await stage.writer.ask(count=events, rate=load.rate, burst=load.burst)
-    finished: float = (await stage.listener.ask(do="complete", events=events))["finished"]
+    await stage.writer.ask(count=load.events, rate=load.rate, burst=load.burst)
+    finished: float = (await stage.listener.ask(do="complete", events=load.events))["finished"]
     return finished
 
 
@@ -111,7 +120,7 @@ def _takes_part(contestant: Contestant, load: Load) -> bool:
 
 def _bearable(contestant: Contestant, load: Load) -> Load:
     """Spare the one that could not follow the pace; what it costs per delivery is the same."""
-    if contestant is PYTHON_SOCKETIO:
+    if contestant is PYTHON_SOCKETIO:  # nothing there is compiled just in time
         return replace(load, events=load.events // 5, rate=load.rate / 10)
     return load
 
