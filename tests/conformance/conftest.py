@@ -1,18 +1,22 @@
 """Runs the conformance server within each test, on either event loop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import uvloop
 
 from tests.conformance.running import Running, engine_server, socket_server
-from tests.conformance.server import SETTINGS, Echo, EngineEcho
+from tests.conformance.server import Echo, EngineEcho
+from tests.conformance.settings import CALM, QUICK
 
-_QUICK = replace(SETTINGS, close_timeout=0.1)  # or each test would wait for clients that never ask again
-_CALM = replace(_QUICK, ping_interval=20, ping_timeout=10)  # on a busy machine half a second is soon over
 _ON_BOTH_LOOPS = {"test_engineio_websocket", "test_engineio_polling", "test_engineio_upgrade", "test_socketio_flow"}
+
+
+EngineWith = Callable[..., Awaitable[Running]]
 
 
 def pytest_asyncio_loop_factories(
@@ -27,18 +31,29 @@ def pytest_asyncio_loop_factories(
 
 @pytest.fixture
 async def engine() -> AsyncIterator[Running]:
-    async with engine_server(EngineEcho, _CALM) as running:
+    async with engine_server(EngineEcho, CALM) as running:
         yield running
 
 
 @pytest.fixture
 async def beating() -> AsyncIterator[Running]:
     """Run an engine with the heartbeat of the official suites."""
-    async with engine_server(EngineEcho, _QUICK) as running:
+    async with engine_server(EngineEcho, QUICK) as running:
         yield running
 
 
 @pytest.fixture
 async def sockets() -> AsyncIterator[Running]:
-    async with socket_server({"/": Echo(), "/custom": Echo()}, _CALM) as running:
+    async with socket_server({"/": Echo(), "/custom": Echo()}, CALM) as running:
         yield running
+
+
+@pytest.fixture
+async def engine_with() -> AsyncIterator[EngineWith]:
+    """Start an engine with other settings than usual."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**changes: Any) -> Running:
+            return await stack.enter_async_context(engine_server(EngineEcho, replace(QUICK, **changes)))
+
+        yield start

@@ -189,3 +189,12 @@ async def _nothing_left(tasks_before: set[asyncio.Task[Any]]) -> None:
     gc.collect()
     left = [thing for thing in gc.get_objects() if isinstance(thing, (Session, WebSocketConnection))]
     assert not left, left
+
+
+async def join(socket: WebSocket, packet: str = '40{"name":"Ann"}') -> dict[str, Any]:
+    """Connect to the default namespace; return the fields of the reply."""
+    await socket.send(packet)
+    reply = str(await socket.receive())
+    assert reply.startswith("40{")
+    fields: dict[str, Any] = json.loads(reply[2:])
+    return fields

@@ -2,32 +2,21 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_network
-from typing import Any
 
 import aiohttp
 import pytest
 
 from services.gateway.transports.limits import Incident
+from services.gateway.transports.session import Application, Session
+from tests.conformance.conftest import EngineWith
 from tests.conformance.running import TEXT, Running, engine_server
-from tests.conformance.server import SETTINGS, EngineEcho
-
-QUICK = replace(SETTINGS, close_timeout=0.3)
-EngineWith = Callable[..., Awaitable[Running]]
-
-
-@pytest.fixture
-async def engine_with() -> AsyncIterator[EngineWith]:
-    """Start an engine with other settings than usual."""
-    async with AsyncExitStack() as stack:
-
-        async def start(**changes: Any) -> Running:
-            return await stack.enter_async_context(engine_server(EngineEcho, replace(QUICK, **changes)))
-
-        yield start
+from tests.conformance.server import EngineEcho
+from tests.conformance.settings import QUICK
+from tests.unit.websocket_client import frame
 
 
 async def test_no_more_connections_than_allowed(engine_with: EngineWith) -> None:
@@ -164,6 +153,31 @@ async def test_a_client_that_pongs_and_never_reads_costs_a_bounded_amount(engine
     writer.close()
 
 
+async def test_a_client_that_does_not_read_gets_no_answers_to_its_pings() -> None:
+    sessions: list[Session] = []
+
+    def silent(session: Session) -> Application:
+        sessions.append(session)
+        return EngineEcho(session)
+
+    settings = replace(QUICK, ping_interval=20, write_high_water=1_000, write_low_water=500, max_unsent=10**9)
+    async with engine_server(silent, settings) as engine, asyncio.timeout(20):
+        _, writer = await asyncio.open_connection("127.0.0.1", engine.port, limit=1024)
+        writer.write(
+            b"GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+            b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+        )
+        await engine.until(lambda: bool(sessions) and sessions[0].writable)
+        while sessions[0].writable:
+            sessions[0].send(b"x" * 100_000)
+            await asyncio.sleep(0)
+        unsent = sessions[0].carrier.unsent
+        writer.write(frame(9, b"x" * 125) * 1000 + frame(1, b"1"))
+        await engine.until(lambda: not sessions[0].is_open)
+        assert sessions.pop().carrier.unsent <= unsent + 1000
+        writer.close()
+
+
 async def test_what_a_polling_client_does_not_fetch_is_bounded_too(engine_with: EngineWith) -> None:
     engine = await engine_with(max_unsent=300_000, ping_interval=10)
     sid = await engine.open_polling()
@@ -185,92 +199,3 @@ async def test_a_client_that_does_not_answer_the_close_is_cut_off(engine_with: E
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await reader.readexactly(1_000_000)
     writer.close()
-
-
-@pytest.mark.parametrize(
-    ("origin", "allowed"),
-    [
-        (None, True),
-        ("http://127.0.0.1:{port}", True),
-        ("https://127.0.0.1:{port}", True),
-        ("https://good.com", True),
-        ("https://evil-good.com", False),
-        ("https://good.com.evil.com", False),
-        ("https://good.com:8443", False),
-        ("http://good.com", False),
-        ("https://GOOD.com", False),
-        ("null", False),
-        ("", False),
-        ("http://127.0.0.1", False),
-        ("file://127.0.0.1:{port}", False),
-    ],
-)
-async def test_only_pages_of_allowed_origins_connect(
-    engine_with: EngineWith, origin: str | None, *, allowed: bool
-) -> None:
-    engine = await engine_with(allowed_origins=frozenset({"https://good.com"}))
-    headers = {} if origin is None else {"Origin": origin.format(port=engine.port)}
-
-    async with engine.http.get(engine.url, params=engine.query("polling"), headers=headers) as response:
-        assert response.status == (200 if allowed else 403)
-        listed = origin == "https://good.com"
-        assert response.headers.get("Access-Control-Allow-Origin") == (origin if listed else None)
-        assert response.headers.get("Vary") == ("Origin" if listed else None)
-    if allowed:
-        async with engine.http.ws_connect(engine.url, params=engine.query("websocket"), headers=headers) as socket:
-            assert (await socket.receive_str())[0] == "0"
-    else:
-        with pytest.raises(aiohttp.WSServerHandshakeError):
-            await engine.http.ws_connect(engine.url, params=engine.query("websocket"), headers=headers)
-        assert engine.incidents == {Incident.ORIGIN_REFUSED: 2}
-
-
-async def test_any_origin_may_be_allowed_but_then_without_credentials(engine_with: EngineWith) -> None:
-    engine = await engine_with(allowed_origins=frozenset({"*"}))
-    headers = {"Origin": "https://anywhere.com"}
-    async with engine.http.get(engine.url, params=engine.query("polling"), headers=headers) as response:
-        assert response.headers["Access-Control-Allow-Origin"] == "*"
-        assert "Access-Control-Allow-Credentials" not in response.headers
-
-
-async def test_a_preflight_is_answered_for_allowed_origins_only(engine_with: EngineWith) -> None:
-    engine = await engine_with(allowed_origins=frozenset({"https://good.com"}))
-    for origin, status in (("https://good.com", 204), ("https://evil.com", 403)):
-        headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
-        async with engine.http.options(engine.url, params=engine.query("polling"), headers=headers) as response:
-            assert response.status == status
-            assert ("Access-Control-Allow-Origin" in response.headers) == (status == 204)
-
-
-async def test_a_stop_is_spread_and_admits_nobody(engine_with: EngineWith) -> None:
-    engine = await engine_with(ping_interval=10)
-    async with engine.session() as first, engine.session() as second:
-        begin = asyncio.get_running_loop().time()
-        stop = asyncio.ensure_future(engine.close(0.2))
-        assert await first.closed() == 1001
-        assert (await refused(engine, "polling"))[0] == 503
-        assert not stop.done()
-        assert await second.closed() == 1001
-        assert asyncio.get_running_loop().time() - begin >= 0.09
-    await stop
-    assert engine.incidents == {Incident.STOPPING: 1}
-
-
-async def test_a_held_poll_is_told_of_the_stop(engine_with: EngineWith) -> None:
-    engine = await engine_with(ping_interval=10)
-    sid = await engine.open_polling()
-    poll = asyncio.ensure_future(engine.get(sid))
-    await asyncio.sleep(0.02)
-    await engine.close(0)
-    assert await poll == (200, "1")
-
-
-async def test_what_is_unsent_at_the_stop_can_still_be_fetched(engine_with: EngineWith) -> None:
-    engine = await engine_with(ping_interval=10)
-    sid = await engine.open_polling()
-    await engine.post(sid, "4last")
-    stop = asyncio.ensure_future(engine.close(0))
-    await asyncio.sleep(0)
-    assert await engine.get(sid) == (200, "4last\x1e1")
-    assert (await engine.get(sid))[0] == 400
-    await stop

@@ -3,9 +3,8 @@
 # ruff: noqa: ARG002  # handlers have the arguments of their protocol, used or not
 
 import asyncio
-import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,13 +12,12 @@ import pytest
 import structlog
 
 from services.gateway.transports.limits import Incident
-from services.gateway.transports.socketio import Ack, ConnectionRefused, Namespace, Socket
+from services.gateway.transports.socketio import Ack, Namespace, Socket
 from services.gateway.wire.socketio import Argument
-from tests.conformance.running import WebSocket, socket_server
-from tests.conformance.server import SETTINGS
+from tests.conformance.running import join, socket_server
+from tests.conformance.server import Auth
+from tests.conformance.settings import CALM
 
-CALM = replace(SETTINGS, ping_interval=10, close_timeout=0.3)
-Auth = Mapping[str, Argument]
 Args = Sequence[Argument]
 
 
@@ -52,14 +50,6 @@ class Diary(Namespace[str]):
 
     def disconnected(self, socket: Socket[str], reason: str) -> None:
         self.pages.append(f"disconnected {socket.state}: {reason}")
-
-
-async def join(socket: WebSocket, packet: str = '40{"name":"Ann"}') -> dict[str, Any]:
-    await socket.send(packet)
-    reply = str(await socket.receive())
-    assert reply.startswith("40{")
-    fields: dict[str, Any] = json.loads(reply[2:])
-    return fields
 
 
 async def test_events_of_a_client_are_handled_one_at_a_time_and_in_order() -> None:
@@ -123,101 +113,6 @@ async def test_a_stop_tells_every_application_why() -> None:
         await join(socket)
         await asyncio.gather(server.close(0), socket.closed())
     assert diary.pages[-1] == "disconnected Ann: server shutting down"
-
-
-async def test_what_connect_returns_is_in_the_reply() -> None:
-    class WithPid(Namespace[None]):
-        def connect(self, socket: Socket[None], auth: Auth) -> Mapping[str, object]:
-            return {"pid": "p1", "auth": auth}
-
-    async with socket_server({"/": WithPid()}, CALM) as server, server.session() as socket:
-        fields = await join(socket, '40{"pid":"p0","offset":"o"}')
-    assert fields == {"sid": fields["sid"], "pid": "p1", "auth": {"pid": "p0", "offset": "o"}}
-
-
-class Doorman(Namespace[None]):
-    """Takes its time and lets in whom it knows."""
-
-    def __init__(self) -> None:
-        self.asked = self.left = 0
-        self.decide = asyncio.Event()
-
-    async def connect(self, socket: Socket[None], auth: Auth) -> None:
-        self.asked += 1
-        await self.decide.wait()
-        match auth.get("name"):
-            case "Ann":
-                return
-            case "Bob":
-                raise ConnectionRefused("not you", {"code": 7})
-            case _:
-                raise RuntimeError("the list is lost")
-
-    def disconnected(self, socket: Socket[None], reason: str) -> None:
-        self.left += 1
-
-
-async def test_a_refused_client_is_told_why_and_may_try_again() -> None:
-    door = Doorman()
-    door.decide.set()
-    async with socket_server({"/": door}, CALM) as server, server.session() as socket:
-        await socket.send('40{"name":"Bob"}')
-        assert await socket.receive() == '44{"message":"not you","data":{"code":7}}'
-        await join(socket)
-
-
-async def test_a_fault_while_connecting_refuses_without_details() -> None:
-    door = Doorman()
-    door.decide.set()
-    with structlog.testing.capture_logs() as logs:
-        async with socket_server({"/": door}, CALM) as server, server.session() as socket:
-            await socket.send("40")
-            assert await socket.receive() == '44{"message":"Internal server error"}'
-            assert [entry.pop("exc_info") and entry["log_level"] for entry in logs] == ["error"]
-    assert server.incidents == {Incident.APPLICATION_ERROR: 1}
-
-
-async def test_who_speaks_before_being_admitted_is_closed() -> None:
-    door = Doorman()
-    async with socket_server({"/": door}, CALM) as server, server.session() as socket:
-        await socket.send('40{"name":"Ann"}', '42["hello"]')
-        assert await socket.closed() == 1002
-    assert door.left == 0
-
-
-async def test_who_asks_twice_is_answered_once() -> None:
-    door = Doorman()
-    async with socket_server({"/": door}, CALM) as server, server.session() as socket:
-        await socket.send('40{"name":"Ann"}', '40{"name":"Ann"}')
-        await server.until(lambda: door.asked == 1)
-        door.decide.set()
-        assert str(await socket.receive()).startswith("40{")
-        await socket.send("41")
-        await server.until(lambda: door.left == 1)
-    assert door.asked == 1
-
-
-async def test_who_leaves_before_being_admitted_was_never_there() -> None:
-    door = Doorman()
-    async with socket_server({"/": door}, CALM) as server:
-        async with server.session() as socket:
-            await socket.send("40")
-            await server.until(lambda: door.asked == 1)
-        await server.until(lambda: server.connections() == 0)
-    assert door.left == 0
-
-
-async def test_an_application_may_close_while_it_is_asked() -> None:
-    class Shut(Diary):
-        def connect(self, socket: Socket[str], auth: Auth) -> None:
-            super().connect(socket, auth)
-            socket.close("we are closed")
-
-    diary = Shut()
-    async with socket_server({"/": diary}, CALM) as server, server.session() as socket:
-        await socket.send('40{"name":"Ann"}')
-        assert await socket.closed() == 1000
-    assert diary.pages == ["connect Ann"]
 
 
 @pytest.mark.parametrize("kind", ["plain", "async"])
@@ -331,3 +226,16 @@ async def test_the_address_is_that_of_the_connection() -> None:
     async with socket_server({"/": Where()}, CALM) as server, server.session() as socket:
         await join(socket, "40")
         assert await socket.receive() == '42["you are","127.0.0.1"]'
+
+
+async def test_an_application_may_close_while_it_is_asked() -> None:
+    class Shut(Diary):
+        def connect(self, socket: Socket[str], auth: Auth) -> None:
+            super().connect(socket, auth)
+            socket.close("we are closed")
+
+    diary = Shut()
+    async with socket_server({"/": diary}, CALM) as server, server.session() as socket:
+        await socket.send('40{"name":"Ann"}')
+        assert await socket.closed() == 1000
+    assert diary.pages == ["connect Ann"]

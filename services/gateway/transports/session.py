@@ -1,7 +1,7 @@
 """Keeps one Engine.IO session, whatever carries it."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from services.gateway.transports.carrier import Carrier
 from services.gateway.transports.deadlines import Entry
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from services.gateway.transports.upgrade import Upgrade
 
 
-class Application(Protocol):
+class Application:
     """What is spoken over a session; a subclass overrides what it is interested in."""
+
+    __slots__ = ()
 
     def received(self, message: str | bytes) -> None:
         """Take one message."""

@@ -11,7 +11,7 @@ from services.gateway.transports.deadlines import Deadlines, Entry
 from services.gateway.transports.inbox import Call, Inbox
 from services.gateway.transports.limits import Incident
 from services.gateway.transports.namespace import Ack, ConnectionRefused, Extra, Namespace
-from services.gateway.transports.session import Session
+from services.gateway.transports.session import Application, Session
 from services.gateway.transports.socket import Socket, send_packets
 from services.gateway.wire.socketio import (
     Argument,
@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 Namespaces = Mapping[str, Namespace[Any]]
 
 
-class SocketConnection:
+class SocketConnection(Application):
     """What is spoken over one Engine.IO session."""
 
     __slots__ = ("_attachments", "_deadline", "_deadlines", "_namespaces", "_packet", "_session", "_sockets")

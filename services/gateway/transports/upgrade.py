@@ -14,7 +14,7 @@ _PROBE_ANSWER = (PacketType.PONG + "probe").encode()
 class Upgrade:
     """A websocket that is not yet the session's: first probed, then, on the client's word, the only carrier.
 
-    From the probe to that word polling carries on, but no poll is held and the application is paused.
+    From the probe to that word polling carries on, but no poll is held, and so the application is paused.
     """
 
     __slots__ = ("_entry", "_polling", "_session", "_websocket")
@@ -40,7 +40,6 @@ class Upgrade:
         if message == _PROBE:
             self._polling.release_polls()
             self._websocket.send_text(_PROBE_ANSWER)
-            self._session.pause_writing()
         elif message == PacketType.UPGRADE:
             self._complete()
         else:
