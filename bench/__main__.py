@@ -40,7 +40,7 @@ async def run(names: list[str], plan: Plan) -> list[Section]:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         for name in names:
             # Each on fresh servers: what one measure leaves behind is not to slow the next.
-            async with stage(Path(folder) / name) as there:
+            async with stage(Path(folder) / name, pinned=name != "latency") as there:
                 section = await MEASURES[name](there, plan)
             print(f"\n## {section.title}\n\n{table(section.headers, section.rows)}", flush=True)
             if section.verdicts:

@@ -30,13 +30,14 @@ class Part(Server):
     port_setting: str = "PORT"
     asks: bool = True
     serves_clients: bool = True
+    pinned: bool = True
     log: Path = field(init=False)
 
     def __post_init__(self) -> None:
         self.log = self.folder / f"{self.name}.log"
 
     def argv(self) -> list[str]:
-        return [*cores.prefix(server=self.serves_clients), *self.command]
+        return [*(cores.prefix(server=self.serves_clients) if self.pinned else []), *self.command]
 
     def env(self) -> Mapping[str, str]:
         return {**self.settings, self.port_setting: str(self.port)}
@@ -79,12 +80,15 @@ class Contestant:
         return self.name
 
     @asynccontextmanager
-    async def running(self, mongodb_uri: str, redis_url: str, folder: Path) -> AsyncIterator[Running]:
-        """Run it meanwhile, in ``folder``, which is empty."""
+    async def running(
+        self, mongodb_uri: str, redis_url: str, folder: Path, *, pinned: bool = True
+    ) -> AsyncIterator[Running]:
+        """Run it meanwhile, in ``folder``, which is empty; ``pinned`` to one core."""
         env = {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url}
         async with AsyncExitStack() as stack:
             parts = PARTS[self.name](env, folder)
             for part in parts:
+                part.pinned = pinned
                 await stack.enter_async_context(part)
             await asyncio.sleep(0.5)  # those without a health check open their change stream meanwhile
             server = next(part for part in parts if part.serves_clients)

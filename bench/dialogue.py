@@ -17,8 +17,8 @@ def module(name: str, *arguments: str) -> list[str]:
 class Dialogue:
     """`async with Dialogue(module("bench.load")) as load: await load.ask(do="open", ...)`."""
 
-    def __init__(self, command: Sequence[str], *, server: bool = False) -> None:
-        self._argv: Sequence[str] = [*cores.prefix(server=server), *command]
+    def __init__(self, command: Sequence[str], *, server: bool = False, pinned: bool = True) -> None:
+        self._argv: Sequence[str] = [*(cores.prefix(server=server) if pinned else []), *command]
 
     async def __aenter__(self) -> Self:
         self._child = await asyncio.create_subprocess_exec(

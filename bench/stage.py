@@ -26,6 +26,7 @@ class Stage:
     folder: Path
     listener: Dialogue
     writer: Dialogue
+    pinned: bool
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def new_folder(self, name: str) -> Path:
@@ -37,7 +38,8 @@ class Stage:
     @asynccontextmanager
     async def running(self, contestant: Contestant) -> AsyncIterator[Running]:
         """Run the contestant meanwhile, in a folder of its own."""
-        async with contestant.running(self.mongodb_uri, self.redis_url, self.new_folder(contestant.name)) as running:
+        folder = self.new_folder(contestant.name)
+        async with contestant.running(self.mongodb_uri, self.redis_url, folder, pinned=self.pinned) as running:
             try:
                 yield running
             finally:
@@ -45,16 +47,20 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(folder: Path) -> AsyncIterator[Stage]:
-    """Start everything, or take the servers that MONGODB_URI and REDIS_URL name; the database is named here."""
+async def stage(folder: Path, *, pinned: bool = True) -> AsyncIterator[Stage]:
+    """Start everything, or take the servers that BENCH_MONGODB_URI (with a database) and BENCH_REDIS_URL name.
+
+    Where ``pinned``, the server under test has a core of its own, so that its CPU time is not the others' doing; where
+    times of the clock are measured, the system shall choose.
+    """
     async with AsyncExitStack() as stack:
         mongodb = await _mongodb(stack, folder)
         redis = await _redis(stack, folder)
         for _ in setup(mongodb):
             pass
-        listener = await stack.enter_async_context(Dialogue(module("bench.load")))
-        writer = await stack.enter_async_context(Dialogue(module("bench.load.writer", mongodb)))
-        yield Stage(mongodb, redis, folder, listener, writer)
+        listener = await stack.enter_async_context(Dialogue(module("bench.load"), pinned=pinned))
+        writer = await stack.enter_async_context(Dialogue(module("bench.load.writer", mongodb), pinned=pinned))
+        yield Stage(mongodb, redis, folder, listener, writer, pinned)
 
 
 async def _mongodb(stack: AsyncExitStack, folder: Path) -> str:

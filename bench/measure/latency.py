@@ -35,6 +35,7 @@ class Waits:
     p99: float
 
 
+LEAST = 0.00005  # seconds; ratios of less say nothing, and it may be negative
 ALL = [Cell(clients, rate) for clients in (1, 100, 1000) for rate in (10, 100, 1000)]
 QUICK = [Cell(1, 100), Cell(100, 100)]
 Found = Mapping[str, Sequence[Mapping[Cell, Waits]]]
@@ -46,7 +47,8 @@ the acknowledgement. 1,000 clients at 1,000 writes/s are a million deliveries a 
 many one by one; what is shown there is who falls behind, and by how much.""",
     """The bare hops are the least that each step costs here: PyMongo reading the change stream and nothing else; a
 client of Redis that runs a script with one PUBLISH until a raw subscriber has it; one small websocket frame from one
-process to another.""",
+process to another. The hop of the change stream, which may be negative, is everybody's; it is left out on both sides
+of the comparison, which is stricter than to count it on both.""",
 ]
 
 
@@ -108,14 +110,14 @@ def _hop_rows(bare: Sequence[Hops]) -> list[list[str]]:
         "change stream": [one.change_stream for one in bare],
         "Redis": [one.redis for one in bare],
         "websocket": [one.websocket for one in bare],
-        "sum": [one.total for one in bare],
+        "sum": [one.change_stream + one.after_change_stream for one in bare],
     }
     return [["bare hop", name, f"{median(times) * 1000:,.2f} ms", "", ""] for name, times in names.items()]
 
 
 def _verdicts(cells: Sequence[Cell], found: Found, bare: Sequence[Hops]) -> list[Verdict]:
     def p50(name: str, cell: Cell) -> list[float]:
-        return [run[cell].p50 for run in found[name]]
+        return [max(run[cell].p50, LEAST) for run in found[name]]
 
     one = Cell(1, 100)
     limits = [(one, NODE_REDIS.name, 0.8), (one, NODE_SEED.name, 2.0)]
@@ -126,9 +128,12 @@ def _verdicts(cells: Sequence[Cell], found: Found, bare: Sequence[Hops]) -> list
     ]
     verdicts = [
         Verdict(
-            measure=f"latency p50, {one.title}",
-            target="≤ 1.3 × the bare hops",
-            reached=ratio(p50(OURS.name, one), [hop.total for hop in bare]),
+            measure=f"latency p50, {one.title}, less the bare change stream",
+            target="≤ 1.3 × the other bare hops",
+            reached=ratio(
+                [all_hops - hop.change_stream for all_hops, hop in zip(p50(OURS.name, one), bare, strict=True)],
+                [hop.after_change_stream for hop in bare],
+            ),
             limit=1.3,
         ),
         Verdict(

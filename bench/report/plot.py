@@ -23,9 +23,8 @@ def svg(chart: Chart) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">',
         f"<title>{escape(chart.title)}</title><style>{STYLE}</style>",
-        _text(LEFT, 24, chart.title, weight="600"),
+        _text(LEFT, 24, f"{chart.title}, {chart.y}", weight="600"),
         _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, chart.x, anchor="middle"),
-        _text(LEFT - 8, TOP - 8, chart.y, anchor="middle"),
         *_grid(points, x, y),
     ]
     for number, (name, line) in enumerate(chart.lines):
