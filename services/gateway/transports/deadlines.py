@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
-# A loop that woke up later than this was blocked, and what the peers sent meanwhile is still unread in the sockets.
+# A loop that is later than this was blocked, and what it does now is not what its clients have been waiting for.
 _STALL = 0.25
 
 
@@ -62,13 +62,9 @@ class Deadlines(Generic[Item]):
             self._timer = None
 
     def _fire(self) -> None:
+        # After a stall, too, nobody is given up whose answer is in its socket: both loops read before they look at timers.
         self._timer = None
-        loop = asyncio.get_running_loop()
-        if self._entries and loop.time() - self._entries[0].at > _STALL:
-            # First let the loop read the pongs that came in while it was blocked.
-            loop.call_soon(loop.call_soon, self.run)
-        else:
-            self.run()
+        self.run()
 
     def run(self) -> None:
         """Handle what is due by now, and wait for the next."""
