@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
-# A loop that is later than this was blocked, and what it does now is not what its clients have been waiting for.
+# A loop that is later than this was blocked: a client then has the full delay from when it is really asked.
 _STALL = 0.25
 
 
@@ -62,7 +62,7 @@ class Deadlines(Generic[Item]):
             self._timer = None
 
     def _fire(self) -> None:
-        # After a stall, too, nobody is given up whose answer is in its socket: both loops read before they look at timers.
+        # Even after a stall nobody is given up whose answer is in its socket: both loops read before late timers run.
         self._timer = None
         self.run()
 
