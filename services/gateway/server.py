@@ -59,7 +59,7 @@ class Server:
             metrics.disconnected,
             stall=settings.client_stall_seconds,
         )
-        self._sockets = SocketServer({"/": self._live}, _engine(settings), metrics.incident)
+        self._sockets = SocketServer({"/": self._live}, _engine(settings), metrics.incident, admission)
         self._sse = SseTransport(
             stream,
             admission,

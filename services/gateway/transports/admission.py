@@ -19,11 +19,12 @@ class Admission:
     def __init__(self, most: int, most_per_address: int) -> None:
         self._most = most
         self._most_per_address = most_per_address
+        self._inside = 0
         self._per_address: Counter[str] = Counter()
         self._stopping = False
 
     def __len__(self) -> int:
-        return self._per_address.total()
+        return self._inside
 
     def stop(self) -> None:
         """Admit nobody any more."""
@@ -33,14 +34,16 @@ class Admission:
         """Take a place, or raise NotAdmitted."""
         if self._stopping:
             raise NotAdmitted(Incident.STOPPING)
-        if self._per_address.total() >= self._most:
+        if self._inside >= self._most:
             raise NotAdmitted(Incident.TOO_MANY_CONNECTIONS)
         if self._per_address[address] >= self._most_per_address:
             raise NotAdmitted(Incident.TOO_MANY_FROM_ADDRESS)
         self._per_address[address] += 1
+        self._inside += 1
 
     def leave(self, address: str) -> None:
         """Give a place back."""
+        self._inside -= 1
         self._per_address[address] -= 1
         if self._per_address[address] <= 0:
             del self._per_address[address]
