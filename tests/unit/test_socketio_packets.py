@@ -1,7 +1,6 @@
 """Packets of Socket.IO: a table of what is one and of what is not, and whatever hypothesis thinks of."""
 
 import json
-import time
 from contextlib import suppress
 from typing import Any
 
@@ -117,10 +116,10 @@ def test_no_attachments_can_be_allowed() -> None:
     ids=lambda text: text[:12],
 )
 def test_nothing_of_200_kb_takes_long(text: str) -> None:
-    begin = time.process_time()
-    with suppress(MalformedPacket):
-        parse_packet(text, LIMITS)
-    assert time.process_time() - begin < 0.25
+    # What grows with the square of the length takes seconds each time, and runs into the test's time limit.
+    for _ in range(20):
+        with suppress(MalformedPacket):
+            parse_packet(text, LIMITS)
 
 
 def test_attachments_take_their_places() -> None:
