@@ -116,4 +116,4 @@ node-if-there:
 node-or-stop:
 	@if ! command -v npm >/dev/null 2>&1; then \
 		echo "npm is missing: install Node.js 18 or newer with npm (Debian: apt-get install nodejs npm), then run make again." >&2; exit 1; fi
-	@$(MAKE) --no-print-directory $(NODE_INSTALLED)
+	@$(MAKE) --no-print-directory --silent $(NODE_INSTALLED)
