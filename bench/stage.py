@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
+from bench import cores
 from bench.contestants import Contestant, Running
 from bench.dialogue import Dialogue, module
 from services.embedded import ports
@@ -54,8 +55,8 @@ async def stage(folder: Path, *, pinned: bool = True) -> AsyncIterator[Stage]:
     times of the clock are measured, the system shall choose.
     """
     async with AsyncExitStack() as stack:
-        mongodb = await _mongodb(stack, folder)
-        redis = await _redis(stack, folder)
+        mongodb = await _mongodb(stack, folder, pinned=pinned)
+        redis = await _redis(stack, folder, pinned=pinned)
         for _ in setup(mongodb):
             pass
         listener = await stack.enter_async_context(Dialogue(module("bench.load"), pinned=pinned))
@@ -63,16 +64,22 @@ async def stage(folder: Path, *, pinned: bool = True) -> AsyncIterator[Stage]:
         yield Stage(mongodb, redis, folder, listener, writer, pinned)
 
 
-async def _mongodb(stack: AsyncExitStack, folder: Path) -> str:
+async def _mongodb(stack: AsyncExitStack, folder: Path, *, pinned: bool) -> str:
     if given := os.environ.get("BENCH_MONGODB_URI"):
         return given
     arguments = ("--oplogSize", "512")
     server = Mongod(folder=folder / "mongodb", port=ports.free_port(), arguments=arguments)
-    return (await stack.enter_async_context(server)).uri(DATABASE)
+    await stack.enter_async_context(server)
+    if pinned:
+        cores.leave_to_server(server.pid)
+    return server.uri(DATABASE)
 
 
-async def _redis(stack: AsyncExitStack, folder: Path) -> str:
+async def _redis(stack: AsyncExitStack, folder: Path, *, pinned: bool) -> str:
     if given := os.environ.get("BENCH_REDIS_URL"):
         return given
     server = Valkey(folder=folder / "valkey", port=ports.free_port())
-    return (await stack.enter_async_context(server)).uri()
+    await stack.enter_async_context(server)
+    if pinned:
+        cores.leave_to_server(server.pid)
+    return server.uri()
