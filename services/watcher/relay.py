@@ -96,8 +96,8 @@ class Relay:
                 case Change():
                     last = item.position
                     await self._queue.put(item)
-                    if self._queue.qsize() == 1:
-                        # Let an idle publisher hand this to Redis before MongoDB is asked for the next one.
+                    if not stream.has_more():
+                        # Let the publisher hand all that has come at once to Redis before MongoDB is asked for more.
                         await asyncio.sleep(0)
                     if one_event:
                         return

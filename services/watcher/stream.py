@@ -175,6 +175,10 @@ class OpenStream:
         self._token = ""
         self._moved = monotonic()
 
+    def has_more(self) -> bool:
+        """Tell whether ``next`` will return at once, with an event that has come already."""
+        return bool(self._cursor._has_next())  # noqa: SLF001 - nothing public tells without asking MongoDB
+
     async def next(self) -> Mapping[str, Any] | Idle:
         """Return the next event, or Idle when there is none just now; raise SourceFailed.
 
