@@ -11,6 +11,7 @@ import structlog
 
 from services.common.cursor import Cursor, Position
 from services.common.outage import Outage
+from services.common.together import together
 from services.gateway.event import Event
 from services.gateway.history import History, HistoryLost, HistoryUnavailable
 from services.gateway.hub import Hub
@@ -71,17 +72,7 @@ class Feed:
 
     async def run(self) -> None:
         """Follow the stream until cancelled."""
-        checker = asyncio.create_task(self._check_always())
-        listener = asyncio.create_task(self._listen_always())
-        tasks = {checker, listener}
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await together(self._check_always(), self._listen_always())
 
     async def _listen_always(self) -> None:
         while True:

@@ -11,6 +11,7 @@ import structlog
 from services.common.cursor import Position
 from services.common.normalize import End, EpochReason, token_time
 from services.common.outage import Outage
+from services.common.together import together
 from services.watcher.faults import Fault
 from services.watcher.metrics import Metrics
 from services.watcher.oplog import OplogWindow
@@ -54,16 +55,9 @@ class Leader:
 
     async def lead(self) -> None:
         """Carry changes until cancelled; raise Fenced or LeaseLost when the term is over."""
-        headroom = self._parts.oplog.watch(self._token_time)
-        tasks = {asyncio.create_task(work) for work in (self._save_always(), self._follow_always(), headroom)}
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await together(self._save_always(), self._follow_always(), self._parts.oplog.watch(self._token_time))
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             with suppress(StateUnavailable, LeaseLost):  # what is not saved is published again, and then refused
                 await self._save()
 

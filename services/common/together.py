@@ -1,0 +1,18 @@
+"""Runs work that belongs together: when one part ends, so do the others."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+
+async def together(*works: Coroutine[Any, Any, None]) -> None:
+    """Run all until the first ends, and raise what it raised; whatever happens, none is left running."""
+    tasks = {asyncio.create_task(work) for work in works}
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
