@@ -7,7 +7,7 @@ from typing import Any
 
 from services.common.cursor import Cursor, Position
 from services.common.documents import Json, dumps
-from services.common.envelope import Envelope, Operation
+from services.common.envelope import Operation, encode_envelope
 from services.common.normalize import Change
 from services.gateway.event import Event
 from services.gateway.wire.form import Form
@@ -27,8 +27,8 @@ def change(
 ) -> Change:
     """Return a change as the watcher publishes it; a number stands for the position (number, 0)."""
     place = Position(position, 0) if isinstance(position, int) else position
-    envelope = Envelope(operation, id, data, Cursor(epoch, place), AT)
-    return Change(place, f"token-{place}", envelope.encode(), dumps(before))
+    envelope = encode_envelope(operation, id, data, str(Cursor(epoch, place)), AT)
+    return Change(place, f"token-{place}", envelope, dumps(before))
 
 
 def event(

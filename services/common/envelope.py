@@ -1,11 +1,9 @@
 """The envelope: what every client is told about one change."""
 
 from enum import StrEnum
-from typing import NamedTuple
 
 import orjson
 
-from services.common.cursor import Cursor
 from services.common.documents import Json
 
 
@@ -17,30 +15,13 @@ class Operation(StrEnum):
     DELETE = "DELETE"
 
 
-class Envelope(NamedTuple):
-    """One change of one order.
+def encode_envelope(operation: Operation, id: str, data: dict[str, Json] | None, cursor: str, at: str) -> bytes:
+    """Return the envelope of one change as JSON, in the order and with the names that the contract gives.
 
     ``data`` is the order after the change; for DELETE the last known order, where the collection keeps pre-images.
     It is None where nobody can say what the order was. ``at`` is the commit's wall time, ISO 8601 UTC.
     """
-
-    operation: Operation
-    id: str
-    data: dict[str, Json] | None
-    cursor: Cursor
-    at: str
-
-    def encode(self) -> bytes:
-        """Return the envelope as JSON, in the order and with the names that the contract gives."""
-        return orjson.dumps(
-            {
-                "operation": self.operation,
-                "id": self.id,
-                "data": self.data,
-                "cursor": str(self.cursor),
-                "at": self.at,
-            }
-        )
+    return orjson.dumps({"operation": operation, "id": id, "data": data, "cursor": cursor, "at": at})
 
 
 def left_filter(id: str, cursor: str, at: str) -> bytes:

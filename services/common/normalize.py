@@ -10,7 +10,7 @@ import orjson
 
 from services.common.cursor import Cursor, Position
 from services.common.documents import Json, id_text, iso, json_value, to_json
-from services.common.envelope import Envelope, Operation
+from services.common.envelope import Operation, encode_envelope
 from services.common.filter_fields import FILTER_FIELDS
 
 
@@ -104,18 +104,13 @@ def normalize(event: Mapping[str, Any], epoch: str, last: Position) -> Change | 
         return Unknown(kind, token) if end is None else End(end, token, _ts(event))
     position = last.next_at(_ts(event))
     document = event.get("fullDocumentBeforeChange" if operation is Operation.DELETE else "fullDocument")
-    envelope = Envelope(
-        operation=operation,
-        id=id_text(event["documentKey"]["_id"]),
-        data=None if document is None else to_json(document),
-        cursor=Cursor(epoch, position),
-        at=_committed(event),
-    )
-    encoded = envelope.encode()
-    if len(encoded) > LARGEST_ENVELOPE:
-        encoded = envelope._replace(data=None).encode()
+    data = None if document is None else to_json(document)
+    name, cursor, at = id_text(event["documentKey"]["_id"]), str(Cursor(epoch, position)), _committed(event)
+    envelope = encode_envelope(operation, name, data, cursor, at)
+    if len(envelope) > LARGEST_ENVELOPE:
+        envelope = encode_envelope(operation, name, None, cursor, at)
     before = event.get("fullDocumentBeforeChange") if operation is Operation.UPDATE else None
-    return Change(position, token, encoded, _before(before))
+    return Change(position, token, envelope, _before(before))
 
 
 def token_time(token: str) -> int | None:

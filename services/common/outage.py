@@ -5,8 +5,8 @@ import random
 import structlog
 
 FIRST_PAUSE = 0.1
-# What comes back is to be noticed within a second; a service makes one connection at a time, so no crowd has to wait.
-LONGEST_PAUSE = 1.0
+# What comes back is to be noticed at once; a service makes one connection at a time, so there is no crowd to hold back.
+LONGEST_PAUSE = 0.4
 
 
 class Outage:

@@ -1,6 +1,5 @@
 """Puts the gateway together and runs it until it is told to stop. Read this file first."""
 
-import gc
 from contextlib import AsyncExitStack
 
 import structlog
@@ -8,6 +7,7 @@ import structlog
 from services.common.keys import StreamKeys
 from services.common.outage import Outage
 from services.common.outage_metrics import Dependency
+from services.common.process import calm_the_collector
 from services.gateway.catch_up import CatchUp
 from services.gateway.feed import Feed, Limits
 from services.gateway.history import History
@@ -43,13 +43,6 @@ async def run(settings: GatewaySettings) -> None:
         server = Server(settings, store, stream, checks, metrics)
         await stack.enter_async_context(server.serving())
         log.info("Gateway started", port=settings.port, server=settings.server_name)
-        _calm_the_collector()
+        calm_the_collector()
         await store.check()  # says at once if there is no MongoDB, though nobody has asked for an order yet
         await feed.run()
-
-
-def _calm_the_collector() -> None:
-    """Look for garbage in cycles seldom: there is little, and each look passes by all the clients there are."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)

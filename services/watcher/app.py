@@ -15,6 +15,7 @@ from redis.backoff import NoBackoff
 
 from services.common.keys import StreamKeys
 from services.common.outage import Outage
+from services.common.process import calm_the_collector
 from services.common.settings import WrongSetting
 from services.redis_client import redis_client
 from services.watcher import lease
@@ -58,6 +59,7 @@ async def run(settings: WatcherSettings) -> None:
         metrics.observe([parts.mongodb, parts.redis])
         await stack.enter_async_context(serve_health(settings, parts))
         log.info("Watcher started", port=settings.watcher_port, owner=parts.state.owner)
+        calm_the_collector()
         await _lead_again_and_again(parts, redis, settings)
 
 

@@ -182,10 +182,12 @@ class Leader:
 
     async def _carry(self, progress: Progress, start: StartAfter | StartAt, *, images: bool) -> End | None:
         parts = self._parts
-        async with parts.stream.open(start, images=images) as stream:
+        # Without images, one event at a time: the next may have some again.
+        most = parts.bounds.read if images else 1
+        async with parts.stream.open(start, most, images=images) as stream:
             parts.mongodb.worked()
             relay = Relay(self._publisher, progress, parts.redis, parts.bounds, parts.metrics)
-            return await relay.run(stream, one_event=not images)
+            return await relay.run(stream, once=not images)
 
     async def _save_always(self) -> None:
         while True:

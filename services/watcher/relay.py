@@ -1,9 +1,10 @@
-"""Carries changes from the change stream to the log: one task reads, another publishes all that is queued."""
+"""Carries changes from the change stream to the log: one task reads, one makes envelopes, one publishes."""
 
 import asyncio
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import assert_never
+from typing import Any, assert_never
 
 import structlog
 
@@ -35,10 +36,18 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The most changes in one batch, and in the queue; when that is full, reading waits for Redis."""
+    """The most changes in one batch, and read ahead of Redis; then reading waits."""
 
     batch: int
-    queue: int
+    ahead: int
+
+    @property
+    def read(self) -> int:
+        """The most changes to be read at once: one such list is made into envelopes, one waits, one is being read."""
+        return max(1, self.ahead // 3)
+
+
+Events = Sequence[Mapping[str, Any]]
 
 
 class Relay:
@@ -50,44 +59,94 @@ class Relay:
         self._publisher = publisher
         self._progress = progress
         self._outage = outage
-        self._batch = bounds.batch
+        self._bounds = bounds
         self._metrics = metrics
-        self._queue: asyncio.Queue[Change | Idle | End | None] = asyncio.Queue(bounds.queue)
+        self._read_events: asyncio.Queue[Events | Idle | None] = asyncio.Queue(1)
+        self._batches: asyncio.Queue[Sequence[Change] | Idle | End | None] = asyncio.Queue(1)
 
-    async def run(self, stream: OpenStream, *, one_event: bool = False) -> End | None:
-        """Carry changes until the epoch ends, and return its end; with ``one_event``, return None after one change.
+    async def run(self, stream: OpenStream, *, once: bool = False) -> End | None:
+        """Carry changes until the epoch ends, and return its end; with ``once``, return None after the first read.
 
         Raise SourceFailed, GapFound or Fenced.
         """
-        reader = asyncio.create_task(self._read(stream, one_event=one_event))
+        reader = asyncio.create_task(self._read(stream, once=once))
+        normalizer = asyncio.create_task(self._normalize())
         publisher = asyncio.create_task(self._publish())
         try:
-            await asyncio.wait({reader, publisher}, return_when=asyncio.FIRST_COMPLETED)
-            if not reader.done():
-                return publisher.result()
-            end = await publisher  # what was read before the stream failed is published still
-            reader.result()
+            # It ends when the others do: what was read before they failed is published still.
+            end = await publisher
+            if reader.done():
+                reader.result()
+            if normalizer.done():
+                normalizer.result()
             return end
         finally:
-            for task in (reader, publisher):
+            for task in (reader, normalizer, publisher):
                 task.cancel()
-            await asyncio.gather(reader, publisher, return_exceptions=True)
+            await asyncio.gather(reader, normalizer, publisher, return_exceptions=True)
 
-    async def _read(self, stream: OpenStream, *, one_event: bool) -> None:
+    async def _read(self, stream: OpenStream, *, once: bool) -> None:
+        """Ask MongoDB for more while what it sent last is on its way to Redis."""
         try:
-            await self._read_until_end(stream, one_event=one_event)
+            while True:
+                events = await stream.next()
+                await self._read_events.put(events)
+                if once and not isinstance(events, Idle):
+                    break
         except Exception:
-            await self._queue.put(None)  # not where the task is cancelled: nobody may be left to take it
+            await self._read_events.put(None)  # not where the task is cancelled: nobody may be left to take it
             raise
-        await self._queue.put(None)
+        await self._read_events.put(None)
 
-    async def _read_until_end(self, stream: OpenStream, *, one_event: bool) -> None:
-        last, epoch = self._progress.position, self._progress.epoch
+    async def _normalize(self) -> None:
+        try:
+            await self._normalize_until_end()
+        except Exception:
+            await self._batches.put(None)
+            raise
+
+    async def _normalize_until_end(self) -> None:
+        last = self._progress.position
         while True:
-            event = await stream.next()
-            if isinstance(event, Idle):
-                await self._queue.put(event)
+            events = await self._read_events.get()
+            if isinstance(events, Idle) or events is None:
+                await self._batches.put(events)
+                if events is None:
+                    return
                 continue
+            for batch in self._in_batches(events, last):
+                await self._batches.put(batch)
+                if isinstance(batch, End):
+                    return
+                if not isinstance(batch, Idle):
+                    last = batch[-1].position
+
+    def _in_batches(self, events: Events, last: Position) -> Iterator[Sequence[Change] | Idle | End]:
+        """Yield what the events mean, as many of the changes together as may be published at once."""
+        changes: list[Change] = []
+        size = 0
+        try:
+            for item in self._meaning(events, last):
+                if isinstance(item, Change):
+                    changes.append(item)
+                    size += len(item.envelope)
+                    if len(changes) < self._bounds.batch and size < BATCH_MAX_BYTES:
+                        continue
+                if changes:
+                    yield changes
+                    changes, size = [], 0
+                if not isinstance(item, Change):
+                    yield item
+        except SourceFailed:
+            if changes:
+                yield changes
+            raise
+        if changes:
+            yield changes
+
+    def _meaning(self, events: Events, last: Position) -> Iterator[Change | Idle | End]:
+        epoch = self._progress.epoch
+        for event in events:
             try:
                 item = normalize(event, epoch, last)
             except (KeyError, TypeError, ValueError, RecursionError) as error:
@@ -95,49 +154,32 @@ class Relay:
             match item:
                 case Change():
                     last = item.position
-                    await self._queue.put(item)
-                    if not stream.has_more():
-                        # Let the publisher hand all that has come at once to Redis before MongoDB is asked for more.
-                        await asyncio.sleep(0)
-                    if one_event:
-                        return
+                    yield item
                 case End():
-                    await self._queue.put(item)
+                    yield item
                     return
                 case Unknown():
                     log.warning("An event of an unknown kind was passed over", kind=item.kind)
-                    await self._queue.put(Idle(item.token))
+                    yield Idle(item.token)
                 case _:
                     assert_never(item)
 
     async def _publish(self) -> End | None:
-        """Publish whatever is queued as one batch: no timer, so a lone change does not wait for company."""
         while True:
-            item = await self._queue.get()
-            changes: list[Change] = []
-            size = 0
-            while isinstance(item, Change):
-                changes.append(item)
-                size += len(item.envelope)
-                if len(changes) >= self._batch or size >= BATCH_MAX_BYTES or self._queue.empty():
-                    break
-                item = self._queue.get_nowait()
-            if changes or isinstance(item, Idle):
-                await self._send(changes)
-            match item:
-                case Change():
-                    pass
+            batch = await self._batches.get()
+            match batch:
+                case End() | None:
+                    return batch
                 case Idle():
+                    await self._send([])
                     # All before it is published. Were it not kept, the token of a quiet collection would age out of
                     # the oplog.
-                    self._progress.token = item.token or self._progress.token
+                    self._progress.token = batch.token or self._progress.token
                     self._metrics.idle()
-                case End() | None:
-                    return item
                 case _:
-                    assert_never(item)
+                    await self._send(batch)
 
-    async def _send(self, changes: list[Change]) -> None:
+    async def _send(self, changes: Sequence[Change]) -> None:
         """Publish until Redis takes it: a repetition of what it has already does no harm."""
         while True:
             started = perf_counter()

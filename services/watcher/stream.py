@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
@@ -10,7 +10,7 @@ from typing import Any
 
 from bson.errors import InvalidBSON
 from bson.timestamp import Timestamp
-from pymongo.asynchronous.change_stream import AsyncChangeStream
+from pymongo.asynchronous.command_cursor import AsyncCommandCursor
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.monitoring import (
@@ -120,28 +120,33 @@ class ChangeStream:
         return None if identity is None else str(identity)
 
     @asynccontextmanager
-    async def open(self, start: StartAfter | StartAt, *, images: bool = True) -> AsyncIterator["OpenStream"]:
-        """Open the stream; without ``images`` an event that is too large for MongoDB to deliver gets through."""
-        fields = FIELDS + IMAGES if images else FIELDS
+    async def open(self, start: StartAfter | StartAt, most: int, *, images: bool = True) -> "AsyncIterator[OpenStream]":
+        """Open the stream, to be read by at most ``most`` events at once.
+
+        Without ``images`` an event that is too large for MongoDB to deliver gets through.
+        """
         options: dict[str, Any] = {}
         if images:
             # Prefer the stored image of each moment; looking the document up shows only what it is now.
-            options["full_document"] = "whenAvailable" if await self._keeps_images() else _LOOK_UP
-            options["full_document_before_change"] = "whenAvailable"
+            options["fullDocument"] = "whenAvailable" if await self._keeps_images() else _LOOK_UP
+            options["fullDocumentBeforeChange"] = "whenAvailable"
         if isinstance(start, StartAfter):
             # Unlike resumeAfter, this takes the token of any event, that of an invalidate too.
-            options["start_after"] = {"_data": start.token}
+            options["startAfter"] = {"_data": start.token}
         else:
-            options["start_at_operation_time"] = Timestamp(start.ts >> 32, start.ts & 0xFFFFFFFF)
-        project = {"$project": dict.fromkeys(fields, 1)}
+            options["startAtOperationTime"] = Timestamp(start.ts >> 32, start.ts & 0xFFFFFFFF)
+        project = {"$project": dict.fromkeys(FIELDS + IMAGES if images else FIELDS, 1)}
+        # Not by the driver's `watch`, which resumes by itself, whatever answers now: perhaps a database that was
+        # restored meanwhile, which accepts the token of a quiet moment without a word. We are to look first.
+        pipeline = [{"$changeStream": options}, self._match, project]
         try:
-            stream = await self._decoded.watch([self._match, project], max_await_time_ms=AWAIT_MS, **options)
+            cursor = await self._decoded.aggregate(pipeline, batchSize=most, maxAwaitTimeMS=AWAIT_MS)
         except PyMongoError as error:
             raise _failed(error, opening_with_token=True) from error
-        async with stream:
-            looked_up = options.get("full_document") == _LOOK_UP
+        async with cursor:
+            looked_up = options.get("fullDocument") == _LOOK_UP
             yield OpenStream(
-                stream, self._primary, self._stall_seconds, keeps_images=self._keeps_images if looked_up else None
+                cursor, self._primary, self._stall_seconds, keeps_images=self._keeps_images if looked_up else None
             )
 
     async def _keeps_images(self) -> bool:
@@ -158,16 +163,13 @@ class OpenStream:
 
     def __init__(
         self,
-        stream: "AsyncChangeStream[dict[str, Any]]",
+        cursor: "AsyncCommandCursor[dict[str, Any]]",
         primary: "Primary",
         stall_seconds: float,
         *,
         keeps_images: Callable[[], Awaitable[bool]] | None,
     ) -> None:
-        self._stream = stream
-        # PyMongo resumes by itself, whatever answers now: perhaps a database that was restored meanwhile, which accepts
-        # the token of a quiet moment without a word. So whoever opens the stream is to look first.
-        self._cursor = stream._cursor  # noqa: SLF001 - nothing else tells
+        self._cursor = cursor
         self._keeps_images = keeps_images  # to be asked where documents are looked up
         self._primary = primary
         self._elections = primary.elections
@@ -175,34 +177,37 @@ class OpenStream:
         self._token = ""
         self._moved = monotonic()
 
-    def has_more(self) -> bool:
-        """Tell whether ``next`` will return at once, with an event that has come already."""
-        return bool(self._cursor._has_next())  # noqa: SLF001 - nothing public tells without asking MongoDB
-
-    async def next(self) -> Mapping[str, Any] | Idle:
-        """Return the next event, or Idle when there is none just now; raise SourceFailed.
+    async def next(self) -> Sequence[Mapping[str, Any]] | Idle:
+        """Return all events that MongoDB sends at once, or Idle when there is none just now; raise SourceFailed.
 
         Never put a timeout around it: a cancelled read closes the stream, which is then silent for ever.
         """
         try:
-            event = await self._stream.try_next()
+            events = await self._events()
         except PyMongoError as error:
             raise _failed(error, opening_with_token=False) from error
         except InvalidBSON as error:
             raise SourceFailed(Fault.UNREADABLE, str(error)) from error
-        if self._stream._cursor is not self._cursor:  # noqa: SLF001
-            raise SourceFailed(Fault.RETRY, "the connection was lost, the stream is opened anew")
-        if event is not None:
+        if events:
             self._moved = monotonic()
-            if self._keeps_images is not None and event.get("fullDocumentBeforeChange") is not None:
+            if self._keeps_images is not None and any(event.get("fullDocumentBeforeChange") for event in events):
                 await self._require_look_up(self._keeps_images)
-            return event
-        if not self._stream.alive:
+            return events
+        if not self._cursor.alive:
             raise SourceFailed(Fault.RETRY, "the change stream was closed")
         if self._primary.elections != self._elections:
             # The old one may go on to answer, cut off from the others, with a stream that shows nothing any more.
             raise SourceFailed(Fault.RETRY, "another primary was elected")
         return Idle(self._idle_token())
+
+    async def _events(self) -> list[dict[str, Any]]:
+        events: list[dict[str, Any]] = []
+        event = await self._cursor.try_next()
+        while event is not None:
+            events.append(event)
+            # Nothing public tells what has come already without asking MongoDB for more.
+            event = await self._cursor.try_next() if self._cursor._has_next() else None  # noqa: SLF001
+        return events
 
     async def _require_look_up(self, keeps_images: Callable[[], Awaitable[bool]]) -> None:
         """An image came although none were kept when the stream was opened: before the collection was made, perhaps.
@@ -218,7 +223,7 @@ class OpenStream:
 
         A healthy one moves the token at least every ten seconds by writing no-ops of its own.
         """
-        resume = self._stream.resume_token
+        resume = self._cursor._post_batch_resume_token  # noqa: SLF001 - only `watch` makes it public
         token: str = "" if resume is None else resume["_data"]
         if token != self._token:
             self._token, self._moved = token, monotonic()

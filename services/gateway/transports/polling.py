@@ -22,6 +22,8 @@ from services.gateway.wire.websocket import CloseCode
 _NO_STORE = {"Cache-Control": "no-store"}
 _CLOSE = PacketType.CLOSE.encode()
 _NOOP = PacketType.NOOP.encode()
+# How browsers, and the stock client in Node, begin to name themselves.
+_BROWSERS = ("Mozilla/", "node-XMLHttpRequest")
 
 
 class _Unread(Exception):
@@ -77,7 +79,9 @@ class Polling:
             self._session.fail(Incident.OVERLAPPING_REQUESTS, CloseCode.POLICY)
             return web.Response(status=400)
         self._poll = asyncio.get_running_loop().create_future()
-        self._fill()
+        most = self._most_packets(request)
+        if len(self._unsent) < most:
+            self._fill()
         if self._unsent:
             self._answer()
         try:
@@ -86,12 +90,15 @@ class Polling:
         except asyncio.CancelledError:
             self._gone()
             raise
-        return self._payload()
+        return self._payload(most)
+
+    def _most_packets(self, request: web.BaseRequest) -> int:
+        settings = self._session.sessions.settings
+        browser = request.headers.get("User-Agent", "").startswith(_BROWSERS)
+        return settings.max_packets_per_poll_of_browser if browser else settings.max_packets_per_poll
 
     def _fill(self) -> None:
-        """Add what may follow, unless there is enough for this answer already."""
-        if len(self._unsent) >= self._session.sessions.settings.max_packets_per_poll:
-            return
+        """Add what may follow."""
         if not self._session.is_open:
             self.write(_CLOSE)
             self._session.sessions.closed(self._session, linger=False)
@@ -100,11 +107,10 @@ class Polling:
         elif not self._unsent:
             self.write(_NOOP)
 
-    def _payload(self) -> web.Response:
+    def _payload(self, most: int) -> web.Response:
         self._poll = None
-        limit = self._session.sessions.settings.max_packets_per_poll
-        body = SEPARATOR.join(self._unsent[:limit])
-        del self._unsent[:limit]
+        body = SEPARATOR.join(self._unsent[:most])
+        del self._unsent[:most]
         self._size = max(self._size - len(body) - 1, 0)
         if self._session.carrier is self:
             self._session.pause_writing()
