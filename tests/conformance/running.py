@@ -56,8 +56,8 @@ class Running:
     def query(self, transport: str, **more: str) -> dict[str, str]:
         return {"EIO": "4", "transport": transport, **more}
 
-    async def get(self, sid: str) -> tuple[int, str]:
-        async with self.http.get(self.url, params=self.query("polling", sid=sid)) as response:
+    async def get(self, sid: str, **headers: str) -> tuple[int, str]:
+        async with self.http.get(self.url, params=self.query("polling", sid=sid), headers=headers) as response:
             return response.status, await response.text()
 
     async def post(self, sid: str, body: str | bytes, **headers: str) -> tuple[int, str]:

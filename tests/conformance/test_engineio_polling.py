@@ -197,3 +197,11 @@ async def test_many_messages_come_in_several_answers_and_in_order(engine: Runnin
     answers = [(await engine.get(sid))[1].split("\x1e") for _ in range(3)]
     assert [len(answer) for answer in answers] == [16, 16, 8]
     assert [packet for answer in answers for packet in answer] == messages
+
+
+@pytest.mark.parametrize("agent", ["Mozilla/5.0 (X11; Linux x86_64)", "node-XMLHttpRequest"])
+async def test_browsers_and_node_are_given_all_messages_at_once(engine: Running, agent: str) -> None:
+    sid = await engine.open_polling()
+    messages = [f"4{number}" for number in range(40)]
+    await engine.post(sid, "\x1e".join(messages))
+    assert await engine.get(sid, **{"User-Agent": agent}) == (200, "\x1e".join(messages))

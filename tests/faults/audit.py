@@ -98,6 +98,8 @@ class Audit:
         began = loop.time()
         stamp = self.writers.ledger.last
         waiting = list(self.crowd.viewers)
+        # Nobody is to wait for the writers to come to his customer.
+        something_for_everybody = asyncio.create_task(self._write_for_everybody())
         while waiting:
             waiting = [viewer for viewer in waiting if not viewer.connected or viewer.record.newest <= stamp]
             if waiting and loop.time() - began > patience:
@@ -106,7 +108,10 @@ class Audit:
                 self.findings.append(Finding(Breach.SERVICE, "stack", what))
                 break
             await asyncio.sleep(_LOOK)
-        return loop.time() - began
+        seconds = loop.time() - began
+        something_for_everybody.cancel()
+        await asyncio.gather(something_for_everybody, return_exceptions=True)
+        return seconds
 
     def wrong(self, what: str) -> None:
         """Note something that the scenario itself has seen to be wrong."""
@@ -124,7 +129,7 @@ class Audit:
     async def settle(self) -> None:
         """Stop the writers and wait until every client has been shown the end of the history."""
         await self.writers.pause()
-        last = await self._last_orders()
+        last = self._seen_last(await self._write_for_everybody())
         loop = asyncio.get_running_loop()
         began = loop.time()
         records = self.crowd.records
@@ -133,15 +138,21 @@ class Audit:
             await asyncio.sleep(_LOOK)
         await asyncio.sleep(0.3)  # for what comes although it should not
 
-    async def _last_orders(self) -> dict[Wanted, str]:
-        """Write one more order for every filter; return which one each filter sees last."""
+    async def _write_for_everybody(self) -> list[tuple[str, str, str]]:
+        """Write an order for every filter, whatever that takes; return (id, customer, status) of each."""
+        return [
+            (await self._insert(customer, status), customer, status)
+            for customer in CUSTOMERS
+            for status in (STATUSES if customer == CUSTOMERS[-1] else STATUSES[:1])
+        ]
+
+    def _seen_last(self, written: list[tuple[str, str, str]]) -> dict[Wanted, str]:
+        """Return which of these orders each filter sees last."""
         last: dict[Wanted, str] = {}
-        for customer in CUSTOMERS:
-            for status in STATUSES if customer == CUSTOMERS[-1] else STATUSES[:1]:
-                order = await self._insert(customer, status)
-                for wanted in self.crowd.wanted:
-                    if wanted.customer in (None, customer) and wanted.status in (None, status):
-                        last[wanted] = order
+        for order, customer, status in written:
+            for wanted in self.crowd.wanted:
+                if wanted.customer in (None, customer) and wanted.status in (None, status):
+                    last[wanted] = order
         return last
 
     async def _insert(self, customer: str, status: str) -> str:

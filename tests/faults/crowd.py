@@ -63,13 +63,13 @@ class Crowd:
         ]
 
     async def hop_always(self) -> None:
-        """Cut one client after the other; each comes back somewhere else."""
+        """Move one client after the other elsewhere."""
         if not self._hops_per_second:
             return
         movers = [viewer for viewer in self.viewers if self._rng.random() < 0.4]
         while movers:
             await asyncio.sleep(self._rng.expovariate(self._hops_per_second))
-            self._rng.choice(movers).drop()
+            self._rng.choice(movers).move()
 
     async def watch_always(self) -> None:
         """Cut connections on which nothing comes any more, as clients with a heartbeat do."""

@@ -85,6 +85,7 @@ class Writers:
         document = {"_id": new, **self._content(stamp), "customer_name": customer, "status": status}
         await self._orders.insert_one(document)
         self.ledger.settle([stamp], Outcome.DONE)
+        self._ids.append(new)
         return new
 
     async def _write(self) -> None:

@@ -41,6 +41,7 @@ class Viewer(ABC):
         self._rng = rng
         self._here = rng.choice(gateways)
         self._reloading: asyncio.Task[None] | None = None
+        self._moves = False
 
     @abstractmethod
     async def listen(self, gateway: str) -> None:
@@ -55,6 +56,11 @@ class Viewer(ABC):
     def quiet_since(self) -> float:
         """When the loop's clock last saw a byte from the server."""
 
+    def move(self) -> None:
+        """Cut the connection and go elsewhere at once: it is no fault, so nothing is to be waited for."""
+        self._moves = self.connected
+        self.drop()
+
     async def run(self) -> None:
         """Be a client until cancelled."""
         try:
@@ -64,8 +70,10 @@ class Viewer(ABC):
                 with suppress(LinkLost, OSError, TimeoutError, asyncio.IncompleteReadError):
                     await self.listen(self._here)
                 self.connected = False
-                await asyncio.sleep(self.pause * self._rng.uniform(0.5, 1.5))
-                self.pause = min(self.pause * 2, LONGEST_PAUSE)
+                if not self._moves:
+                    await asyncio.sleep(self.pause * self._rng.uniform(0.5, 1.5))
+                    self.pause = min(self.pause * 2, LONGEST_PAUSE)
+                self._moves = False
                 self._here = self._rng.choice(self._gateways)
         finally:
             self.drop()
