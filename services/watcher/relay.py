@@ -86,13 +86,20 @@ class Relay:
             await asyncio.gather(reader, normalizer, publisher, return_exceptions=True)
 
     async def _read(self, stream: OpenStream, *, once: bool) -> None:
-        """Ask MongoDB for more while what it sent last is on its way to Redis."""
+        """Ask MongoDB for more: where it has a backlog, while what it sent last is on its way to Redis.
+
+        Otherwise after that, for to ask takes as long as to publish, and what has come is not to wait for it.
+        """
         try:
             while True:
                 events = await stream.next()
                 await self._read_events.put(events)
-                if once and not isinstance(events, Idle):
+                if isinstance(events, Idle):
+                    continue
+                if once:
                     break
+                if len(events) < self._bounds.read:
+                    await self._read_events.join()
         except Exception:
             await self._read_events.put(None)  # not where the task is cancelled: nobody may be left to take it
             raise
@@ -107,19 +114,17 @@ class Relay:
 
     async def _normalize_until_end(self) -> None:
         last = self._progress.position
-        while True:
-            events = await self._read_events.get()
-            if isinstance(events, Idle) or events is None:
-                await self._batches.put(events)
-                if events is None:
-                    return
-                continue
-            for batch in self._in_batches(events, last):
+        while (events := await self._read_events.get()) is not None:
+            batches = [events] if isinstance(events, Idle) else self._in_batches(events, last)
+            for batch in batches:
                 await self._batches.put(batch)
                 if isinstance(batch, End):
                     return
                 if not isinstance(batch, Idle):
                     last = batch[-1].position
+            await self._batches.join()
+            self._read_events.task_done()
+        await self._batches.put(None)
 
     def _in_batches(self, events: Events, last: Position) -> Iterator[Sequence[Change] | Idle | End]:
         """Yield what the events mean, as many of the changes together as may be published at once."""
@@ -178,6 +183,7 @@ class Relay:
                     self._metrics.idle()
                 case _:
                     await self._send(batch)
+            self._batches.task_done()
 
     async def _send(self, changes: Sequence[Change]) -> None:
         """Publish until Redis takes it: a repetition of what it has already does no harm."""
