@@ -16,3 +16,14 @@ async def together(*works: Coroutine[Any, Any, None]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def heed_cancellation() -> None:
+    """Raise CancelledError where this task was cancelled, but its last ``await`` did not say so.
+
+    Before Python 3.12, ``asyncio.wait_for``, by which the drivers of MongoDB and Redis send each command, may return a
+    result that came at the same moment instead. A loop of such commands would go on for ever.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -9,6 +9,7 @@ import structlog
 
 from services.common.cursor import Cursor, Position
 from services.common.outage import Outage
+from services.common.together import heed_cancellation
 from services.gateway.event import Event
 from services.gateway.history import History, HistoryLost, HistoryUnavailable
 from services.gateway.hub import Hub
@@ -109,6 +110,7 @@ class CatchUp:
     async def _read_log(self, subscription: Subscription) -> None:
         """Serve one client from the log in Redis until the gateway's own log holds its position."""
         while subscription.is_behind():
+            heed_cancellation()
             if self._log.holds(subscription.position):
                 self.hub.caught_up(subscription)
                 continue

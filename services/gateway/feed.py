@@ -11,7 +11,7 @@ import structlog
 
 from services.common.cursor import Cursor, Position
 from services.common.outage import Outage
-from services.common.together import together
+from services.common.together import heed_cancellation, together
 from services.gateway.event import Event
 from services.gateway.history import History, HistoryLost, HistoryUnavailable
 from services.gateway.hub import Hub
@@ -76,6 +76,7 @@ class Feed:
 
     async def _listen_always(self) -> None:
         while True:
+            heed_cancellation()
             try:
                 async with aclosing(self._source.batches()) as batches:
                     async for item in batches:
@@ -89,6 +90,7 @@ class Feed:
     async def _check_always(self) -> None:
         """Compare positions once a second: the message that was lost may have been the last one for hours."""
         while True:
+            heed_cancellation()
             await asyncio.sleep(CHECK_SECONDS)
             try:
                 await self._check()

@@ -14,6 +14,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from services.common.cursor import Position
 from services.common.documents import CODEC
 from services.common.normalize import FIELDS, IMAGES, Change, End, matching, normalize, token_time
+from services.common.together import heed_cancellation
 from services.gateway.event import Event
 
 PAGE = 200
@@ -69,6 +70,7 @@ class History:
             while True:
                 with _translated():
                     event = await stream.try_next()
+                heed_cancellation()
                 if event is not None:
                     item = normalize(event, epoch, last)
                     if isinstance(item, End):

@@ -11,7 +11,7 @@ import structlog
 from services.common.cursor import Position
 from services.common.normalize import End, EpochReason, token_time
 from services.common.outage import Outage
-from services.common.together import together
+from services.common.together import heed_cancellation, together
 from services.watcher.faults import Fault
 from services.watcher.metrics import Metrics
 from services.watcher.oplog import OplogWindow
@@ -66,6 +66,7 @@ class Leader:
 
     async def _follow_always(self) -> None:
         while True:
+            heed_cancellation()
             try:
                 await self._begin()
             except GapFound:
@@ -191,6 +192,7 @@ class Leader:
 
     async def _save_always(self) -> None:
         while True:
+            heed_cancellation()
             await asyncio.sleep(SAVE_SECONDS)
             try:
                 await self._save()

@@ -7,7 +7,10 @@ from time import monotonic
 import structlog
 
 from services.common.outage import Outage
+from services.common.together import heed_cancellation
 from services.watcher.state import LeaseLost, StateUnavailable, StreamState
+
+LOOK_SECONDS = 0.1  # a lease that came free waits for no longer
 
 log = structlog.get_logger("lease")
 
@@ -18,6 +21,7 @@ async def acquire(
     """Wait until the lease is ours, doing ``meanwhile`` between two tries; return its term, higher than ``above``."""
     waiting = False
     while True:
+        heed_cancellation()
         try:
             term = await state.acquire(above)
         except StateUnavailable as error:
@@ -31,7 +35,7 @@ async def acquire(
             log.info("Another watcher leads, standing by")
             waiting = True
         await meanwhile()
-        await asyncio.sleep(min(seconds / 10, 0.5))
+        await asyncio.sleep(min(seconds / 10, LOOK_SECONDS))
 
 
 async def hold(state: StreamState, term: int, seconds: float) -> None:
@@ -41,10 +45,12 @@ async def hold(state: StreamState, term: int, seconds: float) -> None:
     """
     renewed = monotonic()
     while True:
+        heed_cancellation()
         await asyncio.sleep(seconds / 3)
         asked = monotonic()
         try:
-            await asyncio.wait_for(state.renew(term), max(0.1, renewed + seconds * 2 / 3 - asked))
+            async with asyncio.timeout(max(0.1, renewed + seconds * 2 / 3 - asked)):
+                await state.renew(term)
         except (StateUnavailable, TimeoutError) as error:
             if monotonic() - renewed >= seconds * 2 / 3:
                 raise LeaseLost("the lease could not be renewed in time") from error

@@ -8,6 +8,7 @@ import structlog
 from pymongo.asynchronous.mongo_client import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
+from services.common.together import heed_cancellation
 from services.watcher.metrics import Metrics
 
 EVERY_SECONDS = 10.0
@@ -36,6 +37,7 @@ class OplogWindow:
     async def watch(self, saved: Callable[[], int | None]) -> None:
         """Look again and again until cancelled; ``saved`` is the time (u64) of the token that must not be lost."""
         while True:
+            heed_cancellation()
             try:
                 self._judge(await self.seconds(saved()))
             except PyMongoError:

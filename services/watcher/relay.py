@@ -11,6 +11,7 @@ import structlog
 from services.common.cursor import Position
 from services.common.normalize import Change, End, Unknown, normalize
 from services.common.outage import Outage
+from services.common.together import heed_cancellation
 from services.watcher.faults import Fault
 from services.watcher.metrics import Metrics
 from services.watcher.publisher import LogUnavailable, Published, Publisher
@@ -93,6 +94,7 @@ class Relay:
         try:
             while True:
                 events = await stream.next()
+                heed_cancellation()
                 await self._read_events.put(events)
                 if isinstance(events, Idle):
                     continue
@@ -171,6 +173,7 @@ class Relay:
 
     async def _publish(self) -> End | None:
         while True:
+            heed_cancellation()
             batch = await self._batches.get()
             match batch:
                 case End() | None:
@@ -188,6 +191,7 @@ class Relay:
     async def _send(self, changes: Sequence[Change]) -> None:
         """Publish until Redis takes it: a repetition of what it has already does no harm."""
         while True:
+            heed_cancellation()
             started = perf_counter()
             try:
                 answer = await self._publisher.publish(self._progress.epoch, self._progress.position, changes)

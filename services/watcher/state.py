@@ -60,6 +60,8 @@ class StreamState:
         term = {"$max": [{"$ifNull": ["$term", 0]}, above]}
         free = {"$or": [{"owner": None}, {"owner": self.owner}, {"$expr": {"$lt": ["$lease_expires_at", "$$NOW"]}}]}
         try:
+            if await self._taken():
+                return None
             await self._create()
             document = await self._collection.find_one_and_update(
                 {"_id": self._stream, **free},
@@ -72,6 +74,12 @@ class StreamState:
         except PyMongoError as error:
             raise StateUnavailable(str(error)) from error
         return None if document is None else int(document["term"])
+
+    async def _taken(self) -> bool:
+        """Tell whether another watcher has the lease: a mere read, since those that stand by ask often."""
+        lasts = {"$expr": {"$gte": ["$lease_expires_at", "$$NOW"]}}
+        other = {"_id": self._stream, "owner": {"$nin": [None, self.owner]}, **lasts}
+        return await self._collection.find_one(other, {"_id": 1}) is not None
 
     async def renew(self, term: int) -> None:
         """Prolong the lease; raise LeaseLost when it is somebody else's, StateUnavailable when nobody answers."""

@@ -1,5 +1,6 @@
 """What one client has been shown, in the order in which it was shown."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from services.common.cursor import Cursor
@@ -10,14 +11,44 @@ View = dict[str, Content]
 """The orders that a client shows, by id."""
 
 
+Heard = tuple[Callable[[bytes], Shown], bytes]
+"""What came over the line, and how it is read."""
+
+
 @dataclass(slots=True)
 class Segment:
     """From one loading of the list to the next. A client ignores what its list, read at ``start``, already has."""
 
     start: Cursor | None = None  # None: the list had not arrived yet when the segment ended
     snapshot: View = field(default_factory=dict)
-    shown: list[Shown] = field(default_factory=list)
     resync: str | None = None  # the reason that ended it; None: it lasted to the end of the audit
+    _shown: list[Shown] = field(default_factory=list)
+    _heard: list[Heard] = field(default_factory=list)
+
+    def hear(self, heard: Heard) -> None:
+        """Note an envelope, to be read when there is time: hundreds of clients share a processor with the stack."""
+        self._heard.append(heard)
+
+    @property
+    def shown(self) -> list[Shown]:
+        """The envelopes, in the order in which they came."""
+        if self._heard:
+            self._shown += [read(text) for read, text in self._heard]
+            self._heard.clear()
+        return self._shown
+
+    @shown.setter
+    def shown(self, shown: list[Shown]) -> None:
+        self._shown = shown
+        self._heard.clear()
+
+    @property
+    def last(self) -> Shown | None:
+        """The last envelope."""
+        if self._heard:
+            read, text = self._heard[-1]
+            return read(text)
+        return self._shown[-1] if self._shown else None
 
 
 @dataclass(slots=True)
@@ -56,9 +87,8 @@ class Record:
         now = self.now
         if now.start is None:
             return 0
-        if now.shown:
-            last = now.shown[-1].content
-            return 0 if last is None else last.stamp
+        if (last := now.last) is not None:
+            return 0 if last.content is None else last.content.stamp
         return max((order.stamp for order in now.snapshot.values()), default=0)
 
     def has(self, id: str) -> bool:

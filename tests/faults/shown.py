@@ -29,16 +29,18 @@ _SOCKETIO = re.compile(rb'42\["orderUpdate",' + _ENVELOPE + rb',"([^"\\]*)"\]')
 _SSE = re.compile(rb"id: ([^\n]*)\nevent: orderUpdate\ndata: " + _ENVELOPE + rb"\n\n")
 
 
-def from_socketio(packet: bytes) -> tuple[Shown, str] | None:
-    """Read a packet that holds an `orderUpdate`; return it with its offset, or None for any other shape."""
+def from_socketio(packet: bytes) -> Shown:
+    """Read a packet that holds an `orderUpdate`."""
     match = _SOCKETIO.fullmatch(packet)
-    return None if match is None else (_shown(match.groups()[:9]), match[10].decode())
+    return from_envelope(json.dumps(json.loads(packet[2:])[1])) if match is None else _shown(match.groups()[:9])
 
 
-def from_sse(block: bytes) -> tuple[Shown, str] | None:
-    """Read a block that holds an `orderUpdate`; return it with its id, or None for any other shape."""
+def from_sse(block: bytes) -> Shown:
+    """Read a block that holds an `orderUpdate`."""
     match = _SSE.fullmatch(block)
-    return None if match is None else (_shown(match.groups()[1:]), match[1].decode())
+    if match is not None:
+        return _shown(match.groups()[1:])
+    return from_envelope(next(line[6:] for line in block.splitlines() if line.startswith(b"data: ")))
 
 
 def from_envelope(envelope: str | bytes) -> Shown:

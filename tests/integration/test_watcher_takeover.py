@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from bson import ObjectId
 from redis.asyncio import Redis
 
@@ -32,6 +33,18 @@ async def test_a_watcher_that_stops_hands_over_at_once(stack: Stack) -> None:
     await until(lambda: "This watcher leads" in second.output, "the second one leads", 5)
     await stack.orders.insert_one({**JOHN})
     await stack.log_of(1)
+
+
+@pytest.mark.timeout(90)
+async def test_a_watcher_stops_at_once_at_whatever_moment_it_is_told(stack: Stack) -> None:
+    """The drivers swallow a cancellation that comes at the same moment as an answer."""
+    async with Writer(stack.orders) as writer:
+        for _ in range(15):
+            watcher = await stack.watcher()
+            await writer.has_written(50)
+            async with asyncio.timeout(10):  # `stop` would kill it after 15
+                await watcher.stop()
+            assert await watcher.wait() == 0
 
 
 async def test_a_watcher_that_was_frozen_past_its_lease_does_no_harm(stack: Stack) -> None:

@@ -4,7 +4,7 @@ import json
 from abc import abstractmethod
 from typing import Any
 
-from tests.faults.shown import from_envelope, from_socketio
+from tests.faults.shown import from_socketio
 from tests.faults.viewers.viewer import Viewer
 
 _UPDATE = b'42["orderUpdate"'
@@ -14,7 +14,7 @@ class SocketIOViewer(Viewer):
     """The part above the transport. Like the stock client it keeps ``pid`` and the trailing text of every event."""
 
     _pid: str | None = None
-    _offset: str = ""
+    _offset: bytes = b""
 
     @abstractmethod
     def send(self, packet: str) -> None:
@@ -23,12 +23,8 @@ class SocketIOViewer(Viewer):
     def take(self, packet: bytes) -> None:
         """Take one Engine.IO packet."""
         if packet.startswith(_UPDATE):
-            read = from_socketio(packet)
-            if read is None:
-                _, envelope, offset = json.loads(packet[2:])
-                read = from_envelope(json.dumps(envelope)), offset
-            self.show(read[0])
-            self._offset = read[1]
+            self.show(from_socketio, packet)
+            self._offset = packet[packet.rindex(b',"') + 2 : -2]
         elif packet == b"2":
             self.send("3")
         elif packet.startswith(b"0"):
@@ -49,12 +45,12 @@ class SocketIOViewer(Viewer):
         if self.record.wanted.fields():
             auth["filter"] = self.record.wanted.fields()
         if self._pid is not None:
-            auth |= {"pid": self._pid, "offset": self._offset}
+            auth |= {"pid": self._pid, "offset": self._offset.decode()}
         return auth
 
     def _event(self, name: str, *args: Any) -> None:
         if isinstance(args[-1], str):
-            self._offset = args[-1]
+            self._offset = args[-1].encode()
         if name == "resync":
             self.resync(args[0]["reason"], args[0]["cursor"])
 

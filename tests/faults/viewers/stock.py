@@ -74,7 +74,7 @@ class StockViewer(Viewer):
         """Take what the client reports."""
         match event:
             case "orderUpdate":
-                self.show(from_envelope(json.dumps(detail)))
+                self.show(from_envelope, json.dumps(detail).encode())
             case "connected":
                 self.greeted(recovered=bool(detail))
             case "resync":

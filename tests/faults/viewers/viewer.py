@@ -3,7 +3,7 @@
 import asyncio
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import aiohttp
@@ -94,9 +94,9 @@ class Viewer(ABC):
         self.record.connects += 1
         self.record.recovered += recovered
 
-    def show(self, shown: Shown) -> None:
+    def show(self, read: Callable[[bytes], Shown], text: bytes) -> None:
         """Note an envelope."""
-        self.record.now.shown.append(shown)
+        self.record.now.hear((read, text))
 
     def resync(self, reason: str, cursor: str) -> None:
         """Load the list anew, as told; it must not be older than ``cursor``'s epoch."""
