@@ -37,11 +37,11 @@ class OplogWindow:
     async def watch(self, saved: Callable[[], int | None]) -> None:
         """Look again and again until cancelled; ``saved`` is the time (u64) of the token that must not be lost."""
         while True:
-            heed_cancellation()
             try:
                 self._judge(await self.seconds(saved()))
             except PyMongoError:
                 self._metrics.oplog_headroom.set(float("nan"))  # the change stream itself says when MongoDB is gone
+            heed_cancellation()
             await asyncio.sleep(EVERY_SECONDS)
 
     async def seconds(self, saved: int | None) -> float:

@@ -57,7 +57,7 @@ async def test_a_watcher_that_was_frozen_past_its_lease_does_no_harm(stack: Stac
         await until(lambda: "This watcher leads" in second.output, "the second one leads", 5)
         await writer.has_written(50)
         first.resume()
-        await until(lambda: first.output.count("standing by") > 0, "the first one notices")
+        await until(lambda: first.output.count("standing by") > 0, "the first one notices", 8)
         await writer.has_written(50)
     assert told(await stack.log_of(len(writer.done))) == writer.done
     assert first.running
