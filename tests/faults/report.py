@@ -29,7 +29,8 @@ watches through hundreds of clients of every kind, and compares what each of the
 MongoDB tells afterwards. *Lost*, *doubled* and *reordered* count over all clients; a *resync* (the client is told to
 load its list anew, and why) is a failure wherever the fault does not explain it. *Time to recover* is the longest time
 from the fault, or from its end where it is an outage, until a later write had reached every client; in brackets what is
-promised, and how long a write takes to reach every client while nothing is broken: how busy the machine was.""".splitlines()
+promised, and how long a write takes to reach everybody while nothing is broken: how busy the machine was.\
+""".splitlines()
 _NUMBERS = range(1, 8)
 
 
