@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.faults.audit import QUICK, Load
 from tests.faults.catalogue import SCENARIOS
-from tests.faults.report import DOCUMENT, details, document, line
+from tests.faults.report import DOCUMENT, amended, details, document, line
 from tests.faults.scenario import Result, Scenario, run_scenario
 
 LOGS = Path(".data") / "faults"
@@ -29,14 +29,22 @@ def main() -> int:
         results = asyncio.run(_run(chosen, seed, QUICK if arguments.quick else None))
     except asyncio.CancelledError:
         return 130
-    if not arguments.only and not arguments.quick:
-        DOCUMENT.parent.mkdir(exist_ok=True)
-        DOCUMENT.write_text(document(results, seed), encoding="utf-8")
-        _say(f"Written: {DOCUMENT}")
+    if not arguments.quick and (not arguments.only or DOCUMENT.exists()):
+        _write(results, seed, again=bool(arguments.only))
     clean = sum(result.clean for result in results)
     not_run = [result for result in results if result.not_run is not None]
     _say(f"{clean} of {len(results)} clean" + (f", {len(not_run)} NOT RUN" if not_run else "") + f"; seed {seed}")
     return 0 if clean + len(not_run) == len(results) else 1
+
+
+def _write(results: list[Result], seed: int, *, again: bool) -> None:
+    if again:
+        text = amended(DOCUMENT.read_text(encoding="utf-8"), results, seed)
+    else:
+        text = document(results, seed)
+        DOCUMENT.parent.mkdir(exist_ok=True)
+    DOCUMENT.write_text(text, encoding="utf-8")
+    _say(f"Written: {DOCUMENT}")
 
 
 async def _run(chosen: list[Scenario], seed: int, load: Load | None) -> list[Result]:

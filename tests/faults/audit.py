@@ -18,6 +18,8 @@ from tests.faults.writers import Writers, writers
 
 # Between two looks at all clients; recovery times are as exact as this.
 _LOOK = 0.02
+# One order for every customer, and for the last of them one of every status.
+_KINDS = [(customer, STATUSES[0]) for customer in CUSTOMERS] + [(CUSTOMERS[-1], status) for status in STATUSES[1:]]
 # So long may the last changes take to reach everybody, after the faults are over.
 _SETTLING = 20.0
 
@@ -129,7 +131,7 @@ class Audit:
     async def settle(self) -> None:
         """Stop the writers and wait until every client has been shown the end of the history."""
         await self.writers.pause()
-        last = self._seen_last(await self._write_for_everybody())
+        last = await self._last_orders()
         loop = asyncio.get_running_loop()
         began = loop.time()
         records = self.crowd.records
@@ -138,18 +140,15 @@ class Audit:
             await asyncio.sleep(_LOOK)
         await asyncio.sleep(0.3)  # for what comes although it should not
 
-    async def _write_for_everybody(self) -> list[tuple[str, str, str]]:
-        """Write an order for every filter, whatever that takes; return (id, customer, status) of each."""
-        return [
-            (await self._insert(customer, status), customer, status)
-            for customer in CUSTOMERS
-            for status in (STATUSES if customer == CUSTOMERS[-1] else STATUSES[:1])
-        ]
+    async def _write_for_everybody(self) -> None:
+        """Write an order for every filter, all at once: where the set commits slowly, nobody is to wait for another."""
+        await asyncio.gather(*(self._insert(customer, status) for customer, status in _KINDS))
 
-    def _seen_last(self, written: list[tuple[str, str, str]]) -> dict[Wanted, str]:
-        """Return which of these orders each filter sees last."""
+    async def _last_orders(self) -> dict[Wanted, str]:
+        """Write an order for every filter, one after the other; return which of them each filter sees last."""
         last: dict[Wanted, str] = {}
-        for order, customer, status in written:
+        for customer, status in _KINDS:
+            order = await self._insert(customer, status)
             for wanted in self.crowd.wanted:
                 if wanted.customer in (None, customer) and wanted.status in (None, status):
                     last[wanted] = order

@@ -115,10 +115,47 @@ def document(results: Sequence[Result], seed: int) -> str:
     return "\n".join(lines)
 
 
+def amended(document: str, results: Sequence[Result], seed: int) -> str:
+    """Return the document with the lines of these results, which were run again, in place of the older ones."""
+    lines = document.splitlines()
+    for result in results:
+        line = _cells(row(result))
+        lines = [line if old.startswith(f"| {result.scenario.name} |") else old for old in lines]
+        if not result.findings:
+            lines = _without(lines, f"- **{result.scenario.name}**")
+    verdicts = [line.rsplit("|", 2)[1].strip() for line in _rows(lines)]
+    clean, not_run = verdicts.count("clean"), sum(verdict.startswith("NOT RUN") for verdict in verdicts)
+    names = ", ".join(result.scenario.name for result in results)
+    again = f"Run again with seed {seed} on {datetime.now(UTC):%Y-%m-%d}: {names}."
+    at = next(number for number, line in enumerate(lines) if " clean**" in line)
+    missing = f", **{not_run} not run**" if not_run else ""
+    lines[at] = f"**{clean} of {len(verdicts)} clean**{missing}; " + lines[at].split("; ", 1)[1]
+    return "\n".join([*lines[: at + 1], "", again, *lines[at + 1 :], ""])
+
+
+def _rows(lines: Sequence[str]) -> list[str]:
+    table = [line for line in lines if line.startswith("| ")]
+    return table[2:]  # after the head and its rule
+
+
+def _without(lines: list[str], title: str) -> list[str]:
+    """Leave out what was found, from the title to the next one; and the heading, where nothing remains."""
+    if title not in lines:
+        return lines
+    start = lines.index(title)
+    later = [number for number in range(start + 1, len(lines)) if lines[number].startswith("- **")]
+    lines = lines[:start] + lines[later[0] if later else len(lines) :]
+    return lines[:-2] if lines[-2:] == ["What was found:", ""] else lines
+
+
 def _table(results: Sequence[Result]) -> list[str]:
     rule = ["---:" if number in _NUMBERS else "---" for number in range(len(_HEAD))]
     rows = [_HEAD, rule, *map(row, results)]
-    return ["| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |" for cells in rows]
+    return [_cells(cells) for cells in rows]
+
+
+def _cells(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
 def _machine() -> str:

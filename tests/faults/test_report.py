@@ -1,0 +1,37 @@
+"""The document of the fault suite tells what was found, and what a scenario did when it was run again."""
+
+from tests.faults.audit import Recovery
+from tests.faults.catalogue import SCENARIOS
+from tests.faults.checker import Breach, Finding
+from tests.faults.report import amended, document
+from tests.faults.scenario import Result
+
+SLOW = Finding(Breach.SLOW, "stack", "recovered after 9 s")
+
+
+def result(number: int, *findings: Finding) -> Result:
+    recoveries = [Recovery("kill -9", 1.0, 2.0, 0.1)]
+    return Result(SCENARIOS[number], 1, events=10, clients=5, recoveries=recoveries, findings=list(findings))
+
+
+def test_a_scenario_that_is_run_again_takes_the_place_of_its_line() -> None:
+    first = document([result(0), result(1, SLOW), result(2, SLOW)], 1)
+    assert "**1 of 3 clean**" in first
+    second = amended(first, [result(1)], 2)
+    assert "**2 of 3 clean**" in second
+    assert (
+        f"Run again with seed 2 on {second.split('Run again with seed 2 on ')[1][:10]}: {SCENARIOS[1].name}." in second
+    )
+    assert second.count("recovered after 9 s") == 2  # in its line, and below what was found
+    third = amended(second, [result(2)], 3)
+    assert "**3 of 3 clean**" in third
+    assert "What was found" not in third
+    assert "recovered after 9 s" not in third
+    assert "Run again with seed 2" in third
+
+
+def test_a_scenario_that_fails_when_it_is_run_again_is_said_to_fail() -> None:
+    again = amended(document([result(0), result(1)], 1), [result(0, SLOW)], 2)
+    assert "**1 of 2 clean**" in again
+    assert f"| {SCENARIOS[0].name} |" in again
+    assert "FAILED: recovered after 9 s" in again
