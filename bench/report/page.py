@@ -11,7 +11,7 @@ INTRODUCTION = """# Benchmarks
 
 Written by `make bench`, which measures this project beside what people would use instead, in one run on one machine.
 Times of the clock are noisy on a shared machine, so what counts is CPU time, by the operating system's accounts of the
-server's process, and ratios within one run. Each figure is the median of several rounds in alternating order, each
+server's process, and ratios within one run. Each figure is the median of {rounds} rounds in alternating order, each
 ratio the median of the rounds' ratios. In every run every client checks that it got each event once, in order and with
 the right checksum; a run in which one did not is no result but an error.
 
@@ -22,10 +22,10 @@ of nginx; bare websockets, no protocol on them). Only node-redis and nchan let a
 """
 
 
-def write(path: Path, machine: Sequence[str], sections: Sequence[Section]) -> None:
+def write(path: Path, machine: Sequence[str], sections: Sequence[Section], rounds: int) -> None:
     """Write the page and, beside it, the drawings."""
     drawings = path.with_suffix("")
-    parts = [INTRODUCTION, "## Machine\n", *(f"- {line}" for line in machine), "\n## Targets\n"]
+    parts = [INTRODUCTION.format(rounds=rounds), "## Machine\n", *(f"- {line}" for line in machine), "\n## Targets\n"]
     parts.append(verdicts([verdict for section in sections for verdict in section.verdicts]))
     for section in sections:
         parts += [f"\n## {section.title}\n", *(f"{note}\n" for note in section.notes)]
