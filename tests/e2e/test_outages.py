@@ -13,7 +13,7 @@ from services.embedded.mongod import Mongod
 from services.embedded.valkey import Valkey
 from services.setup_db import setup
 from tests.conftest import OwnMongod, OwnValkey, RunService
-from tests.e2e.clients import curl, node
+from tests.e2e.clients import Listener, curl, node
 from tests.e2e.conftest import Product
 from tests.service_process import ServiceProcess
 from tests.waiting import until
@@ -126,3 +126,42 @@ async def test_a_gateway_that_is_told_to_stop_closes_its_clients_and_ends_well(p
     for service in (gateway, watcher):
         assert "Stopped" in service.output
         assert "Traceback" not in service.output
+
+
+async def _told(listener: Listener, reason: str | None) -> None:
+    def last() -> dict[str, Any]:
+        statuses = listener.named("status")
+        return {} if not statuses else {name: statuses[-1][name] for name in ("stale", "reason")}
+
+    await until(lambda: last() == {"stale": reason is not None, "reason": reason}, f"the client is told {reason}", 20)
+
+
+@pytest.mark.timeout(90)
+async def test_clients_are_told_when_what_they_see_is_old_and_why_and_when_it_is_not_any_more(
+    own_mongod: OwnMongod, own_valkey: OwnValkey, run_service: RunService
+) -> None:
+    mongod, valkey = await own_mongod(), await own_valkey()
+    await asyncio.to_thread(lambda: list(setup(mongod.uri("orders"))))
+    environment = {"MONGODB_URI": mongod.uri("orders"), "REDIS_URL": valkey.uri(), "STALE_SECONDS": "2"}
+    watcher = await run_service("watcher", {**environment, "LEASE_SECONDS": "1"})
+    gateway = await run_service("gateway", environment)
+    events = f"{gateway.url}/api/orders/events?status=shipped"
+    async with node(gateway.url) as client, curl(events) as stream:
+        assert client.named("status") == stream.named("status") == []
+        await watcher.stop()
+        async with asyncio.TaskGroup() as group:
+            for listener in (client, stream):
+                group.create_task(_told(listener, "watcher_silent"))
+        await misses(gateway, "redis")
+        async with curl(events) as newcomer:
+            await _told(newcomer, "watcher_silent")
+        await watcher.start()
+        for listener in (client, stream):
+            await _told(listener, None)
+        await valkey.kill()
+        for listener in (client, stream):
+            await _told(listener, "redis_unreachable")
+        await valkey.start()
+        for listener in (client, stream):
+            await _told(listener, None)
+        assert client.named("resync") == stream.named("resync") == []

@@ -1,38 +1,26 @@
 """A Server-Sent Events client that comes back as a browser does, with `Last-Event-ID` after the time it was told."""
 
-import asyncio
 import json
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from tests.faults.shown import from_sse
-from tests.faults.viewers.viewer import LinkLost, Viewer
-
-_CONNECT_SECONDS = 10.0
+from tests.faults.viewers.link import Link, LinkedViewer
 
 
-class SseViewer(Viewer):
-    """Costs one asyncio transport and no task while it listens."""
+class SseViewer(LinkedViewer):
+    """An event stream."""
 
     kind = "sse"
-    _link: "_Link | None" = None
     _last_id: str = ""
     _retry: float | None = None
 
-    @property
-    def quiet_since(self) -> float:
-        return float("inf") if self._link is None else self._link.heard
+    def link(self) -> Link:
+        return _Link(self)
 
     async def listen(self, gateway: str) -> None:
-        loop = asyncio.get_running_loop()
-        url = urlsplit(gateway)
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            _, link = await loop.create_connection(lambda: _Link(self), url.hostname or "", url.port or 80)
-        self._link = link
         try:
-            await link.lost
+            await super().listen(gateway)
         finally:
-            self._link = None
-            link.transport.abort()
             if self._retry is not None:
                 self.pause = self._retry
 
@@ -41,10 +29,6 @@ class SseViewer(Viewer):
         query = urlencode({"since": self.since, **self.record.wanted.fields()})
         last = f"Last-Event-ID: {self._last_id}\r\n" if self._last_id else ""
         return f"GET /api/orders/events?{query} HTTP/1.1\r\nHost: audit\r\n{last}\r\n".encode()
-
-    def drop(self) -> None:
-        if self._link is not None:
-            self._link.transport.abort()
 
     def take(self, block: bytes) -> None:
         """Take one block of the stream, its blank line included."""
@@ -72,52 +56,30 @@ class SseViewer(Viewer):
                 self.complain(f"no id: {block[:100]!r}")
 
 
-class _Link(asyncio.Protocol):
+class _Link(Link):
+    status = 200
+
     def __init__(self, viewer: SseViewer) -> None:
-        loop = asyncio.get_running_loop()
-        self.lost: asyncio.Future[None] = loop.create_future()
-        self.heard = loop.time()
-        self._time = loop.time
+        super().__init__()
         self._viewer = viewer
-        self._raw = bytearray()
         self._text = b""
-        self._open = False
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.write(self._viewer.request())
+    def request(self) -> bytes:
+        return self._viewer.request()
 
-    def connection_lost(self, _: Exception | None) -> None:
-        if not self.lost.done():
-            self.lost.set_result(None)
-
-    def data_received(self, data: bytes) -> None:
-        self.heard = self._time()
-        self._raw += data
-        if not self._open:
-            head, blank, rest = bytes(self._raw).partition(b"\r\n\r\n")
-            if not blank:
-                return
-            if b" 200 " not in head.split(b"\r\n")[0]:
-                self.lost.set_exception(LinkLost(head.decode(errors="replace")[:80]))
-                self.transport.abort()
-                return
-            self._open, self._raw = True, bytearray(rest)
-        self._unchunk()
-
-    def _unchunk(self) -> None:
+    def take(self) -> None:
+        """Take whole chunks."""
         at = 0
-        while (line := self._raw.find(b"\r\n", at)) >= 0:
-            size = int(self._raw[at:line], 16)
-            if len(self._raw) < line + 2 + size + 2:
+        while (line := self.buffer.find(b"\r\n", at)) >= 0:
+            size = int(self.buffer[at:line], 16)
+            if len(self.buffer) < line + 2 + size + 2:
                 break
-            self._feed(bytes(self._raw[line + 2 : line + 2 + size]))
+            self._feed(bytes(self.buffer[line + 2 : line + 2 + size]))
             at = line + 2 + size + 2
             if size == 0:
                 self.transport.abort()
                 break
-        del self._raw[:at]
+        del self.buffer[:at]
 
     def _feed(self, text: bytes) -> None:
         *blocks, self._text = (self._text + text).split(b"\n\n")
