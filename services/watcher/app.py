@@ -67,7 +67,7 @@ async def _lead_again_and_again(parts: Parts, redis: Redis, settings: WatcherSet
     above = 0
     while True:
         meanwhile = partial(look, redis, parts.redis)
-        term = await lease.acquire(parts.state, settings.lease_seconds, parts.mongodb, meanwhile, above)
+        term = await lease.acquire(parts.state, parts.mongodb, meanwhile, above)
         publisher = Publisher(redis, StreamKeys.of(STREAM), term, settings.log_max_events)
         try:
             async with _leading(parts, term, settings.lease_seconds), aclosing(publisher):

@@ -10,14 +10,12 @@ from services.common.outage import Outage
 from services.common.together import heed_cancellation
 from services.watcher.state import LeaseLost, StateUnavailable, StreamState
 
-LOOK_SECONDS = 0.1  # a lease that came free waits for no longer
+ASK_SECONDS = 0.1  # between two looks whether the lease has come free
 
 log = structlog.get_logger("lease")
 
 
-async def acquire(
-    state: StreamState, seconds: float, outage: Outage, meanwhile: Callable[[], Awaitable[None]], above: int = 0
-) -> int:
+async def acquire(state: StreamState, outage: Outage, meanwhile: Callable[[], Awaitable[None]], above: int = 0) -> int:
     """Wait until the lease is ours, doing ``meanwhile`` between two tries; return its term, higher than ``above``."""
     waiting = False
     while True:
@@ -35,7 +33,7 @@ async def acquire(
             log.info("Another watcher leads, standing by")
             waiting = True
         await meanwhile()
-        await asyncio.sleep(min(seconds / 10, LOOK_SECONDS))
+        await asyncio.sleep(ASK_SECONDS)
 
 
 async def hold(state: StreamState, term: int, seconds: float) -> None:
