@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import monotonic
 
+from bench import network
 from bench.measure import connections, drain, fanout, filters, growth, latency, rest, stalled, storm
 from bench.plan import Plan
 from bench.report import page
@@ -59,6 +60,7 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="where to write the page; docs/benchmarks.md where all is measured")
     parser.add_argument("measures", nargs="*", choices=[*MEASURES, []], help="all by default")
     asked = parser.parse_args()
+    network.enter()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # the servers inherit it
     started = monotonic()

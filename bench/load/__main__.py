@@ -21,6 +21,7 @@ class Listener:
 
     def __init__(self) -> None:
         self._crowd = Crowd("")
+        self._dozing: asyncio.Task[None] | None = None
 
     async def open(self, url: str, count: int, protocol: str, groups: int = 0, *, more: bool = False) -> None:
         """Open clients, or ``more`` of them; with ``groups``, client n filters by customer n modulo ``groups``."""
@@ -40,6 +41,7 @@ class Listener:
         A listener that waits for each event is woken for each event, and waking it is work that the kernel does in the
         server's time. Clients on machines of their own are not woken by the server.
         """
+        self._crowd.acknowledge_when_read()
         self._dozing = asyncio.create_task(_doze())
 
     async def leave(self) -> None:
@@ -72,7 +74,10 @@ class Listener:
         return {"lost": sum(client.lost for client in self._crowd.clients)}
 
     async def close(self) -> None:
+        """Cut all connections, and be awake again."""
         self._crowd.close()
+        if self._dozing is not None:
+            self._dozing.cancel()
 
 
 async def _doze() -> None:

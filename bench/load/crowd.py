@@ -61,6 +61,11 @@ class Crowd:
         for client in self.clients[:stalled]:
             client.stop_reading()
 
+    def acknowledge_when_read(self) -> None:
+        """From now on, let what comes be acknowledged when it is read."""
+        for client in self.clients:
+            client.acknowledge_when_read()
+
     async def complete(self, events: int, seconds: float, *, without: int = 0) -> float:
         """Wait until every client but the first ``without`` has got ``events`` events of its group; return when."""
         until = perf_counter() + seconds

@@ -110,18 +110,26 @@ class ServerSentEvents:
 
 
 class Bare:
-    """A websocket without any protocol on it."""
+    """A websocket without any protocol on it, on a connection that was used before.
+
+    nginx turns Nagle's algorithm off only for a connection that it keeps after a first answer, whatever its settings
+    say; without that it holds events back, to send them together.
+    """
 
     pid = ""
     early = b""
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._asked = False
 
     def request(self) -> bytes:
-        return _UPGRADE.format(path=self._path).encode()
+        return b"HEAD /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
     def answer(self, received: bytearray) -> bytes | None:
+        if not self._asked:
+            self._asked = take_head(received, b"200")
+            return _UPGRADE.format(path=self._path).encode() if self._asked else b""
         return None if take_head(received, b"101") else b""
 
 

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from json import loads
 from pathlib import Path
 
+from bench import network
 from bench.contestants import PEERS
 
 PACKAGES = ("aiohttp", "uvloop", "pymongo", "redis", "hiredis", "python-socketio", "python-engineio")
@@ -22,6 +23,7 @@ def machine() -> list[str]:
         f"Python {platform.python_version()}, Node.js {_output(['node', '--version'])}",
         ", ".join(f"{name} {version(name)}" for name in PACKAGES),
         ", ".join(f"{name} {number}" for name, number in modules.items()) + " (npm)",
+        "in a network namespace of its own" if network.is_own() else "on the machine's own loopback device",
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load average before: {os.getloadavg()[0]:.1f}",
     ]
 

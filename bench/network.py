@@ -1,0 +1,30 @@
+"""A network of its own for the bench, where the rules of the machine's firewall cost nobody anything."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+_MARK = "BENCH_OWN_NETWORK"
+_UP = 'ip link set lo up && exec "$@"'
+
+
+def is_own() -> bool:
+    """Say whether this program runs in a network of its own."""
+    return _MARK in os.environ
+
+
+def enter() -> None:
+    """Start this program anew in one; where the system does not allow it, or servers outside are named, go on.
+
+    Where Docker has been, the kernel follows each connection, on the loopback device too, and does that in the time
+    of whoever sends: up to an eighth of what a delivery costs.
+    """
+    outside = os.environ.keys() & {"BENCH_MONGODB_URI", "BENCH_REDIS_URL"}
+    if is_own() or outside or shutil.which("unshare") is None or shutil.which("ip") is None:
+        return
+    user = [] if os.geteuid() == 0 else ["--map-root-user"]
+    inside = ["unshare", *user, "--net", "sh", "-c", _UP, "sh"]
+    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode == 0:
+        os.environ[_MARK] = "1"
+        os.execvp(inside[0], [*inside, *sys.orig_argv])
