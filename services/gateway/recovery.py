@@ -43,4 +43,4 @@ class SessionIds:
         return hmac.compare_digest(signature.encode(), self._sign(nonce).encode())
 
     def _sign(self, nonce: str) -> str:
-        return hmac.new(self._key, nonce.encode(), hashlib.sha256).hexdigest()[:24]
+        return hmac.digest(self._key, nonce.encode(), "sha256").hex()[:24]

@@ -96,7 +96,12 @@ class Server:
     async def serving(self) -> AsyncIterator[None]:
         """Serve meanwhile; then close the connections, spread over the drain time, so that a stop is no stampede."""
         runner = web.AppRunner(
-            self.application(), access_log=None, logger=server_log(), keepalive_timeout=75, shutdown_timeout=5
+            self.application(),
+            access_log=None,
+            logger=server_log(),
+            keepalive_timeout=75,
+            shutdown_timeout=5,
+            tcp_keepalive=False,  # two hours; whether clients are there, pings and heartbeats find out
         )
         await runner.setup()
         try:

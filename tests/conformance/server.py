@@ -49,8 +49,10 @@ class EngineEcho(Application):
         self._session = session
 
     def received(self, message: str | bytes) -> None:
-        binary = isinstance(message, bytes)
-        self._session.send(message if isinstance(message, bytes) else message.encode(), binary=binary)
+        if isinstance(message, bytes):
+            self._session.send_binary(message)
+        else:
+            self._session.send(message.encode())
 
 
 def main() -> None:

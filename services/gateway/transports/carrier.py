@@ -16,8 +16,8 @@ class Carrier(Protocol):
     def unsent(self) -> int:
         """How many bytes wait to be sent."""
 
-    def send_text(self, packet: bytes) -> None:
-        """Send one packet."""
+    def send_text(self, *packets: bytes) -> None:
+        """Send packets, together where that is possible."""
 
     def send_binary(self, data: bytes) -> None:
         """Send a binary message."""

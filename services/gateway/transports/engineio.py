@@ -109,7 +109,8 @@ class EngineServer:
     async def _open_polling(self, request: web.Request) -> web.StreamResponse:
         session = self.sessions.admit(peer_address(request, self.settings.trusted_proxies))
         polling = Polling(session)
-        self._start(session, polling, upgrades=["websocket"], writable=False)
+        polling.send_text(self._open_packet(session, upgrades=["websocket"]))
+        session.start(polling, self._accept, writable=False)
         return await polling.get(request)
 
     def _websocket(self, request: web.Request, session: Session | None) -> web.StreamResponse:
@@ -132,30 +133,26 @@ class EngineServer:
 
     def _open_websocket(self, request: web.Request, key: str, session: Session) -> web.StreamResponse:
         websocket = self._connection(request)
-        response = switch(request, key, websocket)
+        response = switch(request, key, websocket, self._open_packet(session, upgrades=[]))
         if response is None:
             self.sessions.closed(session, linger=False)
             return web.Response(status=400)
         websocket.report_to(session)
-        self._start(session, websocket, upgrades=[], writable=True)
+        session.start(websocket, self._accept, writable=True)
         return response
 
     def _connection(self, request: web.Request) -> WebSocketConnection:
         return WebSocketConnection(self.settings, self.sessions.closing, base64="b64" in request.query)
 
-    def _start(
-        self, session: Session, carrier: Polling | WebSocketConnection, *, upgrades: list[str], writable: bool
-    ) -> None:
+    def _open_packet(self, session: Session, *, upgrades: list[str]) -> bytes:
         settings = self.settings
-        handshake = open_packet(
+        return open_packet(
             session.sid,
             upgrades=upgrades,
             ping_interval=settings.ping_interval,
             ping_timeout=settings.ping_timeout,
             max_payload=settings.max_payload,
         )
-        carrier.send_text(handshake)
-        session.start(carrier, self._accept, writable=writable)
 
     async def close(self, spread: float = 0.0) -> None:
         """Admit nobody any more and close the sessions one after the other, over `spread` seconds.

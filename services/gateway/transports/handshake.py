@@ -5,7 +5,7 @@ from aiohttp.http import HttpVersion11
 
 from services.gateway.transports.takeover import TakenOver, take_over
 from services.gateway.transports.websocket import WebSocketConnection
-from services.gateway.wire.websocket import InvalidKey, accept_key
+from services.gateway.wire.websocket import InvalidKey, accept_key, text_frame
 
 
 class HandshakeRefused(Exception):
@@ -31,13 +31,16 @@ def accept_key_of(request: web.BaseRequest) -> str:
         raise HandshakeRefused("Invalid Sec-WebSocket-Key") from error
 
 
-def switch(request: web.BaseRequest, key: str, connection: WebSocketConnection) -> TakenOver | None:
-    """Answer 101 and let `connection` have the transport; None where the client has already gone."""
+def switch(request: web.BaseRequest, key: str, connection: WebSocketConnection, *first: bytes) -> TakenOver | None:
+    """Answer 101, and the `first` packets with it, and let `connection` have the transport.
+
+    None where the client has already gone.
+    """
     transport = take_over(request, connection)
     if transport is None:
         return None
     transport.write(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + key.encode() + b"\r\n\r\n"
+        b"Sec-WebSocket-Accept: " + key.encode() + b"\r\n\r\n" + b"".join(map(text_frame, first))
     )
     return TakenOver(101)

@@ -21,6 +21,11 @@ from services.gateway.wire.socketio import Argument
 MARK_SECONDS = 20.0
 
 
+def own_event(fields: Mapping[str, object], cursor: Cursor, interest: Interest) -> Sequence[object]:
+    """Return the arguments of an event of the gateway's own; the trailing one is what the client recovers with."""
+    return {**fields, "cursor": str(cursor)}, f"{cursor}{offset_suffix(interest)}"
+
+
 class LiveClient:
     """One client: the hub's outlet, and the ear for whether its connection takes data."""
 
@@ -53,9 +58,8 @@ class LiveClient:
         return self._socket.writer
 
     def emit(self, name: str, fields: Mapping[str, object], cursor: Cursor, interest: Interest) -> None:
-        """Send an event of the gateway's own; its trailing argument is what the client recovers with."""
-        offset = f"{cursor}{offset_suffix(interest)}"
-        self._socket.emit(name, {**fields, "cursor": str(cursor)}, offset)
+        """Send an event of the gateway's own."""
+        self._socket.emit(name, *own_event(fields, cursor, interest))
 
     def resync(self, reason: str, cursor: Cursor) -> None:
         """Tell the client to load anew."""
@@ -165,11 +169,15 @@ class LiveOrders(Namespace[LiveClient]):
         socket.state = LiveClient(socket, self._hub, self._stalls, asked.interest, located)
         return {"pid": asked.pid if recovered else self._ids.issue()}
 
+    def greeting(self, socket: Socket[LiveClient]) -> tuple[str, Sequence[object]]:
+        """Tell the client who it is, and where in the stream."""
+        fields = {"id": socket.sid, "server": self._server}
+        return "connected", own_event(fields, self._cursor(socket.state.located.position), socket.state.interest)
+
     def connected(self, socket: Socket[LiveClient]) -> None:
-        """Greet the client and begin; what it has missed follows at once."""
+        """Begin; what the client has missed follows at once."""
         client = socket.state
         interest, located = client.interest, client.located
-        client.emit("connected", {"id": socket.sid, "server": self._server}, self._cursor(located.position), interest)
         if located.reason is not None:
             client.resync(located.reason, self._cursor(located.position))
         if self._hub.stale is not None:

@@ -37,6 +37,13 @@ class Namespace(Generic[State]):
         """
         return None
 
+    def greeting(self, socket: Socket[State]) -> tuple[str, Sequence[object]] | None:  # noqa: ARG002
+        """Return an event, its name and arguments without bytes in them, that goes out with the CONNECT reply; or None.
+
+        To emit it in `connected` does the same, by a write of its own.
+        """
+        return None
+
     def connected(self, socket: Socket[State]) -> Awaitable[None] | None:  # noqa: ARG002
         """Begin: the CONNECT reply is on its way, and what is emitted from here on follows it."""
         return None

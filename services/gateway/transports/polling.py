@@ -54,9 +54,9 @@ class Polling:
         """How many bytes wait to be fetched."""
         return self._size
 
-    def send_text(self, packet: bytes) -> None:
-        """Send one packet."""
-        self.write(packet)
+    def send_text(self, *packets: bytes) -> None:
+        """Send packets."""
+        self.write(SEPARATOR.join(packets))
 
     def send_binary(self, data: bytes) -> None:
         """Send a binary message."""

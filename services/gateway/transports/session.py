@@ -88,14 +88,19 @@ class Session:
         if self.is_open:
             self._carrier.write(encoded)
 
-    def send(self, message: bytes, *, binary: bool = False) -> None:
-        """Send one message (text as UTF-8) that only this client gets; it is closed where too much is unsent."""
-        if not self.is_open:
-            return
-        if binary:
+    def send(self, *messages: bytes) -> None:
+        """Send text messages (as UTF-8) that only this client gets; it is closed where too much is unsent."""
+        if self.is_open:
+            self._carrier.send_text(*[b"4" + message for message in messages])
+            self._check_unsent()
+
+    def send_binary(self, message: bytes) -> None:
+        """Send a binary message in the same way."""
+        if self.is_open:
             self._carrier.send_binary(message)
-        else:
-            self._carrier.send_text(b"4" + message)
+            self._check_unsent()
+
+    def _check_unsent(self) -> None:
         if self._carrier.unsent > self.sessions.settings.max_unsent:
             self.fail(Incident.SLOW_CONSUMER, CloseCode.POLICY)
 

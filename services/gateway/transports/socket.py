@@ -91,4 +91,4 @@ def send_packets(session: Session, packets: list[bytes]) -> None:
     """Send a packet's text and its attachments."""
     session.send(packets[0])
     for attachment in packets[1:]:
-        session.send(attachment, binary=True)
+        session.send_binary(attachment)

@@ -23,6 +23,7 @@ from services.gateway.wire.socketio import (
     attach,
     connect_error_packet,
     connect_packet,
+    event_packets,
     parse_packet,
 )
 from services.gateway.wire.websocket import CloseCode
@@ -120,9 +121,11 @@ class SocketConnection(Application):
     def _admit(self, namespace: Namespace[Any], socket: Socket[Any], extra: Extra | None) -> Awaitable[None] | None:
         if self._sockets.get(socket.namespace) is not socket:
             return None  # the application has closed the connection while it was asked
+        reply = connect_packet(socket.namespace, socket.sid, extra)
+        greeting = namespace.greeting(socket)
         socket.is_connected = True
         self._restart_deadline()
-        self._session.send(connect_packet(socket.namespace, socket.sid, extra))
+        self._session.send(reply, *([] if greeting is None else event_packets(socket.namespace, *greeting)))
         return namespace.connected(socket)
 
     def _fail_to_connect(self, socket: Socket[Any], error: Exception) -> None:

@@ -98,9 +98,9 @@ class WebSocketConnection(asyncio.Protocol):
         """How many bytes wait to be sent."""
         return self._transport.get_write_buffer_size()
 
-    def send_text(self, packet: bytes) -> None:
-        """Send one packet."""
-        self._transport.write(text_frame(packet))
+    def send_text(self, *packets: bytes) -> None:
+        """Send packets, each in a frame of its own."""
+        self._transport.write(b"".join(map(text_frame, packets)))
 
     def send_binary(self, data: bytes) -> None:
         """Send a binary message."""

@@ -2,11 +2,11 @@
 
 import base64
 import binascii
-import json
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
+from services.gateway.wire import strict_json
 from services.gateway.wire.form import Form
 from services.gateway.wire.websocket import text_frame
 
@@ -92,4 +92,4 @@ def open_packet(sid: str, *, upgrades: list[str], ping_interval: float, ping_tim
         "pingTimeout": round(ping_timeout * 1000),
         "maxPayload": max_payload,
     }
-    return b"0" + json.dumps(handshake, separators=(",", ":")).encode()
+    return b"0" + strict_json.dumps(handshake)
