@@ -18,6 +18,7 @@ from services.gateway.stream import Stream
 from services.gateway.transports.admission import Admission
 from services.gateway.transports.cors import Cors
 from services.gateway.transports.docs import Docs
+from services.gateway.transports.front import Front
 from services.gateway.transports.health import Check, Health
 from services.gateway.transports.limits import EngineSettings
 from services.gateway.transports.live import LiveOrders
@@ -32,6 +33,8 @@ from services.gateway.transports.sse import SseSettings, SseTransport
 
 # Between the last connection that is accepted and the end of those that ask nothing: what was just sent is to arrive.
 LINGER_SECONDS = 0.3
+
+KEEPALIVE_SECONDS = 75.0  # of a connection that asks nothing; those of load balancers are shorter
 
 log = structlog.get_logger("gateway")
 
@@ -99,23 +102,31 @@ class Server:
             self.application(),
             access_log=None,
             logger=server_log(),
-            keepalive_timeout=75,
+            keepalive_timeout=KEEPALIVE_SECONDS,
             shutdown_timeout=5,
             tcp_keepalive=False,  # two hours; whether clients are there, pings and heartbeats find out
         )
         await runner.setup()
         try:
             async with self._sse.beating(), self._live.marking():
-                site = web.TCPSite(runner, self._settings.host, self._settings.port, backlog=4096)
-                await site.start()
                 try:
-                    yield
+                    async with self._listening(runner):
+                        yield
                 finally:
-                    await self._drain()
-                    await site.stop()
                     await asyncio.sleep(LINGER_SECONDS)
         finally:
             await runner.cleanup()
+
+    @asynccontextmanager
+    async def _listening(self, runner: web.AppRunner) -> AsyncIterator[None]:
+        if runner.server is None:
+            raise RuntimeError("the runner is not set up")
+        front = Front(runner.server, self._sockets.open, KEEPALIVE_SECONDS)
+        async with front.listening(self._settings.host, self._settings.port):
+            try:
+                yield
+            finally:
+                await self._drain()
 
     async def _drain(self) -> None:
         self._draining = True  # the load balancer is to see it before its clients come back

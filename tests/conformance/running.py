@@ -13,6 +13,7 @@ import aiohttp
 from aiohttp import web
 
 from services.gateway.transports.engineio import EngineServer
+from services.gateway.transports.front import Front
 from services.gateway.transports.limits import EngineSettings, Incident
 from services.gateway.transports.session import Accept, Session
 from services.gateway.transports.socketio import Namespace, SocketServer
@@ -42,6 +43,7 @@ class Running:
     path: str
     http: aiohttp.ClientSession
     connections: Callable[[], int]
+    requests: Callable[[], int]  # those that aiohttp has seen
     ledger: Ledger
     close: Callable[[float], Awaitable[None]]
 
@@ -138,7 +140,7 @@ async def engine_server(accept: Accept, settings: EngineSettings) -> AsyncIterat
     server = EngineServer(accept, settings, ledger.count)
     app = web.Application()
     server.attach(app)
-    async with _serve(app, "/engine.io/", lambda: len(server.sessions), ledger, server.close) as running:
+    async with _serve(app, "/engine.io/", lambda: len(server.sessions), ledger, server) as running:
         yield running
 
 
@@ -149,7 +151,7 @@ async def socket_server(namespaces: Mapping[str, Namespace[Any]], settings: Engi
     server = SocketServer(namespaces, settings, ledger.count)
     app = web.Application()
     server.attach(app)
-    async with _serve(app, "/socket.io/", lambda: len(server), ledger, server.close) as running:
+    async with _serve(app, "/socket.io/", lambda: len(server), ledger, server) as running:
         yield running
 
 
@@ -159,18 +161,23 @@ async def _serve(
     path: str,
     connections: Callable[[], int],
     ledger: Ledger,
-    close: Callable[[float], Awaitable[None]],
+    server: EngineServer | SocketServer,
 ) -> AsyncIterator[Running]:
     before = asyncio.all_tasks()
     escaped: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: escaped.append(context))
     runner = web.AppRunner(app, lingering_time=0.2)  # how long aiohttp waits for the rest of a refused body
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    requests = runner.server
+    assert requests is not None
+    front = Front(requests, server.open, SECONDS)
     try:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS)) as http:
-            yield Running(runner.addresses[0][1], path, http, connections, ledger, close)
-            await close(0)
+        async with (
+            front.listening("127.0.0.1", 0) as port,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS)) as http,
+        ):
+            yield Running(port, path, http, connections, lambda: requests.requests_count, ledger, server.close)
+            await server.close(0)
     finally:  # or uvloop, where warnings are errors, never gets its loop closed
         await runner.cleanup()
     assert connections() == 0

@@ -36,13 +36,15 @@ async def test_only_pages_of_allowed_origins_connect(
         listed = origin == "https://good.com"
         assert response.headers.get("Access-Control-Allow-Origin") == (origin if listed else None)
         assert response.headers.get("Vary") == ("Origin" if listed else None)
-    if allowed:
-        async with engine.http.ws_connect(engine.url, params=engine.query("websocket"), headers=headers) as socket:
-            assert (await socket.receive_str())[0] == "0"
-    else:
-        with pytest.raises(aiohttp.WSServerHandshakeError):
-            await engine.http.ws_connect(engine.url, params=engine.query("websocket"), headers=headers)
-        assert engine.incidents == {Incident.ORIGIN_REFUSED: 2}
+    async with aiohttp.ClientSession() as other:
+        for http in (engine.http, other):  # over a connection that was used before, and over a new one
+            if allowed:
+                async with http.ws_connect(engine.url, params=engine.query("websocket"), headers=headers) as socket:
+                    assert (await socket.receive_str())[0] == "0"
+            else:
+                with pytest.raises(aiohttp.WSServerHandshakeError):
+                    await http.ws_connect(engine.url, params=engine.query("websocket"), headers=headers)
+    assert engine.incidents == ({} if allowed else {Incident.ORIGIN_REFUSED: 3})
 
 
 async def test_any_origin_may_be_allowed_but_then_without_credentials(engine_with: EngineWith) -> None:

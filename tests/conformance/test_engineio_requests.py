@@ -1,5 +1,6 @@
 """Handshakes, and requests that are refused, with the reference server's status and body."""
 
+import asyncio
 import json
 
 import pytest
@@ -140,3 +141,29 @@ async def test_a_websocket_that_asks_for_polling_is_closed(engine: Running) -> N
 async def test_the_path_is_served_without_its_last_slash(engine: Running) -> None:
     async with engine.http.get(engine.url.rstrip("/"), params=engine.query("polling")) as response:
         assert response.status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/engine.io/", KEY | {"Upgrade": ""}, 400),
+        ("/engine.io/", KEY | {"Upgrade": "h2c"}, 400),
+        ("/engine.io/", KEY | {"Connection": "keep-alive"}, 400),
+        ("/elsewhere/", KEY, 404),
+        ("/engine.io/more", KEY, 404),
+        ("/engine.io/../engine.io/", KEY, 404),
+    ],
+)
+async def test_the_first_request_of_a_connection_is_judged_as_any_other(
+    engine: Running, path: str, headers: dict[str, str], status: int
+) -> None:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
+    writer.write(
+        f"GET {path}?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n{lines}"
+        "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n".encode()
+    )
+    async with asyncio.timeout(5):
+        assert (await reader.readline()).split()[1] == str(status).encode()
+    writer.close()
+    assert engine.connections() == 0

@@ -94,6 +94,28 @@ async def test_a_client_that_is_cut_off_is_gone_at_once(engine: Running) -> None
         await engine.until(lambda: engine.connections() == 0)
 
 
+async def test_a_plain_handshake_passes_aiohttp_by(engine: Running) -> None:
+    async with engine.session() as socket:
+        assert engine.requests() == 0
+        await socket.send("4hello")
+        assert await socket.receive() == "4hello"
+
+
+async def test_a_handshake_may_come_in_parts(engine: Running) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
+    writer.write(
+        b"GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+        b"Upgrade: websocket\r\nSec-WebSocket-"
+    )
+    await asyncio.sleep(0.05)
+    writer.write(b"Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n")
+    async with asyncio.timeout(5):
+        assert (await reader.readuntil(b"0{")).startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
+    assert engine.requests() == 1
+    writer.close()
+    await engine.until(lambda: engine.connections() == 0)
+
+
 async def test_frames_behind_the_handshake_are_not_lost(engine: Running) -> None:
     """A client may send its first frames without waiting for the 101."""
     reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)

@@ -5,17 +5,20 @@ import asyncio
 from aiohttp import hdrs, web
 
 from services.gateway.transports.admission import Admission
-from services.gateway.transports.handshake import HandshakeRefused, accept_key_of, is_upgrade, switch
+from services.gateway.transports.handshake import HandshakeRefused, accept_key_of, answer, is_upgrade, switch
 from services.gateway.transports.limits import Count, EngineSettings, Incident, count_nothing
 from services.gateway.transports.origin import OriginPolicy
 from services.gateway.transports.peer import peer_address
 from services.gateway.transports.polling import Polling
 from services.gateway.transports.rejection import ErrorCode, Rejected
+from services.gateway.transports.request import Request
 from services.gateway.transports.session import Accept, Session
 from services.gateway.transports.sessions import Sessions
+from services.gateway.transports.takeover import give
 from services.gateway.transports.upgrade import Upgrade
 from services.gateway.transports.websocket import WebSocketConnection
 from services.gateway.wire.engineio import PROTOCOL, open_packet
+from services.gateway.wire.handshake import Handshake
 from services.gateway.wire.websocket import CloseCode
 
 
@@ -39,11 +42,34 @@ class EngineServer:
         self._accept = accept
         self._count = count
         self._origins = OriginPolicy(self.settings.allowed_origins)
+        self._paths: set[str] = set()
 
     def attach(self, app: web.Application, path: str = "/engine.io/") -> None:
         """Serve at `path`, with and without its last slash."""
-        for variant in {path, path.rstrip("/")}:
+        self._paths = {path, path.rstrip("/")}
+        for variant in self._paths:
             app.router.add_route("*", variant, self.handle)
+
+    def open(self, request: Handshake, transport: asyncio.Transport) -> bool:
+        """Begin a session over a websocket, where one is rightly asked for; else return False, with nothing done.
+
+        Then `handle` is to say what is wrong, if anything is.
+        """
+        opens = is_upgrade(request) and request.query.get("transport") == "websocket"
+        if request.path not in self._paths or not opens or not self._origins.allows(request):
+            return False
+        try:
+            if self._verify(request, upgrade=True) is not None:
+                return False
+            key = accept_key_of(request)
+            session = self._admit(request)
+        except (Rejected, HandshakeRefused):
+            return False
+        websocket = self._connection(request)
+        give(transport, websocket)
+        answer(transport, key, self._open_packet(session, upgrades=[]))
+        self._start(session, websocket)
+        return True
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, whichever of the protocol's it is."""
@@ -67,10 +93,9 @@ class EngineServer:
             return self._websocket(request, session)
         if session is not None:
             return await self._poll(request, session)
-        self._check_version(request)
         return await self._open_polling(request)
 
-    def _verify(self, request: web.Request, *, upgrade: bool) -> Session | None:
+    def _verify(self, request: Request, *, upgrade: bool) -> Session | None:
         """Check in the order of the reference server, so that two faults at once are answered alike."""
         transport = request.query.get("transport")
         if transport not in {"polling", "websocket"}:
@@ -93,9 +118,10 @@ class EngineServer:
             raise Rejected(ErrorCode.BAD_REQUEST)
         return session
 
-    def _check_version(self, request: web.Request) -> None:
+    def _admit(self, request: Request) -> Session:
         if request.query.get("EIO") != PROTOCOL:
             raise Rejected(ErrorCode.UNSUPPORTED_PROTOCOL_VERSION)
+        return self.sessions.admit(peer_address(request, self.settings.trusted_proxies))
 
     async def _poll(self, request: web.Request, session: Session) -> web.StreamResponse:
         polling = session.carrier
@@ -107,7 +133,7 @@ class EngineServer:
         return web.Response(status=500)  # as the reference
 
     async def _open_polling(self, request: web.Request) -> web.StreamResponse:
-        session = self.sessions.admit(peer_address(request, self.settings.trusted_proxies))
+        session = self._admit(request)
         polling = Polling(session)
         polling.send_text(self._open_packet(session, upgrades=["websocket"]))
         session.start(polling, self._accept, writable=False)
@@ -120,9 +146,7 @@ class EngineServer:
             raise Rejected(ErrorCode.BAD_REQUEST, str(refused)) from refused
         may_open = request.query["transport"] == "websocket"
         if session is None and may_open:
-            self._check_version(request)
-            session = self.sessions.admit(peer_address(request, self.settings.trusted_proxies))
-            return self._open_websocket(request, key, session)
+            return self._open_websocket(request, key, self._admit(request))
         websocket = self._connection(request)
         response = switch(request, key, websocket)
         if response is None:
@@ -137,11 +161,14 @@ class EngineServer:
         if response is None:
             self.sessions.closed(session, linger=False)
             return web.Response(status=400)
-        websocket.report_to(session)
-        session.start(websocket, self._accept, writable=True)
+        self._start(session, websocket)
         return response
 
-    def _connection(self, request: web.Request) -> WebSocketConnection:
+    def _start(self, session: Session, websocket: WebSocketConnection) -> None:
+        websocket.report_to(session)
+        session.start(websocket, self._accept, writable=True)
+
+    def _connection(self, request: Request) -> WebSocketConnection:
         return WebSocketConnection(self.settings, self.sessions.closing, base64="b64" in request.query)
 
     def _open_packet(self, session: Session, *, upgrades: list[str]) -> bytes:

@@ -2,6 +2,8 @@
 
 from aiohttp import hdrs, web
 
+from services.gateway.transports.request import Request
+
 
 class OriginPolicy:
     """Allows the same origin, the listed ones (compared exactly), and programs, which send no Origin at all.
@@ -12,7 +14,7 @@ class OriginPolicy:
     def __init__(self, allowed: frozenset[str]) -> None:
         self._allowed = allowed
 
-    def allows(self, request: web.BaseRequest) -> bool:
+    def allows(self, request: Request) -> bool:
         """Whether the page that makes the request may have its answer."""
         origin = request.headers.get(hdrs.ORIGIN)
         return origin is None or self._lists(origin) or _same(origin, request)
@@ -43,7 +45,7 @@ class OriginPolicy:
         return origin in self._allowed or "*" in self._allowed
 
 
-def _same(origin: str, request: web.BaseRequest) -> bool:
+def _same(origin: str, request: Request) -> bool:
     """Compare with the Host header; the scheme is unknown behind a proxy that ends TLS."""
     scheme, separator, host = origin.partition("://")
     return bool(separator) and scheme in {"http", "https"} and host == request.headers.get(hdrs.HOST)

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
-from aiohttp import hdrs, web
+from aiohttp import hdrs
+
+from services.gateway.transports.request import Request
 
 Network = IPv4Network | IPv6Network
 
 
-def peer_address(request: web.BaseRequest, trusted_proxies: Sequence[Network] = ()) -> str:
+def peer_address(request: Request, trusted_proxies: Sequence[Network] = ()) -> str:
     """Return the client's address: the peer of the connection, or, through trusted proxies only, whom they name.
 
     X-Forwarded-For is read from its end, where the last proxy wrote: what a client itself put in front is not reached.

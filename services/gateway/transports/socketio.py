@@ -29,6 +29,7 @@ paused is to be served later, from the log. Set `flow` in `connect` or `connecte
 first call.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,6 +43,7 @@ from services.gateway.transports.namespace import Ack, ConnectionRefused, Extra,
 from services.gateway.transports.session import Session
 from services.gateway.transports.socket import Flow, Socket
 from services.gateway.transports.socketio_connection import SocketConnection
+from services.gateway.wire.handshake import Handshake
 
 __all__ = [
     "Ack",
@@ -78,6 +80,10 @@ class SocketServer:
     def attach(self, app: web.Application, path: str = "/socket.io/") -> None:
         """Serve at `path`."""
         self._engine.attach(app, path)
+
+    def open(self, request: Handshake, transport: asyncio.Transport) -> bool:
+        """Begin with a websocket where one is rightly asked for; else return False, with nothing done."""
+        return self._engine.open(request, transport)
 
     async def close(self, spread: float = 0.0) -> None:
         """Admit nobody any more and close all connections, over `spread` seconds."""

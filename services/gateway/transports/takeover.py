@@ -38,18 +38,23 @@ def take_over(request: web.BaseRequest, protocol: asyncio.Protocol) -> asyncio.T
     if transport is None or transport.is_closing():
         return None
     tail = _release(handler)
-    transport.set_protocol(protocol)
-    try:
-        protocol.connection_made(transport)
-    except BaseException:
-        transport.abort()  # aiohttp has forgotten it, and nobody else would close it
-        raise
+    give(transport, protocol)
     if tail:
         transport.pause_reading()  # or what the loop reads next would overtake it
         asyncio.get_running_loop().call_soon(_deliver, transport, tail)
     else:
         transport.resume_reading()
     return transport
+
+
+def give(transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
+    """Let `protocol` have a connection that nobody else knows of any more."""
+    transport.set_protocol(protocol)
+    try:
+        protocol.connection_made(transport)
+    except BaseException:
+        transport.abort()  # nobody else would close it
+        raise
 
 
 def _deliver(transport: asyncio.Transport, tail: bytes) -> None:

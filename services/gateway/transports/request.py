@@ -1,0 +1,30 @@
+"""Names what is looked at of a request that may become a websocket, whoever has read it."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from multidict import MultiMapping
+
+
+class Request(Protocol):
+    """A request of aiohttp's, or a `Handshake`."""
+
+    @property
+    def method(self) -> str:
+        """In capitals."""
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Of HTTP."""
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The decoded parameters."""
+
+    @property
+    def headers(self) -> MultiMapping[str]:
+        """Found by their names in any case."""
+
+    @property
+    def remote(self) -> str | None:
+        """The address of the peer of the connection."""
