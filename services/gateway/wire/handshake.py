@@ -8,7 +8,9 @@ from multidict import CIMultiDict
 LARGEST = 8192
 
 # A target that needs no decoding, header lines of plain ASCII, and nothing behind them.
-_REQUEST = re.compile(rb"GET (/[\w./-]*)\?((?:[\w.=-]+&)*[\w.=-]+) HTTP/1\.1\r\n((?:[\w-]+:[\t -~]*\r\n)+)\r\n", re.ASCII)
+_REQUEST = re.compile(
+    rb"GET (/[\w./-]*)\?((?:[\w.=-]+&)*[\w.=-]+) HTTP/1\.1\r\n((?:[\w-]+:[\t -~]*\r\n)+)\r\n", re.ASCII
+)
 _BODY = {"content-length", "transfer-encoding", "expect"}
 
 
