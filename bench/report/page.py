@@ -13,7 +13,8 @@ Written by `make bench`, which measures this project beside what people would us
 Times of the clock are noisy on a shared machine, so what counts is CPU time, by the operating system's accounts of the
 server's process, and ratios within one run. Each figure is the median of {rounds} rounds in alternating order, each
 ratio the median of the rounds' ratios. In every run every client checks that it got each event once, in order and with
-the right checksum; a run in which one did not is no result but an error.
+the right checksum; a run in which one did not is no result but an error. Where the system allows it, all runs in a
+network namespace of its own: the rules of the machine's firewall, or of Docker, are work for each packet.
 
 The peers are in `bench/peers`: *node-seed* (Express, Socket.IO and the MongoDB driver in one process), *node-redis*
 (Socket.IO in a process of its own, joined to the reader of the change stream by Socket.IO's adapter for Redis streams,
