@@ -93,9 +93,9 @@ CPU time of the process that has the clients (in brackets: of all processes of t
 times clients. For node-seed that is all it does, reading the change stream too, which is a thousandth of it; our
 watcher and node-redis's source are in the brackets. The rate is the pace of the writer, not the limit of the server,
 which follows from the CPU time: the last column.""",
-    """On the loopback device the kernel does much of the receiver's work in the sender's time, which clients on machines
-of their own do not. So the clients read in pauses of a few milliseconds, and are not woken by each event; and they
-acknowledge what they have read when they read it. nchan is asked something before each websocket is opened: nginx
+    """On the loopback device the kernel does much of the receiver's work in the sender's time, which clients on
+machines of their own do not. So the clients read in pauses of a few milliseconds, and are not woken by each event; and
+they acknowledge what they have read when they read it. nchan is asked something before each websocket is opened: nginx
 turns Nagle's algorithm off only for a connection that was used before, and with it nchan sends several events as one
 packet some milliseconds later, which costs it half as much with single events and a third with bursts.""",
 ]
