@@ -41,6 +41,7 @@ async def main() -> None:
         kinds = {"$match": {"operationType": {"$in": list(OPERATIONS)}}}
         orders = client.get_default_database()["orders"]
         async with await orders.watch([kinds], full_document="updateLookup") as stream:
+            print("ready", flush=True)
             async for change in stream:
                 writer.write(request(change))
     await answers

@@ -13,6 +13,7 @@ const io = new Server({ adapter: createAdapter(redis) });
 
 const kinds = { $match: { operationType: { $in: Object.keys(OPERATIONS) } } };
 const stream = client.db().collection("orders").watch([kinds], { fullDocument: "updateLookup" });
+stream.once("resumeTokenChanged", () => console.log("ready"));
 stream.on("change", (change) => {
   io.emit("orderUpdate", {
     operation: OPERATIONS[change.operationType],
