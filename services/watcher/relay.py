@@ -1,7 +1,8 @@
 """Carries changes from the change stream to the log: one task reads, one makes envelopes, one publishes."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, assert_never
@@ -18,6 +19,9 @@ from services.watcher.publisher import LogUnavailable, Published, Publisher
 from services.watcher.stream import Idle, OpenStream, SourceFailed
 
 BATCH_MAX_BYTES = 1 << 20
+
+# Changes to be normalized in one go: a batch of megabytes that is on its way from MongoDB or to Redis waits meanwhile.
+PAUSE_AFTER = 128
 
 log = structlog.get_logger("relay")
 
@@ -44,8 +48,8 @@ class Bounds:
 
     @property
     def read(self) -> int:
-        """The most changes to be read at once: one such list is made into envelopes, one waits, one is being read."""
-        return max(1, self.ahead // 3)
+        """The most changes to be read at once: one such list is published, one normalized, one waits, one is read."""
+        return max(1, self.ahead // 4)
 
 
 Events = Sequence[Mapping[str, Any]]
@@ -117,18 +121,22 @@ class Relay:
     async def _normalize_until_end(self) -> None:
         last = self._progress.position
         while (events := await self._read_events.get()) is not None:
-            batches = [events] if isinstance(events, Idle) else self._in_batches(events, last)
-            for batch in batches:
-                await self._batches.put(batch)
-                if isinstance(batch, End):
-                    return
-                if not isinstance(batch, Idle):
-                    last = batch[-1].position
-            await self._batches.join()
+            if isinstance(events, Idle):
+                await self._batches.put(events)
+            else:
+                async with aclosing(self._in_batches(events, last)) as batches:
+                    async for batch in batches:
+                        await self._batches.put(batch)
+                        if isinstance(batch, End):
+                            return
+                        if not isinstance(batch, Idle):
+                            last = batch[-1].position
+            if isinstance(events, Idle) or len(events) < self._bounds.read:
+                await self._batches.join()  # who waits for the list to be done waits for it to be published
             self._read_events.task_done()
         await self._batches.put(None)
 
-    def _in_batches(self, events: Events, last: Position) -> Iterator[Sequence[Change] | Idle | End]:
+    async def _in_batches(self, events: Events, last: Position) -> AsyncGenerator[Sequence[Change] | Idle | End]:
         """Yield what the events mean, as many of the changes together as may be published at once."""
         changes: list[Change] = []
         size = 0
@@ -137,6 +145,8 @@ class Relay:
                 if isinstance(item, Change):
                     changes.append(item)
                     size += len(item.envelope)
+                    if len(changes) % PAUSE_AFTER == 0:
+                        await asyncio.sleep(0)
                     if len(changes) < self._bounds.batch and size < BATCH_MAX_BYTES:
                         continue
                 if changes:
