@@ -1,8 +1,7 @@
 """Carries changes from the change stream to the log: one task reads, one makes envelopes, one publishes."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, assert_never
@@ -19,9 +18,6 @@ from services.watcher.publisher import LogUnavailable, Published, Publisher
 from services.watcher.stream import Idle, OpenStream, SourceFailed
 
 BATCH_MAX_BYTES = 1 << 20
-
-# Changes to be normalized in one go: a batch of megabytes that is on its way from MongoDB or to Redis waits meanwhile.
-PAUSE_AFTER = 128
 
 log = structlog.get_logger("relay")
 
@@ -104,12 +100,16 @@ class Relay:
                     continue
                 if once:
                     break
-                if len(events) < self._bounds.read:
+                if not self._leaves_more(events):
                     await self._read_events.join()
         except Exception:
             await self._read_events.put(None)  # not where the task is cancelled: nobody may be left to take it
             raise
         await self._read_events.put(None)
+
+    def _leaves_more(self, events: Events | Idle) -> bool:
+        """Tell whether MongoDB has a backlog: what it sent is as much as it may send at once."""
+        return not isinstance(events, Idle) and len(events) >= self._bounds.read
 
     async def _normalize(self) -> None:
         try:
@@ -121,22 +121,20 @@ class Relay:
     async def _normalize_until_end(self) -> None:
         last = self._progress.position
         while (events := await self._read_events.get()) is not None:
-            if isinstance(events, Idle):
-                await self._batches.put(events)
-            else:
-                async with aclosing(self._in_batches(events, last)) as batches:
-                    async for batch in batches:
-                        await self._batches.put(batch)
-                        if isinstance(batch, End):
-                            return
-                        if not isinstance(batch, Idle):
-                            last = batch[-1].position
-            if isinstance(events, Idle) or len(events) < self._bounds.read:
-                await self._batches.join()  # who waits for the list to be done waits for it to be published
+            batches = [events] if isinstance(events, Idle) else self._in_batches(events, last)
+            for batch in batches:
+                await self._batches.put(batch)
+                await asyncio.sleep(0)  # what is on its way from MongoDB and to Redis is not to wait for all the others
+                if isinstance(batch, End):
+                    return
+                if not isinstance(batch, Idle):
+                    last = batch[-1].position
+            if not self._leaves_more(events):
+                await self._batches.join()  # the reader waits until it is published
             self._read_events.task_done()
         await self._batches.put(None)
 
-    async def _in_batches(self, events: Events, last: Position) -> AsyncGenerator[Sequence[Change] | Idle | End]:
+    def _in_batches(self, events: Events, last: Position) -> Iterator[Sequence[Change] | Idle | End]:
         """Yield what the events mean, as many of the changes together as may be published at once."""
         changes: list[Change] = []
         size = 0
@@ -145,8 +143,6 @@ class Relay:
                 if isinstance(item, Change):
                     changes.append(item)
                     size += len(item.envelope)
-                    if len(changes) % PAUSE_AFTER == 0:
-                        await asyncio.sleep(0)
                     if len(changes) < self._bounds.batch and size < BATCH_MAX_BYTES:
                         continue
                 if changes:
