@@ -52,10 +52,10 @@ def _check_type(request: web.Request) -> None:
 async def _read(request: web.Request, limit: int, deadline: float) -> bytes:
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
-    body = b""
+    body = bytearray()
     try:
         if request.content.is_eof():  # it came with the head, as short ones do: there is no time to take
-            body = request.content.read_nowait()
+            body += request.content.read_nowait()
         else:
             async with asyncio.timeout(deadline):
                 while len(body) <= limit and (chunk := await request.content.readany()):
@@ -68,7 +68,7 @@ async def _read(request: web.Request, limit: int, deadline: float) -> bytes:
         raise Problem(400, Kind.NOT_JSON, "The body is broken or incomplete.", close=True) from error
     if len(body) > limit:
         raise _too_large(limit)
-    return body
+    return bytes(body)
 
 
 def _too_large(limit: int) -> Problem:
