@@ -43,7 +43,7 @@ class Running:
     path: str
     http: aiohttp.ClientSession
     connections: Callable[[], int]
-    requests: Callable[[], int]  # those that aiohttp has seen
+    http_server: web.Server  # aiohttp's, behind the front
     ledger: Ledger
     close: Callable[[float], Awaitable[None]]
 
@@ -168,15 +168,15 @@ async def _serve(
     asyncio.get_running_loop().set_exception_handler(lambda _, context: escaped.append(context))
     runner = web.AppRunner(app, lingering_time=0.2)  # how long aiohttp waits for the rest of a refused body
     await runner.setup()
-    requests = runner.server
-    assert requests is not None
-    front = Front(requests, server.open, SECONDS)
+    http_server = runner.server
+    assert http_server is not None
+    front = Front(http_server, server.open, SECONDS)
     try:
         async with (
             front.listening("127.0.0.1", 0) as port,
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS)) as http,
         ):
-            yield Running(port, path, http, connections, lambda: requests.requests_count, ledger, server.close)
+            yield Running(port, path, http, connections, http_server, ledger, server.close)
             await server.close(0)
     finally:  # or uvloop, where warnings are errors, never gets its loop closed
         await runner.cleanup()

@@ -96,7 +96,7 @@ async def test_a_client_that_is_cut_off_is_gone_at_once(engine: Running) -> None
 
 async def test_a_plain_handshake_passes_aiohttp_by(engine: Running) -> None:
     async with engine.session() as socket:
-        assert engine.requests() == 0
+        assert engine.http_server.requests_count == 0
         await socket.send("4hello")
         assert await socket.receive() == "4hello"
 
@@ -107,11 +107,11 @@ async def test_a_handshake_may_come_in_parts(engine: Running) -> None:
         b"GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
         b"Upgrade: websocket\r\nSec-WebSocket-"
     )
-    await asyncio.sleep(0.05)
+    await engine.until(lambda: len(engine.http_server.connections) == 1)  # which it is given to at the first part
     writer.write(b"Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n")
     async with asyncio.timeout(5):
         assert (await reader.readuntil(b"0{")).startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
-    assert engine.requests() == 1
+    assert engine.http_server.requests_count == 1
     writer.close()
     await engine.until(lambda: engine.connections() == 0)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from services.gateway.transports.front import Front
+from services.gateway.transports.takeover import give
 from services.gateway.wire.handshake import Handshake
 
 HANDSHAKE = b"GET /socket.io/?EIO=4 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n"
@@ -36,9 +37,7 @@ class Doorman:
     def open(self, request: Handshake, transport: asyncio.Transport) -> bool:
         self.asked.append(request)
         if self.lets:
-            websocket = Say(b"websocket ")
-            transport.set_protocol(websocket)
-            websocket.connection_made(transport)
+            give(transport, Say(b"websocket "))
         return self.lets
 
 
