@@ -3,14 +3,13 @@
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
 from bson.errors import InvalidBSON
 from bson.timestamp import Timestamp
-from pymongo.asynchronous.command_cursor import AsyncCommandCursor
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.monitoring import (
@@ -23,6 +22,7 @@ from pymongo.monitoring import (
 from services.common.documents import CODEC
 from services.common.normalize import FIELDS, IMAGES, matching
 from services.watcher.faults import Fault, classify
+from services.watcher.server_cursor import ServerCursor, server_cursor
 from services.watcher.start import Deployment
 
 # Longer than any pause between two looks at the lease, shorter than the client's socket timeout. It bounds how long a
@@ -139,11 +139,11 @@ class ChangeStream:
         # Not by the driver's `watch`, which resumes by itself, whatever answers now: perhaps a database that was
         # restored meanwhile, which accepts the token of a quiet moment without a word. We are to look first.
         pipeline = [{"$changeStream": options}, self._match, project]
-        try:
-            cursor = await self._decoded.aggregate(pipeline, batchSize=most, maxAwaitTimeMS=AWAIT_MS)
-        except PyMongoError as error:
-            raise _failed(error, opening_with_token=True) from error
-        async with cursor:
+        async with AsyncExitStack() as stack:
+            try:
+                cursor = await stack.enter_async_context(server_cursor(self._decoded, pipeline, most, AWAIT_MS))
+            except PyMongoError as error:
+                raise _failed(error, opening_with_token=True) from error
             looked_up = options.get("fullDocument") == _LOOK_UP
             yield OpenStream(
                 cursor, self._primary, self._stall_seconds, keeps_images=self._keeps_images if looked_up else None
@@ -163,7 +163,7 @@ class OpenStream:
 
     def __init__(
         self,
-        cursor: "AsyncCommandCursor[dict[str, Any]]",
+        cursor: ServerCursor,
         primary: "Primary",
         stall_seconds: float,
         *,
@@ -183,7 +183,7 @@ class OpenStream:
         Never put a timeout around it: a cancelled read closes the stream, which is then silent for ever.
         """
         try:
-            events = await self._events()
+            events = await self._cursor.more()
         except PyMongoError as error:
             raise _failed(error, opening_with_token=False) from error
         except InvalidBSON as error:
@@ -193,21 +193,12 @@ class OpenStream:
             if self._keeps_images is not None and any(event.get("fullDocumentBeforeChange") for event in events):
                 await self._require_look_up(self._keeps_images)
             return events
-        if not self._cursor.alive:
+        if not self._cursor.is_open:
             raise SourceFailed(Fault.RETRY, "the change stream was closed")
         if self._primary.elections != self._elections:
             # The old one may go on to answer, cut off from the others, with a stream that shows nothing any more.
             raise SourceFailed(Fault.RETRY, "another primary was elected")
         return Idle(self._idle_token())
-
-    async def _events(self) -> list[dict[str, Any]]:
-        events: list[dict[str, Any]] = []
-        event = await self._cursor.try_next()
-        while event is not None:
-            events.append(event)
-            # Nothing public tells what has come already without asking MongoDB for more.
-            event = await self._cursor.try_next() if self._cursor._has_next() else None  # noqa: SLF001
-        return events
 
     async def _require_look_up(self, keeps_images: Callable[[], Awaitable[bool]]) -> None:
         """An image came although none were kept when the stream was opened: before the collection was made, perhaps.
@@ -223,8 +214,7 @@ class OpenStream:
 
         A healthy one moves the token at least every ten seconds by writing no-ops of its own.
         """
-        resume = self._cursor._post_batch_resume_token  # noqa: SLF001 - only `watch` makes it public
-        token: str = "" if resume is None else resume["_data"]
+        token = self._cursor.token or ""
         if token != self._token:
             self._token, self._moved = token, monotonic()
         elif monotonic() - self._moved > self._stall_seconds:

@@ -1,0 +1,169 @@
+"""Cursors read over a connection of their own: what they bring, how they end, and what the driver is told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import AutoReconnect, OperationFailure
+from pymongo.monitoring import TopologyDescriptionChangedEvent
+
+from services.embedded.mongod import Mongod
+from services.watcher.server_cursor import ServerCursor, server_cursor
+from services.watcher.stream import Primary
+from tests.conftest import OwnMongod
+from tests.waiting import until
+
+WATCH: list[dict[str, Any]] = [{"$changeStream": {}}]
+
+
+class Lost(Primary):
+    """Counts how often the driver took the server for lost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times = 0
+
+    def description_changed(self, event: TopologyDescriptionChangedEvent) -> None:
+        before, after = event.previous_description, event.new_description
+        self.times += before.has_readable_server() and not after.has_readable_server()
+
+
+@asynccontextmanager
+async def database_of(server: Mongod, **options: Any) -> AsyncIterator["AsyncDatabase[Any]"]:
+    async with AsyncMongoClient[dict[str, Any]](server.uri("shop"), **options) as client:
+        yield client.get_default_database()
+
+
+@asynccontextmanager
+async def fail_get_more(database: "AsyncDatabase[Any]", **how: Any) -> AsyncIterator[None]:
+    """Let the next `getMore` fail."""
+    admin = database.client.admin
+    data = {"failCommands": ["getMore"], **how}
+    await admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": data})
+    try:
+        yield
+    finally:
+        await admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
+
+async def taken(cursor: ServerCursor, count: int) -> Sequence[int]:
+    """Return the numbers that were inserted, as soon as there are so many."""
+    numbers: list[int] = []
+    async with asyncio.timeout(20):
+        while len(numbers) < count:
+            numbers += [event["fullDocument"]["number"] for event in await cursor.more()]
+    return numbers
+
+
+async def endless(cursor: ServerCursor) -> None:
+    while True:
+        await cursor.more()
+
+
+async def open_cursors(database: "AsyncDatabase[Any]") -> int:
+    """Return how many cursors there are on the database; `serverStatus` does not count killed ones off."""
+    stages: list[dict[str, Any]] = [
+        {"$currentOp": {"idleCursors": True}},
+        {"$match": {"ns": f"{database.name}.$cmd.aggregate"}},
+    ]
+    return len(await (await database.client.admin.aggregate(stages)).to_list())
+
+
+@pytest.fixture
+async def server(own_mongod: OwnMongod) -> Mongod:
+    return await own_mongod("--setParameter", "enableTestCommands=1")
+
+
+async def test_all_changes_come_in_lists_that_are_bounded_and_each_answer_has_a_token(server: Mongod) -> None:
+    async with database_of(server) as database, server_cursor(database, WATCH, 10, 200) as cursor:
+        assert await cursor.more() == []
+        quiet = cursor.token
+        await database.orders.insert_many([{"number": number} for number in range(25)])
+        first = await cursor.more()
+        assert 0 < len(first) <= 10
+        assert await taken(cursor, 25 - len(first)) == list(range(len(first), 25))
+        assert cursor.token != quiet
+        assert cursor.is_open
+
+
+async def test_changes_that_come_with_the_first_answer_are_not_lost(server: Mongod) -> None:
+    async with database_of(server) as database:
+        hello = await database.command("hello")
+        await database.orders.insert_many([{"number": number} for number in range(25)])
+        since = [{"$changeStream": {"startAtOperationTime": hello["operationTime"]}}]
+        async with server_cursor(database, since, 10, 200) as cursor:
+            assert await taken(cursor, 25) == list(range(25))
+
+
+async def test_a_cursor_that_is_left_is_forgotten_by_mongodb(server: Mongod) -> None:
+    async with database_of(server) as database:
+        async with server_cursor(database, WATCH, 10, 100) as cursor:
+            await cursor.more()
+            assert await open_cursors(database) == 1
+        assert await open_cursors(database) == 0
+
+
+async def test_one_that_is_left_in_the_middle_of_a_question_is_too_and_its_answer_is_nobody_elses(
+    server: Mongod,
+) -> None:
+    async with database_of(server, maxPoolSize=2) as database:
+        async with server_cursor(database, WATCH, 10, 30_000) as cursor:
+            asking = asyncio.create_task(cursor.more())
+            await asyncio.sleep(0)
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+        for _ in range(3):
+            assert (await database.command("ping"))["ok"]
+
+        async def forgotten() -> bool:
+            return await open_cursors(database) == 0
+
+        await until(forgotten, "MongoDB has forgotten the cursor")
+
+
+async def test_an_error_is_raised_with_its_code_and_ends_the_cursor(server: Mongod) -> None:
+    async with database_of(server) as database, server_cursor(database, WATCH, 10, 100) as cursor:
+        async with fail_get_more(database, errorCode=286, errorLabels=["NonResumableChangeStreamError"]):
+            with pytest.raises(OperationFailure) as caught:
+                await cursor.more()
+        assert caught.value.code == 286
+        assert caught.value.has_error_label("NonResumableChangeStreamError")
+        assert not cursor.is_open
+        assert await cursor.more() == []
+
+
+async def test_the_driver_is_told_of_a_connection_that_was_cut(server: Mongod) -> None:
+    lost = Lost()
+    async with database_of(server, event_listeners=[lost]) as database:
+        async with server_cursor(database, WATCH, 10, 100) as cursor:
+            async with fail_get_more(database, closeConnection=True):
+                with pytest.raises(AutoReconnect):
+                    await cursor.more()
+            await until(lambda: lost.times == 1, "the driver has taken the server for lost")
+        async with server_cursor(database, WATCH, 10, 100) as cursor:
+            assert await cursor.more() == []
+
+
+async def test_a_server_that_falls_silent_is_given_up_before_the_timeout(server: Mongod) -> None:
+    options = {"socketTimeoutMS": 120_000, "connectTimeoutMS": 500, "heartbeatFrequencyMS": 500}
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(database_of(server, **options))
+        cursor = await stack.enter_async_context(server_cursor(database, WATCH, 10, 100))
+        server.pause()
+        stack.callback(server.resume)
+        with pytest.raises(AutoReconnect):
+            await asyncio.wait_for(endless(cursor), 60)
+
+
+async def test_an_answer_that_does_not_come_is_waited_for_no_longer_than_the_timeout(server: Mongod) -> None:
+    async with (
+        database_of(server, socketTimeoutMS=300) as database,
+        server_cursor(database, WATCH, 10, 60_000) as cursor,
+    ):
+        with pytest.raises(AutoReconnect):
+            await asyncio.wait_for(cursor.more(), 30)
