@@ -4,6 +4,7 @@ import socket
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from math import inf
 from typing import Any, NamedTuple
 
 import msgspec
@@ -121,9 +122,10 @@ class RedisLog:
         with _translated():
             async with self._channel.pubsub() as channel:
                 await channel.subscribe(self._keys.channel)
+                connection = channel.connection
                 while True:
-                    # Not by `listen`, which makes an object of each message and takes twice the time.
-                    message = await channel.parse_response(block=True)
+                    # Not by `listen` or `parse_response`: they take far longer, and would connect again by themselves.
+                    message = await connection.read_response(timeout=inf, push_request=True)
                     if message[0] == b"subscribe":
                         yield Subscribed()
                     elif message[0] == b"message":

@@ -119,7 +119,9 @@ async def _mongo(uri: str, primary: Primary) -> "AsyncIterator[AsyncMongoClient[
 @asynccontextmanager
 async def _redis(url: str) -> AsyncIterator[Redis]:
     # The driver's own retries would hide a failure; ours are safe since the scripts refuse what is there already.
-    redis = redis_client(url, StreamKeys.of(STREAM).log, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0))
+    # Whoever asks has a timeout of its own. The client's, for each write and each read, would cost a task each time.
+    options: dict[str, Any] = {"socket_connect_timeout": 2, "socket_timeout": None, "retry": Retry(NoBackoff(), 0)}
+    redis = redis_client(url, StreamKeys.of(STREAM).log, **options)
     try:
         yield redis
     finally:
