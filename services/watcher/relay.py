@@ -89,7 +89,7 @@ class Relay:
     async def _read(self, stream: OpenStream, *, once: bool) -> None:
         """Ask MongoDB for more: where it has a backlog, while what it sent last is on its way to Redis.
 
-        Otherwise after that, for to ask takes as long as to publish, and what has come is not to wait for it.
+        Otherwise after that: to ask is work, for MongoDB too, and what has come is not to wait for it.
         """
         try:
             while True:
