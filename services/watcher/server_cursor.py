@@ -27,33 +27,31 @@ _LOOK_SECONDS = 0.5
 
 
 class ServerCursor:
-    """An open cursor; ``token`` is the resume token that came last."""
+    """An open cursor; ``token`` is the resume token that came last, empty before the first.
 
-    def __init__(self, database: "AsyncDatabase[Any]", checkout: Any, connection: Any) -> None:
+    ``reply`` has opened it over ``connection``, and each further list of ``most`` documents is waited for ``await_ms``.
+    """
+
+    def __init__(
+        self,
+        database: "AsyncDatabase[Any]",
+        checkout: Any,
+        connection: Any,
+        reply: Mapping[str, Any],
+        most: int,
+        await_ms: int,
+    ) -> None:
         self._database = database
         self._checkout = checkout
         self._connection = connection
-        self._first: list[dict[str, Any]] = []
-        self.is_open = False
-        self.token: str | None = None
-
-    async def start(self, pipeline: Sequence[Mapping[str, Any]], most: int, await_ms: int, preference: Any) -> None:
-        """Open the cursor on the whole database, to be read by at most ``most`` documents at once."""
-        command = {"aggregate": 1, "pipeline": pipeline, "cursor": {"batchSize": most}}
-        reply = await self._connection.command(
-            self._database.name,
-            command,
-            preference,
-            self._database.codec_options,
-            read_concern=self._database.read_concern,
-            client=self._database.client,
-        )
-        self._id = reply["cursor"]["id"]
+        self._id = Int64(reply["cursor"]["id"])
         self._collection = reply["cursor"]["ns"].partition(".")[2]
+        self.is_open = True
+        self.token = ""
         self._first = self._taken(reply, "firstBatch")
-        get_more = {"getMore": Int64(self._id), "collection": self._collection, "batchSize": most}
-        get_more |= {"maxTimeMS": await_ms, "$db": self._database.name}
-        self._connection.add_server_api(get_more)
+        get_more = {"getMore": self._id, "collection": self._collection, "batchSize": most}
+        get_more |= {"maxTimeMS": await_ms, "$db": database.name}
+        connection.add_server_api(get_more)
         body = bson.encode(get_more)
         self._question = _HEAD.pack(_HEAD.size + len(body), _REQUEST, 0, _OP_MSG, 0, 0) + body
 
@@ -101,7 +99,7 @@ class ServerCursor:
     async def kill(self) -> None:
         """Let MongoDB forget the cursor, over another connection: this one may be closed."""
         if self.is_open:
-            command = {"killCursors": self._collection, "cursors": [Int64(self._id)]}
+            command = {"killCursors": self._collection, "cursors": [self._id]}
             with suppress(PyMongoError, TimeoutError):
                 async with asyncio.timeout(_KILL_SECONDS):
                     await self._database.command(command, read_preference=self._database.read_preference)
@@ -111,14 +109,22 @@ class ServerCursor:
 async def server_cursor(
     database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], most: int, await_ms: int
 ) -> AsyncIterator[ServerCursor]:
-    """Open a cursor on the database meanwhile; raise PyMongoError.
+    """Open a cursor on the whole database meanwhile, to be read by at most ``most`` documents at once.
 
     A question is answered after ``await_ms`` at the latest. Documents are decoded as ``database`` says.
+    Raise PyMongoError.
     """
     checkout = await database.client._conn_for_reads(database.read_preference, None, "aggregate")  # noqa: SLF001
     async with checkout as (connection, preference):
-        cursor = ServerCursor(database, checkout, connection)
-        await cursor.start(pipeline, most, await_ms, preference)
+        reply = await connection.command(
+            database.name,
+            {"aggregate": 1, "pipeline": pipeline, "cursor": {"batchSize": most}},
+            preference,
+            database.codec_options,
+            read_concern=database.read_concern,
+            client=database.client,
+        )
+        cursor = ServerCursor(database, checkout, connection, reply, most, await_ms)
         cutting = asyncio.create_task(_cut_when_gone(connection))
         try:
             yield cursor

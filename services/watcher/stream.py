@@ -214,7 +214,7 @@ class OpenStream:
 
         A healthy one moves the token at least every ten seconds by writing no-ops of its own.
         """
-        token = self._cursor.token or ""
+        token = self._cursor.token
         if token != self._token:
             self._token, self._moved = token, monotonic()
         elif monotonic() - self._moved > self._stall_seconds:
