@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from enum import StrEnum
 from time import monotonic
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from services.gateway.event import Event
 from services.gateway.history import History, HistoryLost, HistoryUnavailable
 from services.gateway.hub import Hub
 from services.gateway.log import Log
-from services.gateway.redis_log import Batch, Head, LogUnavailable, RedisLog, Subscribed
+from services.gateway.redis_log import Batch, Head, LogUnavailable, RedisLog
 from services.gateway.subscription import ResyncReason
 
 CHECK_SECONDS = 1.0
@@ -51,7 +51,7 @@ class Feed:
         self._hub = hub
         self._outage = outage
         self._limits = limits
-        self._fill_lock = asyncio.Lock()
+        self._doubt = asyncio.Event()  # whether the log is still in step
         self._fresh_at = monotonic()
         self.ready = asyncio.Event()
 
@@ -78,34 +78,33 @@ class Feed:
         while True:
             heed_cancellation()
             try:
-                async with aclosing(self._source.batches()) as batches:
-                    async for item in batches:
-                        if isinstance(item, Subscribed):
-                            await self._check()
-                        else:
-                            await self._accept(item)
+                await self._source.follow(self._doubt.set, self._accept)
             except LogUnavailable as error:
                 await asyncio.sleep(self._outage.failed(error))
 
+    def _accept(self, batch: Batch) -> None:
+        if batch.epoch == self._log.epoch and batch.prev <= self._log.position:
+            self._add(batch.events)
+        else:
+            self._doubt.set()
+
     async def _check_always(self) -> None:
-        """Compare positions once a second: the message that was lost may have been the last one for hours."""
+        """Compare positions when in doubt, and once a second: a message that was lost may be the last one for hours."""
         while True:
             heed_cancellation()
-            await asyncio.sleep(CHECK_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CHECK_SECONDS):
+                    await self._doubt.wait()
+            self._doubt.clear()
             try:
                 await self._check()
             except LogUnavailable as error:
-                self._outage.failed(error)
+                await asyncio.sleep(self._outage.failed(error))
+                self._doubt.set()
             if monotonic() - self._fresh_at > self._limits.stale:
                 self._hub.tell_stale(Stale.WATCHER_SILENT if self._outage.over else Stale.REDIS_UNREACHABLE)
             else:
                 self._hub.tell_stale(None)
-
-    async def _accept(self, batch: Batch) -> None:
-        if batch.epoch == self._log.epoch and batch.prev <= self._log.position:
-            self._add(batch.events)
-        else:
-            await self._check()
 
     def _add(self, events: Sequence[Event]) -> None:
         added = self._log.append(events)
@@ -114,19 +113,18 @@ class Feed:
 
     async def _check(self) -> None:
         """Bring the log to where the head in Redis is."""
-        async with self._fill_lock:
-            head = await self._source.head()
-            self._outage.worked()
-            if head is None:
-                return  # Redis has lost it; the watcher will rebuild it with the same positions
-            if head.silence < self._limits.stale:
-                self._fresh_at = monotonic()
-            self._hub.reach = head.floor
-            if head.epoch != self._log.epoch:
-                await self._begin(head)
-                self._hub.begin_epoch(head.reason)
-            elif self._log.position < head.position:
-                await self._fill()
+        head = await self._source.head()
+        self._outage.worked()
+        if head is None:
+            return  # Redis has lost it; the watcher will rebuild it with the same positions
+        if head.silence < self._limits.stale:
+            self._fresh_at = monotonic()
+        self._hub.reach = head.floor
+        if head.epoch != self._log.epoch:
+            await self._begin(head)
+            self._hub.begin_epoch(head.reason)
+        elif self._log.position < head.position:
+            await self._fill()
 
     async def _begin(self, head: Head) -> None:
         """Load the newest events, and forget what came before."""

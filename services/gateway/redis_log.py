@@ -1,11 +1,11 @@
 """Reads the log in Redis, and is the only file of the gateway that talks to Redis."""
 
+import asyncio
 import socket
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
-from math import inf
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 from redis.asyncio import Redis
@@ -17,6 +17,7 @@ from services.common.cursor import InvalidCursor, Position
 from services.common.keys import StreamKeys
 from services.gateway.event import Event
 from services.redis_client import redis_client
+from services.redis_wire import RedisWire
 
 Entries = list[tuple[bytes, dict[bytes, bytes]]]
 _FIELDS = ("epoch", "position", "floor", "reason", "alive")
@@ -72,10 +73,6 @@ class _Message(msgspec.Struct):
     before: list[msgspec.Raw]
 
 
-class Subscribed:
-    """The channel is subscribed, or subscribed again: what was published before may have been missed."""
-
-
 _MESSAGE = msgspec.json.Decoder(_Message)
 
 
@@ -117,19 +114,35 @@ class RedisLog:
         events, prev = _consecutive(entries, newest=command == "xrevrange")
         return Page(_head(fields, now), events, prev)
 
-    async def batches(self) -> AsyncGenerator[Batch | Subscribed]:
-        """Subscribe to the channel and yield what is published; each subscription is announced."""
+    async def follow(self, subscribed: Callable[[], None], take: Callable[[Batch], None]) -> NoReturn:
+        """Call ``take`` with each batch as soon as it is heard, and ``subscribed`` before the first.
+
+        What was published before ``subscribed`` may have been missed. What ``take`` raises ends it.
+        """
+        ended: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
+
+        def hear(message: Any) -> None:
+            if isinstance(message, Exception):
+                raise message
+            if message[0] == b"message":
+                with _translated():
+                    batch = _batch(_MESSAGE.decode(message[2]))
+                take(batch)
+            elif message[0] == b"subscribe":
+                subscribed()
+
+        def lost(error: Exception) -> None:
+            if not ended.done():
+                ended.set_exception(error)
+
         with _translated():
-            async with self._channel.pubsub() as channel:
-                await channel.subscribe(self._keys.channel)
-                connection = channel.connection
-                while True:
-                    # Not by `listen` or `parse_response`: they take far longer, and would connect again by themselves.
-                    message = await connection.read_response(timeout=inf, push_request=True)
-                    if message[0] == b"subscribe":
-                        yield Subscribed()
-                    elif message[0] == b"message":
-                        yield _batch(_MESSAGE.decode(message[2]))
+            wire = await RedisWire.open(self._channel, hear, lost)
+        async with aclosing(wire):
+            wire.send("SUBSCRIBE", self._keys.channel)
+            try:
+                await ended
+            except RedisError as error:
+                raise LogUnavailable(str(error)) from error
 
 
 @asynccontextmanager

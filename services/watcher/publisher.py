@@ -68,7 +68,7 @@ class Publisher:
 
     async def aclose(self) -> None:
         """Give the connection up."""
-        await self._scripts.close()
+        await self._scripts.aclose()
 
     async def claim(self) -> Head | None:
         """Shut out watchers of older terms and return the head, or None where the log is not whole."""

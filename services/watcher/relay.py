@@ -1,4 +1,4 @@
-"""Carries changes from the change stream to the log: one task reads, one makes envelopes, one publishes."""
+"""Carries changes from the change stream to the log: one task reads and makes envelopes, one publishes."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,8 +44,8 @@ class Bounds:
 
     @property
     def read(self) -> int:
-        """The most changes to be read at once: one such list is published, one normalized, one waits, one is read."""
-        return max(1, self.ahead // 4)
+        """The most changes to be read at once: one such list is made into envelopes, the next is on its way."""
+        return max(1, self.ahead // 2)
 
 
 Events = Sequence[Mapping[str, Any]]
@@ -62,7 +62,6 @@ class Relay:
         self._outage = outage
         self._bounds = bounds
         self._metrics = metrics
-        self._read_events: asyncio.Queue[Events | Idle | None] = asyncio.Queue(1)
         self._batches: asyncio.Queue[Sequence[Change] | Idle | End | None] = asyncio.Queue(1)
 
     async def run(self, stream: OpenStream, *, once: bool = False) -> End | None:
@@ -71,68 +70,52 @@ class Relay:
         Raise SourceFailed, GapFound or Fenced.
         """
         reader = asyncio.create_task(self._read(stream, once=once))
-        normalizer = asyncio.create_task(self._normalize())
         publisher = asyncio.create_task(self._publish())
         try:
-            # It ends when the others do: what was read before they failed is published still.
+            # It ends when the reader does: what was read before that failed is published still.
             end = await publisher
             if reader.done():
                 reader.result()
-            if normalizer.done():
-                normalizer.result()
             return end
         finally:
-            for task in (reader, normalizer, publisher):
+            for task in (reader, publisher):
                 task.cancel()
-            await asyncio.gather(reader, normalizer, publisher, return_exceptions=True)
+            await asyncio.gather(reader, publisher, return_exceptions=True)
 
     async def _read(self, stream: OpenStream, *, once: bool) -> None:
-        """Ask MongoDB for more: where it has a backlog, while what it sent last is on its way to Redis.
+        try:
+            await self._read_until_end(stream, once=once)
+        except Exception:
+            await self._batches.put(None)  # not where the task is cancelled: nobody may be left to take it
+            raise
+        await self._batches.put(None)
+
+    async def _read_until_end(self, stream: OpenStream, *, once: bool) -> None:
+        """Ask MongoDB for more: where it has a backlog, before what it sent last is made into envelopes and published.
 
         Otherwise after that: to ask is work, for MongoDB too, and what has come is not to wait for it.
         """
-        try:
-            while True:
-                events = await stream.next()
-                heed_cancellation()
-                await self._read_events.put(events)
-                if isinstance(events, Idle):
-                    continue
-                if once:
-                    break
-                if not self._leaves_more(events):
-                    await self._read_events.join()
-        except Exception:
-            await self._read_events.put(None)  # not where the task is cancelled: nobody may be left to take it
-            raise
-        await self._read_events.put(None)
-
-    def _leaves_more(self, events: Events | Idle) -> bool:
-        """Tell whether MongoDB has a backlog: what it sent is as much as it may send at once."""
-        return not isinstance(events, Idle) and len(events) >= self._bounds.read
-
-    async def _normalize(self) -> None:
-        try:
-            await self._normalize_until_end()
-        except Exception:
-            await self._batches.put(None)
-            raise
-
-    async def _normalize_until_end(self) -> None:
         last = self._progress.position
-        while (events := await self._read_events.get()) is not None:
-            batches = [events] if isinstance(events, Idle) else self._in_batches(events, last)
-            for batch in batches:
+        while True:
+            events = await stream.next()
+            heed_cancellation()
+            if isinstance(events, Idle):
+                await self._batches.put(events)
+                continue
+            has_backlog = len(events) >= self._bounds.read  # it sent as much as it may at once
+            if has_backlog and not once:
+                await stream.ask()
+            for batch in self._in_batches(events, last):
                 await self._batches.put(batch)
-                await asyncio.sleep(0)  # what is on its way from MongoDB and to Redis is not to wait for all the others
+                await asyncio.sleep(0)  # what is on its way to Redis is not to wait for all the others
                 if isinstance(batch, End):
                     return
                 if not isinstance(batch, Idle):
                     last = batch[-1].position
-            if not self._leaves_more(events):
-                await self._batches.join()  # the reader waits until it is published
-            self._read_events.task_done()
-        await self._batches.put(None)
+            if once:
+                return
+            if not has_backlog:
+                await self._batches.join()
 
     def _in_batches(self, events: Events, last: Position) -> Iterator[Sequence[Change] | Idle | End]:
         """Yield what the events mean, as many of the changes together as may be published at once."""

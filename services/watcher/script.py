@@ -5,25 +5,23 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from hiredis import pack_command
+from hiredis import PushNotification
 from redis.asyncio import Redis
-from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError
+
+from services.redis_wire import RedisWire
 
 Argument = str | bytes
 
 
 class Scripts:
-    """The way to Redis for one that runs scripts one after the other.
-
-    The client's own way to a script (pool, retries, callbacks) costs three times the CPU, and a tenth of a millisecond
-    for each change on its way to the browser. Only its connection is used: it knows about TLS, passwords and Sentinel.
-    """
+    """The way to Redis for one that runs scripts one after the other."""
 
     def __init__(self, redis: Redis, seconds: float) -> None:
-        self._pool = redis.connection_pool
+        self._redis = redis
         self._seconds = seconds
-        self._connection: AbstractConnection | None = None
+        self._wire: RedisWire | None = None
+        self._reply: asyncio.Future[Any] | None = None
 
     async def run(self, script: str, keys: Sequence[str], args: Sequence[Argument]) -> Any:
         """Run a script and return its reply; raise RedisError, OSError or TimeoutError.
@@ -31,29 +29,49 @@ class Scripts:
         After a failure it is not known whether the script ran.
         """
         try:
-            async with asyncio.timeout(self._seconds):
-                try:
-                    return await self._call("EVALSHA", _digest(script), len(keys), *keys, *args)
-                except NoScriptError:  # it is new here, or Redis was restarted or emptied
-                    return await self._call("EVAL", script, len(keys), *keys, *args)
-        except BaseException:
-            # A reply may still be on its way: nobody may take it for the answer to the next question.
-            await self.close()
-            raise
+            return await self._call("EVALSHA", _digest(script), len(keys), *keys, *args)
+        except NoScriptError:  # it is new here, or Redis was restarted or emptied
+            return await self._call("EVAL", script, len(keys), *keys, *args)
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Give the connection up."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.disconnect(nowait=True)
-            await self._pool.release(connection)
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            await wire.aclose()
 
     async def _call(self, *command: str | bytes | int) -> Any:
-        if self._connection is None:
-            self._connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
-        packed = pack_command(command)  # type: ignore[arg-type]  # the stub knows tuples of one only
-        await self._connection.send_packed_command([packed], check_health=False)
-        return await self._connection.read_response()
+        try:
+            wire = self._wire
+            if wire is None or not wire.is_open:
+                wire = await self._connected()
+            self._reply = asyncio.get_running_loop().create_future()
+            wire.send(*command)
+            async with asyncio.timeout(self._seconds):  # itself some work, so not before the command is out
+                return await self._reply
+        except NoScriptError:
+            raise
+        except BaseException:
+            # A reply may still be on its way: nobody may take it for the answer to the next question.
+            await self.aclose()
+            raise
+
+    async def _connected(self) -> RedisWire:
+        await self.aclose()  # it may have been lost while nothing was asked
+        async with asyncio.timeout(self._seconds):
+            self._wire = await RedisWire.open(self._redis, self._take, self._lost)
+        return self._wire
+
+    def _take(self, reply: Any) -> None:
+        if self._reply is None or self._reply.done() or isinstance(reply, PushNotification):
+            return  # nobody has asked for it
+        if isinstance(reply, Exception):
+            self._reply.set_exception(reply)
+        else:
+            self._reply.set_result(reply)
+
+    def _lost(self, error: Exception) -> None:
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_exception(error)
 
 
 _digests: dict[str, str] = {}

@@ -49,6 +49,7 @@ class ServerCursor:
         self.is_open = True
         self.token = ""
         self._first = self._taken(reply, "firstBatch")
+        self._asked = False
         get_more = {"getMore": self._id, "collection": self._collection, "batchSize": most}
         get_more |= {"maxTimeMS": await_ms, "$db": database.name}
         connection.add_server_api(get_more)
@@ -66,7 +67,8 @@ class ServerCursor:
         if not self.is_open:
             return []
         try:
-            reply = bson.decode(await self._ask(), self._database.codec_options)
+            await self.ask()
+            reply = bson.decode(await self._answer(), self._database.codec_options)
             if not reply["ok"]:
                 raise OperationFailure(reply.get("errmsg", ""), reply.get("code"), reply)
         except PyMongoError as error:
@@ -75,16 +77,24 @@ class ServerCursor:
             raise
         return self._taken(reply, "nextBatch")
 
-    async def _ask(self) -> memoryview:
+    async def ask(self) -> None:
+        """Let MongoDB find the next documents meanwhile; without it, `more` asks."""
+        if self._asked or self._first or not self.is_open:
+            return
+        self._asked = True
+        with suppress(OSError):  # `more` will see it too
+            await self._connection.conn.get_conn.write(self._question)
+
+    async def _answer(self) -> memoryview:
         """Return the document that answers; after a failure, which closes the connection, none can come too late."""
         protocol = self._connection.conn.get_conn
         try:
             async with asyncio.timeout(protocol.gettimeout):  # the client's socketTimeoutMS
-                await protocol.write(self._question)
                 message, _ = await protocol.read(_REQUEST, self._connection.max_message_size)
         except BaseException as error:
             await self._connection._raise_connection_failure(error)  # noqa: SLF001 - closes it, and raises
             raise
+        self._asked = False
         section: memoryview = memoryview(message)[_SECTION:]
         return section
 
@@ -98,6 +108,8 @@ class ServerCursor:
 
     async def kill(self) -> None:
         """Let MongoDB forget the cursor, over another connection: this one may be closed."""
+        if self._asked:
+            await self._connection.close_conn("error")  # the answer is not to be taken for that to somebody else
         if self.is_open:
             command = {"killCursors": self._collection, "cursors": [self._id]}
             with suppress(PyMongoError, TimeoutError):

@@ -25,7 +25,7 @@ class WatcherSettings(CommonSettings):
     )
     batch_max_events: int = Field(default=500, ge=1, le=10_000, description="Most changes published at once.")
     queue_max_events: int = Field(
-        default=12_000, ge=1, description="Changes read ahead of Redis; then reading waits for Redis."
+        default=6_000, ge=1, description="Changes read ahead of Redis; then reading waits for Redis."
     )
     stall_seconds: float = Field(
         default=20.0, ge=11, description="Reopen the change stream when its resume token has not moved for so long."

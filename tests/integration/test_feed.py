@@ -90,6 +90,38 @@ async def test_a_message_that_never_came_is_missed_within_a_second_or_two(world:
     assert outlet.positions == [1]
 
 
+async def test_a_message_that_does_not_follow_shows_a_hole_that_is_filled_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.gateway.feed.CHECK_SECONDS", 3600)
+    writing = world.writing()
+    await writing.begin()
+    async with world.gateway() as gateway:
+        outlet = Outlet()
+        await gateway.join(outlet)
+        await world.redis.xadd(KEYS.log, {"e": change(1).envelope, "b": "null", "p": "0-0"}, id="1-0")
+        await world.redis.hset(KEYS.head, "position", "1-0")
+        writing.last = 1
+        await writing.upto(3)
+        await gateway.reached(3)
+    assert outlet.positions == [1, 2, 3]
+
+
+async def test_a_look_at_the_log_that_failed_is_taken_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.gateway.feed.CHECK_SECONDS", 3600)
+    writing = world.writing()
+    await writing.begin()
+    async with world.gateway() as gateway:
+        await world.redis.rename(KEYS.head, "aside")
+        await world.redis.set(KEYS.head, "of another type")
+        await world.redis.publish(KEYS.channel, '{"epoch":"e1","prev":"9-0","events":[],"before":[]}')
+        await asyncio.sleep(0.5)
+        await world.redis.xadd(KEYS.log, {"e": change(1).envelope, "b": "null", "p": "0-0"}, id="1-0")
+        await world.redis.hset("aside", "position", "1-0")
+        await world.redis.rename("aside", KEYS.head)
+        await gateway.reached(1)
+
+
 async def test_what_is_published_twice_arrives_once(world: World) -> None:
     writing = world.writing()
     await writing.begin()

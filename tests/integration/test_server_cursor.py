@@ -126,6 +126,25 @@ async def test_one_that_is_left_in_the_middle_of_a_question_is_too_and_its_answe
         await until(forgotten, "MongoDB has forgotten the cursor")
 
 
+async def test_what_was_asked_for_before_is_not_asked_for_again(server: Mongod) -> None:
+    async with database_of(server, maxPoolSize=1) as database:
+        async with server_cursor(database, WATCH, 10, 200) as cursor:
+            await cursor.ask()
+            await cursor.ask()
+            assert await cursor.more() == []
+        for _ in range(2):
+            assert "cursor" not in await database.command("ping")
+
+
+async def test_an_answer_that_is_not_taken_is_nobody_elses(server: Mongod) -> None:
+    async with database_of(server, maxPoolSize=1) as database:
+        async with server_cursor(database, WATCH, 10, 100) as cursor:
+            await cursor.ask()
+            await asyncio.sleep(0.2)
+        assert (await database.command("ping"))["ok"]
+        assert "cursor" not in await database.command("ping")
+
+
 async def test_an_error_is_raised_with_its_code_and_ends_the_cursor(server: Mongod) -> None:
     async with database_of(server) as database, server_cursor(database, WATCH, 10, 100) as cursor:
         async with fail_get_more(database, errorCode=286, errorLabels=["NonResumableChangeStreamError"]):
@@ -158,6 +177,21 @@ async def test_a_server_that_falls_silent_is_given_up_before_the_timeout(server:
         stack.callback(server.resume)
         with pytest.raises(AutoReconnect):
             await asyncio.wait_for(endless(cursor), 60)
+
+
+async def test_a_question_to_a_server_that_was_given_up_fails_when_its_answer_is_wanted(server: Mongod) -> None:
+    options = {"connectTimeoutMS": 500, "heartbeatFrequencyMS": 500}
+    lost = Lost()
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(database_of(server, event_listeners=[lost], **options))
+        cursor = await stack.enter_async_context(server_cursor(database, WATCH, 10, 100))
+        server.pause()
+        stack.callback(server.resume)
+        await until(lambda: lost.times, "the driver has taken the server for lost")
+        await asyncio.sleep(1)
+        await cursor.ask()
+        with pytest.raises(AutoReconnect):
+            await asyncio.wait_for(cursor.more(), 30)
 
 
 async def test_an_answer_that_does_not_come_is_waited_for_no_longer_than_the_timeout(server: Mongod) -> None:

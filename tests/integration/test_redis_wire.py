@@ -1,0 +1,175 @@
+"""Connections that are taken over from redis-py: what is handed over, and how their end is told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError, NoScriptError  # noqa: A004
+
+from services.redis_wire import RedisWire
+from services.watcher.script import Scripts
+from tests.conftest import OwnValkey
+from tests.waiting import until
+
+ECHO = "return ARGV[1]"
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(redis_url) as client:
+        yield client
+
+
+class Ear:
+    """Keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.replies: list[Any] = []
+        self.ends: list[Exception] = []
+
+    async def heard(self, count: int) -> list[Any]:
+        await until(lambda: len(self.replies) >= count, f"{count} replies")
+        return self.replies
+
+    async def told(self) -> Exception:
+        await until(lambda: self.ends, "the end of the connection")
+        return self.ends[0]
+
+
+@asynccontextmanager
+async def wire(redis: Redis, ear: Ear, take: Callable[[Any], None] | None = None) -> AsyncIterator[RedisWire]:
+    async with aclosing(await RedisWire.open(redis, take or ear.replies.append, ear.ends.append)) as opened:
+        yield opened
+
+
+async def test_replies_come_in_order_however_the_network_cuts_them(redis: Redis) -> None:
+    ear, long = Ear(), b"x" * 3_000_000
+    async with wire(redis, ear) as connection:
+        for text in (b"one", long, b"", b"two"):
+            connection.send("ECHO", text)
+        assert await ear.heard(4) == [b"one", long, b"", b"two"]
+    assert ear.ends == []
+
+
+async def test_an_error_of_redis_is_a_reply_of_the_kind_that_redis_py_has_for_it(redis: Redis) -> None:
+    ear = Ear()
+    async with wire(redis, ear) as connection:
+        connection.send("EVALSHA", "0" * 40, 0)
+        connection.send("ECHO", "after")
+        error, after = await ear.heard(2)
+    assert isinstance(error, NoScriptError)
+    assert after == b"after"
+
+
+async def test_messages_of_a_channel_come_as_they_are(redis: Redis) -> None:
+    ear = Ear()
+    async with wire(redis, ear) as connection:
+        connection.send("SUBSCRIBE", "news")
+        await ear.heard(1)
+        await redis.publish("news", "a")
+        await redis.publish("news", "b")
+        await ear.heard(3)
+    assert ear.replies == [[b"subscribe", b"news", 1], [b"message", b"news", b"a"], [b"message", b"news", b"b"]]
+
+
+async def test_a_connection_that_is_cut_says_so_once(redis: Redis) -> None:
+    ear = Ear()
+    async with wire(redis, ear) as connection:
+        connection.send("CLIENT", "ID")
+        (number,) = await ear.heard(1)
+        await redis.client_kill_filter(_id=number)
+        assert isinstance(await ear.told(), ConnectionError)
+        assert not connection.is_open
+        connection.send("ECHO", "into the void")
+    assert len(ear.ends) == 1
+    assert len(ear.replies) == 1
+
+
+async def test_who_gives_it_up_hears_nothing_more_and_redis_py_may_close_at_once(redis: Redis) -> None:
+    ear = Ear()
+    async with wire(redis, ear) as connection:
+        connection.send("ECHO", "too late")
+    async with asyncio.timeout(10), wire(redis, Ear()):
+        await redis.aclose()
+    assert await redis.ping()
+    assert (ear.replies, ear.ends) == ([], [])
+
+
+async def test_what_the_taker_raises_is_told_and_ends_the_connection(redis: Redis) -> None:
+    ear, fault = Ear(), ZeroDivisionError("in the taker")
+    taken: list[bytes] = []
+
+    def take(reply: bytes) -> None:
+        taken.append(reply)
+        raise fault
+
+    async with wire(redis, ear, take) as connection:
+        connection.send("ECHO", "one")
+        connection.send("ECHO", "two")
+        assert await ear.told() is fault
+        assert not connection.is_open
+        connection.send("ECHO", "three")
+        await redis.ping()
+        assert taken == [b"one"]
+    assert ear.ends == [fault]
+
+
+async def test_what_is_no_protocol_ends_the_connection(redis: Redis) -> None:
+    ear = Ear()
+    async with wire(redis, ear) as connection:
+        connection.data_received(b"what is this?\r\n")
+        assert type(await ear.told()).__name__ == "InvalidResponse"
+    assert len(ear.ends) == 1
+
+
+async def test_scripts_go_on_over_another_connection_when_theirs_is_cut(redis: Redis) -> None:
+    async with aclosing(Scripts(redis, 5)) as scripts:
+        assert await scripts.run(ECHO, [], ["one"]) == b"one"
+        await redis.client_kill_filter(_type="normal", skipme=True)
+        lost = scripts._wire  # nothing else shows that the news has come
+        await until(lambda: lost is not None and not lost.is_open, "the connection is known to be gone")
+        assert await scripts.run(ECHO, [], ["two"]) == b"two"
+
+
+async def test_what_redis_says_unasked_is_not_taken_for_a_reply(redis: Redis) -> None:
+    async with aclosing(Scripts(redis, 5)) as scripts:
+        assert await scripts.run(ECHO, [], ["one"]) == b"one"
+        assert scripts._wire is not None
+        scripts._wire.send("SUBSCRIBE", "news")
+        assert await scripts.run(ECHO, [], ["two"]) == b"two"
+
+
+async def test_a_script_that_is_cut_off_in_the_middle_has_failed(own_valkey: OwnValkey) -> None:
+    server = await own_valkey()
+    async with Redis.from_url(server.uri()) as redis, aclosing(Scripts(redis, 20)) as scripts:
+        assert await scripts.run(ECHO, [], ["one"]) == b"one"
+        server.pause()
+        running = asyncio.create_task(scripts.run(ECHO, [], ["two"]))
+        await asyncio.sleep(0)
+        await server.kill()
+        with pytest.raises(ConnectionError):
+            await asyncio.wait_for(running, 10)
+        await server.start()
+        assert await scripts.run(ECHO, [], ["three"]) == b"three"
+
+
+async def test_no_reply_in_time_is_a_failure_and_what_comes_later_is_nobodys(own_valkey: OwnValkey) -> None:
+    server = await own_valkey()
+    async with Redis.from_url(server.uri()) as redis, aclosing(Scripts(redis, 0.2)) as scripts:
+        assert await scripts.run(ECHO, [], ["one"]) == b"one"
+        server.pause()
+        with pytest.raises(TimeoutError):
+            await scripts.run(ECHO, [], ["two"])
+        server.resume()
+        assert await asyncio.wait_for(patiently(scripts, "three"), 20) == b"three"
+
+
+async def patiently(scripts: Scripts, text: str) -> Any:
+    while True:
+        try:
+            return await scripts.run(ECHO, [], [text])
+        except TimeoutError:
+            continue
