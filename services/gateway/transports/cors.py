@@ -23,7 +23,9 @@ class Cors:
         self._exposed = ", ".join(exposed)
 
     def install(self, app: web.Application) -> None:
-        """Answer preflights, and mark every response of ``app``, streams included."""
+        """Answer preflights, and mark every response of ``app``, streams included; without origins, do nothing."""
+        if not self._origins:
+            return
         app.middlewares.insert(0, self._preflights())
         app.on_response_prepare.append(self._mark)
 
@@ -46,8 +48,6 @@ class Cors:
         return origin is not None and (origin in self._origins or "*" in self._origins)
 
     async def _mark(self, request: web.Request, response: web.StreamResponse) -> None:
-        if not self._origins:
-            return
         # Always, or a cache would hand the answer for one origin to another.
         response.headers.add(hdrs.VARY, hdrs.ORIGIN)
         origin = request.headers.get(hdrs.ORIGIN)
