@@ -1,8 +1,8 @@
 """Takes a connection over from redis-py, so that a reply is there once its bytes are; it alone knows redis-py's inside.
 
 redis-py opens it: it knows about TLS, passwords, Sentinel and clusters. But its own way to a reply (a buffered stream,
-a task that waits for it, checks for each) costs four times the CPU, and a tenth of a millisecond for each change on its
-way to the browser. Checked against redis-py 8.1; that a connection has `_writer` and `_parser` is not documented.
+a task that waits for it, checks for each) costs a tenth of a millisecond for each change on its way to the browser.
+Checked against redis-py 8.1; that a connection has `_writer` and `_parser` is not documented.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Fixtures of the tests that watch a prepared database."""
+"""Fixtures of several integration tests: a client of Redis, and a prepared database that is watched."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,6 +11,12 @@ from redis.asyncio import Redis
 from services.setup_db import setup
 from tests.conftest import RunService
 from tests.integration.watched_orders import Stack
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    async with Redis.from_url(redis_url) as client:
+        yield client
 
 
 @pytest.fixture

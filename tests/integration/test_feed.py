@@ -84,8 +84,7 @@ async def test_a_message_that_never_came_is_missed_within_a_second_or_two(world:
     async with world.gateway() as gateway:
         outlet = Outlet()
         await gateway.join(outlet)
-        await world.redis.xadd(KEYS.log, {"e": change(1).envelope, "b": "null", "p": "0-0"}, id="1-0")
-        await world.redis.hset(KEYS.head, "position", "1-0")
+        await world.log_silently()
         await gateway.reached(1)
     assert outlet.positions == [1]
 
@@ -99,8 +98,7 @@ async def test_a_message_that_does_not_follow_shows_a_hole_that_is_filled_at_onc
     async with world.gateway() as gateway:
         outlet = Outlet()
         await gateway.join(outlet)
-        await world.redis.xadd(KEYS.log, {"e": change(1).envelope, "b": "null", "p": "0-0"}, id="1-0")
-        await world.redis.hset(KEYS.head, "position", "1-0")
+        await world.log_silently()
         writing.last = 1
         await writing.upto(3)
         await gateway.reached(3)
@@ -116,8 +114,7 @@ async def test_a_look_at_the_log_that_failed_is_taken_again(world: World, monkey
         await world.redis.set(KEYS.head, "of another type")
         await world.redis.publish(KEYS.channel, '{"epoch":"e1","prev":"9-0","events":[],"before":[]}')
         await asyncio.sleep(0.5)
-        await world.redis.xadd(KEYS.log, {"e": change(1).envelope, "b": "null", "p": "0-0"}, id="1-0")
-        await world.redis.hset("aside", "position", "1-0")
+        await world.log_silently("aside")
         await world.redis.rename("aside", KEYS.head)
         await gateway.reached(1)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -17,12 +16,6 @@ from tests.log_entries import KEYS, entries, head, ids
 from tests.stream_events import change
 
 START = Position(10, 0)
-
-
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(redis_url) as client:
-        yield client
 
 
 def writer(redis: Redis, term: int = 1, maxlen: int = 1000) -> Publisher:

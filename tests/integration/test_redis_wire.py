@@ -17,12 +17,6 @@ from tests.waiting import until
 ECHO = "return ARGV[1]"
 
 
-@pytest.fixture
-async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    async with Redis.from_url(redis_url) as client:
-        yield client
-
-
 class Ear:
     """Keeps what it hears."""
 
