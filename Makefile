@@ -4,6 +4,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 NODE_INSTALLED := node_modules/.installed
+SEND_TO_EACH := services/gateway/send_to_each.so
 # Not compiled: a third of the time would go into modules that nobody imports; Python compiles the others itself.
 PIP_INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-compile
 
@@ -80,7 +81,7 @@ lock: $(INSTALLED) ## Resolve the dependencies anew into requirements.lock and r
 	node -e 'const fs = require("fs"), f = "package-lock.json", lock = JSON.parse(fs.readFileSync(f)); for (const p of Object.values(lock.packages)) delete p.funding; fs.writeFileSync(f, JSON.stringify(lock, null, 2) + "\n")' # asks for gifts, with addresses
 
 clean: ## Remove everything that the commands above have made, the data in .data too
-	rm -rf $(VENV) node_modules bench/peers/*/node_modules bench/peers/nchan/root bench/peers/nchan/packages .data .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(SEND_TO_EACH) node_modules bench/peers/*/node_modules bench/peers/nchan/root bench/peers/nchan/packages .data .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find services tests bench -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(PYTHON):
@@ -94,11 +95,19 @@ $(PYTHON):
 	$$found -m venv --clear $(VENV)
 
 # The lock holds everything with its hash; the project itself is then linked in, which needs no registry.
-$(INSTALLED): requirements-dev.lock pyproject.toml | $(PYTHON)
+$(INSTALLED): requirements-dev.lock pyproject.toml | $(PYTHON) $(SEND_TO_EACH)
 	@echo "==> Installing Python packages (requirements-dev.lock)"
 	@$(PIP_INSTALL) --require-hashes --requirement requirements-dev.lock
 	@$(PIP_INSTALL) --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
+
+# The one part in C. Without a compiler the gateway does the same in Python.
+$(SEND_TO_EACH): $(SEND_TO_EACH:.so=.c)
+	@if command -v $(CC) >/dev/null 2>&1; then \
+		echo "==> Building $@"; $(CC) -O2 -Wall -Wextra -shared -fPIC -o $@ $<; \
+	else \
+		echo "There is no C compiler ($(CC)), so each change will cost the gateway some more time for each client."; \
+	fi
 
 $(NODE_INSTALLED): package-lock.json package.json
 	@echo "==> Installing npm packages (package-lock.json)"

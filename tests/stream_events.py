@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from services.common.cursor import Cursor, Position
 from services.common.documents import Json, dumps
@@ -61,11 +61,9 @@ class Outlet:
     resyncs: list[tuple[str, str]] = field(default_factory=list)
     statuses: list[str | None] = field(default_factory=list)
 
-    @property
-    def write(self) -> Callable[[bytes], None]:
-        return self._take
+    descriptor: ClassVar[None] = None
 
-    def _take(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         self.writes.append(decoded(self.form, data))
         self.room -= 1
         if self.room <= 0:

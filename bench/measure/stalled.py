@@ -14,12 +14,12 @@ from bench.stage import Stage
 CLIENTS = 1000
 EVENTS = 800
 RATE = 25.0
-PADDING = 4000  # bytes an order: what is written to one client is then three times what the server may keep for it
+PADDING = 4000  # bytes an order: more than three megabytes for each client
 NOTES = [
     f"""{EVENTS:,} orders of {PADDING // 1000} KB at {RATE:.0f} a second to {CLIENTS:,} clients, once with all of them
 reading, once with one that has stopped. The latencies are those of the others. Memory is what the server's process
-grew by; the limit for one client is `CLIENT_BUFFER_BYTES` (1 MiB), at which our gateway stops writing to it and keeps
-its place instead.""",
+grew by; what the kernel does not take for a client, our gateway keeps of one write only, and then the client's place
+instead of more.""",
 ]
 
 

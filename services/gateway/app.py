@@ -13,6 +13,7 @@ from services.gateway.feed import Feed, Limits
 from services.gateway.history import History
 from services.gateway.log import Log
 from services.gateway.metrics import Metrics
+from services.gateway.recipients import COMPILED
 from services.gateway.redis_log import open_redis_log
 from services.gateway.server import Server
 from services.gateway.settings import GatewaySettings
@@ -42,7 +43,7 @@ async def run(settings: GatewaySettings) -> None:
         checks = {"mongodb": store.check, "redis": feed.check}
         server = Server(settings, store, stream, checks, metrics)
         await stack.enter_async_context(server.serving())
-        log.info("Gateway started", port=settings.port, server=settings.server_name)
+        log.info("Gateway started", port=settings.port, server=settings.server_name, compiled=COMPILED)
         calm_the_collector()
         await store.check()  # says at once if there is no MongoDB, though nobody has asked for an order yet
         await feed.run()

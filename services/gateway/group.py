@@ -1,9 +1,10 @@
 """The clients that are sent the very same bytes: those with equal interest and form."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from services.gateway.event import SEPARATOR, Event
 from services.gateway.filters import EVERYTHING, Interest, Verdict, to_text, verdict
+from services.gateway.recipients import Recipients
 from services.gateway.subscription import Subscription
 from services.gateway.wire.form import Form
 
@@ -13,13 +14,33 @@ OFFSET_SEPARATOR = "~"  # between the cursor and the interest, in what Socket.IO
 class Group:
     """The live clients with equal interest and form: one decision, one encoding, one write each."""
 
-    __slots__ = ("form", "interest", "live", "suffix")
+    __slots__ = ("_live", "_recipients", "form", "interest", "suffix")
 
     def __init__(self, interest: Interest, form: Form) -> None:
         self.interest = interest
         self.form = form
         self.suffix = offset_suffix(interest) if form in (Form.WEBSOCKET, Form.POLLING) else ""
-        self.live: dict[Subscription, Callable[[bytes], None]] = {}
+        self._live: dict[Subscription, int | None] = {}  # with the file descriptor to each
+        self._recipients: Recipients | None = None
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def join(self, subscription: Subscription) -> None:
+        """Add a client that is live from now on."""
+        self._live[subscription] = subscription.outlet.descriptor
+        self._recipients = None
+
+    def leave(self, subscription: Subscription) -> None:
+        """Remove a client that is live no longer."""
+        del self._live[subscription]
+        self._recipients = None
+
+    def recipients(self) -> Recipients:
+        """Return the clients that are live now."""
+        if self._recipients is None:
+            self._recipients = Recipients([(client.outlet.write, socket) for client, socket in self._live.items()])
+        return self._recipients
 
     def encode(self, events: Sequence[Event]) -> bytes:
         """Return what clients of this group are sent of these events, empty if that is nothing."""

@@ -85,13 +85,12 @@ class Hub:
         for event in events:
             for group in self._index.concerned(event):
                 concerned.setdefault(group, []).append(event)
-        due = [(group.encode(shown), tuple(group.live.values())) for group, shown in concerned.items()]
+        due = [(group.encode(shown), group.recipients()) for group, shown in concerned.items()]
         written = 0
-        for data, writes in due:
+        for data, recipients in due:
             if data:
-                written += len(writes)
-                for write in writes:
-                    write(data)
+                written += len(recipients)
+                recipients.write(data)
         self.published(events, written)
         for subscription in tuple(self._ahead):
             self._serve(subscription)
@@ -167,7 +166,7 @@ class Hub:
         if group is None:
             group = self._groups[key] = Group(*key)
             self._index.add(group, subscription.interest)
-        group.live[subscription] = subscription.outlet.write
+        group.join(subscription)
 
     def _detach(self, subscription: Subscription, mode: Mode) -> None:
         match subscription.mode:
@@ -176,8 +175,8 @@ class Hub:
                 subscription.position = self._log.position
                 key = (subscription.interest, subscription.outlet.form)
                 group = self._groups[key]
-                group.live.pop(subscription, None)
-                if not group.live:
+                group.leave(subscription)
+                if not group:
                     del self._groups[key]
                     self._index.remove(group, subscription.interest)
             case Mode.AHEAD:

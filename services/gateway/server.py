@@ -73,8 +73,6 @@ class Server:
             SseSettings(
                 heartbeat=settings.sse_heartbeat_seconds,
                 stall=settings.client_stall_seconds,
-                write_high_water=settings.client_buffer_bytes,
-                write_low_water=settings.client_buffer_bytes // 4,
             ),
         )
         self._api = OrdersApi(store, stream.epoch, body_limit=settings.max_payload_bytes)
@@ -148,9 +146,7 @@ def _engine(settings: GatewaySettings) -> EngineSettings:
         max_connections=settings.max_connections,
         max_connections_per_address=settings.max_connections_per_address,
         packets_per_second=settings.max_packets_per_second,
-        write_high_water=settings.client_buffer_bytes,
-        write_low_water=settings.client_buffer_bytes // 4,
-        max_unsent=settings.client_buffer_bytes * 2,
+        max_unsent=settings.client_buffer_bytes,
         allowed_origins=settings.cors_origins,
         trusted_proxies=settings.trusted_proxies,
     )

@@ -57,7 +57,7 @@ class GatewaySettings(CommonSettings):
     max_packets_per_second: float = Field(default=20.0, gt=0, description="Packets that one client may send a second.")
     max_payload_bytes: Bytes = Field(default=65_536, description="Largest packet or request body that is taken.")
     client_buffer_bytes: Bytes = Field(
-        default=1_048_576, description="Unsent bytes at which a client is served later, from the log."
+        default=2_097_152, description="Most bytes that wait here for a client; one that is to be told more is closed."
     )
     drain_seconds: float = Field(
         default=5.0, ge=0, le=600, description="Over how long connections are closed when the gateway stops."

@@ -1,6 +1,5 @@
 """One client's place in the stream."""
 
-from collections.abc import Callable
 from enum import Enum, StrEnum
 from typing import NamedTuple, Protocol
 
@@ -26,7 +25,10 @@ class Outlet(Protocol):
         """How events are to be encoded."""
 
     @property
-    def write(self) -> Callable[[bytes], None]:
+    def descriptor(self) -> int | None:
+        """The file descriptor that takes what ``write`` takes, while the client is live; None where there is none."""
+
+    def write(self, data: bytes) -> None:
         """Send complete encoded events; may call ``pause`` meanwhile, and never fails."""
 
     def resync(self, reason: str, cursor: Cursor) -> None:

@@ -133,9 +133,7 @@ async def test_an_upgrade_that_is_not_completed_is_closed_and_polling_goes_on(en
 
 
 async def test_a_client_that_pongs_and_never_reads_costs_a_bounded_amount(engine_with: EngineWith) -> None:
-    engine = await engine_with(
-        max_unsent=300_000, write_high_water=100_000, write_low_water=50_000, packets_burst=1_000_000
-    )
+    engine = await engine_with(max_unsent=300_000, packets_burst=1_000_000)
     reader, writer = await asyncio.open_connection("127.0.0.1", engine.port, limit=1024)
     writer.write(
         b"GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
@@ -160,7 +158,7 @@ async def test_a_client_that_does_not_read_gets_no_answers_to_its_pings() -> Non
         sessions.append(session)
         return EngineEcho(session)
 
-    settings = replace(QUICK, ping_interval=20, write_high_water=1_000, write_low_water=500, max_unsent=10**9)
+    settings = replace(QUICK, ping_interval=20, max_unsent=10**9)
     async with engine_server(silent, settings) as engine, asyncio.timeout(20):
         _, writer = await asyncio.open_connection("127.0.0.1", engine.port, limit=1024)
         writer.write(

@@ -1,6 +1,5 @@
 """Says what a session needs of whatever gets its packets to the client."""
 
-from collections.abc import Callable
 from typing import Protocol
 
 from services.gateway.wire.form import Form
@@ -23,7 +22,10 @@ class Carrier(Protocol):
         """Send a binary message."""
 
     @property
-    def write(self) -> Callable[[bytes], None]:
+    def descriptor(self) -> int | None:
+        """The file descriptor that takes what `write` takes, while nothing is unsent; None where there is none."""
+
+    def write(self, encoded: bytes) -> None:
         """Send what is already in the carrier's form."""
 
     def close(self, code: CloseCode, reason: str, *, orderly: bool) -> bool:

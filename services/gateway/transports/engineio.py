@@ -169,7 +169,7 @@ class EngineServer:
         session.start(websocket, self._accept, writable=True)
 
     def _connection(self, request: Request) -> WebSocketConnection:
-        return WebSocketConnection(self.settings, self.sessions.closing, base64="b64" in request.query)
+        return WebSocketConnection(self.settings.max_payload, self.sessions.closing, base64="b64" in request.query)
 
     def _open_packet(self, session: Session, *, upgrades: list[str]) -> bytes:
         settings = self.settings

@@ -59,14 +59,8 @@ class EngineSettings:
     max_queued_events: int = 100  # events that wait for a handler of the same socket: closed
     max_attachments: int = 10  # malformed
     max_depth: int = 32  # malformed
-    write_high_water: int = 1_048_576  # above: `Flow.paused`
-    write_low_water: int = 262_144  # below: `Flow.resumed`
     max_unsent: int = 2_097_152  # what is unsent when the client is sent one more packet of its own: closed
     max_packets_per_poll: int = 16  # the others go with the next poll; python-engineio takes no more at once
     max_packets_per_poll_of_browser: int = 256  # where the client is known to take any number
     allowed_origins: frozenset[str] = field(default_factory=frozenset)  # besides the same origin; "*" for any
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()  # whose X-Forwarded-For is believed
-
-    def __post_init__(self) -> None:
-        if self.write_low_water > self.write_high_water:
-            raise ValueError("write_low_water is above write_high_water")

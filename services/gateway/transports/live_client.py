@@ -1,6 +1,6 @@
 """One client of the orders over Socket.IO."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from services.common.cursor import Cursor
 from services.gateway.filters import Interest
@@ -44,9 +44,13 @@ class LiveClient:
         return self._socket.form
 
     @property
-    def write(self) -> Callable[[bytes], None]:
+    def descriptor(self) -> int | None:
+        """The file descriptor that takes the same while the client is live, if there is one."""
+        return self._socket.descriptor
+
+    def write(self, data: bytes) -> None:
         """Send complete encoded events."""
-        return self._socket.writer
+        self._socket.write_encoded(data)
 
     def emit(self, name: str, fields: Mapping[str, object], cursor: Cursor, interest: Interest) -> None:
         """Send an event of the gateway's own."""

@@ -40,6 +40,7 @@ class Polling:
     __slots__ = ("_holding", "_poll", "_posting", "_session", "_size", "_unsent")
 
     form = Form.POLLING
+    descriptor = None
 
     def __init__(self, session: Session) -> None:
         self._session = session

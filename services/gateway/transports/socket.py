@@ -60,9 +60,9 @@ class Socket(Generic[State]):
         return self._session.carrier.unsent
 
     @property
-    def writer(self) -> Callable[[bytes], None]:
-        """The shortest way to do the same as ``write_encoded``; to be asked for anew after each `Flow.resumed`."""
-        return self._session.carrier.write
+    def descriptor(self) -> int | None:
+        """The file descriptor that takes what `write_encoded` takes; to be asked for anew after each `Flow.resumed`."""
+        return self._session.carrier.descriptor
 
     def write_encoded(self, data: bytes) -> None:
         """Send bytes that are encoded in `form`; without effect once the connection is over."""

@@ -22,8 +22,8 @@ For fan-out, where thousands get the same event, nothing above runs per event. E
 and give it to each socket whose `form` it is and that is `writable`: `socket.write_encoded(data)`. Several messages in
 one write: join them by `wire.engineio.joined(form, messages)`.
 
-A `Flow` set as `socket.flow` is told `paused()` and `resumed()`. A websocket is paused from `write_high_water` unsent
-bytes until `write_low_water`. Polling is paused except while a GET is held: each GET resumes it, and whatever is then
+A `Flow` set as `socket.flow` is told `paused()` and `resumed()`. A websocket is paused while anything is unsent that
+the kernel did not take. Polling is paused except while a GET is held: each GET resumes it, and whatever is then
 written before the loop runs again goes into one response. An upgrade pauses, and resumes with the other form. Who is
 paused is to be served later, from the log. Set `flow` in `connect` or `connected`, and ask `writable` then: there is no
 first call.

@@ -38,8 +38,6 @@ class SseSettings:
     heartbeat: float = 15.0
     retry: float = 1.0  # clients wait between this and twice this before they come back: no stampede
     stall: float = 30.0  # a client that reads nothing for so long is dropped
-    write_high_water: int = 1_048_576
-    write_low_water: int = 262_144
     ready: float = 10.0  # how long to wait for the first word from Redis
 
 
@@ -96,7 +94,6 @@ class SseTransport:
             taken = take_over(request, stream) is not None
             if taken:
                 self._streams[stream] = address
-                stream.limit(self._settings.write_high_water, self._settings.write_low_water)
                 self._begin(stream, interest, located)
             return TakenOver(200)
         except TimeoutError:
@@ -114,8 +111,7 @@ class SseTransport:
             stream.resync(located.reason, cursor)
         if self._hub.stale is not None:
             stream.status(self._hub.stale, cursor)
-        stream.subscription = self._hub.subscribe(stream, interest, located.position)
-        self._hub.resume(stream.subscription)
+        stream.start(self._hub.subscribe(stream, interest, located.position))
 
     async def _place(self, since: str | None) -> Located:
         if not since:
@@ -142,8 +138,6 @@ class SseTransport:
         if address is not None:
             self._admission.leave(address)
             self._left(stream.form, stream.reason)
-        if stream.subscription is not None:
-            self._hub.unsubscribe(stream.subscription)
 
     def _drop(self, stream: SseStream) -> None:
         self._count(Incident.SLOW_CONSUMER)

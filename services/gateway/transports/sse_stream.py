@@ -9,6 +9,7 @@ from services.common.documents import Json, dumps
 from services.gateway.hub import Hub
 from services.gateway.subscription import Mode, Subscription
 from services.gateway.transports.deadlines import Deadlines, Entry
+from services.gateway.transports.descriptor import unbuffered_descriptor
 from services.gateway.wire import sse
 from services.gateway.wire.form import Form
 
@@ -16,7 +17,18 @@ from services.gateway.wire.form import Form
 class SseStream(asyncio.Protocol):
     """One stream after its headers; an outlet of the hub."""
 
-    __slots__ = ("_hub", "_lost", "_stall", "_stalls", "_transport", "form", "reason", "subscription", "write")
+    __slots__ = (
+        "_hub",
+        "_lost",
+        "_paused",
+        "_stall",
+        "_stalls",
+        "_transport",
+        "descriptor",
+        "form",
+        "reason",
+        "subscription",
+    )
 
     def __init__(
         self, form: Form, hub: Hub, stalls: "Deadlines[SseStream]", lost: Callable[["SseStream"], None]
@@ -28,15 +40,24 @@ class SseStream(asyncio.Protocol):
         self._stalls = stalls
         self._stall: Entry[SseStream] | None = None
         self._lost = lost
+        self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
-        self.write = self._transport.write
+        self.descriptor = unbuffered_descriptor(self._transport)
 
-    def limit(self, high: int, low: int) -> None:
-        """Stop taking events when ``high`` bytes are unsent, until they are ``low``."""
-        self._transport.set_write_buffer_limits(high, low)
+    def start(self, subscription: Subscription) -> None:
+        """Begin to take events, as soon as the connection does."""
+        self.subscription = subscription
+        if self._paused:
+            self._stall = self._stalls.add(self)
+        else:
+            self._hub.resume(subscription)
+
+    def write(self, data: bytes) -> None:
+        """Send complete encoded events."""
+        self._transport.write(data)
 
     def send(self, data: bytes) -> None:
         """Send something of the stream's own."""
@@ -60,6 +81,7 @@ class SseStream(asyncio.Protocol):
 
     def end(self) -> None:
         """End the response; what is unsent is still sent."""
+        self._leave()
         if not self._transport.is_closing():
             if self.form is Form.SSE:
                 self._transport.write(sse.LAST_CHUNK)
@@ -67,6 +89,7 @@ class SseStream(asyncio.Protocol):
 
     def abort(self) -> None:
         """Cut the connection, whatever is unsent."""
+        self._leave()
         self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -79,19 +102,26 @@ class SseStream(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Report it."""
         self._relax()
+        self._leave()
         self._lost(self)
 
     def pause_writing(self) -> None:
-        """Too much is unsent: the hub shall serve this client later, or drop it if that lasts."""
+        """Something is unsent: the hub shall serve this client later, or drop it if that lasts."""
+        self._paused = True
         if self.subscription is not None:
             self._hub.pause(self.subscription)
             self._stall = self._stalls.add(self)
 
     def resume_writing(self) -> None:
-        """The client reads again."""
+        """Nothing is unsent any more."""
+        self._paused = False
         self._relax()
         if self.subscription is not None:
             self._hub.resume(self.subscription)
+
+    def _leave(self) -> None:
+        if self.subscription is not None:
+            self._hub.unsubscribe(self.subscription)
 
     def _relax(self) -> None:
         if self._stall is not None:

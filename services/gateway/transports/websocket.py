@@ -4,7 +4,7 @@ import asyncio
 from typing import Protocol, cast
 
 from services.gateway.transports.deadlines import Deadlines, Entry
-from services.gateway.transports.limits import EngineSettings
+from services.gateway.transports.descriptor import unbuffered_descriptor
 from services.gateway.wire.engineio import base64_packet
 from services.gateway.wire.form import Form
 from services.gateway.wire.frame_reader import Close, FrameReader, Ping, Pong, Violation
@@ -24,10 +24,10 @@ class Owner(Protocol):
         """The connection is over; `violation` where the client broke the protocol. Called at most once."""
 
     def pause_writing(self) -> None:
-        """Too much is unsent."""
+        """Something is unsent: the client reads too slowly."""
 
     def resume_writing(self) -> None:
-        """The client reads again."""
+        """Nothing is unsent any more."""
 
 
 class WebSocketConnection(asyncio.Protocol):
@@ -41,19 +41,15 @@ class WebSocketConnection(asyncio.Protocol):
         "_owner",
         "_paused",
         "_reader",
-        "_settings",
         "_transport",
-        "write",
+        "descriptor",
     )
 
     form = Form.WEBSOCKET
 
-    def __init__(
-        self, settings: EngineSettings, closing: "Deadlines[WebSocketConnection]", *, base64: bool = False
-    ) -> None:
-        self._settings = settings
+    def __init__(self, max_payload: int, closing: "Deadlines[WebSocketConnection]", *, base64: bool = False) -> None:
         self._closing = closing
-        self._reader = FrameReader(settings.max_payload)
+        self._reader = FrameReader(max_payload)
         self._owner: Owner | None = None
         self._cutoff: Entry[WebSocketConnection] | None = None
         self._base64 = base64
@@ -62,8 +58,7 @@ class WebSocketConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
-        self.write = self._transport.write
-        self._transport.set_write_buffer_limits(self._settings.write_high_water, self._settings.write_low_water)
+        self.descriptor = unbuffered_descriptor(self._transport)
 
     def report_to(self, owner: Owner) -> None:
         """Report to `owner` from now on."""
@@ -90,13 +85,17 @@ class WebSocketConnection(asyncio.Protocol):
 
     @property
     def writable(self) -> bool:
-        """Whether little enough is unsent."""
+        """Whether nothing is unsent."""
         return not self._paused
 
     @property
     def unsent(self) -> int:
         """How many bytes wait to be sent."""
         return self._transport.get_write_buffer_size()
+
+    def write(self, encoded: bytes) -> None:
+        """Send complete frames."""
+        self._transport.write(encoded)
 
     def send_text(self, *packets: bytes) -> None:
         """Send packets, each in a frame of its own."""

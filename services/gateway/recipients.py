@@ -1,0 +1,73 @@
+"""Those who are sent the very same bytes at the same time."""
+
+import ctypes
+import os
+from array import array
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+# Sends to the sockets from an index on, as long as each takes all; returns the index of the one that did not, and how
+# many bytes it took, or the number of sockets.
+SendToEach = Callable[["array[int]", int, bytes], tuple[int, int]]
+BUILT = Path(__file__).with_name("send_to_each.so")
+
+
+def in_python(sockets: "array[int]", first: int, data: bytes) -> tuple[int, int]:
+    """Do it without anything that has to be built."""
+    for index in range(first, len(sockets)):
+        try:
+            taken = os.write(sockets[index], data)
+        except OSError:  # full, or the client has gone: the transport finds out which
+            taken = 0
+        if taken != len(data):
+            return index, taken
+    return len(sockets), 0
+
+
+def in_c(library: Path) -> SendToEach:
+    """Return what does it in C, from the built `send_to_each.c`: of a delivery, a seventh is Python's calls."""
+    function = ctypes.CDLL(str(library)).send_to_each
+    size, pointer = ctypes.c_size_t, ctypes.c_void_p
+    function.argtypes = (pointer, size, size, ctypes.c_char_p, size, pointer)
+    function.restype = size
+    taken = size()
+    there = ctypes.addressof(taken)
+
+    def send(sockets: "array[int]", first: int, data: bytes) -> tuple[int, int]:
+        address, count = sockets.buffer_info()
+        stopped: int = function(address, first, count, data, len(data), there)
+        return stopped, taken.value
+
+    return send
+
+
+COMPILED = BUILT.exists()
+_send_to_each = in_c(BUILT) if COMPILED else in_python
+
+
+class Recipients:
+    """A group's clients at one moment; who joins or leaves later makes no difference.
+
+    ``clients`` gives for each the way to write to it, and the file descriptor that takes the same if there is one.
+    """
+
+    __slots__ = ("_sockets", "_writes", "_writes_only")
+
+    def __init__(self, clients: Sequence[tuple[Callable[[bytes], None], int | None]]) -> None:
+        self._writes = [write for write, descriptor in clients if descriptor is not None]
+        self._sockets = array("i", [descriptor for _, descriptor in clients if descriptor is not None])
+        self._writes_only = [write for write, descriptor in clients if descriptor is None]
+
+    def __len__(self) -> int:
+        return len(self._writes) + len(self._writes_only)
+
+    def write(self, data: bytes) -> None:
+        """Send it to each; what the kernel does not take at once goes the client's own way."""
+        for write in self._writes_only:
+            write(data)
+        first = 0
+        while first < len(self._writes):
+            stopped, taken = _send_to_each(self._sockets, first, data)
+            if stopped < len(self._writes):
+                self._writes[stopped](data[taken:])
+            first = stopped + 1
