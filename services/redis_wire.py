@@ -42,6 +42,7 @@ class RedisWire(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", connection._writer.transport)  # noqa: SLF001
         self._streams = self._transport.get_protocol()
         self._transport.set_protocol(self)
+        self._transport.set_write_buffer_limits(0)  # or uvloop sends only once all else that is due has run
         self.is_open = True
 
     @classmethod
