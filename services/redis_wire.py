@@ -16,6 +16,11 @@ from redis.exceptions import ConnectionError, InvalidResponse  # noqa: A004
 _INCOMPLETE = object()
 
 
+def packed(*command: str | bytes | int) -> bytes:
+    """Return the command as it crosses the network."""
+    return pack_command(command)  # type: ignore[arg-type]  # the stub knows tuples of one only
+
+
 class RedisWire(asyncio.Protocol):
     """One connection of its own: ``take`` is called with each reply, which is an exception where Redis says an error.
 
@@ -53,9 +58,12 @@ class RedisWire(asyncio.Protocol):
         # Whatever was asked to open it has been answered: no reply is under way, nor in redis-py's own buffers.
         return cls(pool, connection, take, lost)
 
-    def send(self, *command: str | bytes | int) -> None:
-        """Send one command; without effect once the connection is over."""
-        self._transport.write(pack_command(command))  # type: ignore[arg-type]  # the stub knows tuples of one only
+    def send(self, *command: str | bytes | int, first: bytes = b"") -> None:
+        """Send one command, with ``first`` before it, which `packed` made; without effect once the connection is over.
+
+        What is sent together is read and answered together.
+        """
+        self._transport.write(first + packed(*command))
 
     async def aclose(self) -> None:
         """Give the connection up; what has not come yet will not."""

@@ -9,9 +9,13 @@ from hiredis import PushNotification
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from services.redis_wire import RedisWire
+from services.redis_wire import RedisWire, packed
 
 Argument = str | bytes
+
+# Goes ahead of each script: Redis and Valkey write first to whom they had something to say last. That we are due a reply
+# before the script publishes makes them write to the subscribers before us, which saves those 0.05 ms of each change.
+_FIRST = packed("PING")
 
 
 class Scripts:
@@ -22,6 +26,7 @@ class Scripts:
         self._seconds = seconds
         self._wire: RedisWire | None = None
         self._reply: asyncio.Future[Any] | None = None
+        self._first_is_due = False
 
     async def run(self, script: str, keys: Sequence[str], args: Sequence[Argument]) -> Any:
         """Run a script and return its reply; raise RedisError, OSError or TimeoutError.
@@ -45,7 +50,8 @@ class Scripts:
             if wire is None or not wire.is_open:
                 wire = await self._connected()
             self._reply = asyncio.get_running_loop().create_future()
-            wire.send(*command)
+            self._first_is_due = True
+            wire.send(*command, first=_FIRST)
             async with asyncio.timeout(self._seconds):  # itself some work, so not before the command is out
                 return await self._reply
         except NoScriptError:
@@ -64,7 +70,9 @@ class Scripts:
     def _take(self, reply: Any) -> None:
         if self._reply is None or self._reply.done() or isinstance(reply, PushNotification):
             return  # nobody has asked for it
-        if isinstance(reply, Exception):
+        if self._first_is_due:
+            self._first_is_due = False
+        elif isinstance(reply, Exception):
             self._reply.set_exception(reply)
         else:
             self._reply.set_result(reply)
