@@ -83,12 +83,15 @@ class Contestant:
     async def running(
         self, mongodb_uri: str, redis_url: str, folder: Path, *, pinned: bool = True
     ) -> AsyncIterator[Running]:
-        """Run it meanwhile, in ``folder``, which is empty; ``pinned`` to one core."""
+        """Run it meanwhile, in ``folder``, which is empty.
+
+        The part that has the clients is always on the server's core; where ``pinned``, the other parts never are.
+        """
         env = {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url}
         async with AsyncExitStack() as stack:
             parts = PARTS[self.name](env, folder)
             for part in parts:
-                part.pinned = pinned
+                part.pinned = pinned or part.serves_clients
                 await stack.enter_async_context(part)
             await asyncio.sleep(0.5)  # node-seed, which is ready at once, opens its change stream meanwhile
             server = next(part for part in parts if part.serves_clients)

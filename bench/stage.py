@@ -51,15 +51,17 @@ class Stage:
 async def stage(folder: Path, *, pinned: bool = True) -> AsyncIterator[Stage]:
     """Start everything, or take the servers that BENCH_MONGODB_URI (with a database) and BENCH_REDIS_URL name.
 
-    Where ``pinned``, the server under test has a core of its own, so that its CPU time is not the others' doing; where
-    times of the clock are measured, the system shall choose.
+    The server that has the clients and the clients are kept apart on different cores, as they are on machines of their
+    own: left to itself, Linux is apt to wake the clients on the very core of the server that is busy sending to them,
+    while another one is idle. Where ``pinned``, everything else is kept off the server's core too, so that its CPU time
+    is not the others' doing; where times of the clock are measured, the system chooses for the others.
     """
     async with AsyncExitStack() as stack:
         mongodb = await _mongodb(stack, folder, pinned=pinned)
         redis = await _redis(stack, folder, pinned=pinned)
         for _ in setup(mongodb):
             pass
-        listener = await stack.enter_async_context(Dialogue(module("bench.load"), pinned=pinned))
+        listener = await stack.enter_async_context(Dialogue(module("bench.load")))
         writer = await stack.enter_async_context(Dialogue(module("bench.load.writer", mongodb), pinned=pinned))
         yield Stage(mongodb, redis, folder, listener, writer, pinned)
 

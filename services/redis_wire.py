@@ -18,7 +18,7 @@ _INCOMPLETE = object()
 
 def packed(*command: str | bytes | int) -> bytes:
     """Return the command as it crosses the network."""
-    return pack_command(command)  # type: ignore[arg-type]  # the stub knows tuples of one only
+    return cast("bytes", pack_command(command))  # type: ignore[arg-type]  # the stub knows tuples of one only
 
 
 class RedisWire(asyncio.Protocol):

@@ -27,8 +27,8 @@ async def hops(stage: Stage) -> Hops:
     """Measure all three, each between processes of its own."""
     return Hops(
         await _change_stream(stage),
-        await _pair(stage, "bench.load.bare_redis", stage.redis_url),
-        await _pair(stage, "bench.load.bare_websocket"),
+        await _pair("bench.load.bare_redis", stage.redis_url, pinned=stage.pinned),
+        await _pair("bench.load.bare_websocket", pinned=True),
     )
 
 
@@ -41,12 +41,12 @@ async def _change_stream(stage: Stage) -> float:
     return median(there - then for there, then in zip(arrived, acknowledged, strict=True))
 
 
-async def _pair(stage: Stage, name: str, *arguments: str) -> float:
-    """Let one process send and the same program in another one receive."""
+async def _pair(name: str, *arguments: str, pinned: bool) -> float:
+    """Let one process send and the same program in another one receive, as the server and its clients do."""
     command = module(name, *arguments)
     async with (
-        Dialogue(command, pinned=stage.pinned) as receiver,
-        Dialogue(command, pinned=stage.pinned, server=True) as sender,
+        Dialogue(command, pinned=pinned) as receiver,
+        Dialogue(command, pinned=pinned, server=True) as sender,
     ):
         address = await receiver.ask(do="listen")
         await sender.ask(do="prepare", port=address.get("port"))

@@ -13,8 +13,8 @@ from services.redis_wire import RedisWire, packed
 
 Argument = str | bytes
 
-# Goes ahead of each script: Redis and Valkey write first to whom they had something to say last. That we are due a reply
-# before the script publishes makes them write to the subscribers before us, which saves those 0.05 ms of each change.
+# Goes ahead of each script: Redis and Valkey write first to whom they had something to say last. As we are due a reply
+# before the script publishes, they write to the subscribers before us, who are 0.05 ms sooner to know of each change.
 _FIRST = packed("PING")
 
 
