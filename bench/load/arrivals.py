@@ -12,9 +12,9 @@ class Arrivals:
         self._wanted = 0
         self._enough = asyncio.Event()
 
-    def came(self, count: int = 1) -> None:
-        """Note that ``count`` things came now."""
-        self._times.extend([perf_counter()] * count)
+    def came(self, count: int = 1, when: float | None = None) -> None:
+        """Note that ``count`` things came now, or then."""
+        self._times.extend([perf_counter() if when is None else when] * count)
         if self._wanted and len(self._times) >= self._wanted:
             self._enough.set()
 

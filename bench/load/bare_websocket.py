@@ -2,10 +2,11 @@
 
 import asyncio
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 from bench.load.arrivals import Arrivals
 from bench.load.commands import serve
+from bench.load.stamped import KNOWN, StampedReader
 
 FRAME = b"\x81\x7e\x01\x2c" + b"x" * 300
 
@@ -13,9 +14,21 @@ FRAME = b"\x81\x7e\x01\x2c" + b"x" * 300
 class _Reader(asyncio.Protocol):
     def __init__(self, arrived: Arrivals) -> None:
         self._arrived = arrived
+        self._reader: StampedReader | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if KNOWN:
+            self._reader = StampedReader(cast("asyncio.Transport", transport), self._take)
 
     def data_received(self, data: bytes) -> None:
-        self._arrived.came(len(data) // len(FRAME))
+        self._take(data, None)
+
+    def _take(self, data: bytes, when: float | None) -> None:
+        self._arrived.came(len(data) // len(FRAME), when)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        if self._reader is not None:
+            self._reader.close()
 
 
 class BareWebSocket:

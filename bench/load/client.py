@@ -8,6 +8,7 @@ from typing import cast
 
 from bench.load.greetings import PONG, Greeting
 from bench.load.reference import Reference
+from bench.load.stamped import KNOWN, StampedReader
 
 # Engine.IO's ping as a whole websocket frame. In JSON neither 0x81 nor 0x01 can occur, so it cannot be mistaken.
 PING = b"\x81\x012"
@@ -16,7 +17,20 @@ PING = b"\x81\x012"
 class Client(asyncio.Protocol):
     """A client. ``at`` is how far it is in its reference."""
 
-    __slots__ = ("_received", "_told", "_transport", "at", "greeting", "live", "lost", "odd", "reference", "timing")
+    __slots__ = (
+        "_arrived",
+        "_reader",
+        "_received",
+        "_timing",
+        "_told",
+        "_transport",
+        "at",
+        "greeting",
+        "live",
+        "lost",
+        "odd",
+        "reference",
+    )
 
     def __init__(self, greeting: Greeting, reference: Reference, at: int, told: Callable[["Client"], None]) -> None:
         self.greeting = greeting
@@ -24,12 +38,24 @@ class Client(asyncio.Protocol):
         self._told = told
         self.reference = reference
         self.at = at
-        self.live = self.lost = self.timing = False
+        self.live = self.lost = self._timing = False
+        self._reader: StampedReader | None = None
+        self._arrived = 0.0
         self.odd = b""  # what came instead of what was due
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.write(self.greeting.request())
+
+    def begin(self, *, timing: bool) -> None:
+        """Begin at the beginning of the reference; where ``timing``, note when each event came in."""
+        self.at, self._timing = 0, timing
+        if timing and KNOWN and self._reader is None:
+            self._reader = StampedReader(self._transport, self._take)
+
+    def _take(self, data: bytes, arrived: float) -> None:
+        self._arrived = arrived
+        self.data_received(data)
 
     def data_received(self, data: bytes) -> None:
         if not self.live:
@@ -51,8 +77,11 @@ class Client(asyncio.Protocol):
                 return
             reference += data[known:]
         self.at = end
-        if self.timing:
-            self.reference.arrivals.extend((at, end, perf_counter()))
+        if self._timing:
+            self._note(at)
+
+    def _note(self, at: int) -> None:
+        self.reference.arrivals.extend((at, self.at, perf_counter() if self._reader is None else self._arrived))
 
     def _differs(self, data: bytes) -> None:
         """Answer pings, which come at a different place in each client, and take the rest as it is."""
@@ -68,8 +97,8 @@ class Client(asyncio.Protocol):
         if reference.startswith(whole[:known], self.at):
             reference += whole[known:]
             at, self.at = self.at, self.at + len(whole)
-            if self.timing and whole:
-                self.reference.arrivals.extend((at, self.at, perf_counter()))
+            if self._timing and whole:
+                self._note(at)
         elif not self.odd:
             self.odd = whole[:300] or b"nothing"
 
@@ -92,10 +121,12 @@ class Client(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self.lost = True
+        self._close_reader()
         self._told(self)
 
     def stop_reading(self) -> None:
         """Stall; with a small buffer, so that the kernel does not hide it from the server for megabytes."""
+        self._close_reader()
         self._transport.pause_reading()
         self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
 
@@ -108,4 +139,10 @@ class Client(asyncio.Protocol):
             self._transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def abort(self) -> None:
+        self._close_reader()
         self._transport.abort()
+
+    def _close_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None

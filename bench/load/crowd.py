@@ -57,7 +57,7 @@ class Crowd:
         for reference in self.references.values():
             reference.__init__()  # type: ignore[misc]
         for client in self.clients:
-            client.at, client.timing = 0, timing
+            client.begin(timing=timing)
         for client in self.clients[:stalled]:
             client.stop_reading()
 
