@@ -1,0 +1,34 @@
+"""The bench's clock for what comes in: the kernel's, whoever reads it when."""
+
+import asyncio
+import time
+from contextlib import closing
+from time import perf_counter
+
+import pytest
+
+from bench.load.stamped import KNOWN, StampedReader
+
+BUSY = 0.3  # seconds; a lot more than the kernel ever needs on the loopback device
+
+
+@pytest.mark.skipif(not KNOWN, reason="Linux stamps what comes in")
+async def test_data_that_has_to_wait_for_its_reader_is_stamped_with_when_it_came() -> None:
+    loop, arrived = asyncio.get_running_loop(), asyncio.Queue[tuple[bytes, float]]()
+    accepted: asyncio.Future[asyncio.StreamWriter] = loop.create_future()
+    async with await asyncio.start_server(lambda _, writer: accepted.set_result(writer), "127.0.0.1", 0) as server:
+        transport, _ = await loop.create_connection(asyncio.Protocol, *server.sockets[0].getsockname())
+        sender = await accepted
+        with (
+            closing(transport) as receiving,
+            closing(StampedReader(receiving, lambda data, when: arrived.put_nowait((data, when)))),
+        ):
+            for text in (b"one", b"two"):
+                sent = perf_counter()
+                sender.write(text)
+                time.sleep(BUSY)  # noqa: ASYNC251 - nobody is to read meanwhile
+                async with asyncio.timeout(10):
+                    data, when = await arrived.get()
+                assert data == text
+                assert sent - BUSY / 3 < when < sent + BUSY / 3
+        sender.close()
