@@ -136,6 +136,16 @@ async def test_what_redis_says_unasked_is_not_taken_for_a_reply(redis: Redis) ->
         assert await scripts.run(ECHO, [], ["two"]) == b"two"
 
 
+async def test_the_ping_ahead_of_a_script_may_be_refused(own_valkey: OwnValkey) -> None:
+    server = await own_valkey()
+    async with Redis.from_url(server.uri()) as redis:
+        await redis.acl_setuser("writer", enabled=True, nopass=True, categories=["+@all"], commands=["-ping"])
+        address = server.uri().replace("redis://", "redis://writer:any@")
+        async with Redis.from_url(address) as limited, aclosing(Scripts(limited, 5)) as scripts:
+            for text in ("one", "two"):
+                assert await scripts.run(ECHO, [], [text]) == text.encode()
+
+
 async def test_a_script_that_is_cut_off_in_the_middle_has_failed(own_valkey: OwnValkey) -> None:
     server = await own_valkey()
     async with Redis.from_url(server.uri()) as redis, aclosing(Scripts(redis, 20)) as scripts:
