@@ -22,7 +22,8 @@ _MOST = 1 << 18
 class StampedReader:
     """Reads in the transport's stead until closed: ``take`` gets what came, and when, on the clock of `perf_counter`.
 
-    Of what several packets brought, the time is that of the last: an arrival is never shown too early.
+    Of what several packets brought, the time is that of the last, and what has none came when it was read: an arrival
+    is never shown too early.
     """
 
     def __init__(self, transport: asyncio.Transport, take: Callable[[bytes, float], None]) -> None:
@@ -51,6 +52,8 @@ class StampedReader:
         if not data:
             self._transport.abort()
             return
-        seconds, nanoseconds = _TIMESPEC.unpack(notes[0][2])
-        age = time() - seconds - nanoseconds / 1e9  # the kernel's is the clock that may be set
+        age = 0.0
+        if notes:  # not yet with what came in before the kernel was told
+            seconds, nanoseconds = _TIMESPEC.unpack(notes[0][2])
+            age = time() - seconds - nanoseconds / 1e9  # the kernel's is the clock that may be set
         self._take(data, perf_counter() - age)
