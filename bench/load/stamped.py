@@ -16,7 +16,7 @@ from time import perf_counter, time
 SO_TIMESTAMPNS = 35  # Linux; Python does not name it. What comes with the data has the same number.
 KNOWN = sys.platform == "linux"
 _TIMESPEC = struct.Struct("qq")
-_MOST = 1 << 18
+_MOST = 1 << 14  # of larger ones each read would be a mapping of memory of its own
 
 
 class StampedReader:

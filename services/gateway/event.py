@@ -41,6 +41,7 @@ class Event:
         "_left",
         "at",
         "cursor",
+        "cursor_text",
         "envelope",
         "id",
         "operation",
@@ -52,6 +53,7 @@ class Event:
         self.operation = head.operation
         self.id = head.id
         self.cursor = Cursor.parse(head.cursor)
+        self.cursor_text = head.cursor
         self.at = head.at
         self._before_json = before
         self._encoded: dict[tuple[Form, str], bytes] = {}
@@ -85,7 +87,7 @@ class Event:
         try:
             return self._left
         except AttributeError:
-            self._left: Event = Event(left_filter(self.id, str(self.cursor), self.at), b"null")
+            self._left: Event = Event(left_filter(self.id, self.cursor_text, self.at), b"null")
             return self._left
 
     def encoded(self, form: Form, suffix: str = "") -> bytes:
@@ -104,10 +106,10 @@ class Event:
             case Form.SSE:
                 return sse.chunk(self.encoded(Form.SSE_PLAIN))
             case Form.SSE_PLAIN:
-                return sse.event(EVENT_NAME, self.envelope, str(self.cursor))
+                return sse.event(EVENT_NAME, self.envelope, self.cursor_text)
 
     def _packet(self, suffix: str) -> bytes:
-        return socketio.encoded_event(EVENT_NAME, self.envelope, f'"{self.cursor}{suffix}"'.encode())
+        return socketio.encoded_event(EVENT_NAME, self.envelope, f'"{self.cursor_text}{suffix}"'.encode())
 
 
 SEPARATOR = {Form.WEBSOCKET: b"", Form.POLLING: b"\x1e", Form.SSE: b"", Form.SSE_PLAIN: b""}
