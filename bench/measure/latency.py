@@ -43,12 +43,12 @@ Found = Mapping[str, Sequence[Mapping[Cell, Waits]]]
 NOTES = [
     """From the moment that the writer has MongoDB's acknowledgement by the majority, to the moment that the event is
 there for the client to read, by the kernel's time stamp (where it is not Linux: until it has read it), over all
-deliveries to all clients, or to a hundred evenly chosen ones. All clients are one process here, which reads
-them one after the other; to wait for one's turn is nothing that a server could change. A negative figure means that the change stream was faster than
-the acknowledgement. 1,000 clients at 1,000 writes/s are a million deliveries a second: no single process brings so
-many one by one; what is shown there is who falls behind, and by how much. The process with all the clients and the
-server that sends to them each keep to a core of their own, as on machines of their own; for all others the system
-chooses.""",
+deliveries to all clients, or to a hundred evenly chosen ones. All clients are one process here, which reads them one
+after the other; to wait for one's turn is nothing that a server could change. A negative figure means that the change
+stream was faster than the acknowledgement. 1,000 clients at 1,000 writes/s are a million deliveries a second: no
+single process brings so many one by one; what is shown there is who falls behind, and by how much. The process with
+all the clients and the server that sends to them each keep to a core of their own, as on machines of their own; for
+all others the system chooses.""",
     """The bare hops are the least that each step costs here: PyMongo reading the change stream and nothing else; a
 client of Redis that runs a script with one PUBLISH until a raw subscriber has it; one small websocket frame from one
 process to another. The hop of the change stream, which may be negative, is everybody's; it is left out on both sides

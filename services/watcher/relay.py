@@ -93,7 +93,8 @@ class Relay:
     async def _read_until_end(self, stream: OpenStream, *, once: bool) -> None:
         """Ask MongoDB for more: where it has a backlog, before what it sent last is made into envelopes and published.
 
-        Otherwise after that: to ask is work, for MongoDB too, and what has come is not to wait for it.
+        Otherwise once that is on its way to Redis: to ask is work, for MongoDB too, and what has come is not to wait
+        for it, nor is whoever is about to send it to clients to be disturbed by it.
         """
         last = self._progress.position
         while True:
@@ -115,6 +116,7 @@ class Relay:
             if once:
                 return
             if not has_backlog:
+                await stream.ask()
                 await self._batches.join()
 
     def _in_batches(self, events: Events, last: Position) -> Iterator[Sequence[Change] | Idle | End]:
