@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from bench.load.arrivals import Arrivals
 from bench.load.commands import serve
-from bench.load.stamped import KNOWN, StampedReader
+from bench.load.stamped import StampedReader
 
 FRAME = b"\x81\x7e\x01\x2c" + b"x" * 300
 
@@ -14,21 +14,15 @@ FRAME = b"\x81\x7e\x01\x2c" + b"x" * 300
 class _Reader(asyncio.Protocol):
     def __init__(self, arrived: Arrivals) -> None:
         self._arrived = arrived
-        self._reader: StampedReader | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if KNOWN:
-            self._reader = StampedReader(cast("asyncio.Transport", transport), self._take)
+        self._reader = StampedReader(cast("asyncio.Transport", transport), self._take)
 
-    def data_received(self, data: bytes) -> None:
-        self._take(data, None)
-
-    def _take(self, data: bytes, when: float | None) -> None:
+    def _take(self, data: bytes, when: float) -> None:
         self._arrived.came(len(data) // len(FRAME), when)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        if self._reader is not None:
-            self._reader.close()
+        self._reader.close()
 
 
 class BareWebSocket:

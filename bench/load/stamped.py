@@ -1,8 +1,8 @@
 """Reads a connection together with the kernel's word on when its data came in.
 
-One process that plays a hundred clients reads them one after the other, at ten microseconds each: by its own clock the
-middle one would have everything half a millisecond late, more than a server takes to send it. Clients on machines of
-their own do not queue behind one another.
+One process that plays a hundred clients reads them one after the other, at up to ten microseconds each: by its own
+clock the middle one would have everything up to half a millisecond late. Clients on machines of their own do not queue
+behind one another.
 """
 
 import asyncio
@@ -14,7 +14,6 @@ from collections.abc import Callable
 from time import perf_counter, time
 
 SO_TIMESTAMPNS = 35  # Linux; Python does not name it. What comes with the data has the same number.
-KNOWN = sys.platform == "linux"
 _TIMESPEC = struct.Struct("qq")
 _MOST = 1 << 14  # of larger ones each read would be a mapping of memory of its own
 
@@ -22,8 +21,8 @@ _MOST = 1 << 14  # of larger ones each read would be a mapping of memory of its 
 class StampedReader:
     """Reads in the transport's stead until closed: ``take`` gets what came, and when, on the clock of `perf_counter`.
 
-    Of what several packets brought, the time is that of the last, and what has none came when it was read: an arrival
-    is never shown too early.
+    Of what several packets brought, the time is that of the last, and what has none, as where it is not Linux, came
+    when it was read: an arrival is never shown too early.
     """
 
     def __init__(self, transport: asyncio.Transport, take: Callable[[bytes, float], None]) -> None:
@@ -33,7 +32,8 @@ class StampedReader:
         # Another descriptor of the same connection: the loop does not lend out that of a transport.
         self._socket = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
         self._socket.setblocking(False)
-        self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        if sys.platform == "linux":
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket.fileno(), self._read)
 
