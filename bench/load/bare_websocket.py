@@ -16,6 +16,9 @@ class _Reader(asyncio.Protocol):
         self._arrived = arrived
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        asyncio.get_running_loop().call_soon(self._begin, transport)  # uvloop begins to read only after this
+
+    def _begin(self, transport: asyncio.BaseTransport) -> None:
         self._reader = StampedReader(cast("asyncio.Transport", transport), self._take)
 
     def _take(self, data: bytes, when: float) -> None:
