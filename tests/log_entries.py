@@ -1,10 +1,14 @@
-"""The log in Redis as it stands there, read past our own code."""
+"""The log in Redis: written as the watcher writes it, and read as it stands there, past our own code."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
+from services.common.cursor import Position
 from services.common.keys import StreamKeys
+from services.common.normalize import Change
+from services.watcher.publisher import Published, Publisher
 
 KEYS = StreamKeys.of("orders")
 
@@ -16,6 +20,12 @@ class Entry(NamedTuple):
     envelope: bytes
     before: bytes
     previous: str
+
+
+async def publish(publisher: Publisher, epoch: str, prev: Position, changes: Sequence[Change]) -> Published:
+    """Append the changes that follow ``prev``."""
+    await publisher.send(epoch, prev, changes)
+    return await publisher.answer()
 
 
 async def entries(redis: Redis) -> list[Entry]:

@@ -27,7 +27,7 @@ class Metrics:
         )
         self._publish = Histogram(
             "orders_watcher_publish_seconds",
-            "Time from handing a batch to Redis to its answer.",
+            "Time from handing a batch to Redis until its answer is read; in a backlog the next batch is made first.",
             buckets=(0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5),
             registry=self.registry,
         )

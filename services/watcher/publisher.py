@@ -1,7 +1,7 @@
 """Writes changes to the log in Redis by scripts, and is the only file of the watcher that talks to Redis."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from enum import Enum
 from importlib.resources import files
 from typing import Any
@@ -82,22 +82,31 @@ class Publisher:
         keys = [self._keys.head, self._keys.log, self._keys.channel]
         await self._run(BEGIN, keys, [self._term, epoch, reason or "", str(floor), token])
 
-    async def publish(self, epoch: str, prev: Position, changes: Sequence[Change]) -> Published:
-        """Append the changes that follow ``prev`` and tell the gateways; what is there already is left out.
+    async def send(self, epoch: str, prev: Position, changes: Sequence[Change]) -> None:
+        """Have the changes that follow ``prev`` appended, the gateways told, and let `answer` tell what became of it.
 
-        With no changes, ask whether the log still ends at ``prev``, and leave a sign of life.
+        Those that are there already are left out. With no changes, ask whether the log still ends at ``prev``, and
+        leave a sign of life.
         """
         args: list[str | bytes] = [self._term, epoch, str(prev), self._maxlen, changes[-1].token if changes else ""]
         for change in changes:
             args += str(change.position), change.envelope, change.before
-        reply = await self._run(PUBLISH, [self._keys.head, self._keys.log, self._keys.channel], args)
+        await self._scripts.send(PUBLISH, [self._keys.head, self._keys.log, self._keys.channel], args)
+
+    async def answer(self) -> Published:
+        """Wait until the log has what was sent last; raise LogUnavailable or Fenced."""
+        reply = await _translated(self._scripts.reply())
         return Published.OK if reply[0] == b"OK" else Published.GAP
 
     async def _run(self, script: str, keys: list[str], args: Sequence[str | bytes]) -> list[Any]:
-        try:
-            reply: list[Any] = await self._scripts.run(script, keys, args)
-        except (RedisError, OSError) as error:
-            raise LogUnavailable(str(error)) from error
-        if reply[0] == b"FENCED":
-            raise Fenced(int(reply[1]))
-        return reply
+        return await _translated(self._scripts.run(script, keys, args))
+
+
+async def _translated(replied: Awaitable[list[Any]]) -> list[Any]:
+    try:
+        reply = await replied
+    except (RedisError, OSError) as error:
+        raise LogUnavailable(str(error)) from error
+    if reply[0] == b"FENCED":
+        raise Fenced(int(reply[1]))
+    return reply

@@ -1,4 +1,4 @@
-"""Carries changes from the change stream to the log: one task reads and makes envelopes, one publishes."""
+"""Carries changes from the change stream to the log, and makes envelopes of them on the way."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,7 +52,7 @@ Events = Sequence[Mapping[str, Any]]
 
 
 class Relay:
-    """The way from one open change stream to the log."""
+    """The way from one open change stream to the log. Of what it sends, Redis has at most one batch to answer yet."""
 
     def __init__(
         self, publisher: Publisher, progress: Progress, outage: Outage, bounds: Bounds, metrics: Metrics
@@ -62,35 +62,23 @@ class Relay:
         self._outage = outage
         self._bounds = bounds
         self._metrics = metrics
-        self._batches: asyncio.Queue[Sequence[Change] | Idle | End | None] = asyncio.Queue(1)
+        self._under_way: Sequence[Change] | Idle | None = None
+        self._sent_at = 0.0
 
     async def run(self, stream: OpenStream, *, once: bool = False) -> End | None:
         """Carry changes until the epoch ends, and return its end; with ``once``, return None after the first read.
 
         Raise SourceFailed, GapFound or Fenced.
         """
-        reader = asyncio.create_task(self._read(stream, once=once))
-        publisher = asyncio.create_task(self._publish())
         try:
-            # It ends when the reader does: what was read before that failed is published still.
-            end = await publisher
-            if reader.done():
-                reader.result()
-            return end
-        finally:
-            for task in (reader, publisher):
-                task.cancel()
-            await asyncio.gather(reader, publisher, return_exceptions=True)
-
-    async def _read(self, stream: OpenStream, *, once: bool) -> None:
-        try:
-            await self._read_until_end(stream, once=once)
-        except Exception:
-            await self._batches.put(None)  # not where the task is cancelled: nobody may be left to take it
+            end = await self._carry(stream, once=once)
+        except SourceFailed:
+            await self._confirm()  # what was read before that failed
             raise
-        await self._batches.put(None)
+        await self._confirm()
+        return end
 
-    async def _read_until_end(self, stream: OpenStream, *, once: bool) -> None:
+    async def _carry(self, stream: OpenStream, *, once: bool) -> End | None:
         """Ask MongoDB for more: where it has a backlog, before what it sent last is made into envelopes and published.
 
         Otherwise once that is on its way to Redis: to ask is work, for MongoDB too, and what has come is not to wait
@@ -98,26 +86,26 @@ class Relay:
         """
         last = self._progress.position
         while True:
-            events = await stream.next()
             heed_cancellation()
+            events = await stream.next()
             if isinstance(events, Idle):
-                await self._batches.put(events)
+                await self._send(events)
+                await self._confirm()
                 continue
             has_backlog = len(events) >= self._bounds.read  # it sent as much as it may at once
             if has_backlog and not once:
                 await stream.ask()
             for batch in self._in_batches(events, last):
-                await self._batches.put(batch)
-                await asyncio.sleep(0)  # what is on its way to Redis is not to wait for all the others
                 if isinstance(batch, End):
-                    return
+                    return batch
+                await self._send(batch)
                 if not isinstance(batch, Idle):
                     last = batch[-1].position
             if once:
-                return
+                return None
             if not has_backlog:
                 await stream.ask()
-                await self._batches.join()
+                await self._confirm()
 
     def _in_batches(self, events: Events, last: Position) -> Iterator[Sequence[Change] | Idle | End]:
         """Yield what the events mean, as many of the changes together as may be published at once."""
@@ -162,37 +150,37 @@ class Relay:
                 case _:
                     assert_never(item)
 
-    async def _publish(self) -> End | None:
-        while True:
-            heed_cancellation()
-            batch = await self._batches.get()
-            match batch:
-                case End() | None:
-                    return batch
-                case Idle():
-                    await self._send([])
-                    # All before it is published. Were it not kept, the token of a quiet collection would age out of
-                    # the oplog.
-                    self._progress.token = batch.token or self._progress.token
-                    self._metrics.idle()
-                case _:
-                    await self._send(batch)
-            self._batches.task_done()
+    async def _send(self, batch: Sequence[Change] | Idle) -> None:
+        """Send it to Redis, once that has what was sent before; while it answers, the next can be made."""
+        await self._confirm()
+        self._under_way = batch
+        self._sent_at = perf_counter()
+        await self._send_under_way()
 
-    async def _send(self, changes: Sequence[Change]) -> None:
-        """Publish until Redis takes it: a repetition of what it has already does no harm."""
+    async def _send_under_way(self) -> None:
+        changes = () if self._under_way is None or isinstance(self._under_way, Idle) else self._under_way
+        await self._publisher.send(self._progress.epoch, self._progress.position, changes)
+
+    async def _confirm(self) -> None:
+        """Return once Redis has what is under way. Repeat it until then: what is there already does no harm."""
+        if self._under_way is None:
+            return
         while True:
             heed_cancellation()
-            started = perf_counter()
             try:
-                answer = await self._publisher.publish(self._progress.epoch, self._progress.position, changes)
+                answer = await self._publisher.answer()
+                break
             except LogUnavailable as error:
                 await asyncio.sleep(self._outage.failed(error))
-                continue
-            break
+            await self._send_under_way()
         self._outage.worked()
         if answer is Published.GAP:
             raise GapFound
-        if changes:
-            self._progress.position, self._progress.token = changes[-1].position, changes[-1].token
-            self._metrics.published(len(changes), perf_counter() - started, changes[-1].position)
+        batch, self._under_way = self._under_way, None
+        if isinstance(batch, Idle):
+            # All before it is published. Were it not kept, the token of a quiet collection would age out of the oplog.
+            self._progress.token = batch.token or self._progress.token
+            self._metrics.idle()
+        else:
+            self._progress.position, self._progress.token = batch[-1].position, batch[-1].token
+            self._metrics.published(len(batch), perf_counter() - self._sent_at, batch[-1].position)

@@ -7,7 +7,7 @@ from typing import Any
 
 from hiredis import PushNotification
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, RedisError
 
 from services.redis_wire import RedisWire, packed
 
@@ -25,6 +25,8 @@ class Scripts:
         self._redis = redis
         self._seconds = seconds
         self._wire: RedisWire | None = None
+        self._script = ""
+        self._arguments: tuple[Argument | int, ...] = ()
         self._reply: asyncio.Future[Any] | None = None
         self._first_is_due = False
 
@@ -33,10 +35,21 @@ class Scripts:
 
         After a failure it is not known whether the script ran.
         """
+        await self.send(script, keys, args)
+        return await self.reply()
+
+    async def send(self, script: str, keys: Sequence[str], args: Sequence[Argument]) -> None:
+        """Have a script run, and let `reply` tell what became of it: even where there is no connection."""
+        self._script, self._arguments = script, (len(keys), *keys, *args)
+        await self._send("EVALSHA", _digest(script))
+
+    async def reply(self) -> Any:
+        """Wait for the reply to what was sent last, and return or raise as `run`."""
         try:
-            return await self._call("EVALSHA", _digest(script), len(keys), *keys, *args)
+            return await self._replied()
         except NoScriptError:  # it is new here, or Redis was restarted or emptied
-            return await self._call("EVAL", script, len(keys), *keys, *args)
+            await self._send("EVAL", self._script)
+            return await self._replied()
 
     async def aclose(self) -> None:
         """Give the connection up."""
@@ -44,21 +57,29 @@ class Scripts:
         if wire is not None:
             await wire.aclose()
 
-    async def _call(self, *command: str | bytes | int) -> Any:
+    async def _send(self, command: str, script: str) -> None:
+        if self._reply is not None and not self._reply.done():
+            await self.aclose()  # nobody has waited for it: it may not be taken for the answer to the next question
+        self._reply = asyncio.get_running_loop().create_future()
         try:
             wire = self._wire
             if wire is None or not wire.is_open:
                 wire = await self._connected()
-            self._reply = asyncio.get_running_loop().create_future()
             self._first_is_due = True
-            wire.send(*command, first=_FIRST)
-            async with asyncio.timeout(self._seconds):  # itself some work, so not before the command is out
+            wire.send(command, script, *self._arguments, first=_FIRST)
+        except (RedisError, OSError) as error:
+            self._reply.set_exception(error)
+
+    async def _replied(self) -> Any:
+        if self._reply is None:
+            raise RuntimeError("nothing was sent")
+        try:
+            async with asyncio.timeout(self._seconds):
                 return await self._reply
         except NoScriptError:
             raise
         except BaseException:
-            # A reply may still be on its way: nobody may take it for the answer to the next question.
-            await self.aclose()
+            await self.aclose()  # it may still be on its way
             raise
 
     async def _connected(self) -> RedisWire:

@@ -23,7 +23,7 @@ from services.gateway.log import Log
 from services.gateway.redis_log import open_redis_log
 from services.gateway.subscription import Subscription
 from services.watcher.publisher import Publisher
-from tests.log_entries import KEYS
+from tests.log_entries import KEYS, publish
 from tests.stream_events import Outlet, change
 from tests.waiting import until
 
@@ -93,7 +93,7 @@ class Writing:
         while self.last < number:
             end = min(self.last + at_once, number)
             changes = [change(each, epoch=self.epoch) for each in range(self.last + 1, end + 1)]
-            await self.publisher.publish(self.epoch, Position(self.last, 0), changes)
+            await publish(self.publisher, self.epoch, Position(self.last, 0), changes)
             self.last = end
 
 

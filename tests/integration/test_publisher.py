@@ -12,7 +12,7 @@ from services.common.normalize import Change, EpochReason
 from services.watcher.publisher import Fenced, LogUnavailable, Published, Publisher
 from services.watcher.start import Head
 from tests.conftest import OwnValkey
-from tests.log_entries import KEYS, entries, head, ids
+from tests.log_entries import KEYS, entries, head, ids, publish
 from tests.stream_events import change
 
 START = Position(10, 0)
@@ -34,7 +34,7 @@ def batch(first: int, last: int) -> list[Change]:
 
 async def test_a_batch_is_appended_and_the_head_moves(redis: Redis) -> None:
     publisher = await begun(redis)
-    assert await publisher.publish("e1", START, batch(11, 13)) is Published.OK
+    assert await publish(publisher, "e1", START, batch(11, 13)) is Published.OK
     assert await ids(redis) == ["11-0", "12-0", "13-0"]
     found = await head(redis)
     assert {name: found[name] for name in ("term", "epoch", "position", "floor", "token", "reason")} == {
@@ -55,11 +55,11 @@ async def test_the_message_tells_what_was_appended_and_what_came_before_it(redis
     async with redis.pubsub() as channel:
         await channel.subscribe(KEYS.channel)
         await publisher.begin("e1", None, START, "")
-        await publisher.publish("e1", START, batch(11, 12))
-        await publisher.publish("e1", Position(11, 0), batch(12, 13))
-        await publisher.publish("e1", START, batch(11, 13))
-        await publisher.publish("e1", Position(13, 0), [])
-        await publisher.publish("e1", Position(13, 0), [change(14, before={"status": "pending"})])
+        await publish(publisher, "e1", START, batch(11, 12))
+        await publish(publisher, "e1", Position(11, 0), batch(12, 13))
+        await publish(publisher, "e1", START, batch(11, 13))
+        await publish(publisher, "e1", Position(13, 0), [])
+        await publish(publisher, "e1", Position(13, 0), [change(14, before={"status": "pending"})])
         told = await messages(channel, until="14-0")
     assert [(each["epoch"], each["prev"], positions(each)) for each in told] == [
         ("e1", "10-0", []),
@@ -102,8 +102,8 @@ async def test_what_is_there_already_is_left_out(
     redis: Redis, prev: Position, repeated: list[Change], expected: list[str]
 ) -> None:
     publisher = await begun(redis)
-    await publisher.publish("e1", START, batch(11, 13))
-    assert await publisher.publish("e1", prev, repeated) is Published.OK
+    await publish(publisher, "e1", START, batch(11, 13))
+    assert await publish(publisher, "e1", prev, repeated) is Published.OK
     assert await ids(redis) == expected
     found = await head(redis)
     assert (found["position"], found["token"]) == (expected[-1], f"token-{expected[-1]}")
@@ -111,38 +111,38 @@ async def test_what_is_there_already_is_left_out(
 
 async def test_a_log_that_ends_before_the_batch_begins_is_a_gap(redis: Redis) -> None:
     publisher = await begun(redis)
-    assert await publisher.publish("e1", Position(12, 0), batch(13, 14)) is Published.GAP
-    assert await publisher.publish("e1", Position(12, 0), []) is Published.GAP
+    assert await publish(publisher, "e1", Position(12, 0), batch(13, 14)) is Published.GAP
+    assert await publish(publisher, "e1", Position(12, 0), []) is Published.GAP
     assert await ids(redis) == []
 
 
 @pytest.mark.parametrize("lost", [[KEYS.head], [KEYS.log], [KEYS.head, KEYS.log]])
 async def test_whatever_key_redis_loses_it_is_a_gap_until_the_log_is_begun_anew(redis: Redis, lost: list[str]) -> None:
     publisher = await begun(redis)
-    await publisher.publish("e1", START, batch(11, 13))
+    await publish(publisher, "e1", START, batch(11, 13))
     await redis.delete(*lost)
-    assert await publisher.publish("e1", Position(13, 0), batch(14, 14)) is Published.GAP
-    assert await publisher.publish("e1", Position(13, 0), []) is Published.GAP
-    assert await publisher.publish("e1", START, batch(11, 14)) is Published.GAP
+    assert await publish(publisher, "e1", Position(13, 0), batch(14, 14)) is Published.GAP
+    assert await publish(publisher, "e1", Position(13, 0), []) is Published.GAP
+    assert await publish(publisher, "e1", START, batch(11, 14)) is Published.GAP
     assert await publisher.claim() is None
     await publisher.begin("e1", None, START, "")
-    assert await publisher.publish("e1", START, batch(11, 14)) is Published.OK
+    assert await publish(publisher, "e1", START, batch(11, 14)) is Published.OK
     assert await ids(redis) == ["11-0", "12-0", "13-0", "14-0"]
 
 
 @pytest.mark.parametrize("keep", [0, 2])
 async def test_a_log_that_lost_its_tail_is_a_gap(redis: Redis, keep: int) -> None:
     publisher = await begun(redis)
-    await publisher.publish("e1", START, batch(11, 13))
+    await publish(publisher, "e1", START, batch(11, 13))
     for number in range(11 + keep, 14):
         await redis.xdel(KEYS.log, f"{number}-0")
-    assert await publisher.publish("e1", Position(13, 0), batch(14, 14)) is Published.GAP
+    assert await publish(publisher, "e1", Position(13, 0), batch(14, 14)) is Published.GAP
     assert await publisher.claim() is None
 
 
 async def test_another_epoch_is_a_gap(redis: Redis) -> None:
     publisher = await begun(redis)
-    assert await publisher.publish("e2", START, batch(11, 11)) is Published.GAP
+    assert await publish(publisher, "e2", START, batch(11, 11)) is Published.GAP
 
 
 async def test_positions_are_compared_as_the_64_bit_numbers_they_are(redis: Redis) -> None:
@@ -158,32 +158,32 @@ async def test_positions_are_compared_as_the_64_bit_numbers_they_are(redis: Redi
     ]
     last = Position(near, 0)
     for place in chain:
-        assert await publisher.publish("e1", last, [change(place)]) is Published.OK
+        assert await publish(publisher, "e1", last, [change(place)]) is Published.OK
         last = place
     assert await ids(redis) == [str(place) for place in chain]
-    assert await publisher.publish("e1", Position(near + 3, 0), []) is Published.GAP
-    assert await publisher.publish("e1", Position(near + 2, 1), []) is Published.GAP
+    assert await publish(publisher, "e1", Position(near + 3, 0), []) is Published.GAP
+    assert await publish(publisher, "e1", Position(near + 2, 1), []) is Published.GAP
     for place in chain:
-        assert await publisher.publish("e1", place, []) is Published.OK
-    assert await publisher.publish("e1", Position(9, 99), [change(chain[-1])]) is Published.OK
+        assert await publish(publisher, "e1", place, []) is Published.OK
+    assert await publish(publisher, "e1", Position(9, 99), [change(chain[-1])]) is Published.OK
     assert len(await ids(redis)) == len(chain)
 
 
 async def test_a_shorter_number_is_the_smaller_one(redis: Redis) -> None:
     publisher = await begun(redis, start=Position(9, 0))
-    assert await publisher.publish("e1", Position(9, 0), batch(10, 100)) is Published.OK
-    assert await publisher.publish("e1", Position(99, 0), batch(100, 101)) is Published.OK
+    assert await publish(publisher, "e1", Position(9, 0), batch(10, 100)) is Published.OK
+    assert await publish(publisher, "e1", Position(99, 0), batch(100, 101)) is Published.OK
     assert (await ids(redis))[-2:] == ["100-0", "101-0"]
 
 
 async def test_a_watcher_of_an_older_term_is_shut_out_from_everything(redis: Redis) -> None:
     old = await begun(redis, term=9)
-    await old.publish("e1", START, batch(11, 11))
+    await publish(old, "e1", START, batch(11, 11))
     assert await writer(redis, term=10).claim() == Head("e1", Position(11, 0), "token-11-0")
     with pytest.raises(Fenced) as fenced:
-        await old.publish("e1", Position(11, 0), batch(12, 12))
+        await publish(old, "e1", Position(11, 0), batch(12, 12))
     assert fenced.value.term == 10
-    for attempt in (old.claim(), old.publish("e1", START, []), old.begin("e2", None, START, "")):
+    for attempt in (old.claim(), publish(old, "e1", START, []), old.begin("e2", None, START, "")):
         with pytest.raises(Fenced):
             await attempt
     assert await ids(redis) == ["11-0"]
@@ -205,7 +205,7 @@ async def test_the_floor_is_the_last_of_what_was_trimmed(redis: Redis) -> None:
     publisher = await begun(redis, maxlen=100)
     last = START
     for first in range(11, 1011, 50):
-        assert await publisher.publish("e1", last, batch(first, first + 49)) is Published.OK
+        assert await publish(publisher, "e1", last, batch(first, first + 49)) is Published.OK
         last = Position(first + 49, 0)
     kept = await ids(redis)
     assert 100 <= len(kept) < 400
@@ -216,7 +216,7 @@ async def test_the_floor_is_the_last_of_what_was_trimmed(redis: Redis) -> None:
 
 async def test_to_begin_forgets_the_log_and_tells_the_gateways(redis: Redis) -> None:
     publisher = await begun(redis)
-    await publisher.publish("e1", START, batch(11, 13))
+    await publish(publisher, "e1", START, batch(11, 13))
     await publisher.begin("e2", EpochReason.COLLECTION_DROPPED, Position(50, 4), "token-d")
     found = await head(redis)
     assert await ids(redis) == []
@@ -232,7 +232,7 @@ async def test_to_begin_forgets_the_log_and_tells_the_gateways(redis: Redis) -> 
 async def test_a_redis_that_forgot_the_scripts_is_told_them_again(redis: Redis) -> None:
     publisher = await begun(redis)
     await redis.script_flush()
-    assert await publisher.publish("e1", START, batch(11, 11)) is Published.OK
+    assert await publish(publisher, "e1", START, batch(11, 11)) is Published.OK
     await redis.script_flush()
     assert await publisher.claim() is not None
 
@@ -241,7 +241,7 @@ async def test_a_key_of_another_type_is_a_fault_and_not_a_repetition(redis: Redi
     publisher = await begun(redis)
     await redis.set(KEYS.log, "somebody else's")
     with pytest.raises(LogUnavailable, match="WRONGTYPE"):
-        await publisher.publish("e1", START, batch(11, 11))
+        await publish(publisher, "e1", START, batch(11, 11))
     assert (await head(redis))["position"] == "10-0"
 
 
@@ -249,16 +249,16 @@ async def test_a_full_redis_takes_a_batch_whole_or_not_at_all(own_valkey: OwnVal
     server = await own_valkey()
     async with Redis.from_url(server.uri()) as redis:
         publisher = await begun(redis)
-        await publisher.publish("e1", START, batch(11, 13))
+        await publish(publisher, "e1", START, batch(11, 13))
         before = await redis.dump(KEYS.head), await ids(redis)
         await redis.config_set("maxmemory", "1")
         async with redis.pubsub() as channel:
             await channel.subscribe(KEYS.channel)
             with pytest.raises(LogUnavailable, match="maxmemory"):
-                await publisher.publish("e1", Position(13, 0), batch(14, 200))
+                await publish(publisher, "e1", Position(13, 0), batch(14, 200))
             assert (await redis.dump(KEYS.head), await ids(redis)) == before
             await redis.config_set("maxmemory", "0")
-            assert await publisher.publish("e1", Position(13, 0), batch(14, 200)) is Published.OK
+            assert await publish(publisher, "e1", Position(13, 0), batch(14, 200)) is Published.OK
             told = await messages(channel, until="200-0")
     assert [(each["prev"], len(each["events"])) for each in told] == [("13-0", 187)]
 
@@ -279,7 +279,7 @@ async def fill(publisher: Publisher) -> Position:
     for first in range(11, 1_000_000, 100):
         changes = [change(number, data={"text": f"{number}" * 100}) for number in range(first, first + 100)]
         try:
-            await publisher.publish("e1", last, changes)
+            await publish(publisher, "e1", last, changes)
         except LogUnavailable:
             return last
         last = changes[-1].position
@@ -291,7 +291,7 @@ async def test_a_redis_that_is_gone_is_said_to_be_unavailable(own_valkey: OwnVal
     async with Redis.from_url(server.uri()) as redis:
         publisher = await begun(redis)
         await server.kill()
-        for attempt in (publisher.claim(), publisher.publish("e1", START, batch(11, 11))):
+        for attempt in (publisher.claim(), publish(publisher, "e1", START, batch(11, 11))):
             with pytest.raises(LogUnavailable):
                 await attempt
         await server.start()

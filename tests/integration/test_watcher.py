@@ -64,6 +64,19 @@ async def test_what_an_order_was_before_goes_to_the_filters_only(stack: Stack) -
     assert b"pending" not in updated.envelope
 
 
+async def test_only_the_change_that_is_too_large_to_deliver_goes_without_its_data(stack: Stack) -> None:
+    watcher = await stack.watcher(QUEUE_MAX_EVENTS="4")
+    await until(stack.state, "the checkpoint is saved")
+    await watcher.stop()
+    large = (await stack.orders.insert_one({**JOHN, "filler": "x" * 9_000_000})).inserted_id
+    await stack.orders.insert_many([{**JOHN} for _ in range(3)])
+    await stack.orders.update_one({"_id": large}, {"$set": {"status": "shipped"}})  # 18 MB with both images
+    await watcher.start()
+    log = await stack.log_of(5)
+    assert [each["data"] is None for each in log] == [True, False, False, False, True]
+    assert watcher.output.count("too large") == 1
+
+
 @pytest.mark.timeout(90)
 async def test_a_watcher_killed_again_and_again_misses_nothing_and_repeats_nothing(stack: Stack) -> None:
     watcher = await stack.watcher()
