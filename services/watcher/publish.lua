@@ -2,7 +2,8 @@
 -- With no changes it only checks the chain and says that the watcher is alive.
 --
 -- KEYS: head, log, channel
--- ARGV: term, epoch, prev, maxlen, token, then for each change: position, envelope, before
+-- ARGV: term, epoch, prev, maxlen, token, then for each change: position, envelope, before; maxlen is empty but now and
+-- then, when the log is to be trimmed and the sign of life renewed
 -- Answers {'OK', appended} | {'GAP'} (the log does not end at prev, nor beyond it) | {'FENCED', term}
 
 local function above(a, b)
@@ -50,10 +51,13 @@ for i = first, count do
   before[#before + 1] = ARGV[at + 2]
 end
 local position = ARGV[3 + count * 3]
-redis.call('HSET', KEYS[1], 'term', term, 'position', position, 'token', token, 'alive', redis.call('TIME')[1])
-if redis.call('XTRIM', KEYS[2], 'MAXLEN', '~', maxlen) > 0 then
-  local oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
-  redis.call('HSET', KEYS[1], 'floor', oldest[2][6])
+redis.call('HSET', KEYS[1], 'term', term, 'position', position, 'token', token)
+if maxlen ~= '' then
+  redis.call('HSET', KEYS[1], 'alive', redis.call('TIME')[1])
+  if redis.call('XTRIM', KEYS[2], 'MAXLEN', '~', maxlen) > 0 then
+    local oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
+    redis.call('HSET', KEYS[1], 'floor', oldest[2][6])
+  end
 end
 redis.call('PUBLISH', KEYS[3], '{"epoch":"' .. epoch .. '","prev":"' .. top .. '","events":[' .. table.concat(events, ',')
   .. '],"before":[' .. table.concat(before, ',') .. ']}')

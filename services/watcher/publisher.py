@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from enum import Enum
 from importlib.resources import files
+from math import inf
+from time import monotonic
 from typing import Any
 
 from redis.asyncio import Redis
@@ -18,6 +20,10 @@ from services.watcher.start import Head
 
 TIMEOUT_SECONDS = 5.0
 LOOK_SECONDS = 1.0  # a lease that has come free waits for no longer than that
+# To trim the log and to renew the sign of life is a quarter of the script's work: not with each lone change. Redis
+# trims by the hundred anyway, and gateways doubt a watcher only after seconds.
+KEEP_CHANGES = 100
+KEEP_SECONDS = 0.5
 
 
 def _script(name: str) -> str:
@@ -64,6 +70,8 @@ class Publisher:
         self._keys = keys
         self._term = str(term)
         self._maxlen = str(maxlen)
+        self._kept_at = -inf
+        self._since_kept = 0
         self._scripts = Scripts(redis, TIMEOUT_SECONDS)
 
     async def aclose(self) -> None:
@@ -88,10 +96,19 @@ class Publisher:
         Those that are there already are left out. With no changes, ask whether the log still ends at ``prev``, and
         leave a sign of life.
         """
-        args: list[str | bytes] = [self._term, epoch, str(prev), self._maxlen, changes[-1].token if changes else ""]
+        maxlen = self._maxlen if self._keeping_is_due(len(changes)) else ""
+        args: list[str | bytes] = [self._term, epoch, str(prev), maxlen, changes[-1].token if changes else ""]
         for change in changes:
             args += str(change.position), change.envelope, change.before
         await self._scripts.send(PUBLISH, [self._keys.head, self._keys.log, self._keys.channel], args)
+
+    def _keeping_is_due(self, changes: int) -> bool:
+        self._since_kept += changes
+        now = monotonic()
+        if self._since_kept < KEEP_CHANGES and now - self._kept_at < KEEP_SECONDS:
+            return False
+        self._since_kept, self._kept_at = 0, now
+        return True
 
     async def answer(self) -> Published:
         """Wait until the log has what was sent last; raise LogUnavailable or Fenced."""

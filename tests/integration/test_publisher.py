@@ -9,11 +9,12 @@ from redis.asyncio import Redis
 
 from services.common.cursor import Position
 from services.common.normalize import Change, EpochReason
-from services.watcher.publisher import Fenced, LogUnavailable, Published, Publisher
+from services.watcher.publisher import KEEP_CHANGES, Fenced, LogUnavailable, Published, Publisher
 from services.watcher.start import Head
 from tests.conftest import OwnValkey
 from tests.log_entries import KEYS, entries, head, ids, publish
 from tests.stream_events import change
+from tests.waiting import until
 
 START = Position(10, 0)
 
@@ -212,6 +213,30 @@ async def test_the_floor_is_the_last_of_what_was_trimmed(redis: Redis) -> None:
     oldest = (await entries(redis))[0]
     assert (await head(redis))["floor"] == oldest.previous == f"{int(oldest.id.partition('-')[0]) - 1}-0"
     assert kept[-1] == "1010-0"
+
+
+async def test_the_log_is_trimmed_though_changes_come_one_by_one(redis: Redis) -> None:
+    publisher = await begun(redis, maxlen=100)
+    for number in range(11, 511):
+        assert await publish(publisher, "e1", Position(number - 1, 0), batch(number, number)) is Published.OK
+    assert 100 <= len(await ids(redis)) < 400
+    assert (await head(redis))["floor"] == (await entries(redis))[0].previous
+
+
+async def test_changes_one_by_one_are_a_sign_of_life(redis: Redis) -> None:
+    publisher = await begun(redis)
+    await publish(publisher, "e1", START, batch(11, 11))
+    await redis.hset(KEYS.head, "alive", "0")
+    number = 11
+
+    async def is_alive() -> bool:
+        nonlocal number
+        number += 1
+        await publish(publisher, "e1", Position(number - 1, 0), batch(number, number))
+        assert number < KEEP_CHANGES  # after so many it would be renewed in any case
+        return (await head(redis))["alive"] != "0"
+
+    await until(is_alive, "the sign of life is renewed")
 
 
 async def test_to_begin_forgets_the_log_and_tells_the_gateways(redis: Redis) -> None:
