@@ -4,12 +4,13 @@ from typing import Any
 
 import msgspec
 
-from services.common.cursor import Cursor, Position
+from services.common.cursor import Position
 from services.common.envelope import Operation, left_filter
-from services.gateway.wire import socketio, sse, websocket
+from services.gateway.wire import socketio, sse, strict_json, websocket
 from services.gateway.wire.form import Form
 
 EVENT_NAME = "orderUpdate"
+_NAME_JSON = strict_json.dumps(EVENT_NAME)
 
 
 class _Envelope(msgspec.Struct):
@@ -41,10 +42,10 @@ class Event:
         "_left",
         "at",
         "cursor",
-        "cursor_text",
         "envelope",
         "id",
         "operation",
+        "position",
     )
 
     def __init__(self, envelope: bytes, before: bytes) -> None:
@@ -52,16 +53,11 @@ class Event:
         self.envelope = envelope
         self.operation = head.operation
         self.id = head.id
-        self.cursor = Cursor.parse(head.cursor)
-        self.cursor_text = head.cursor
+        self.cursor = head.cursor
+        self.position = Position.parse(head.cursor.partition(".")[2])
         self.at = head.at
         self._before_json = before
         self._encoded: dict[tuple[Form, str], bytes] = {}
-
-    @property
-    def position(self) -> Position:
-        """Where in the epoch this change is."""
-        return self.cursor.position
 
     @property
     def data(self) -> dict[str, Any] | None:
@@ -87,7 +83,7 @@ class Event:
         try:
             return self._left
         except AttributeError:
-            self._left: Event = Event(left_filter(self.id, self.cursor_text, self.at), b"null")
+            self._left: Event = Event(left_filter(self.id, self.cursor, self.at), b"null")
             return self._left
 
     def encoded(self, form: Form, suffix: str = "") -> bytes:
@@ -106,10 +102,10 @@ class Event:
             case Form.SSE:
                 return sse.chunk(self.encoded(Form.SSE_PLAIN))
             case Form.SSE_PLAIN:
-                return sse.event(EVENT_NAME, self.envelope, self.cursor_text)
+                return sse.event(EVENT_NAME, self.envelope, self.cursor)
 
     def _packet(self, suffix: str) -> bytes:
-        return socketio.encoded_event(EVENT_NAME, self.envelope, f'"{self.cursor_text}{suffix}"'.encode())
+        return socketio.encoded_event(_NAME_JSON, self.envelope, f'"{self.cursor}{suffix}"'.encode())
 
 
 SEPARATOR = {Form.WEBSOCKET: b"", Form.POLLING: b"\x1e", Form.SSE: b"", Form.SSE_PLAIN: b""}

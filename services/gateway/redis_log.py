@@ -125,9 +125,7 @@ class RedisLog:
             if isinstance(message, Exception):
                 raise message
             if message[0] == b"message":
-                with _translated():
-                    batch = _batch(_MESSAGE.decode(message[2]))
-                take(batch)
+                take(_batch(_MESSAGE.decode(message[2])))
             elif message[0] == b"subscribe":
                 subscribed()
 
@@ -141,7 +139,7 @@ class RedisLog:
             wire.send("SUBSCRIBE", self._keys.channel)
             try:
                 await ended
-            except RedisError as error:
+            except (RedisError, msgspec.DecodeError, InvalidCursor) as error:
                 raise LogUnavailable(str(error)) from error
 
 

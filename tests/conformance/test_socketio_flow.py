@@ -59,7 +59,7 @@ class Hub(Namespace[Follower]):
         self.followers.remove(socket.state)
 
     def publish(self, *events: bytes) -> None:
-        self.log.extend(encoded_event("e", event) for event in events)
+        self.log.extend(encoded_event(b'"e"', event) for event in events)
         for follower in self.followers:
             follower.follow()
 

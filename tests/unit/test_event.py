@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from services.common.cursor import Cursor, Position
+from services.common.cursor import Position
 from services.common.envelope import Operation
 from services.gateway.event import SEPARATOR, Event
 from services.gateway.wire.form import Form
@@ -20,7 +20,8 @@ def made() -> Event:
 
 def test_what_the_gateway_needs_is_read_from_the_envelope() -> None:
     found = made()
-    assert (found.operation, found.id, found.cursor) == (Operation.UPDATE, "a", Cursor("e1", Position(7, 0)))
+    assert (found.operation, found.id, found.cursor) == (Operation.UPDATE, "a", "e1.7-0")
+    assert found.position == Position(7, 0)
     assert (found.data, found.before) == ({"status": "shipped"}, {"status": "pending"})
     assert event(1).data is None
     assert event(1).before is None

@@ -193,7 +193,7 @@ def test_any_text_is_a_packet_or_malformed(text: str) -> None:
                 b"z",
             ],
         ),
-        ([socketio.encoded_event("a", b"{}", b'"c"')], [b'2["a",{},"c"]']),
+        ([socketio.encoded_event(b'"a"', b"{}", b'"c"')], [b'2["a",{},"c"]']),
         (socketio.ack_packets("/", 0, []), [b"30[]"]),
     ],
 )

@@ -16,7 +16,7 @@ has `sid`, `address`, `state` (the application's), `emit`, `disconnect` (stays a
 
 For fan-out, where thousands get the same event, nothing above runs per event. Encode once per `Form`:
 
-    text = wire.socketio.encoded_event("orderUpdate", envelope, cursor)   # the arguments are JSON already
+    text = wire.socketio.encoded_event(b'"orderUpdate"', envelope, cursor)   # JSON already
     data = wire.engineio.encoded_message(Form.WEBSOCKET, text)            # a complete frame, or a polling payload
 
 and give it to each socket whose `form` it is and that is `writable`: `socket.write_encoded(data)`. Several messages in

@@ -148,9 +148,9 @@ def event_packets(namespace: str, name: str, args: Sequence[object]) -> list[byt
     return _packets("2", "5", namespace, "", [name, *args])
 
 
-def encoded_event(name: str, *args: bytes) -> bytes:
-    """Return the text of an event in the default namespace from arguments that are JSON already."""
-    return b"2[" + b",".join([strict_json.dumps(name), *args]) + b"]"
+def encoded_event(*name_and_args: bytes) -> bytes:
+    """Return the text of an event in the default namespace from its name and arguments, which are JSON already."""
+    return b"2[" + b",".join(name_and_args) + b"]"
 
 
 def ack_packets(namespace: str, id: int, args: Sequence[object]) -> list[bytes]:
