@@ -3,6 +3,8 @@
 import os
 import platform
 import subprocess
+import sys
+import sysconfig
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -20,12 +22,20 @@ def machine() -> list[str]:
     modules = {name: _node_version(name) for name in ("socket.io", "mongodb", "express")}
     return [
         f"{_processor()}, {os.cpu_count()} cores, {_memory()}, {platform.system()} {platform.release()}",
-        f"Python {platform.python_version()}, Node.js {_output(['node', '--version'])}",
+        f"Python {platform.python_version()} ({_build()}), Node.js {_output(['node', '--version'])}",
         ", ".join(f"{name} {version(name)}" for name in PACKAGES),
         ", ".join(f"{name} {number}" for name, number in modules.items()) + " (npm)",
         "in a network namespace of its own" if network.is_own() else "on the machine's own loopback device",
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load average before: {os.getloadavg()[0]:.1f}",
     ]
+
+
+def _build() -> str:
+    """Say whose Python it is: one built without profiles, as pyenv does, is a quarter slower."""
+    if sys.base_prefix == "/usr":
+        return "the distribution's"
+    optimized = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    return f"built {'with' if optimized else 'without'} --enable-optimizations"
 
 
 def _processor() -> str:
