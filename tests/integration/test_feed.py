@@ -64,6 +64,27 @@ async def test_a_new_gateway_on_a_short_log_holds_all_of_it(world: World) -> Non
         assert (gateway.log.floor, gateway.log.position) == (Position(0, 0), Position(7, 0))
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "{",
+        '{"epoch":"e1","prev":"x","events":[],"before":[]}',
+        '{"epoch":"e1","prev":"0-0","events":[{"operation":"INSERT","id":"a","cursor":"e1.x","at":""}],"before":[null]}',
+        '{"epoch":"e1","prev":"0-0","events":[{"operation":"?","id":"a","cursor":"e1.1-0","at":""}],"before":[null]}',
+    ],
+)
+async def test_a_message_that_means_nothing_takes_nothing_along(world: World, message: str) -> None:
+    writing = world.writing()
+    await writing.begin()
+    async with world.gateway() as gateway:
+        outlet = Outlet()
+        await gateway.join(outlet)
+        await world.redis.publish(KEYS.channel, message)
+        await writing.upto(3)
+        await gateway.reached(3)
+    assert outlet.positions == [1, 2, 3]
+
+
 async def test_what_is_published_while_the_subscription_is_cut_is_read_from_the_log(world: World) -> None:
     writing = world.writing()
     await writing.begin()
