@@ -96,7 +96,7 @@ class Publisher:
         Those that are there already are left out. With no changes, ask whether the log still ends at ``prev``, and
         leave a sign of life.
         """
-        maxlen = self._maxlen if self._keeping_is_due(len(changes)) else ""
+        maxlen = self._maxlen if changes and self._keeping_is_due(len(changes)) else ""
         args: list[str | bytes] = [self._term, epoch, str(prev), maxlen, changes[-1].token if changes else ""]
         for change in changes:
             args += str(change.position), change.envelope, change.before

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from services.common.cursor import Position
 from services.common.normalize import Change, EpochReason
-from services.watcher.publisher import KEEP_CHANGES, Fenced, LogUnavailable, Published, Publisher
+from services.watcher.publisher import KEEP_CHANGES, KEEP_SECONDS, Fenced, LogUnavailable, Published, Publisher
 from services.watcher.start import Head
 from tests.conftest import OwnValkey
 from tests.log_entries import KEYS, entries, head, ids, publish
@@ -221,6 +221,20 @@ async def test_the_log_is_trimmed_though_changes_come_one_by_one(redis: Redis) -
         assert await publish(publisher, "e1", Position(number - 1, 0), batch(number, number)) is Published.OK
     assert 100 <= len(await ids(redis)) < 400
     assert (await head(redis))["floor"] == (await entries(redis))[0].previous
+
+
+async def test_the_log_is_trimmed_though_quiet_moments_come_in_between(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("services.watcher.publisher.monotonic", lambda: now)
+    publisher = await begun(redis, maxlen=100)
+    for last in range(10, 510, KEEP_CHANGES // 2):
+        now += KEEP_SECONDS
+        assert await publish(publisher, "e1", Position(last, 0), []) is Published.OK
+        changes = batch(last + 1, last + KEEP_CHANGES // 2)
+        assert await publish(publisher, "e1", Position(last, 0), changes) is Published.OK
+    assert 100 <= len(await ids(redis)) < 400
 
 
 async def test_changes_one_by_one_are_a_sign_of_life(redis: Redis) -> None:
