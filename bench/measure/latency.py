@@ -12,6 +12,7 @@ from bench.rounds import alternate, ratio
 from bench.stage import Stage
 
 CONTESTANTS = (OURS, NODE_SEED, NODE_REDIS)
+BARE = "bare hops"
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,17 @@ async def measure(stage: Stage, plan: Plan) -> Section:
     """Compare the latencies, and ours with the bare hops."""
     cells = QUICK if plan.quick else ALL
 
-    async def one(contestant: Contestant) -> dict[Cell, Waits]:
-        return await _waits(stage, contestant, cells)
+    bare: list[Hops] = []
+    subjects: list[Contestant | str] = [BARE, *CONTESTANTS]
 
-    bare = [await hops(stage) for _ in range(plan.rounds)]
-    results = await alternate(CONTESTANTS, plan.rounds, one, plan.progress)
+    async def one(subject: Contestant | str) -> dict[Cell, Waits]:
+        if not isinstance(subject, str):
+            return await _waits(stage, subject, cells)
+        bare.append(await hops(stage))
+        return {}
+
+    # The hops beside ours in each round: what the system makes of the processes changes in the course of a run.
+    _, *results = await alternate(subjects, plan.rounds, one, plan.progress)
     found = {contestant.name: result for contestant, result in zip(CONTESTANTS, results, strict=True)}
     rows = [_row(cell, name, runs) for cell in cells for name, runs in found.items()]
     rows += _hop_rows(bare)
