@@ -5,10 +5,12 @@ import asyncio
 import resource
 import tempfile
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
 from bench import network
+from bench.cpu import Stolen
 from bench.measure import connections, drain, fanout, filters, growth, latency, rest, stalled, storm
 from bench.plan import Plan
 from bench.report import page
@@ -18,6 +20,8 @@ from bench.report.table import table, verdicts
 from bench.stage import Stage, stage
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+
+STOLEN = "While this was measured, the hypervisor gave {:.1%} of the time that was wanted here to other machines."
 
 Measure = Callable[[Stage, Plan], Awaitable[Section]]
 
@@ -41,9 +45,12 @@ async def run(names: list[str], plan: Plan) -> list[Section]:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         for name in names:
             # Each on fresh servers: what one measure leaves behind is not to slow the next.
+            stolen = Stolen()
             async with stage(Path(folder) / name, pinned=name != "latency") as there:
                 section = await MEASURES[name](there, plan)
+            section = replace(section, notes=[*section.notes, STOLEN.format(stolen.share())])
             print(f"\n## {section.title}\n\n{table(section.headers, section.rows)}", flush=True)
+            print(f"\n{section.notes[-1]}", flush=True)
             if section.verdicts:
                 print(f"\n{verdicts(section.verdicts)}", flush=True)
             sections.append(section)

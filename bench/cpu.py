@@ -1,4 +1,4 @@
-"""What the operating system says of processes: their CPU time and memory."""
+"""What the operating system says of processes: their CPU time and memory; and of the machine: what it was kept from."""
 
 import asyncio
 import os
@@ -41,6 +41,28 @@ async def collected_bytes(pid: int) -> int:
         os.kill(pid, signal.SIGUSR2)
         await asyncio.sleep(1)
     return resident_bytes(pid)
+
+
+class Stolen:
+    """What the hypervisor has given to other machines since this was made, of the time that this one wanted."""
+
+    def __init__(self, accounts: Path = Path("/proc/stat")) -> None:
+        self._accounts = accounts
+        self._before = self._read()
+
+    def share(self) -> float:
+        """Return it from 0 to 1; 0 where the operating system does not say."""
+        used, stolen = (now - then for now, then in zip(self._read(), self._before, strict=True))
+        return stolen / (used + stolen) if stolen else 0.0
+
+    def _read(self) -> tuple[int, int]:
+        try:
+            user, nice, system, _idle, _iowait, irq, softirq, stolen, *_ = (
+                int(field) for field in self._accounts.read_text().split("\n", 1)[0].split()[1:]
+            )
+        except (OSError, ValueError):
+            return 0, 0
+        return user + nice + system + irq + softirq, stolen
 
 
 def _is_node(pid: int) -> bool:
