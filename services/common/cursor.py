@@ -5,6 +5,7 @@ from typing import NamedTuple, Self
 
 LAST_ORDINAL = 2**32 - 1
 
+_POSITION = re.compile(r"(0|[1-9][0-9]{0,19})-(0|[1-9][0-9]{0,9})", re.ASCII)
 _EPOCH = re.compile(r"[0-9a-z]{1,32}", re.ASCII)
 
 
@@ -26,13 +27,11 @@ class Position(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read ``"<ts>-<n>"``; raise InvalidCursor for anything else."""
-        first, _, second = text.partition("-")
-        try:
-            ts, n = int(first), int(second)
-        except ValueError:
-            raise InvalidCursor(f"not a position: {text[:64]!r}") from None
-        # Python reads more as a number than we write: signs, spaces, underscores, other scripts' digits.
-        if f"{ts}-{n}" != text or ts >= 2**64 or n > LAST_ORDINAL:
+        match = _POSITION.fullmatch(text)
+        if match is None:
+            raise InvalidCursor(f"not a position: {text[:64]!r}")
+        ts, n = int(match[1]), int(match[2])
+        if ts >= 2**64 or n > LAST_ORDINAL:
             raise InvalidCursor(f"not a position: {text[:64]!r}")
         return cls(ts, n)
 

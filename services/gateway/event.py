@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from services.common.cursor import Position
+from services.common.cursor import Cursor, Position
 from services.common.envelope import Operation, left_filter
 from services.gateway.wire import socketio, sse, strict_json, websocket
 from services.gateway.wire.form import Form
@@ -54,7 +54,7 @@ class Event:
         self.operation = head.operation
         self.id = head.id
         self.cursor = head.cursor
-        self.position = Position.parse(head.cursor.partition(".")[2])
+        self.position: Position = Cursor.parse(head.cursor).position
         self.at = head.at
         self._before_json = before
         self._encoded: dict[tuple[Form, str], bytes] = {}

@@ -125,7 +125,7 @@ class RedisLog:
             if isinstance(message, Exception):
                 raise message
             if message[0] == b"message":
-                take(_batch(_MESSAGE.decode(message[2])))
+                take(_batch(message[2]))
             elif message[0] == b"subscribe":
                 subscribed()
 
@@ -139,7 +139,7 @@ class RedisLog:
             wire.send("SUBSCRIBE", self._keys.channel)
             try:
                 await ended
-            except (RedisError, msgspec.DecodeError, InvalidCursor) as error:
+            except RedisError as error:
                 raise LogUnavailable(str(error)) from error
 
 
@@ -169,10 +169,14 @@ class _translated:  # noqa: N801 - used as a keyword
             raise LogUnavailable(str(error)) from error
 
 
-def _batch(message: _Message) -> Batch:
-    pairs = zip(message.events, message.before, strict=True)
-    events = [Event(bytes(envelope), bytes(before)) for envelope, before in pairs]
-    return Batch(message.epoch, Position.parse(message.prev), events)
+def _batch(data: bytes) -> Batch:
+    try:
+        message = _MESSAGE.decode(data)
+        pairs = zip(message.events, message.before, strict=True)
+        events = [Event(bytes(envelope), bytes(before)) for envelope, before in pairs]
+        return Batch(message.epoch, Position.parse(message.prev), events)
+    except (msgspec.DecodeError, InvalidCursor) as error:
+        raise LogUnavailable(str(error)) from error
 
 
 def _consecutive(

@@ -70,6 +70,7 @@ async def test_a_new_gateway_on_a_short_log_holds_all_of_it(world: World) -> Non
         "{",
         '{"epoch":"e1","prev":"x","events":[],"before":[]}',
         '{"epoch":"e1","prev":"0-0","events":[{"operation":"INSERT","id":"a","cursor":"e1.x","at":""}],"before":[null]}',
+        '{"epoch":"e1","prev":"0-0","events":[{"operation":"INSERT","id":"a","cursor":"\\n.1-0","at":""}],"before":[null]}',
         '{"epoch":"e1","prev":"0-0","events":[{"operation":"?","id":"a","cursor":"e1.1-0","at":""}],"before":[null]}',
     ],
 )

@@ -49,6 +49,7 @@ def test_any_other_text_is_refused_or_is_written_the_same_again(text: str) -> No
         "e1.+5-0",
         "e1.5_0-0",
         "e1.-1-0",
+        "e1.5--1",
         "E1.5-0",
         "e_1.5-0",
         "e1.5-0-0",
