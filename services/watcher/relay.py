@@ -154,16 +154,17 @@ class Relay:
         """Send it to Redis, once that has what was sent before; while it answers, the next can be made."""
         await self._confirm()
         self._under_way = batch
-        self._sent_at = perf_counter()
-        await self._send_under_way()
+        await self._hand_over(batch)
 
-    async def _send_under_way(self) -> None:
-        changes = () if self._under_way is None or isinstance(self._under_way, Idle) else self._under_way
+    async def _hand_over(self, batch: Sequence[Change] | Idle) -> None:
+        self._sent_at = perf_counter()
+        changes = () if isinstance(batch, Idle) else batch
         await self._publisher.send(self._progress.epoch, self._progress.position, changes)
 
     async def _confirm(self) -> None:
         """Return once Redis has what is under way. Repeat it until then: what is there already does no harm."""
-        if self._under_way is None:
+        batch = self._under_way
+        if batch is None:
             return
         while True:
             heed_cancellation()
@@ -172,11 +173,11 @@ class Relay:
                 break
             except LogUnavailable as error:
                 await asyncio.sleep(self._outage.failed(error))
-            await self._send_under_way()
+            await self._hand_over(batch)
         self._outage.worked()
         if answer is Published.GAP:
             raise GapFound
-        batch, self._under_way = self._under_way, None
+        self._under_way = None
         if isinstance(batch, Idle):
             # All before it is published. Were it not kept, the token of a quiet collection would age out of the oplog.
             self._progress.token = batch.token or self._progress.token
