@@ -24,7 +24,7 @@ class Entry(NamedTuple):
 
 async def publish(publisher: Publisher, epoch: str, prev: Position, changes: Sequence[Change]) -> Published:
     """Append the changes that follow ``prev``."""
-    await publisher.send(epoch, prev, changes)
+    publisher.send(epoch, prev, changes)
     return await publisher.answer()
 
 

@@ -90,7 +90,7 @@ class Publisher:
         keys = [self._keys.head, self._keys.log, self._keys.channel]
         await self._run(BEGIN, keys, [self._term, epoch, reason or "", str(floor), token])
 
-    async def send(self, epoch: str, prev: Position, changes: Sequence[Change]) -> None:
+    def send(self, epoch: str, prev: Position, changes: Sequence[Change]) -> None:
         """Have the changes that follow ``prev`` appended, the gateways told, and let `answer` tell what became of it.
 
         Those that are there already are left out. With no changes, ask whether the log still ends at ``prev``, and
@@ -100,7 +100,7 @@ class Publisher:
         args: list[str | bytes] = [self._term, epoch, str(prev), maxlen, changes[-1].token if changes else ""]
         for change in changes:
             args += str(change.position), change.envelope, change.before
-        await self._scripts.send(PUBLISH, [self._keys.head, self._keys.log, self._keys.channel], args)
+        self._scripts.send(PUBLISH, [self._keys.head, self._keys.log, self._keys.channel], args)
 
     def _keeping_is_due(self, changes: int) -> bool:
         self._since_kept += changes

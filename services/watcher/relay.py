@@ -94,7 +94,7 @@ class Relay:
                 continue
             has_backlog = len(events) >= self._bounds.read  # it sent as much as it may at once
             if has_backlog and not once:
-                await stream.ask()
+                stream.ask()
             for batch in self._in_batches(events, last):
                 if isinstance(batch, End):
                     return batch
@@ -104,7 +104,7 @@ class Relay:
             if once:
                 return None
             if not has_backlog:
-                await stream.ask()
+                stream.ask()
                 await self._confirm()
 
     def _in_batches(self, events: Events, last: Position) -> Iterator[Sequence[Change] | Idle | End]:
@@ -154,12 +154,12 @@ class Relay:
         """Send it to Redis, once that has what was sent before; while it answers, the next can be made."""
         await self._confirm()
         self._under_way = batch
-        await self._hand_over(batch)
+        self._hand_over(batch)
 
-    async def _hand_over(self, batch: Sequence[Change] | Idle) -> None:
+    def _hand_over(self, batch: Sequence[Change] | Idle) -> None:
         self._sent_at = perf_counter()
         changes = () if isinstance(batch, Idle) else batch
-        await self._publisher.send(self._progress.epoch, self._progress.position, changes)
+        self._publisher.send(self._progress.epoch, self._progress.position, changes)
 
     async def _confirm(self) -> None:
         """Return once Redis has what is under way. Repeat it until then: what is there already does no harm."""
@@ -173,7 +173,7 @@ class Relay:
                 break
             except LogUnavailable as error:
                 await asyncio.sleep(self._outage.failed(error))
-            await self._hand_over(batch)
+            self._hand_over(batch)
         self._outage.worked()
         if answer is Published.GAP:
             raise GapFound

@@ -7,7 +7,7 @@ from typing import Any
 
 from hiredis import PushNotification
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
 from services.redis_wire import RedisWire, packed
 
@@ -26,6 +26,7 @@ class Scripts:
         self._seconds = seconds
         self._wire: RedisWire | None = None
         self._script = ""
+        self._command = ("", "")
         self._arguments: tuple[Argument | int, ...] = ()
         self._reply: asyncio.Future[Any] | None = None
         self._first_is_due = False
@@ -35,20 +36,20 @@ class Scripts:
 
         After a failure it is not known whether the script ran.
         """
-        await self.send(script, keys, args)
+        self.send(script, keys, args)
         return await self.reply()
 
-    async def send(self, script: str, keys: Sequence[str], args: Sequence[Argument]) -> None:
-        """Have a script run, and let `reply` tell what became of it: even where there is no connection."""
+    def send(self, script: str, keys: Sequence[str], args: Sequence[Argument]) -> None:
+        """Have a script run: at once where there is a connection, otherwise when its `reply` is waited for."""
         self._script, self._arguments = script, (len(keys), *keys, *args)
-        await self._send("EVALSHA", _digest(script))
+        self._send("EVALSHA", _digest(script))
 
     async def reply(self) -> Any:
         """Wait for the reply to what was sent last, and return or raise as `run`."""
         try:
             return await self._replied()
         except NoScriptError:  # it is new here, or Redis was restarted or emptied
-            await self._send("EVAL", self._script)
+            self._send("EVAL", self._script)
             return await self._replied()
 
     async def aclose(self) -> None:
@@ -57,24 +58,24 @@ class Scripts:
         if wire is not None:
             await wire.aclose()
 
-    async def _send(self, command: str, script: str) -> None:
-        if self._reply is not None and not self._reply.done():
-            await self.aclose()  # nobody has waited for it: it may not be taken for the answer to the next question
-        self._reply = asyncio.get_running_loop().create_future()
-        try:
-            wire = self._wire
-            if wire is None or not wire.is_open:
-                wire = await self._connected()
-            self._first_is_due = True
-            wire.send(command, script, *self._arguments, first=_FIRST)
-        except (RedisError, OSError) as error:
-            self._reply.set_exception(error)
+    def _send(self, command: str, script: str) -> None:
+        self._command = command, script
+        is_answered = self._reply is None or self._reply.done()  # or it might be taken for the answer to this one
+        self._reply = None
+        if is_answered and self._wire is not None and self._wire.is_open:
+            self._reply = self._write(self._wire)
+
+    def _write(self, wire: RedisWire) -> "asyncio.Future[Any]":
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._first_is_due = True
+        wire.send(*self._command, *self._arguments, first=_FIRST)
+        return reply
 
     async def _replied(self) -> Any:
-        if self._reply is None:
-            raise RuntimeError("nothing was sent")
         try:
             async with asyncio.timeout(self._seconds):
+                if self._reply is None:
+                    self._reply = self._write(await self._connected())
                 return await self._reply
         except NoScriptError:
             raise
@@ -83,9 +84,8 @@ class Scripts:
             raise
 
     async def _connected(self) -> RedisWire:
-        await self.aclose()  # it may have been lost while nothing was asked
-        async with asyncio.timeout(self._seconds):
-            self._wire = await RedisWire.open(self._redis, self._take, self._lost)
+        await self.aclose()  # it was lost while nothing was asked, or nobody has waited for a reply
+        self._wire = await RedisWire.open(self._redis, self._take, self._lost)
         return self._wire
 
     def _take(self, reply: Any) -> None:

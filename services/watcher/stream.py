@@ -177,9 +177,9 @@ class OpenStream:
         self._token = ""
         self._moved = monotonic()
 
-    async def ask(self) -> None:
+    def ask(self) -> None:
         """Let MongoDB find the next events meanwhile, to be taken by `next`."""
-        await self._cursor.ask()
+        self._cursor.ask()
 
     async def next(self) -> Sequence[Mapping[str, Any]] | Idle:
         """Return all events that MongoDB sends at once, or Idle when there is none just now; raise SourceFailed.

@@ -139,7 +139,7 @@ async def test_what_redis_says_unasked_is_not_taken_for_a_reply(redis: Redis) ->
 async def test_a_reply_that_nobody_waited_for_is_not_taken_for_the_next(redis: Redis) -> None:
     async with aclosing(Scripts(redis, 5)) as scripts:
         assert await scripts.run(ECHO, [], ["one"]) == b"one"
-        await scripts.send(ECHO, [], ["two"])
+        scripts.send(ECHO, [], ["two"])
         assert await scripts.run(ECHO, [], ["three"]) == b"three"
 
 
@@ -147,7 +147,7 @@ async def test_a_script_that_could_not_be_sent_fails_where_its_reply_is_waited_f
     server = await own_valkey()
     async with Redis.from_url(server.uri()) as redis, aclosing(Scripts(redis, 5)) as scripts:
         await server.kill()
-        await scripts.send(ECHO, [], ["one"])
+        scripts.send(ECHO, [], ["one"])
         with pytest.raises(ConnectionError):
             await scripts.reply()
 

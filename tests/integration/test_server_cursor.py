@@ -129,8 +129,8 @@ async def test_one_that_is_left_in_the_middle_of_a_question_is_too_and_its_answe
 async def test_what_was_asked_for_before_is_not_asked_for_again(server: Mongod) -> None:
     async with database_of(server, maxPoolSize=1) as database:
         async with server_cursor(database, WATCH, 10, 200) as cursor:
-            await cursor.ask()
-            await cursor.ask()
+            cursor.ask()
+            cursor.ask()
             assert await cursor.more() == []
         for _ in range(2):
             assert "cursor" not in await database.command("ping")
@@ -139,7 +139,7 @@ async def test_what_was_asked_for_before_is_not_asked_for_again(server: Mongod) 
 async def test_an_answer_that_is_not_taken_is_nobody_elses(server: Mongod) -> None:
     async with database_of(server, maxPoolSize=1) as database:
         async with server_cursor(database, WATCH, 10, 100) as cursor:
-            await cursor.ask()
+            cursor.ask()
             await asyncio.sleep(0.2)
         assert (await database.command("ping"))["ok"]
         assert "cursor" not in await database.command("ping")
@@ -189,7 +189,7 @@ async def test_a_question_to_a_server_that_was_given_up_fails_when_its_answer_is
         stack.callback(server.resume)
         await until(lambda: lost.times, "the driver has taken the server for lost")
         await asyncio.sleep(1)
-        await cursor.ask()
+        cursor.ask()
         with pytest.raises(AutoReconnect):
             await asyncio.wait_for(cursor.more(), 30)
 
@@ -201,3 +201,13 @@ async def test_an_answer_that_does_not_come_is_waited_for_no_longer_than_the_tim
     ):
         with pytest.raises(AutoReconnect):
             await asyncio.wait_for(cursor.more(), 30)
+
+
+async def test_a_long_answer_comes_whole_though_the_client_would_compress(server: Mongod) -> None:
+    async with (
+        database_of(server, compressors="zlib") as database,
+        server_cursor(database, WATCH, 1000, 200) as cursor,
+    ):
+        text = "long" * 25_000
+        await database.orders.insert_many([{"number": number, "text": text} for number in range(20)])
+        assert await taken(cursor, 20) == list(range(20))
