@@ -58,12 +58,9 @@ class RedisWire(asyncio.Protocol):
         # Whatever was asked to open it has been answered: no reply is under way, nor in redis-py's own buffers.
         return cls(pool, connection, take, lost)
 
-    def send(self, *command: str | bytes | int, first: bytes = b"") -> None:
-        """Send one command, with ``first`` before it, which `packed` made; without effect once the connection is over.
-
-        What is sent together is read and answered together.
-        """
-        self._transport.write(first + packed(*command))
+    def send(self, commands: bytes) -> None:
+        """Send what `packed` made, or several of it together; without effect once the connection is over."""
+        self._transport.write(commands)
 
     async def aclose(self) -> None:
         """Give the connection up; what has not come yet will not."""

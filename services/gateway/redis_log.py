@@ -17,7 +17,7 @@ from services.common.cursor import InvalidCursor, Position
 from services.common.keys import StreamKeys
 from services.gateway.event import Event
 from services.redis_client import redis_client
-from services.redis_wire import RedisWire
+from services.redis_wire import RedisWire, packed
 
 Entries = list[tuple[bytes, dict[bytes, bytes]]]
 _FIELDS = ("epoch", "position", "floor", "reason", "alive")
@@ -136,7 +136,7 @@ class RedisLog:
         with _translated():
             wire = await RedisWire.open(self._channel, hear, lost)
         async with aclosing(wire):
-            wire.send("SUBSCRIBE", self._keys.channel)
+            wire.send(packed("SUBSCRIBE", self._keys.channel))
             try:
                 await ended
             except RedisError as error:

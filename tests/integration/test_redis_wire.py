@@ -9,12 +9,10 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError, NoScriptError  # noqa: A004
 
-from services.redis_wire import RedisWire
-from services.watcher.script import Scripts
+from services.redis_wire import RedisWire, packed
+from services.watcher.pipeline import Pipeline
 from tests.conftest import OwnValkey
 from tests.waiting import until
-
-ECHO = "return ARGV[1]"
 
 
 class Ear:
@@ -43,7 +41,7 @@ async def test_replies_come_in_order_however_the_network_cuts_them(redis: Redis)
     ear, long = Ear(), b"x" * 3_000_000
     async with wire(redis, ear) as connection:
         for text in (b"one", long, b"", b"two"):
-            connection.send("ECHO", text)
+            connection.send(packed("ECHO", text))
         assert await ear.heard(4) == [b"one", long, b"", b"two"]
     assert ear.ends == []
 
@@ -51,8 +49,8 @@ async def test_replies_come_in_order_however_the_network_cuts_them(redis: Redis)
 async def test_an_error_of_redis_is_a_reply_of_the_kind_that_redis_py_has_for_it(redis: Redis) -> None:
     ear = Ear()
     async with wire(redis, ear) as connection:
-        connection.send("EVALSHA", "0" * 40, 0)
-        connection.send("ECHO", "after")
+        connection.send(packed("EVALSHA", "0" * 40, 0))
+        connection.send(packed("ECHO", "after"))
         error, after = await ear.heard(2)
     assert isinstance(error, NoScriptError)
     assert after == b"after"
@@ -61,7 +59,7 @@ async def test_an_error_of_redis_is_a_reply_of_the_kind_that_redis_py_has_for_it
 async def test_messages_of_a_channel_come_as_they_are(redis: Redis) -> None:
     ear = Ear()
     async with wire(redis, ear) as connection:
-        connection.send("SUBSCRIBE", "news")
+        connection.send(packed("SUBSCRIBE", "news"))
         await ear.heard(1)
         await redis.publish("news", "a")
         await redis.publish("news", "b")
@@ -72,12 +70,12 @@ async def test_messages_of_a_channel_come_as_they_are(redis: Redis) -> None:
 async def test_a_connection_that_is_cut_says_so_once(redis: Redis) -> None:
     ear = Ear()
     async with wire(redis, ear) as connection:
-        connection.send("CLIENT", "ID")
+        connection.send(packed("CLIENT", "ID"))
         (number,) = await ear.heard(1)
         await redis.client_kill_filter(_id=number)
         assert isinstance(await ear.told(), ConnectionError)
         assert not connection.is_open
-        connection.send("ECHO", "into the void")
+        connection.send(packed("ECHO", "into the void"))
     assert len(ear.ends) == 1
     assert len(ear.replies) == 1
 
@@ -85,7 +83,7 @@ async def test_a_connection_that_is_cut_says_so_once(redis: Redis) -> None:
 async def test_who_gives_it_up_hears_nothing_more_and_redis_py_may_close_at_once(redis: Redis) -> None:
     ear = Ear()
     async with wire(redis, ear) as connection:
-        connection.send("ECHO", "too late")
+        connection.send(packed("ECHO", "too late"))
     async with asyncio.timeout(10), wire(redis, Ear()):
         await redis.aclose()
     assert await redis.ping()
@@ -101,11 +99,11 @@ async def test_what_the_taker_raises_is_told_and_ends_the_connection(redis: Redi
         raise fault
 
     async with wire(redis, ear, take) as connection:
-        connection.send("ECHO", "one")
-        connection.send("ECHO", "two")
+        connection.send(packed("ECHO", "one"))
+        connection.send(packed("ECHO", "two"))
         assert await ear.told() is fault
         assert not connection.is_open
-        connection.send("ECHO", "three")
+        connection.send(packed("ECHO", "three"))
         await redis.ping()
         assert taken == [b"one"]
     assert ear.ends == [fault]
@@ -119,77 +117,72 @@ async def test_what_is_no_protocol_ends_the_connection(redis: Redis) -> None:
     assert len(ear.ends) == 1
 
 
-async def test_scripts_go_on_over_another_connection_when_theirs_is_cut(redis: Redis) -> None:
-    async with aclosing(Scripts(redis, 5)) as scripts:
-        assert await scripts.run(ECHO, [], ["one"]) == b"one"
+async def test_a_pipeline_goes_on_over_another_connection_when_theirs_is_cut(redis: Redis) -> None:
+    async with aclosing(Pipeline(redis, 5)) as pipeline:
+        assert await echo(pipeline, "one") == [b"one"]
         await redis.client_kill_filter(_type="normal", skipme=True)
-        lost = scripts._wire  # nothing else shows that the news has come
+        lost = pipeline._wire  # nothing else shows that the news has come
         await until(lambda: lost is not None and not lost.is_open, "the connection is known to be gone")
-        assert await scripts.run(ECHO, [], ["two"]) == b"two"
+        assert await echo(pipeline, "two") == [b"two"]
 
 
 async def test_what_redis_says_unasked_is_not_taken_for_a_reply(redis: Redis) -> None:
-    async with aclosing(Scripts(redis, 5)) as scripts:
-        assert await scripts.run(ECHO, [], ["one"]) == b"one"
-        assert scripts._wire is not None
-        scripts._wire.send("SUBSCRIBE", "news")
-        assert await scripts.run(ECHO, [], ["two"]) == b"two"
+    async with aclosing(Pipeline(redis, 5)) as pipeline:
+        assert await echo(pipeline, "one") == [b"one"]
+        assert pipeline._wire is not None
+        pipeline._wire.send(packed("SUBSCRIBE", "news"))
+        assert await echo(pipeline, "two") == [b"two"]
 
 
 async def test_a_reply_that_nobody_waited_for_is_not_taken_for_the_next(redis: Redis) -> None:
-    async with aclosing(Scripts(redis, 5)) as scripts:
-        assert await scripts.run(ECHO, [], ["one"]) == b"one"
-        scripts.send(ECHO, [], ["two"])
-        assert await scripts.run(ECHO, [], ["three"]) == b"three"
+    async with aclosing(Pipeline(redis, 5)) as pipeline:
+        assert await echo(pipeline, "one") == [b"one"]
+        pipeline.send([packed("ECHO", "two")])
+        assert await echo(pipeline, "three") == [b"three"]
 
 
-async def test_a_script_that_could_not_be_sent_fails_where_its_reply_is_waited_for(own_valkey: OwnValkey) -> None:
+async def test_what_could_not_be_sent_fails_where_its_reply_is_waited_for(own_valkey: OwnValkey) -> None:
     server = await own_valkey()
-    async with Redis.from_url(server.uri()) as redis, aclosing(Scripts(redis, 5)) as scripts:
+    async with Redis.from_url(server.uri()) as redis, aclosing(Pipeline(redis, 5)) as pipeline:
         await server.kill()
-        scripts.send(ECHO, [], ["one"])
+        pipeline.send([packed("ECHO", "one")])
         with pytest.raises(ConnectionError):
-            await scripts.reply()
+            await pipeline.replies()
 
 
-async def test_the_ping_ahead_of_a_script_may_be_refused(own_valkey: OwnValkey) -> None:
+async def test_a_command_that_is_cut_off_in_the_middle_has_failed(own_valkey: OwnValkey) -> None:
     server = await own_valkey()
-    async with Redis.from_url(server.uri()) as redis:
-        await redis.acl_setuser("writer", enabled=True, nopass=True, categories=["+@all"], commands=["-ping"])
-        address = server.uri().replace("redis://", "redis://writer:any@")
-        async with Redis.from_url(address) as limited, aclosing(Scripts(limited, 5)) as scripts:
-            for text in ("one", "two"):
-                assert await scripts.run(ECHO, [], [text]) == text.encode()
-
-
-async def test_a_script_that_is_cut_off_in_the_middle_has_failed(own_valkey: OwnValkey) -> None:
-    server = await own_valkey()
-    async with Redis.from_url(server.uri()) as redis, aclosing(Scripts(redis, 20)) as scripts:
-        assert await scripts.run(ECHO, [], ["one"]) == b"one"
+    async with Redis.from_url(server.uri()) as redis, aclosing(Pipeline(redis, 20)) as pipeline:
+        assert await echo(pipeline, "one") == [b"one"]
         server.pause()
-        running = asyncio.create_task(scripts.run(ECHO, [], ["two"]))
+        running = asyncio.create_task(echo(pipeline, "two"))
         await asyncio.sleep(0)
         await server.kill()
         with pytest.raises(ConnectionError):
             await asyncio.wait_for(running, 10)
         await server.start()
-        assert await scripts.run(ECHO, [], ["three"]) == b"three"
+        assert await echo(pipeline, "three") == [b"three"]
 
 
 async def test_no_reply_in_time_is_a_failure_and_what_comes_later_is_nobodys(own_valkey: OwnValkey) -> None:
     server = await own_valkey()
-    async with Redis.from_url(server.uri()) as redis, aclosing(Scripts(redis, 0.2)) as scripts:
-        assert await scripts.run(ECHO, [], ["one"]) == b"one"
+    async with Redis.from_url(server.uri()) as redis, aclosing(Pipeline(redis, 0.2)) as pipeline:
+        assert await echo(pipeline, "one") == [b"one"]
         server.pause()
         with pytest.raises(TimeoutError):
-            await scripts.run(ECHO, [], ["two"])
+            await echo(pipeline, "two")
         server.resume()
-        assert await asyncio.wait_for(patiently(scripts, "three"), 20) == b"three"
+        assert await asyncio.wait_for(patiently(pipeline, "three"), 20) == [b"three"]
 
 
-async def patiently(scripts: Scripts, text: str) -> Any:
+async def echo(pipeline: Pipeline, *texts: str) -> list[Any]:
+    pipeline.send([packed("ECHO", text) for text in texts])
+    return await pipeline.replies()
+
+
+async def patiently(pipeline: Pipeline, text: str) -> Any:
     while True:
         try:
-            return await scripts.run(ECHO, [], [text])
+            return await echo(pipeline, text)
         except TimeoutError:
             continue

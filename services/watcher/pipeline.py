@@ -1,0 +1,79 @@
+"""Sends commands to Redis over one connection that is held open, several at once."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from hiredis import PushNotification
+from redis.asyncio import Redis
+
+from services.redis_wire import RedisWire
+
+
+class Pipeline:
+    """The way to Redis for one that asks, and waits for all replies before it asks again."""
+
+    def __init__(self, redis: Redis, seconds: float) -> None:
+        self._redis = redis
+        self._seconds = seconds
+        self._wire: RedisWire | None = None
+        self._commands: Sequence[bytes] = ()
+        self._taken: list[Any] = []
+        self._replies: asyncio.Future[list[Any]] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what is sent now goes over the connection that answered last."""
+        return self._wire is not None and self._wire.is_open
+
+    def send(self, commands: Sequence[bytes]) -> None:
+        """Send what `packed` made: at once where there is a connection, otherwise when `replies` are waited for.
+
+        What is sent together is read and answered together.
+        """
+        is_answered = self._replies is None or self._replies.done()  # or it might be taken for the answer to this
+        self._commands, self._replies = commands, None
+        if self._wire is not None and self._wire.is_open and is_answered:
+            self._replies = self._write(self._wire)
+
+    async def replies(self) -> list[Any]:
+        """Wait for one reply to each command; errors that Redis answered are among them.
+
+        Raise RedisError, OSError or TimeoutError, after which it is not known which commands were carried out.
+        """
+        try:
+            async with asyncio.timeout(self._seconds):
+                if self._replies is None:
+                    self._replies = self._write(await self._connected())
+                return await self._replies
+        except BaseException:
+            await self.aclose()  # they may still be on their way
+            raise
+
+    async def aclose(self) -> None:
+        """Give the connection up."""
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            await wire.aclose()
+
+    def _write(self, wire: RedisWire) -> "asyncio.Future[list[Any]]":
+        replies: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self._taken = []
+        wire.send(b"".join(self._commands))
+        return replies
+
+    async def _connected(self) -> RedisWire:
+        await self.aclose()  # it was lost while nothing was asked, or nobody has waited for replies
+        self._wire = await RedisWire.open(self._redis, self._take, self._lost)
+        return self._wire
+
+    def _take(self, reply: Any) -> None:
+        if self._replies is None or self._replies.done() or isinstance(reply, PushNotification):
+            return  # nobody has asked for it
+        self._taken.append(reply)
+        if len(self._taken) == len(self._commands):
+            self._replies.set_result(self._taken)
+
+    def _lost(self, error: Exception) -> None:
+        if self._replies is not None and not self._replies.done():
+            self._replies.set_exception(error)
