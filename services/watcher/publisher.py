@@ -103,7 +103,7 @@ class Publisher:
         self._watched: tuple[str, Position] | None = None  # the log ends there, or a transaction will be refused
         self._watch = (
             _MULTI,
-            _EXEC,  # an empty one, after which nothing is watched; it shows that we may
+            _EXEC,  # an empty one, after which nothing is watched any more
             packed("WATCH", keys.head, keys.log),
             packed("HMGET", keys.head, "term", "epoch", "position"),
         )
@@ -195,8 +195,8 @@ class Publisher:
 
     def _see(self, batch: _Batch, replies: Sequence[Any]) -> None:
         """Note what is watched now: another may have come between a batch and that."""
-        multi, emptied, watch, head = replies[-len(self._watch) :]
-        is_watching = multi == watch == b"OK" and not isinstance(emptied, Exception)
+        multi, _, watch, head = replies[-len(self._watch) :]
+        is_watching = multi == watch == b"OK"  # without the right to MULTI, its commands are carried out one by one
         place = [text.encode() for text in (self._term, batch.epoch, str(batch.last))]
         self._watched = (batch.epoch, batch.last) if is_watching and head == place else None
 

@@ -106,6 +106,10 @@ async def begins_another_epoch(redis: Redis) -> None:
     await redis.hset(KEYS.head, "epoch", "e2")
 
 
+async def puts_something_else_there(redis: Redis) -> None:
+    await redis.set(KEYS.log, "something else")
+
+
 TOUCHES = [
     (claims, Fenced),
     (claims_and_goes_on, Fenced),
@@ -116,14 +120,14 @@ TOUCHES = [
     (begins_another_epoch, Published.GAP),
 ]
 Touch = Callable[[Redis], Awaitable[None]]
-Outcome = type[Fenced] | Published
+Outcome = type[Fenced | LogUnavailable] | Published
 
 
 async def outcome(publisher: Publisher, prev: Position, changes: list[Change]) -> Outcome:
     try:
         return await publish(publisher, "e1", prev, changes)
-    except Fenced:
-        return Fenced
+    except (Fenced, LogUnavailable) as error:
+        return type(error)
 
 
 @pytest.mark.parametrize(("touch", "expected"), TOUCHES)
@@ -140,7 +144,10 @@ async def test_a_log_that_somebody_has_touched_is_judged_by_the_script(
         assert await calls(redis, "exec") - tried == 3
 
 
-@pytest.mark.parametrize(("touch", "expected"), [(claims, Fenced), (begins_another_epoch, Published.GAP)])
+@pytest.mark.parametrize(
+    ("touch", "expected"),
+    [(claims, Fenced), (begins_another_epoch, Published.GAP), (puts_something_else_there, LogUnavailable)],
+)
 async def test_what_is_done_before_the_log_is_watched_again_is_seen_too(
     own_valkey: OwnValkey, touch: Touch, expected: Outcome
 ) -> None:
@@ -156,8 +163,9 @@ async def test_what_is_done_before_the_log_is_watched_again_is_seen_too(
             publisher = Publisher(slow, KEYS, 1, 1000)
             await publisher.begin("e1", EpochReason.FIRST_START, START, "token-0")
             assert await publish(publisher, "e1", START, [change(11)]) is Published.OK
+            there = await redis.dump(KEYS.log)
             assert await outcome(publisher, Position(11, 0), [change(12)]) is expected
-            assert await ids(redis) == ["11-0"]
+            assert await redis.dump(KEYS.log) == there
             await publisher.aclose()
 
 
@@ -224,13 +232,33 @@ async def test_without_the_right_to_a_command_that_the_script_needs_not_it_does_
 ) -> None:
     server = await own_valkey()
     async with Redis.from_url(server.uri()) as redis:
-        acl: Any = redis
-        await acl.execute_command("ACL", "SETUSER", "writer", "on", "nopass", "~*", "&*", "+@all", f"-{refused}")
-        address = server.uri().replace("redis://", "redis://writer:any@")
-        async with Redis.from_url(address) as limited, watching(limited) as publisher:
+        async with without(redis, server.uri(), refused) as limited, watching(limited) as publisher:
             for number in (12, 13):
                 prev = Position(number - 1, 0)
                 assert await publish(publisher, "e1", prev, [change(number)]) is Published.OK
         assert [entry.previous for entry in await entries(redis)] == ["10-0", "11-0", "12-0"]
         # Of these calls, two found that the script was new; a failed one is counted apart.
         assert await calls(redis, "evalsha") == (2 if refused == "ping" else 4)
+
+
+async def test_without_the_right_to_multi_nothing_is_written_to_a_log_that_another_has_claimed(
+    own_valkey: OwnValkey,
+) -> None:
+    server = await own_valkey()
+    async with (
+        Redis.from_url(server.uri()) as redis,
+        without(redis, server.uri(), "multi") as limited,
+        watching(limited) as publisher,
+    ):
+        await claims(redis)
+        assert await outcome(publisher, Position(11, 0), [change(12)]) is Fenced
+        assert await ids(redis) == ["11-0"]
+
+
+@asynccontextmanager
+async def without(redis: Redis, address: str, refused: str) -> AsyncIterator[Redis]:
+    """Connect as one who may do all but that."""
+    acl: Any = redis
+    await acl.execute_command("ACL", "SETUSER", "writer", "on", "nopass", "~*", "&*", "+@all", f"-{refused}")
+    async with Redis.from_url(address.replace("redis://", "redis://writer:any@")) as limited:
+        yield limited
