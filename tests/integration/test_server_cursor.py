@@ -1,6 +1,7 @@
 """Cursors read over a connection of their own: what they bring, how they end, and what the driver is told."""
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import AutoReconnect, OperationFailure
+from pymongo.errors import AutoReconnect, OperationFailure, ProtocolError
 from pymongo.monitoring import TopologyDescriptionChangedEvent
 
 from services.embedded.mongod import Mongod
@@ -211,3 +212,34 @@ async def test_a_long_answer_comes_whole_though_the_client_would_compress(server
         text = "long" * 25_000
         await database.orders.insert_many([{"number": number, "text": text} for number in range(20)])
         assert await taken(cursor, 20) == list(range(20))
+
+
+@pytest.mark.parametrize(
+    ("head", "rest"),
+    [
+        pytest.param((26, 7, 2, 2013, 0, 0), b"\x05\0\0\0\0", id="the answer to another question"),
+        pytest.param((26, 7, 1, 2012, 0, 0), b"\x05\0\0\0\0", id="compressed, though the question was not"),
+        pytest.param((26, 7, 1, 2013, 1, 0), b"\x05\0\0\0\0", id="with a checksum, which was not asked for"),
+        pytest.param((26, 7, 1, 2013, 0, 1), b"\x05\0\0\0\0", id="not a document"),
+        pytest.param((25, 7, 1, 2013, 0, 0), b"\x05\0\0\0\0", id="longer than it says"),
+        pytest.param((2**31 - 1, 7, 1, 2013, 0, 0), b"\x05\0\0\0\0", id="larger than any message may be"),
+        pytest.param((-1, 7, 1, 2013, 0, 0), b"\x05\0\0\0\0", id="less than nothing"),
+    ],
+)
+async def test_what_is_no_answer_ends_the_cursor(server: Mongod, head: tuple[int, ...], rest: bytes) -> None:
+    async with database_of(server) as database:
+        async with server_cursor(database, WATCH, 10, 30_000) as cursor:
+            cursor.ask()
+            cursor._wire.data_received(struct.pack("<iiiiIB", *head) + rest)
+            with pytest.raises(ProtocolError):
+                await asyncio.wait_for(cursor.more(), 10)
+            assert not cursor.is_open
+        async with server_cursor(database, WATCH, 10, 100) as cursor:
+            assert await cursor.more() == []
+
+
+async def test_what_mongodb_says_unasked_ends_the_connection(server: Mongod) -> None:
+    async with database_of(server) as database, server_cursor(database, WATCH, 10, 100) as cursor:
+        cursor._wire.data_received(struct.pack("<iiiiIB", 26, 7, 1, 2013, 0, 0) + b"\x05\0\0\0\0")
+        with pytest.raises(AutoReconnect):
+            await asyncio.wait_for(cursor.more(), 10)
