@@ -31,7 +31,6 @@ LOOK_SECONDS = 1.0  # a lease that has come free waits for no longer than that
 KEEP_CHANGES = 100
 KEEP_SECONDS = 0.5
 
-
 CLAIM, BEGIN, PUBLISH = Script.load("claim"), Script.load("begin"), Script.load("publish")
 
 # Goes ahead of each batch: Redis and Valkey write first to whom they had something to say last. As we are due a reply
