@@ -188,7 +188,7 @@ class Publisher:
         if isinstance(replies[1], NoScriptError):  # it is new here, or Redis was restarted or emptied
             self._ask(self._script(batch, PUBLISH.new))
             replies = await self._replies()
-        reply = _judged(replies[1])
+        reply = await self._judged(replies[1])
         self._see(batch, replies)
         return Published.OK if reply[0] == b"OK" else Published.GAP
 
@@ -205,7 +205,17 @@ class Publisher:
         if isinstance(reply, NoScriptError):
             self._ask([script.new(keys, args)])
             reply = (await self._replies())[0]
-        return _judged(reply)
+        return await self._judged(reply)
+
+    async def _judged(self, reply: Any) -> list[Any]:
+        """Return what a script answers; raise LogUnavailable or Fenced."""
+        if isinstance(reply, Exception):
+            await self._pipeline.aclose()  # the server to write to may be another one now
+            raise LogUnavailable(str(reply)) from reply
+        if reply[0] == b"FENCED":
+            raise Fenced(int(reply[1]))
+        answer: list[Any] = reply
+        return answer
 
     def _ask(self, commands: Sequence[bytes]) -> None:
         self._watched = None
@@ -224,13 +234,3 @@ _Command = Callable[[Sequence[str], Sequence[str | bytes]], bytes]
 def _is_done(reply: Any) -> bool:
     """Tell whether a transaction was carried out: it is None where something watched has changed."""
     return isinstance(reply, list) and not any(isinstance(each, Exception) for each in reply)
-
-
-def _judged(reply: Any) -> list[Any]:
-    """Return what a script answers; raise LogUnavailable or Fenced."""
-    if isinstance(reply, Exception):
-        raise LogUnavailable(str(reply)) from reply
-    if reply[0] == b"FENCED":
-        raise Fenced(int(reply[1]))
-    answer: list[Any] = reply
-    return answer
