@@ -80,8 +80,8 @@ class MongoWire(asyncio.Protocol):
             return
         message = data if len(self._parts) == 1 else b"".join(self._parts)
         length, _, response_to, opcode, flags, kind = _HEAD.unpack_from(message)
-        answer = self._answer
-        if answer is None or answer.done() or (response_to, opcode, flags, kind) != (_REQUEST, _OP_MSG, 0, 0):
+        answer = self._waiting
+        if answer is None or (response_to, opcode, flags, kind) != (_REQUEST, _OP_MSG, 0, 0):
             self._end(ProtocolError(f"no answer to what was asked: {message[: _HEAD.size].hex()}"))
         elif len(message) < length <= self._connection.max_message_size:
             self._parts, self._missing = [message], length - len(message)
@@ -97,23 +97,24 @@ class MongoWire(asyncio.Protocol):
         self._end(OSError(f"the connection is closed: {exc or 'by MongoDB'}"))
 
     def _end(self, error: Exception) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(error)
+        if (answer := self._waiting) is not None:
+            answer.set_exception(error)
         self._transport.abort()
 
     async def watch(self) -> None:
         """End it once the driver finds that the server is silent, or when an answer is overdue (socketTimeoutMS)."""
         seconds = self._driver.gettimeout
         while not self._connection.cancel_context.cancelled:
-            if seconds is not None and self._is_waiting and monotonic() - self._asked_at > seconds:
+            if seconds is not None and self._waiting is not None and monotonic() - self._asked_at > seconds:
                 self._end(TimeoutError("timed out"))
                 return
             await asyncio.sleep(_LOOK_SECONDS)
         self._end(OSError("the server was given up"))
 
     @property
-    def _is_waiting(self) -> bool:
-        return self._answer is not None and not self._answer.done()
+    def _waiting(self) -> "asyncio.Future[bytes] | None":
+        """The answer that is still to come."""
+        return None if self._answer is None or self._answer.done() else self._answer
 
 
 @asynccontextmanager

@@ -31,7 +31,7 @@ class Pipeline:
 
         What is sent together is read and answered together.
         """
-        is_answered = self._replies is None or self._replies.done()  # or it might be taken for the answer to this
+        is_answered = self._waiting is None  # or it might be taken for the answer to this
         self._commands, self._replies = commands, None
         if self._wire is not None and self._wire.is_open and is_answered:
             self._replies = self._write(self._wire)
@@ -68,12 +68,18 @@ class Pipeline:
         return self._wire
 
     def _take(self, reply: Any) -> None:
-        if self._replies is None or self._replies.done() or isinstance(reply, PushNotification):
+        replies = self._waiting
+        if replies is None or isinstance(reply, PushNotification):
             return  # nobody has asked for it
         self._taken.append(reply)
         if len(self._taken) == len(self._commands):
-            self._replies.set_result(self._taken)
+            replies.set_result(self._taken)
 
     def _lost(self, error: Exception) -> None:
-        if self._replies is not None and not self._replies.done():
-            self._replies.set_exception(error)
+        if (replies := self._waiting) is not None:
+            replies.set_exception(error)
+
+    @property
+    def _waiting(self) -> "asyncio.Future[list[Any]] | None":
+        """The replies that are still to come."""
+        return None if self._replies is None or self._replies.done() else self._replies
