@@ -8,10 +8,10 @@ that is silent. Checked against PyMongo 4.20; of what is used here, only what is
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from time import monotonic
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import bson
 from pymongo.asynchronous.database import AsyncDatabase
@@ -24,6 +24,12 @@ _OP_MSG = 2013
 _REQUEST = 1  # any number does: there is only ever one question, and after a failure the connection is closed
 _LOOK_SECONDS = 0.5
 
+T = TypeVar("T")
+
+
+def _as_it_is(document: memoryview) -> memoryview:
+    return document
+
 
 class MongoWire(asyncio.Protocol):
     """One connection of its own, for one question at a time. It is never given back: nobody else gets a late answer."""
@@ -33,7 +39,8 @@ class MongoWire(asyncio.Protocol):
         self._connection = connection
         self._driver = connection.conn.get_conn
         self._transport = cast("asyncio.Transport", self._driver.transport)
-        self._answer: asyncio.Future[bytes] | None = None
+        self._answer: asyncio.Future[Any] | None = None
+        self._take: Callable[[memoryview], Any] = _as_it_is  # unless somebody waits for the answer
         self._asked_at = 0.0
         self._parts: list[bytes] = []
         self._missing = _HEAD.size
@@ -57,16 +64,24 @@ class MongoWire(asyncio.Protocol):
         else:
             self._transport.write(question)
 
-    async def answer(self) -> memoryview:
-        """Return the document that answers; raise PyMongoError. That or to be cancelled closes the connection."""
+    async def answer(self, take: Callable[[memoryview], T]) -> T:
+        """Return what ``take`` makes of the document that answers: as soon as that is there, before any task wakes up.
+
+        Raise PyMongoError, or what ``take`` raises. That or to be cancelled closes the connection.
+        """
         if self._answer is None:
             raise RuntimeError("nothing was asked")
         try:
-            message = await self._answer
+            if self._answer.done():
+                return take(self._answer.result())
+            self._take = take
+            taken: T = await self._answer
         except BaseException as error:
             await self._connection._raise_connection_failure(error)  # noqa: SLF001 - closes it, and raises
             raise
-        return memoryview(message)[_HEAD.size :]
+        finally:
+            self._take = _as_it_is
+        return taken
 
     async def report(self, error: Exception) -> None:
         """Let the driver know what an error means for the server."""
@@ -89,7 +104,10 @@ class MongoWire(asyncio.Protocol):
             self._end(ProtocolError(f"an answer of {len(message)} bytes that says it has {length}"))
         else:
             self._parts, self._missing = [], _HEAD.size
-            answer.set_result(message)
+            try:
+                answer.set_result(self._take(memoryview(message)[_HEAD.size :]))
+            except Exception as error:  # noqa: BLE001 - whoever waits is to know it, not the event loop
+                answer.set_exception(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Say so, to the driver too, which waits for it to close."""
@@ -112,7 +130,7 @@ class MongoWire(asyncio.Protocol):
         self._end(OSError("the server was given up"))
 
     @property
-    def _waiting(self) -> "asyncio.Future[bytes] | None":
+    def _waiting(self) -> "asyncio.Future[Any] | None":
         """The answer that is still to come."""
         return None if self._answer is None or self._answer.done() else self._answer
 

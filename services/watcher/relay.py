@@ -1,10 +1,10 @@
 """Carries changes from the change stream to the log, and makes envelopes of them on the way."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, assert_never
+from typing import NamedTuple, assert_never
 
 import structlog
 
@@ -15,6 +15,7 @@ from services.common.together import heed_cancellation
 from services.watcher.faults import Fault
 from services.watcher.metrics import Metrics
 from services.watcher.publisher import LogUnavailable, Published, Publisher
+from services.watcher.server_cursor import Documents
 from services.watcher.stream import Idle, OpenStream, SourceFailed
 
 BATCH_MAX_BYTES = 1 << 20
@@ -48,11 +49,18 @@ class Bounds:
         return max(1, self.ahead // 2)
 
 
-Events = Sequence[Mapping[str, Any]]
+class _Reading(NamedTuple):
+    """What has come at once: the ``batches`` of it that are not on their way yet."""
+
+    batches: Iterator[Sequence[Change] | Idle]
+    has_backlog: bool
 
 
 class Relay:
-    """The way from one open change stream to the log. Of what it sends, Redis has at most one batch to answer yet."""
+    """The way from one open change stream to the log. Of what it sends, Redis has at most one batch to answer yet.
+
+    A change that comes alone is on its way before the task that waits for it wakes up: that costs more than to read it.
+    """
 
     def __init__(
         self, publisher: Publisher, progress: Progress, outage: Outage, bounds: Bounds, metrics: Metrics
@@ -62,6 +70,8 @@ class Relay:
         self._outage = outage
         self._bounds = bounds
         self._metrics = metrics
+        self._last = progress.position  # of what was made into envelopes
+        self._end: End | None = None
         self._under_way: Sequence[Change] | Idle | None = None
         self._sent_at = 0.0
 
@@ -84,35 +94,37 @@ class Relay:
         Otherwise once that is on its way to Redis: to ask is work, for MongoDB too, and what has come is not to wait
         for it, nor is whoever is about to send it to clients to be disturbed by it.
         """
-        last = self._progress.position
-        while True:
-            heed_cancellation()
-            events = await stream.next()
-            if isinstance(events, Idle):
-                await self._send(events)
-                await self._confirm()
-                continue
+
+        def begin(events: Documents) -> _Reading:
             has_backlog = len(events) >= self._bounds.read  # it sent as much as it may at once
             if has_backlog and not once:
                 stream.ask()
-            for batch in self._in_batches(events, last):
-                if isinstance(batch, End):
-                    return batch
+            batches = self._in_batches(events)
+            if self._under_way is None and (first := next(batches, None)) is not None:
+                self._hand_over(first)
+            return _Reading(batches, has_backlog)
+
+        while True:
+            heed_cancellation()
+            reading = await stream.next(begin)
+            if isinstance(reading, Idle):
+                await self._send(reading)
+                await self._confirm()
+                continue
+            for batch in reading.batches:
                 await self._send(batch)
-                if not isinstance(batch, Idle):
-                    last = batch[-1].position
-            if once:
-                return None
-            if not has_backlog:
+            if once or self._end is not None:
+                return self._end
+            if not reading.has_backlog:
                 stream.ask()
                 await self._confirm()
 
-    def _in_batches(self, events: Events, last: Position) -> Iterator[Sequence[Change] | Idle | End]:
-        """Yield what the events mean, as many of the changes together as may be published at once."""
+    def _in_batches(self, events: Documents) -> Iterator[Sequence[Change] | Idle]:
+        """Yield what the events mean, as many of the changes together as may be published at once, up to the end."""
         changes: list[Change] = []
         size = 0
         try:
-            for item in self._meaning(events, last):
+            for item in self._meaning(events):
                 if isinstance(item, Change):
                     changes.append(item)
                     size += len(item.envelope)
@@ -121,7 +133,7 @@ class Relay:
                 if changes:
                     yield changes
                     changes, size = [], 0
-                if not isinstance(item, Change):
+                if isinstance(item, Idle):
                     yield item
         except SourceFailed:
             if changes:
@@ -130,19 +142,19 @@ class Relay:
         if changes:
             yield changes
 
-    def _meaning(self, events: Events, last: Position) -> Iterator[Change | Idle | End]:
+    def _meaning(self, events: Documents) -> Iterator[Change | Idle]:
         epoch = self._progress.epoch
         for event in events:
             try:
-                item = normalize(event, epoch, last)
+                item = normalize(event, epoch, self._last)
             except (KeyError, TypeError, ValueError, RecursionError) as error:
                 raise SourceFailed(Fault.UNREADABLE, f"a change cannot be put into JSON: {error}") from error
             match item:
                 case Change():
-                    last = item.position
+                    self._last = item.position
                     yield item
                 case End():
-                    yield item
+                    self._end = item
                     return
                 case Unknown():
                     log.warning("An event of an unknown kind was passed over", kind=item.kind)
@@ -153,10 +165,10 @@ class Relay:
     async def _send(self, batch: Sequence[Change] | Idle) -> None:
         """Send it to Redis, once that has what was sent before; while it answers, the next can be made."""
         await self._confirm()
-        self._under_way = batch
         self._hand_over(batch)
 
     def _hand_over(self, batch: Sequence[Change] | Idle) -> None:
+        self._under_way = batch
         self._sent_at = perf_counter()
         changes = () if isinstance(batch, Idle) else batch
         self._publisher.send(self._progress.epoch, self._progress.position, changes)

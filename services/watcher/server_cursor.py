@@ -1,9 +1,10 @@
 """Reads a cursor of MongoDB over a connection of its own, faster than PyMongo's cursors do."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import bson
 from bson import Int64
@@ -13,6 +14,9 @@ from pymongo.errors import OperationFailure, PyMongoError
 from services.watcher.mongo_wire import MongoWire, mongo_wire
 
 _KILL_SECONDS = 1.0
+
+T = TypeVar("T")
+Documents = Sequence[Mapping[str, Any]]
 
 
 class ServerCursor:
@@ -37,28 +41,31 @@ class ServerCursor:
         get_more = {"getMore": self._id, "collection": self._collection, "batchSize": most, "maxTimeMS": await_ms}
         self._question = wire.question(get_more | {"$db": database.name})
 
-    async def more(self) -> list[dict[str, Any]]:
-        """Return the documents that MongoDB sends next, none where none came in time; raise PyMongoError, InvalidBSON.
+    async def more(self, take: Callable[[Documents], T]) -> T:
+        """Return what ``take`` makes of the documents that MongoDB sends next, none where none came in time.
 
-        To be cancelled closes the connection.
+        It is called as soon as they are there, before any task wakes up. Raise PyMongoError, InvalidBSON, or what it
+        raises. That or to be cancelled closes the connection.
         """
         if self._first:
             first, self._first = self._first, []
-            return first
+            return take(first)
         if not self.is_open:
-            return []
+            return take([])
         self.ask()
         try:
-            answer = await self._wire.answer()
-            self._asked = False
-            reply = bson.decode(answer, self._codec)
-            if not reply["ok"]:
-                raise OperationFailure(reply.get("errmsg", ""), reply.get("code"), reply)
+            return await self._wire.answer(partial(self._read, take))
         except PyMongoError as error:
             self.is_open = False
             await self._wire.report(error)
             raise
-        return self._taken(reply, "nextBatch")
+
+    def _read(self, take: Callable[[Documents], T], answer: memoryview) -> T:
+        self._asked = False
+        reply = bson.decode(answer, self._codec)
+        if not reply["ok"]:
+            raise OperationFailure(reply.get("errmsg", ""), reply.get("code"), reply)
+        return take(self._taken(reply, "nextBatch"))
 
     def ask(self) -> None:
         """Let MongoDB find the next documents meanwhile; without it, `more` asks."""
@@ -66,12 +73,12 @@ class ServerCursor:
             self._asked = True
             self._wire.ask(self._question)
 
-    def _taken(self, reply: Mapping[str, Any], batch: str) -> list[dict[str, Any]]:
+    def _taken(self, reply: Mapping[str, Any], batch: str) -> Documents:
         cursor = reply["cursor"]
         self.is_open = cursor["id"] != 0
         if (token := cursor.get("postBatchResumeToken")) is not None:
             self.token = token["_data"]
-        documents: list[dict[str, Any]] = cursor[batch]
+        documents: Documents = cursor[batch]
         return documents
 
     async def kill(self) -> None:

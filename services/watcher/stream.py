@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from bson.errors import InvalidBSON
 from bson.timestamp import Timestamp
@@ -22,7 +23,7 @@ from pymongo.monitoring import (
 from services.common.documents import CODEC
 from services.common.normalize import FIELDS, IMAGES, matching
 from services.watcher.faults import Fault, classify
-from services.watcher.server_cursor import ServerCursor, server_cursor
+from services.watcher.server_cursor import Documents, ServerCursor, server_cursor
 from services.watcher.start import Deployment
 
 # Longer than any pause between two looks at the lease, shorter than the client's socket timeout. It bounds how long a
@@ -30,6 +31,8 @@ from services.watcher.start import Deployment
 AWAIT_MS = 500
 
 _LOOK_UP = "updateLookup"
+
+T = TypeVar("T")
 
 
 class SourceFailed(Exception):
@@ -181,28 +184,42 @@ class OpenStream:
         """Let MongoDB find the next events meanwhile, to be taken by `next`."""
         self._cursor.ask()
 
-    async def next(self) -> Sequence[Mapping[str, Any]] | Idle:
-        """Return all events that MongoDB sends at once, or Idle when there is none just now; raise SourceFailed.
+    async def next(self, take: Callable[[Documents], T]) -> T | Idle:
+        """Return what ``take`` makes of all events that MongoDB sends at once, or Idle when there is none just now.
 
-        Never put a timeout around it: a cancelled read closes the stream, which is then silent for ever.
+        It is called as soon as they are there, where nothing needs to be asked about them first. Raise SourceFailed, or
+        what it raises. Never put a timeout around this: a cancelled read closes the stream, which is then silent for
+        ever.
         """
-        try:
-            events = await self._cursor.more()
-        except PyMongoError as error:
-            raise _failed(error, opening_with_token=False) from error
-        except InvalidBSON as error:
-            raise SourceFailed(Fault.UNREADABLE, str(error)) from error
-        if events:
-            self._moved = monotonic()
-            if self._keeps_images is not None and any(event.get("fullDocumentBeforeChange") for event in events):
+        if self._keeps_images is None:
+            taken = await self._read(take)
+        else:
+            events = await self._read(_as_they_are)
+            if events and any(event.get("fullDocumentBeforeChange") for event in events):
                 await self._require_look_up(self._keeps_images)
-            return events
+            taken = take(events) if events else None
+        if taken is not None:
+            return taken
         if not self._cursor.is_open:
             raise SourceFailed(Fault.RETRY, "the change stream was closed")
         if self._primary.elections != self._elections:
             # The old one may go on to answer, cut off from the others, with a stream that shows nothing any more.
             raise SourceFailed(Fault.RETRY, "another primary was elected")
         return Idle(self._idle_token())
+
+    async def _read(self, take: Callable[[Documents], T]) -> T | None:
+        try:
+            return await self._cursor.more(partial(self._moving, take))
+        except PyMongoError as error:
+            raise _failed(error, opening_with_token=False) from error
+        except InvalidBSON as error:
+            raise SourceFailed(Fault.UNREADABLE, str(error)) from error
+
+    def _moving(self, take: Callable[[Documents], T], events: Documents) -> T | None:
+        if not events:
+            return None
+        self._moved = monotonic()
+        return take(events)
 
     async def _require_look_up(self, keeps_images: Callable[[], Awaitable[bool]]) -> None:
         """An image came although none were kept when the stream was opened: before the collection was made, perhaps.
@@ -224,6 +241,10 @@ class OpenStream:
         elif monotonic() - self._moved > self._stall_seconds:
             raise SourceFailed(Fault.RETRY, f"the resume token has not moved for {self._stall_seconds:.0f} s")
         return token
+
+
+def _as_they_are(events: Documents) -> Documents:
+    return events
 
 
 def _failed(error: PyMongoError, *, opening_with_token: bool) -> SourceFailed:

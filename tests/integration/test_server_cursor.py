@@ -13,7 +13,7 @@ from pymongo.errors import AutoReconnect, OperationFailure, ProtocolError
 from pymongo.monitoring import TopologyDescriptionChangedEvent
 
 from services.embedded.mongod import Mongod
-from services.watcher.server_cursor import ServerCursor, server_cursor
+from services.watcher.server_cursor import Documents, ServerCursor, server_cursor
 from services.watcher.stream import Primary
 from tests.conftest import OwnMongod
 from tests.waiting import until
@@ -56,13 +56,13 @@ async def taken(cursor: ServerCursor, count: int) -> Sequence[int]:
     numbers: list[int] = []
     async with asyncio.timeout(20):
         while len(numbers) < count:
-            numbers += [event["fullDocument"]["number"] for event in await cursor.more()]
+            numbers += [event["fullDocument"]["number"] for event in await cursor.more(list)]
     return numbers
 
 
 async def endless(cursor: ServerCursor) -> None:
     while True:
-        await cursor.more()
+        await cursor.more(list)
 
 
 async def open_cursors(database: "AsyncDatabase[Any]") -> int:
@@ -81,10 +81,10 @@ async def server(own_mongod: OwnMongod) -> Mongod:
 
 async def test_all_changes_come_in_lists_that_are_bounded_and_each_answer_has_a_token(server: Mongod) -> None:
     async with database_of(server) as database, server_cursor(database, WATCH, 10, 200) as cursor:
-        assert await cursor.more() == []
+        assert await cursor.more(list) == []
         quiet = cursor.token
         await database.orders.insert_many([{"number": number} for number in range(25)])
-        first = await cursor.more()
+        first = await cursor.more(list)
         assert 0 < len(first) <= 10
         assert await taken(cursor, 25 - len(first)) == list(range(len(first), 25))
         assert cursor.token != quiet
@@ -100,10 +100,47 @@ async def test_changes_that_come_with_the_first_answer_are_not_lost(server: Mong
             assert await taken(cursor, 25) == list(range(25))
 
 
+async def test_what_comes_is_taken_before_the_task_that_waits_for_it_wakes_up(server: Mongod) -> None:
+    def take(events: Documents) -> tuple[bool, int]:
+        return asyncio.current_task() is None, len(events)
+
+    async with database_of(server) as database, server_cursor(database, WATCH, 10, 30_000) as cursor:
+        waiting = asyncio.create_task(cursor.more(take))
+        await asyncio.sleep(0)
+        await database.orders.insert_one({"number": 1})
+        assert await waiting == (True, 1)
+
+
+async def test_what_came_before_anybody_waited_for_it_is_taken_then(server: Mongod) -> None:
+    async with database_of(server) as database, server_cursor(database, WATCH, 10, 30_000) as cursor:
+        cursor.ask()
+        await database.orders.insert_one({"number": 1})
+        await until(lambda: cursor._wire._waiting is None, "the answer is there")
+        assert await cursor.more(len) == 1
+        cursor.ask()  # by then nobody is given it who has had theirs
+        await database.orders.insert_one({"number": 2})
+        await until(lambda: cursor._wire._waiting is None, "the answer is there")
+        assert await taken(cursor, 1) == [2]
+
+
+async def test_what_cannot_be_used_is_told_to_who_waits_and_the_connection_is_closed(server: Mongod) -> None:
+    def refuse(events: Documents) -> None:
+        raise LookupError(len(events))
+
+    async with database_of(server) as database, server_cursor(database, WATCH, 10, 30_000) as cursor:
+        waiting = asyncio.create_task(cursor.more(refuse))
+        await asyncio.sleep(0)
+        await database.orders.insert_one({"number": 1})
+        with pytest.raises(LookupError):
+            await waiting
+        with pytest.raises(AutoReconnect):
+            await cursor.more(len)
+
+
 async def test_a_cursor_that_is_left_is_forgotten_by_mongodb(server: Mongod) -> None:
     async with database_of(server) as database:
         async with server_cursor(database, WATCH, 10, 100) as cursor:
-            await cursor.more()
+            await cursor.more(list)
             assert await open_cursors(database) == 1
         assert await open_cursors(database) == 0
 
@@ -113,7 +150,7 @@ async def test_one_that_is_left_in_the_middle_of_a_question_is_too_and_its_answe
 ) -> None:
     async with database_of(server, maxPoolSize=2) as database:
         async with server_cursor(database, WATCH, 10, 30_000) as cursor:
-            asking = asyncio.create_task(cursor.more())
+            asking = asyncio.create_task(cursor.more(list))
             await asyncio.sleep(0)
             asking.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -132,7 +169,7 @@ async def test_what_was_asked_for_before_is_not_asked_for_again(server: Mongod) 
         async with server_cursor(database, WATCH, 10, 200) as cursor:
             cursor.ask()
             cursor.ask()
-            assert await cursor.more() == []
+            assert await cursor.more(list) == []
         for _ in range(2):
             assert "cursor" not in await database.command("ping")
 
@@ -150,11 +187,11 @@ async def test_an_error_is_raised_with_its_code_and_ends_the_cursor(server: Mong
     async with database_of(server) as database, server_cursor(database, WATCH, 10, 100) as cursor:
         async with fail_get_more(database, errorCode=286, errorLabels=["NonResumableChangeStreamError"]):
             with pytest.raises(OperationFailure) as caught:
-                await cursor.more()
+                await cursor.more(list)
         assert caught.value.code == 286
         assert caught.value.has_error_label("NonResumableChangeStreamError")
         assert not cursor.is_open
-        assert await cursor.more() == []
+        assert await cursor.more(list) == []
 
 
 async def test_the_driver_is_told_of_a_connection_that_was_cut(server: Mongod) -> None:
@@ -163,10 +200,10 @@ async def test_the_driver_is_told_of_a_connection_that_was_cut(server: Mongod) -
         async with server_cursor(database, WATCH, 10, 100) as cursor:
             async with fail_get_more(database, closeConnection=True):
                 with pytest.raises(AutoReconnect):
-                    await cursor.more()
+                    await cursor.more(list)
             await until(lambda: lost.times == 1, "the driver has taken the server for lost")
         async with server_cursor(database, WATCH, 10, 100) as cursor:
-            assert await cursor.more() == []
+            assert await cursor.more(list) == []
 
 
 async def test_a_server_that_falls_silent_is_given_up_before_the_timeout(server: Mongod) -> None:
@@ -192,7 +229,7 @@ async def test_a_question_to_a_server_that_was_given_up_fails_when_its_answer_is
         await asyncio.sleep(1)
         cursor.ask()
         with pytest.raises(AutoReconnect):
-            await asyncio.wait_for(cursor.more(), 30)
+            await asyncio.wait_for(cursor.more(list), 30)
 
 
 async def test_an_answer_that_does_not_come_is_waited_for_no_longer_than_the_timeout(server: Mongod) -> None:
@@ -201,7 +238,7 @@ async def test_an_answer_that_does_not_come_is_waited_for_no_longer_than_the_tim
         server_cursor(database, WATCH, 10, 60_000) as cursor,
     ):
         with pytest.raises(AutoReconnect):
-            await asyncio.wait_for(cursor.more(), 30)
+            await asyncio.wait_for(cursor.more(list), 30)
 
 
 async def test_a_long_answer_comes_whole_though_the_client_would_compress(server: Mongod) -> None:
@@ -232,14 +269,14 @@ async def test_what_is_no_answer_ends_the_cursor(server: Mongod, head: tuple[int
             cursor.ask()
             cursor._wire.data_received(struct.pack("<iiiiIB", *head) + rest)
             with pytest.raises(ProtocolError):
-                await asyncio.wait_for(cursor.more(), 10)
+                await asyncio.wait_for(cursor.more(list), 10)
             assert not cursor.is_open
         async with server_cursor(database, WATCH, 10, 100) as cursor:
-            assert await cursor.more() == []
+            assert await cursor.more(list) == []
 
 
 async def test_what_mongodb_says_unasked_ends_the_connection(server: Mongod) -> None:
     async with database_of(server) as database, server_cursor(database, WATCH, 10, 100) as cursor:
         cursor._wire.data_received(struct.pack("<iiiiIB", 26, 7, 1, 2013, 0, 0) + b"\x05\0\0\0\0")
         with pytest.raises(AutoReconnect):
-            await asyncio.wait_for(cursor.more(), 10)
+            await asyncio.wait_for(cursor.more(list), 10)
