@@ -10,7 +10,8 @@ import pytest
 
 from bench.load.stamped import StampedReader
 
-BUSY = 0.3  # seconds; a lot more than the kernel ever needs on the loopback device
+BUSY = 0.05  # seconds that nobody reads
+TRIES = 200  # ten seconds at least
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux stamps what comes in")
@@ -21,15 +22,21 @@ async def test_data_that_has_to_wait_for_its_reader_is_stamped_with_when_it_came
         transport, _ = await loop.create_connection(asyncio.Protocol, *server.sockets[0].getsockname())
         sender = await accepted
         with (
+            closing(sender),
             closing(transport) as receiving,
             closing(StampedReader(receiving, lambda data, when: arrived.put_nowait((data, when)))),
         ):
-            for text in (b"one", b"two"):
+            for attempt in range(TRIES):
                 sent = perf_counter()
-                sender.write(text)
+                sender.write(b"%d" % attempt)
                 time.sleep(BUSY)  # noqa: ASYNC251 - nobody is to read meanwhile
+                free_to_read = perf_counter()
                 async with asyncio.timeout(10):
                     data, when = await arrived.get()
-                assert data == text
-                assert sent - BUSY / 3 < when < sent + BUSY / 3
-        sender.close()
+                assert data == b"%d" % attempt
+                # The kernel's clock is another, which may be corrected a little between its stamp and our reading it.
+                assert when > sent - BUSY / 2, "shown too early"
+                if when < free_to_read:
+                    return
+                # It has no stamp: the kernel begins to stamp some time after it was told to.
+            pytest.fail("was never stamped")
