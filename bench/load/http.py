@@ -24,22 +24,24 @@ class Requests:
         self._left = 0
 
     async def prepare(self, connections: int) -> None:
-        """Open the connections, and find an order to ask for."""
-        for _ in range(connections):
+        """Open the connections, and make an order for each to ask for."""
+        post, own = _request("POST", "/api/orders", BODY), []
+        for number in range(connections):
             self._connections.append(await asyncio.open_connection(*self._address))
-        created = json.loads(await self._exchange(0, _request("POST", "/api/orders", BODY), b"201"))
+            created = json.loads(await self._exchange(number, post, b"201"))
+            own.append(_request("GET", f"/api/orders/{created['_id']}"))
         self._calls = {
-            "GET one": (_request("GET", f"/api/orders/{created['_id']}"), b"200"),
-            "GET list of 50": (_request("GET", "/api/orders?limit=50"), b"200"),
-            "POST": (_request("POST", "/api/orders", BODY), b"201"),
+            "GET one": (own, b"200"),
+            "GET list of 50": ([_request("GET", "/api/orders?limit=50")] * connections, b"200"),
+            "POST": ([post] * connections, b"201"),
         }
 
     async def call(self, call: str, count: int) -> dict[str, Any]:
         """Make ``count`` requests, shared by the connections."""
-        request, status = self._calls[call]
+        requests, status = self._calls[call]
         self._left = count
         started = perf_counter()
-        await asyncio.gather(*[self._repeat(number, request, status) for number in range(len(self._connections))])
+        await asyncio.gather(*[self._repeat(number, request, status) for number, request in enumerate(requests)])
         return {"seconds": perf_counter() - started}
 
     async def _repeat(self, connection: int, request: bytes, status: bytes) -> None:

@@ -15,9 +15,10 @@ from bench.stage import Stage
 CONNECTIONS = 16
 CALLS = {"GET one": 3000, "GET list of 50": 1000, "POST": 2000}
 NOTES = [
-    f"""Over {CONNECTIONS} connections that are kept, each asking again as soon as it has its answer; every answer's
-status and length are checked. CPU time is that of the server's process. Our list is a snapshot read that says at
-which cursor it was taken; node-seed's is a plain one.""",
+    f"""Over {CONNECTIONS} connections that are kept, each asking again as soon as it has its answer, and each for an
+order of its own; every answer's status and length are checked. CPU time is that of the server's process. Our reads are
+of a snapshot and say at which cursor it was taken; node-seed's are plain ones. The orders that it is asked for at the
+same moment, our gateway reads at once.""",
 ]
 
 

@@ -1,14 +1,13 @@
 """The orders in MongoDB: exact snapshots to read, and writes that know when they were committed."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import pymongo
 import structlog
-from bson import ObjectId, Timestamp
+from bson import ObjectId
 from pymongo import AsyncMongoClient, ReturnDocument, WriteConcern, errors
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
@@ -18,18 +17,16 @@ from services.common.outage_metrics import Dependency
 from services.common.settings import WrongSetting
 from services.gateway.orders import ListQuery, NewOrder, OrderChange
 from services.gateway.page_mark import marked_id, page_mark
+from services.gateway.shared_question import SharedQuestion
+from services.gateway.snapshot import Document, Snapshot, is_not_yet, read_snapshot, u64
 from services.gateway.store_errors import OrderNotFound, OutcomeUnknown, StoreError, StoreFailed, StoreUnavailable
 
 log = structlog.get_logger(__name__)
 
-Document = dict[str, Any]
 Order = dict[str, Json]
 
 _CHECK_PATIENCE = 0.45  # seconds; the driver looks for its server in steps of 0.5, and /readyz grants 1
-_TRIES = 4
-_AGAIN_AFTER = 0.02  # seconds, times the number of the try
-# 239 SnapshotTooOld, 246 SnapshotUnavailable: the collection or an index is being made; 134: no majority point yet.
-_SNAPSHOT_NOT_YET = frozenset({134, 239, 246})
+_MOST_AT_ONCE = 100  # orders
 
 
 class Page(NamedTuple):
@@ -68,6 +65,7 @@ class OrderStore:
         self._patience = patience
         self._reachable = True
         self._outages = 0
+        self._one_of_many = SharedQuestion(self._orders_with, _MOST_AT_ONCE)
 
     @property
     def dependency(self) -> Dependency:
@@ -124,17 +122,17 @@ class OrderStore:
             # $expr compares across BSON types (a plain $lt would end the list at the first id of another type), and
             # $literal keeps whatever the mark holds from being read as an expression.
             conditions["$expr"] = {"$lt": ["$_id", {"$literal": marked_id(query.after)}]}
-        found, at = await self._snapshot(conditions, query.limit + 1)
+        found, at, is_cut = await self._read(conditions, query.limit + 1)
         page = found[: query.limit]
-        more = len(found) > query.limit
+        more = is_cut or len(found) > query.limit
         return Page([to_json(document) for document in page], page_mark(page[-1]["_id"]) if more else None, at)
 
     async def get(self, id: str) -> Found:
         """Return one order; raise OrderNotFound."""
-        found, at = await self._snapshot({"_id": ObjectId(id)}, 1)
-        if not found:
+        found = await self._one_of_many.get(ObjectId(id))
+        if found is None:
             raise OrderNotFound(id)
-        return Found(to_json(found[0]), at)
+        return found
 
     async def create(self, new: NewOrder) -> Written:
         """Store a new order."""
@@ -160,40 +158,21 @@ class OrderStore:
             document = await self._orders.find_one_and_delete({"_id": ObjectId(id)}, session=session)
         return _written(id, document, session)
 
-    async def _snapshot(self, conditions: Document, limit: int) -> tuple[list[Document], int]:
-        """Return the matching documents and the cluster time at which exactly these matched."""
-        with self._edge(writing=False):
-            before: Timestamp | None = None
-            for attempt in range(1, _TRIES + 1):
-                try:
-                    reply = await self._find(conditions, limit)
-                except (errors.OperationFailure, errors.AutoReconnect) as error:
-                    if attempt == _TRIES or not _worth_repeating(error):
-                        raise
-                    await asyncio.sleep(_AGAIN_AFTER * attempt)
-                    continue
-                at = reply["cursor"].get("atClusterTime", before)
-                if at is not None:
-                    return reply["cursor"]["firstBatch"], _u64(at)
-                # The collection does not exist, so the server took no snapshot. If it does not exist the next time
-                # either, then the list was empty at the time that this reply names, which is the earlier one.
-                before = reply["operationTime"]
-        raise StoreFailed("MongoDB gave no time for its snapshot")
+    async def _orders_with(self, ids: Sequence[ObjectId]) -> Mapping[ObjectId, Found]:
+        """Return those of the orders that there are."""
+        read: dict[ObjectId, Found] = {}
+        left = ids
+        while left:
+            found, at, _ = await self._read({"_id": left[0] if len(left) == 1 else {"$in": left}}, len(left))
+            if not found:
+                break
+            read |= {document["_id"]: Found(to_json(document), at) for document in found}
+            left = [one for one in left if one not in read]  # either there is none, or the reply was cut
+        return read
 
-    async def _find(self, conditions: Document, limit: int) -> Document:
-        # The command and not find(): its reply says which time the snapshot is of.
-        return await self._database.command(
-            {
-                "find": self._orders.name,
-                "filter": conditions,
-                "sort": {"_id": -1},
-                "limit": limit,
-                "batchSize": limit,
-                "singleBatch": True,
-                "readConcern": {"level": "snapshot"},
-            },
-            codec_options=CODEC,
-        )
+    async def _read(self, conditions: Document, limit: int) -> Snapshot:
+        with self._edge(writing=False):
+            return await read_snapshot(self._orders, conditions, limit)
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[AsyncClientSession]:
@@ -224,20 +203,12 @@ class OrderStore:
 def store_error(error: errors.PyMongoError, *, writing: bool) -> StoreError:
     """Return our error for the driver's: whether trying later makes sense, and whether a write may have been done."""
     applied_here_only = isinstance(error, errors.WriteConcernError)
-    if not (isinstance(error, errors.ConnectionFailure) or error.timeout or applied_here_only or _not_yet(error)):
+    if not (isinstance(error, errors.ConnectionFailure) or error.timeout or applied_here_only or is_not_yet(error)):
         return StoreFailed(str(error))
     unsent = isinstance(error, (errors.ServerSelectionTimeoutError, errors.WaitQueueTimeoutError))
     if writing and not unsent and not error.has_error_label("NoWritesPerformed"):
         return OutcomeUnknown("MongoDB did not confirm the write in time")
     return StoreUnavailable("MongoDB has no primary that answers")
-
-
-def _worth_repeating(error: errors.PyMongoError) -> bool:
-    return _not_yet(error) or (isinstance(error, errors.AutoReconnect) and not error.timeout)
-
-
-def _not_yet(error: errors.PyMongoError) -> bool:
-    return isinstance(error, errors.OperationFailure) and error.code in _SNAPSHOT_NOT_YET
 
 
 def _written(id: str, document: Document | None, session: AsyncClientSession) -> Written:
@@ -247,11 +218,7 @@ def _written(id: str, document: Document | None, session: AsyncClientSession) ->
 
 
 def _committed(session: AsyncClientSession) -> int | None:
-    return None if session.operation_time is None else _u64(session.operation_time)
-
-
-def _u64(time: Timestamp) -> int:
-    return time.time << 32 | time.inc
+    return None if session.operation_time is None else u64(session.operation_time)
 
 
 def _now() -> datetime:

@@ -16,6 +16,7 @@ from services.embedded.mongod import Mongod
 from services.watcher.server_cursor import Documents, ServerCursor, server_cursor
 from services.watcher.stream import Primary
 from tests.conftest import OwnMongod
+from tests.integration.cursors import open_cursors
 from tests.waiting import until
 
 WATCH: list[dict[str, Any]] = [{"$changeStream": {}}]
@@ -63,15 +64,6 @@ async def taken(cursor: ServerCursor, count: int) -> Sequence[int]:
 async def endless(cursor: ServerCursor) -> None:
     while True:
         await cursor.more(list)
-
-
-async def open_cursors(database: "AsyncDatabase[Any]") -> int:
-    """Return how many cursors there are on the database; `serverStatus` does not count killed ones off."""
-    stages: list[dict[str, Any]] = [
-        {"$currentOp": {"idleCursors": True}},
-        {"$match": {"ns": f"{database.name}.$cmd.aggregate"}},
-    ]
-    return len(await (await database.client.admin.aggregate(stages)).to_list())
 
 
 @pytest.fixture
@@ -141,8 +133,8 @@ async def test_a_cursor_that_is_left_is_forgotten_by_mongodb(server: Mongod) -> 
     async with database_of(server) as database:
         async with server_cursor(database, WATCH, 10, 100) as cursor:
             await cursor.more(list)
-            assert await open_cursors(database) == 1
-        assert await open_cursors(database) == 0
+            assert await open_cursors(database, "$cmd.aggregate") == 1
+        assert await open_cursors(database, "$cmd.aggregate") == 0
 
 
 async def test_one_that_is_left_in_the_middle_of_a_question_is_too_and_its_answer_is_nobody_elses(
@@ -159,7 +151,7 @@ async def test_one_that_is_left_in_the_middle_of_a_question_is_too_and_its_answe
             assert (await database.command("ping"))["ok"]
 
         async def forgotten() -> bool:
-            return await open_cursors(database) == 0
+            return await open_cursors(database, "$cmd.aggregate") == 0
 
         await until(forgotten, "MongoDB has forgotten the cursor")
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from services.gateway.orders import ListQuery, NewOrder, OrderChange, parse_query
-from services.gateway.store import OrderStore, Page, Written
+from services.gateway.store import Found, OrderStore, Page, Written
 from services.gateway.store_errors import OrderNotFound
 from tests.integration.change_history import begin, changes_since, state_at
+from tests.integration.cursors import open_cursors
 from tests.integration.rest_api import JOHN, Orders, orders_at, store_of
 
 NEW = NewOrder.model_validate(JOHN)
@@ -111,6 +112,44 @@ async def test_an_order_is_read_at_a_time_too(orders: Orders) -> None:
     assert found.order == written.order
     assert written.at is not None
     assert found.at >= written.at
+
+
+async def test_orders_that_are_asked_for_at_the_same_time_are_one_question_to_mongodb(orders: Orders) -> None:
+    store = store_of(orders)
+    ids = [str((await store.create(NEW)).order["_id"]) for _ in range(5)]
+    await orders.database.command("profile", 2)
+    read = await asyncio.gather(*(store.get(one) for one in ids), store.get("0" * 24), return_exceptions=True)
+    await orders.database.command("profile", 0)
+    assert [found.order["_id"] for found in read if isinstance(found, Found)] == ids
+    assert isinstance(read[-1], OrderNotFound)
+    queries = orders.database["system.profile"].find({"op": "query", "ns": f"{orders.database.name}.{orders.name}"})
+    # The second is for what the first did not find: it might not have had room for all.
+    assert [query["command"]["limit"] for query in await queries.sort("ts").to_list()] == [6, 1]
+
+
+@pytest.fixture
+async def large(orders: Orders) -> list[str]:
+    """Store more than one reply of MongoDB can hold (16 MiB), and return the ids, newest first."""
+    many = [{**JOHN, "product_name": letter * 7_000_000} for letter in "abcd"]
+    return [str((await orders.insert_one(order)).inserted_id) for order in many][::-1]
+
+
+async def test_orders_too_large_for_one_reply_are_all_found(orders: Orders, large: list[str]) -> None:
+    store = store_of(orders)
+    read = await asyncio.gather(*(store.get(one) for one in large))
+    assert [found.order["_id"] for found in read] == large
+    assert await open_cursors(orders.database, orders.name) == 0
+
+
+async def test_a_list_too_large_for_one_reply_goes_on_with_the_next_page(orders: Orders, large: list[str]) -> None:
+    store, listed = store_of(orders), []
+    page = await store.page(ListQuery())
+    listed += page.orders
+    while page.next_after is not None:
+        page = await store.page(ListQuery(after=page.next_after))
+        listed += page.orders
+    assert [order["_id"] for order in listed] == large
+    assert await open_cursors(orders.database, orders.name) == 0
 
 
 async def test_a_write_to_an_order_that_is_not_there_says_so(orders: Orders) -> None:

@@ -1,0 +1,74 @@
+"""Those who ask in one pass of the event loop are answered together."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from services.gateway.shared_question import SharedQuestion
+
+
+class Library:
+    """Knows the length of each word but the empty one, and notes what it was asked; it is slow until told to answer."""
+
+    def __init__(self, most: int = 10) -> None:
+        self.asked: list[Sequence[str]] = []
+        self.open = asyncio.Event()
+        self.error: Exception | None = None
+        self.lengths = SharedQuestion(self._look_up, most)
+
+    async def _look_up(self, words: Sequence[str]) -> Mapping[str, int]:
+        self.asked.append(words)
+        await self.open.wait()
+        if self.error is not None:
+            raise self.error
+        return {word: len(word) for word in words if word}
+
+    def want(self, *words: str) -> list["asyncio.Task[int | None]"]:
+        return [asyncio.create_task(self.lengths.get(word)) for word in words]
+
+
+async def test_those_who_ask_at_the_same_time_share_a_question_and_each_gets_its_own_answer() -> None:
+    library = Library()
+    library.open.set()
+    assert await asyncio.gather(*library.want("a", "bcd", "", "a")) == [1, 3, None, 1]
+    assert library.asked == [["a", "bcd", ""]]
+
+
+async def test_nobody_is_answered_from_what_was_asked_before_he_came() -> None:
+    library = Library()
+    first = library.want("a")
+    await asyncio.sleep(0.01)  # the question is under way
+    second = library.want("a")
+    await asyncio.sleep(0.01)
+    assert library.asked == [["a"], ["a"]]
+    library.open.set()
+    assert await asyncio.gather(*first, *second) == [1, 1]
+
+
+async def test_a_question_has_a_bound() -> None:
+    library = Library(most=2)
+    library.open.set()
+    assert await asyncio.gather(*library.want(*"abcde")) == [1] * 5
+    assert sorted(map(len, library.asked)) == [1, 2, 2]
+
+
+async def test_what_goes_wrong_everybody_is_told_and_the_next_is_asked_anew() -> None:
+    library = Library()
+    library.open.set()
+    library.error = OSError("closed today")
+    results = await asyncio.gather(*library.want("a", "b"), return_exceptions=True)
+    assert [str(result) for result in results] == ["closed today"] * 2
+    library.error = None
+    assert await library.lengths.get("a") == 1
+
+
+async def test_whoever_goes_away_leaves_the_others_their_answer() -> None:
+    library = Library()
+    leaving, staying = library.want("a", "b")
+    await asyncio.sleep(0.01)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    library.open.set()
+    assert await staying == 1
