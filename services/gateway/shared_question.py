@@ -31,6 +31,5 @@ class SharedQuestion(Generic[K, V]):
         return found.get(key)
 
     async def _question(self, keys: Mapping[K, None]) -> Mapping[K, V]:
-        if self._keys is keys:
-            self._next = None
+        self._next = None
         return await self._ask([*keys])
