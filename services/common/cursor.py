@@ -3,10 +3,17 @@
 import re
 from typing import NamedTuple, Self
 
+from bson import Timestamp
+
 LAST_ORDINAL = 2**32 - 1
 
 _POSITION = re.compile(r"(0|[1-9][0-9]{0,19})-(0|[1-9][0-9]{0,9})", re.ASCII)
 _EPOCH = re.compile(r"[0-9a-z]{1,32}", re.ASCII)
+
+
+def cluster_time(stamp: Timestamp) -> int:
+    """Return MongoDB's time as the one number that positions are made of."""
+    return stamp.time << 32 | stamp.inc
 
 
 class InvalidCursor(ValueError):

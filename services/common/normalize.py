@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from services.common.cursor import Cursor, Position
+from services.common.cursor import Cursor, Position, cluster_time
 from services.common.documents import Json, id_text, iso, json_value, to_json
 from services.common.envelope import Operation, encode_envelope
 from services.common.filter_fields import FILTER_FIELDS
@@ -101,8 +101,8 @@ def normalize(event: Mapping[str, Any], epoch: str, last: Position) -> Change | 
     operation = OPERATIONS.get(kind)
     if operation is None:
         end = ENDS.get(kind)
-        return Unknown(kind, token) if end is None else End(end, token, _ts(event))
-    position = last.next_at(_ts(event))
+        return Unknown(kind, token) if end is None else End(end, token, cluster_time(event["clusterTime"]))
+    position = last.next_at(cluster_time(event["clusterTime"]))
     document = event.get("fullDocumentBeforeChange" if operation is Operation.DELETE else "fullDocument")
     data = None if document is None else to_json(document)
     name, cursor, at = id_text(event["documentKey"]["_id"]), str(Cursor(epoch, position)), _committed(event)
@@ -122,12 +122,6 @@ def token_time(token: str) -> int | None:
         return int(token[2:18], 16) if len(token) >= 18 and token.startswith("82") else None
     except ValueError:
         return None
-
-
-def _ts(event: Mapping[str, Any]) -> int:
-    stamp = event["clusterTime"]
-    ts: int = stamp.time << 32 | stamp.inc
-    return ts
 
 
 def _committed(event: Mapping[str, Any]) -> str:

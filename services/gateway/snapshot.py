@@ -9,6 +9,7 @@ from bson import Timestamp
 from pymongo import errors
 from pymongo.asynchronous.collection import AsyncCollection
 
+from services.common.cursor import cluster_time
 from services.common.documents import CODEC
 from services.gateway.store_errors import StoreFailed
 
@@ -45,7 +46,7 @@ async def read_snapshot(collection: AsyncCollection[Document], conditions: Mappi
             if is_cut := cursor["id"] != 0:
                 with suppress(errors.PyMongoError):  # it would end by itself, in ten minutes
                     await collection.database.command({"killCursors": collection.name, "cursors": [cursor["id"]]})
-            return Snapshot(cursor["firstBatch"], u64(at), is_cut)
+            return Snapshot(cursor["firstBatch"], cluster_time(at), is_cut)
         # The collection does not exist, so the server took no snapshot. If it does not exist the next time
         # either, then the list was empty at the time that this reply names, which is the earlier one.
         before = reply["operationTime"]
@@ -65,11 +66,6 @@ async def _find(collection: AsyncCollection[Document], conditions: Mapping[str, 
         },
         codec_options=CODEC,
     )
-
-
-def u64(time: Timestamp) -> int:
-    """Return a cluster time as one number."""
-    return time.time << 32 | time.inc
 
 
 def is_not_yet(error: errors.PyMongoError) -> bool:

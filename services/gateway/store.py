@@ -12,13 +12,14 @@ from pymongo import AsyncMongoClient, ReturnDocument, WriteConcern, errors
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
+from services.common.cursor import cluster_time
 from services.common.documents import CODEC, Json, to_json
 from services.common.outage_metrics import Dependency
 from services.common.settings import WrongSetting
 from services.gateway.orders import ListQuery, NewOrder, OrderChange
 from services.gateway.page_mark import marked_id, page_mark
 from services.gateway.shared_question import SharedQuestion
-from services.gateway.snapshot import Document, Snapshot, is_not_yet, read_snapshot, u64
+from services.gateway.snapshot import Document, Snapshot, is_not_yet, read_snapshot
 from services.gateway.store_errors import OrderNotFound, OutcomeUnknown, StoreError, StoreFailed, StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -163,11 +164,9 @@ class OrderStore:
         read: dict[ObjectId, Found] = {}
         left = ids
         while left:
-            found, at, _ = await self._read({"_id": left[0] if len(left) == 1 else {"$in": left}}, len(left))
-            if not found:
-                break
+            found, at, is_cut = await self._read({"_id": left[0] if len(left) == 1 else {"$in": left}}, len(left))
             read |= {document["_id"]: Found(to_json(document), at) for document in found}
-            left = [one for one in left if one not in read]  # either there is none, or the reply was cut
+            left = [one for one in left if one not in read] if is_cut else []
         return read
 
     async def _read(self, conditions: Document, limit: int) -> Snapshot:
@@ -218,7 +217,7 @@ def _written(id: str, document: Document | None, session: AsyncClientSession) ->
 
 
 def _committed(session: AsyncClientSession) -> int | None:
-    return None if session.operation_time is None else u64(session.operation_time)
+    return None if session.operation_time is None else cluster_time(session.operation_time)
 
 
 def _now() -> datetime:

@@ -20,6 +20,7 @@ from pymongo.monitoring import (
     TopologyOpenedEvent,
 )
 
+from services.common.cursor import cluster_time
 from services.common.documents import CODEC
 from services.common.normalize import FIELDS, IMAGES, matching
 from services.watcher.faults import Fault, classify
@@ -110,7 +111,7 @@ class ChangeStream:
             stamp = hello.get("operationTime")
             if stamp is None:
                 raise SourceFailed(Fault.NO_REPLICA_SET, "this MongoDB is no replica set: it has no change streams")
-            return Deployment(await self._replica_set_id(), stamp.time << 32 | stamp.inc)
+            return Deployment(await self._replica_set_id(), cluster_time(stamp))
         except PyMongoError as error:
             raise _failed(error, opening_with_token=False) from error
 
