@@ -109,10 +109,14 @@ async def test_what_came_before_anybody_waited_for_it_is_taken_then(server: Mong
         await database.orders.insert_one({"number": 1})
         await until(lambda: cursor._wire._waiting is None, "the answer is there")
         assert await cursor.more(len) == 1
-        cursor.ask()  # by then nobody is given it who has had theirs
+        waiting = asyncio.create_task(cursor.more(len))
+        await asyncio.sleep(0)
         await database.orders.insert_one({"number": 2})
+        assert await waiting == 1
+        cursor.ask()  # by then nobody is given it who has had theirs
+        await database.orders.insert_one({"number": 3})
         await until(lambda: cursor._wire._waiting is None, "the answer is there")
-        assert await taken(cursor, 1) == [2]
+        assert await taken(cursor, 1) == [3]
 
 
 async def test_what_cannot_be_used_is_told_to_who_waits_and_the_connection_is_closed(server: Mongod) -> None:
