@@ -1,7 +1,6 @@
 """What an order may be: the rules for everything that clients ask to be written or listed."""
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar, get_args
 
@@ -27,6 +26,7 @@ USUAL_PAGE = 100
 MOST_VALUES = 100  # of one parameter
 _MOST_FAULTS = 20  # a body of a thousand wrong fields must not be answered with a thousand sentences
 _LONGEST_FIELD = 100
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # Unicode's category Cc
 
 
 class Fault(NamedTuple):
@@ -46,7 +46,7 @@ class InvalidInput(ValueError):
 
 def _printable(text: str) -> str:
     # NUL and line breaks in a name end in somebody's log, terminal or spreadsheet.
-    if any(unicodedata.category(character) == "Cc" for character in text):
+    if _CONTROL.search(text):
         raise PydanticCustomError("control_character", "must not contain control characters")
     return text
 

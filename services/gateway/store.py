@@ -1,15 +1,15 @@
 """The orders in MongoDB: exact snapshots to read, and writes that know when they were committed."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
-from typing import NamedTuple, Self
+from functools import partial
+from typing import NamedTuple, Self, TypeVar
 
 import pymongo
 import structlog
 from bson import ObjectId
 from pymongo import AsyncMongoClient, ReturnDocument, WriteConcern, errors
-from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
 from services.common.cursor import cluster_time
@@ -25,6 +25,7 @@ from services.gateway.store_errors import OrderNotFound, OutcomeUnknown, StoreEr
 log = structlog.get_logger(__name__)
 
 Order = dict[str, Json]
+T = TypeVar("T")
 
 _CHECK_PATIENCE = 0.45  # seconds; the driver looks for its server in steps of 0.5, and /readyz grants 1
 _MOST_AT_ONCE = 100  # orders
@@ -138,26 +139,18 @@ class OrderStore:
     async def create(self, new: NewOrder) -> Written:
         """Store a new order."""
         document: Document = {"_id": ObjectId(), **new.model_dump(), "updated_at": _now()}
-        async with self._writing() as session:
-            await self._orders.insert_one(document, session=session)
-        return Written(to_json(document), _committed(session))
+        _, at = await self._write(partial(self._orders.insert_one, document))
+        return Written(to_json(document), at)
 
     async def update(self, id: str, change: OrderChange) -> Written:
         """Change some fields of an order; raise OrderNotFound."""
-        async with self._writing() as session:
-            document = await self._orders.find_one_and_update(
-                {"_id": ObjectId(id)},
-                {"$set": {**change.fields(), "updated_at": _now()}},
-                return_document=ReturnDocument.AFTER,
-                session=session,
-            )
-        return _written(id, document, session)
+        changed = {"$set": {**change.fields(), "updated_at": _now()}}
+        find_and_update = partial(self._orders.find_one_and_update, return_document=ReturnDocument.AFTER)
+        return _written(id, *await self._write(partial(find_and_update, {"_id": ObjectId(id)}, changed)))
 
     async def delete(self, id: str) -> Written:
         """Remove an order and return what it was; raise OrderNotFound."""
-        async with self._writing() as session:
-            document = await self._orders.find_one_and_delete({"_id": ObjectId(id)}, session=session)
-        return _written(id, document, session)
+        return _written(id, *await self._write(partial(self._orders.find_one_and_delete, {"_id": ObjectId(id)})))
 
     async def _orders_with(self, ids: Sequence[ObjectId]) -> Mapping[ObjectId, Found]:
         """Return those of the orders that there are."""
@@ -173,13 +166,14 @@ class OrderStore:
         with self._edge(writing=False):
             return await read_snapshot(self._orders, conditions, limit)
 
-    @asynccontextmanager
-    async def _writing(self) -> AsyncIterator[AsyncClientSession]:
+    async def _write(self, operation: Callable[..., Awaitable[T]]) -> tuple[T, int | None]:
+        """Return what the operation, which takes a session, returns, and the cluster time of its change."""
         # A session of its own, used once: its operation time is then that of this write and of no other. Not
         # causally consistent, because it has nothing to be consistent with.
         with self._edge(writing=True):
             async with self._database.client.start_session(causal_consistency=False) as session:
-                yield session
+                result = await operation(session=session)
+        return result, None if session.operation_time is None else cluster_time(session.operation_time)
 
     @contextmanager
     def _edge(self, *, writing: bool, patience: float | None = None) -> Iterator[None]:
@@ -210,14 +204,10 @@ def store_error(error: errors.PyMongoError, *, writing: bool) -> StoreError:
     return StoreUnavailable("MongoDB has no primary that answers")
 
 
-def _written(id: str, document: Document | None, session: AsyncClientSession) -> Written:
+def _written(id: str, document: Document | None, at: int | None) -> Written:
     if document is None:
         raise OrderNotFound(id)
-    return Written(to_json(document), _committed(session))
-
-
-def _committed(session: AsyncClientSession) -> int | None:
-    return None if session.operation_time is None else cluster_time(session.operation_time)
+    return Written(to_json(document), at)
 
 
 def _now() -> datetime:
