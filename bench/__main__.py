@@ -83,7 +83,7 @@ def main() -> None:
     path = asked.page or (None if asked.quick or asked.measures else PAGE)
     if path is not None:
         path.parent.mkdir(exist_ok=True)
-        page.write(path, before, sections, plan.rounds)
+        page.write(path, before, sections, plan)
         print(f"\nWritten to {path}")
 
 

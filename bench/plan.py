@@ -6,8 +6,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Plan:
-    """``rounds`` of each comparison; with ``quick`` only what the headline ratios need."""
+    """``rounds`` of each comparison; with ``quick`` only what the headline ratios need.
+
+    ``more_rounds`` are for what differs more from one start of a server to the next than servers differ.
+    """
 
     rounds: int
     quick: bool
     progress: Callable[[str], None]
+
+    @property
+    def more_rounds(self) -> int:
+        return self.rounds if self.quick else 2 * self.rounds + 1

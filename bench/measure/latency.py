@@ -71,7 +71,7 @@ async def measure(stage: Stage, plan: Plan) -> Section:
         return {}
 
     # The hops beside ours in each round: what the system makes of the processes changes in the course of a run.
-    _, *results = await alternate(subjects, plan.rounds, one, plan.progress)
+    _, *results = await alternate(subjects, plan.more_rounds, one, plan.progress)
     found = {contestant.name: result for contestant, result in zip(CONTESTANTS, results, strict=True)}
     rows = [_row(cell, name, runs) for cell in cells for name, runs in found.items()]
     rows += _hop_rows(bare)

@@ -34,7 +34,7 @@ async def measure(stage: Stage, plan: Plan) -> Section:
     """Compare ours with node-seed, call by call."""
     await stage.writer.ask(count=200, burst=200)
     contestants = (OURS, NODE_SEED)
-    results = await alternate(contestants, plan.rounds, lambda one: _calls(stage, one, plan), plan.progress)
+    results = await alternate(contestants, plan.more_rounds, lambda one: _calls(stage, one, plan), plan.progress)
     rows = [_row(call, one, found) for call in CALLS for one, found in zip(contestants, results, strict=True)]
     ours, seed = results
     verdicts = [
