@@ -177,4 +177,5 @@ NCHAN = Contestant("nchan", {"websocket": "/events"})
 
 def is_installed(contestant: Contestant) -> bool:
     """Say whether the contestant can run; only nchan, which needs Debian, may be missing."""
-    return contestant is not NCHAN or (PEERS / "nchan" / "root" / "usr" / "sbin" / "nginx").exists()
+    needed = (PEERS / "nchan" / "root" / "usr" / "sbin" / "nginx", Path("/var/lib/nginx"))
+    return contestant is not NCHAN or all(path.exists() for path in needed)
