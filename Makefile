@@ -51,7 +51,7 @@ check: $(INSTALLED) node-or-stop ## Check format, lint, types and import contrac
 
 BENCH_INSTALLED := bench/peers/node-seed/node_modules/.installed bench/peers/node-redis/node_modules/.installed
 
-bench: $(INSTALLED) node-or-stop $(BENCH_INSTALLED) ## Measure beside what people would use instead, and write docs/benchmarks.md (an hour and a half)
+bench: $(INSTALLED) node-or-stop $(BENCH_INSTALLED) ## Measure beside what people would use instead, and write docs/benchmarks.md (an hour)
 	@bench/peers/nchan/fetch
 	@exec $(PYTHON) -m bench
 
