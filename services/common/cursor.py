@@ -16,6 +16,11 @@ def cluster_time(stamp: Timestamp) -> int:
     return stamp.time << 32 | stamp.inc
 
 
+def timestamp(ts: int) -> Timestamp:
+    """Return the number that `cluster_time` made as MongoDB's time."""
+    return Timestamp(ts >> 32, ts & 0xFFFFFFFF)
+
+
 class InvalidCursor(ValueError):
     """The text is not a cursor."""
 

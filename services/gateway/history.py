@@ -6,12 +6,11 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from bson.errors import InvalidBSON
-from bson.timestamp import Timestamp
 from pymongo.asynchronous.change_stream import AsyncChangeStream
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 
-from services.common.cursor import Position
+from services.common.cursor import Position, timestamp
 from services.common.documents import CODEC
 from services.common.normalize import FIELDS, IMAGES, Change, End, matching, normalize, token_time
 from services.common.together import heed_cancellation
@@ -92,7 +91,7 @@ class History:
         with _translated():
             return await self._database.watch(
                 [self._match, {"$project": dict.fromkeys(FIELDS + IMAGES, 1)}],
-                start_at_operation_time=Timestamp(position.ts >> 32, position.ts & 0xFFFFFFFF),
+                start_at_operation_time=timestamp(position.ts),
                 full_document="whenAvailable",  # without an image there is no data, and the client fetches the order
                 full_document_before_change="whenAvailable",
                 max_await_time_ms=100,

@@ -10,7 +10,6 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from bson.errors import InvalidBSON
-from bson.timestamp import Timestamp
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.monitoring import (
@@ -20,7 +19,7 @@ from pymongo.monitoring import (
     TopologyOpenedEvent,
 )
 
-from services.common.cursor import cluster_time
+from services.common.cursor import cluster_time, timestamp
 from services.common.documents import CODEC
 from services.common.normalize import FIELDS, IMAGES, matching
 from services.watcher.faults import Fault, classify
@@ -138,7 +137,7 @@ class ChangeStream:
             # Unlike resumeAfter, this takes the token of any event, that of an invalidate too.
             options["startAfter"] = {"_data": start.token}
         else:
-            options["startAtOperationTime"] = Timestamp(start.ts >> 32, start.ts & 0xFFFFFFFF)
+            options["startAtOperationTime"] = timestamp(start.ts)
         project = {"$project": dict.fromkeys(FIELDS + IMAGES if images else FIELDS, 1)}
         # Not by the driver's `watch`, which resumes by itself, whatever answers now: perhaps a database that was
         # restored meanwhile, which accepts the token of a quiet moment without a word. We are to look first.

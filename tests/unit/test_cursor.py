@@ -4,11 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.common.cursor import LAST_ORDINAL, Cursor, InvalidCursor, Position
+from services.common.cursor import LAST_ORDINAL, Cursor, InvalidCursor, Position, cluster_time, timestamp
 
 timestamps = st.integers(0, 2**64 - 1)
 places = st.builds(Position, timestamps, st.integers(0, LAST_ORDINAL))
 cursors = st.builds(Cursor, st.from_regex(r"[0-9a-z]{1,32}", fullmatch=True), places)
+
+
+@given(timestamps)
+def test_a_cluster_time_is_the_number_of_its_time_stamp(ts: int) -> None:
+    assert cluster_time(timestamp(ts)) == ts
+    assert timestamp(ts).as_datetime().timestamp() == ts >> 32
 
 
 @given(places)
