@@ -74,6 +74,8 @@ def _integer(value: int) -> Json:
 
 
 def _number(value: float) -> Json:
+    if value.is_integer() and abs(value) <= _LARGEST_EXACT:
+        return int(value)  # to JavaScript 5.0 is 5: an order of this id would be another one in an event than in a list
     return value if math.isfinite(value) else {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
 
 
