@@ -107,10 +107,17 @@ async def test_the_stream_is_plain_http_of_either_version_and_answers_wrong_meth
         await reader.readuntil(b"event: connected\n")
         await insert(product.orders)
         await reader.readuntil(b"event: orderUpdate\n")
-    for method, status in (("HEAD", b"200"), ("POST", b"405")):
+    for method, status in (
+        ("HEAD", b"200"),
+        ("POST", b"405"),
+        ("PUT", b"405"),
+        ("DELETE", b"405"),
+        ("OPTIONS", b"204"),
+    ):
         async with raw(gateway, f"{method} {EVENTS} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") as (reader, _):
             answer = await asyncio.wait_for(reader.read(65536), 5)
             assert answer.split()[1] == status, method
+            assert method == "HEAD" or b"\r\nAllow: GET, HEAD, OPTIONS\r\n" in answer
     out = await run("curl", "-s", f"{gateway.url}{EVENTS}?status={'x' * 201}")
     assert json.loads(out)["status"] == 400
     assert "'status'" in out or '"status"' in out.partition('"errors"')[2]

@@ -6,7 +6,7 @@ from enum import StrEnum
 from http import HTTPStatus
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from services.common.documents import Json, dumps
@@ -104,6 +104,8 @@ def problems(prefix: str = "/api/") -> Middleware:
             return await handler(request)
         except Problem as problem:
             return problem_response(problem)
+        except web.HTTPMethodNotAllowed as error:
+            return _other_methods(request, error)
         except web.HTTPException as error:
             if error.status < 400:
                 raise
@@ -125,10 +127,15 @@ def _internal(request: web.Request, error: Exception) -> web.Response:
     return problem_response(Problem(500, Kind.INTERNAL, detail), incident=incident)
 
 
+def _other_methods(request: web.Request, error: web.HTTPMethodNotAllowed) -> web.Response:
+    """Say which methods there are, to who asks for that (OPTIONS, RFC 9110) and to who used another one."""
+    allowed = ", ".join(sorted({*error.allowed_methods, hdrs.METH_OPTIONS}))
+    if request.method == hdrs.METH_OPTIONS:
+        return web.Response(status=204, headers={hdrs.ALLOW: allowed})
+    return problem_response(Problem(405, Kind.HTTP, f"Allowed here: {allowed}.", headers={hdrs.ALLOW: allowed}))
+
+
 def _of_http(error: web.HTTPException) -> Problem:
-    if isinstance(error, web.HTTPMethodNotAllowed):
-        allowed = ", ".join(sorted(error.allowed_methods))
-        return Problem(405, Kind.HTTP, f"Allowed here: {allowed}.", headers={"Allow": allowed})
     if isinstance(error, web.HTTPNotFound):
         return Problem(404, Kind.HTTP, "There is nothing at this address.")
     return Problem(error.status, Kind.HTTP, error.reason)

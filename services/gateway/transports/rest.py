@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from services.common.cursor import Cursor, Position
 from services.common.documents import Json, dumps
@@ -15,7 +14,7 @@ from services.gateway.transports.body import read_json
 from services.gateway.transports.problems import Kind, Problem
 
 COLLECTION = "/api/orders"
-ONE = "/api/orders/{id}"
+ONE = "/api/orders/{id:(?!events$)[^/]+}"  # not the stream of events, which has other methods
 STREAM_CURSOR = "Stream-Cursor"
 EXPOSED_HEADERS = (STREAM_CURSOR, "Link", "Location", "Retry-After")
 
@@ -48,11 +47,9 @@ class OrdersApi:
         return [
             web.get(COLLECTION, self.list),
             web.post(COLLECTION, self.create),
-            web.options(COLLECTION, _options("GET, HEAD, OPTIONS, POST")),
             web.get(ONE, self.get),
             web.put(ONE, self.update),
             web.delete(ONE, self.delete),
-            web.options(ONE, _options("DELETE, GET, HEAD, OPTIONS, PUT")),
         ]
 
     async def list(self, request: web.Request) -> web.Response:
@@ -112,13 +109,6 @@ class OrdersApi:
 
 def _json(value: Json, headers: dict[str, str], *, status: int = 200) -> web.Response:
     return web.Response(status=status, body=dumps(value), content_type="application/json", headers=headers)
-
-
-def _options(methods: str) -> Handler:
-    async def answer(_: web.Request) -> web.Response:
-        return web.Response(status=204, headers={"Allow": methods})
-
-    return answer
 
 
 @contextmanager
