@@ -7,6 +7,7 @@ from typing import Any
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure
 
+from services.watcher.stream import AWAIT_MS
 from tests.faults.audit import QUICK, Audit, Load
 from tests.faults.crowd import Population
 from tests.faults.oplog import SMALL, write_over
@@ -42,6 +43,7 @@ async def forget_the_oplog_under_a_frozen_watcher(audit: Audit) -> None:
     await audit.witness.read()
     for watcher in audit.stack.watchers:
         watcher.pause()
+    await audit.load(AWAIT_MS / 1000 + 1)  # what was asked before is answered: until then MongoDB reads on in the oplog
     await _forget(audit)
     for watcher in audit.stack.watchers:
         watcher.resume()
