@@ -3,8 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
-from functools import partial
-from typing import NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import pymongo
 import structlog
@@ -139,18 +138,23 @@ class OrderStore:
     async def create(self, new: NewOrder) -> Written:
         """Store a new order."""
         document: Document = {"_id": ObjectId(), **new.model_dump(), "updated_at": _now()}
-        _, at = await self._write(partial(self._orders.insert_one, document))
+        _, at = await self._write(self._orders.insert_one, document)
         return Written(to_json(document), at)
 
     async def update(self, id: str, change: OrderChange) -> Written:
         """Change some fields of an order; raise OrderNotFound."""
-        changed = {"$set": {**change.fields(), "updated_at": _now()}}
-        find_and_update = partial(self._orders.find_one_and_update, return_document=ReturnDocument.AFTER)
-        return _written(id, *await self._write(partial(find_and_update, {"_id": ObjectId(id)}, changed)))
+        document, at = await self._write(
+            self._orders.find_one_and_update,
+            {"_id": ObjectId(id)},
+            {"$set": {**change.fields(), "updated_at": _now()}},
+            return_document=ReturnDocument.AFTER,
+        )
+        return _written(id, document, at)
 
     async def delete(self, id: str) -> Written:
         """Remove an order and return what it was; raise OrderNotFound."""
-        return _written(id, *await self._write(partial(self._orders.find_one_and_delete, {"_id": ObjectId(id)})))
+        document, at = await self._write(self._orders.find_one_and_delete, {"_id": ObjectId(id)})
+        return _written(id, document, at)
 
     async def _orders_with(self, ids: Sequence[ObjectId]) -> Mapping[ObjectId, Found]:
         """Return those of the orders that there are."""
@@ -166,13 +170,13 @@ class OrderStore:
         with self._edge(writing=False):
             return await read_snapshot(self._orders, conditions, limit)
 
-    async def _write(self, operation: Callable[..., Awaitable[T]]) -> tuple[T, int | None]:
-        """Return what the operation, which takes a session, returns, and the cluster time of its change."""
+    async def _write(self, operation: Callable[..., Awaitable[T]], *args: Any, **options: Any) -> tuple[T, int | None]:
+        """Return what the operation of the driver's returns, and the cluster time of its change."""
         # A session of its own, used once: its operation time is then that of this write and of no other. Not
         # causally consistent, because it has nothing to be consistent with.
         with self._edge(writing=True):
             async with self._database.client.start_session(causal_consistency=False) as session:
-                result = await operation(session=session)
+                result = await operation(*args, session=session, **options)
         return result, None if session.operation_time is None else cluster_time(session.operation_time)
 
     @contextmanager
