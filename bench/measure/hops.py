@@ -28,8 +28,13 @@ async def hops(stage: Stage) -> Hops:
     return Hops(
         await _change_stream(stage),
         await _pair("bench.load.bare_redis", stage.redis_url, pinned=stage.pinned),
-        await _pair("bench.load.bare_websocket", pinned=True),
+        await websocket_hop(),
     )
+
+
+async def websocket_hop() -> float:
+    """Measure one small frame from one process to another."""
+    return await _pair("bench.load.bare_websocket", pinned=True)
 
 
 async def _change_stream(stage: Stage) -> float:

@@ -1,0 +1,77 @@
+"""Notes when each change gets to where our watcher takes it, and our gateway: `python -m bench.load.stations`."""
+
+import asyncio
+import sys
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from pymongo import AsyncMongoClient
+
+from bench.load.arrivals import Arrivals
+from bench.load.commands import serve
+from bench.load.stamped import StampedReader
+from services.common.documents import CODEC
+from services.common.keys import StreamKeys
+from services.common.normalize import FIELDS, IMAGES, matching
+from services.watcher.server_cursor import Documents, server_cursor
+
+EVENT = b'"operation":'  # once in each envelope, and each is once in a message
+
+
+class Stations:
+    """Stands beside the two services: reads the stream as the watcher does, and the channel as the gateway does."""
+
+    def __init__(self, mongodb_uri: str, redis_url: str) -> None:
+        self._mongodb_uri = mongodb_uri
+        redis = urlsplit(redis_url)
+        self._redis = redis.hostname or "127.0.0.1", redis.port or 6379
+        self._stream = Arrivals()
+        self._channel = Arrivals()
+
+    async def open(self) -> None:
+        """Begin to listen at both."""
+        opened = asyncio.Event()
+        self._task = asyncio.create_task(self._follow_stream(opened))
+        subscription = _Subscription(self._channel)
+        await asyncio.get_running_loop().create_connection(lambda: subscription, *self._redis)
+        async with asyncio.timeout(10):
+            await opened.wait()
+            await subscription.begun.wait()
+
+    async def _follow_stream(self, opened: asyncio.Event) -> None:
+        images = {"fullDocument": "whenAvailable", "fullDocumentBeforeChange": "whenAvailable"}
+        pipeline = [{"$changeStream": images}, matching("orders"), {"$project": dict.fromkeys(FIELDS + IMAGES, 1)}]
+        client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(self._mongodb_uri)
+        database = client.get_default_database().with_options(codec_options=CODEC)
+        async with client, server_cursor(database, pipeline, most=1000, await_ms=500) as cursor:
+            opened.set()
+            while True:
+                await cursor.more(self._came)
+
+    def _came(self, changes: Documents) -> None:
+        self._stream.came(len(changes))
+
+    async def read(self, count: int) -> dict[str, Any]:
+        """Return when each of ``count`` changes was read from the stream, and when it was there on the channel."""
+        return {"stream": await self._stream.first(count), "channel": await self._channel.first(count)}
+
+
+class _Subscription(asyncio.Protocol):
+    """A raw subscriber, timed by the kernel as the clients are."""
+
+    def __init__(self, arrivals: Arrivals) -> None:
+        self._arrivals = arrivals
+        self.begun = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        both = cast("asyncio.Transport", transport)
+        both.write(f"SUBSCRIBE {StreamKeys.of('orders').channel}\r\n".encode())
+        asyncio.get_running_loop().call_soon(StampedReader, both, self._take)  # uvloop begins to read after this
+
+    def _take(self, data: bytes, arrived: float) -> None:
+        self.begun.set()
+        self._arrivals.came(data.count(EVENT), arrived)
+
+
+if __name__ == "__main__":
+    serve(Stations(*sys.argv[1:]))

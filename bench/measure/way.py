@@ -1,0 +1,70 @@
+"""Where a change spends its time on the way through our two services."""
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from statistics import median
+
+from bench.contestants import OURS
+from bench.dialogue import Dialogue, module
+from bench.measure.hops import websocket_hop
+from bench.plan import Plan
+from bench.report.section import Section
+from bench.rounds import alternate
+from bench.stage import Stage
+
+COUNT = 400
+RATE = 100.0
+NOTES = [
+    f"""One client, {RATE:.0f} writes a second, as above, but with a witness beside the services: it reads the change
+stream over a connection like the watcher's, and the channel in Redis like a gateway. So the times are medians of what
+each step took: change stream, from the acknowledgement until the change has been read; publish, until it is there for
+a subscriber of Redis: the watcher's work, and Redis's; feed, until the gateway begins to write, and write, one small
+frame from one process to another, which was measured by itself and taken off the feed. The witness is one more reader
+for MongoDB and Redis, so the sum is somewhat more than the latency without it.""",
+]
+
+
+@dataclass(frozen=True)
+class Way:
+    """Medians in seconds."""
+
+    change_stream: float
+    publish: float
+    feed: float
+    write: float
+    whole: float
+
+
+async def measure(stage: Stage, plan: Plan) -> Section:
+    """Follow changes from the acknowledgement to the client."""
+    [ways] = await alternate([OURS.name], plan.rounds, lambda _: _way(stage), plan.progress)
+    names = ("change stream", "publish", "feed", "write", "in all")
+    rows = [
+        [name, f"{median(times) * 1000:,.2f} ms"]
+        for name, times in zip(names, zip(*map(astuple, ways), strict=True), strict=True)
+    ]
+    return Section(title="The way of a change", notes=NOTES, headers=("hop", "p50"), rows=rows)
+
+
+async def _way(stage: Stage) -> Way:
+    write = await websocket_hop()
+    command = module("bench.load.stations", stage.mongodb_uri, stage.redis_url)
+    async with stage.running(OURS) as running, Dialogue(command, pinned=False) as stations:
+        await stage.listener.ask(do="open", url=running.url, count=1, protocol=OURS.protocols["websocket"])
+        await stage.listener.ask(do="begin", timing=True)
+        await stations.ask(do="open")
+        acknowledged = (await stage.writer.ask(count=COUNT, rate=RATE))["acknowledged"]
+        await stage.listener.ask(do="complete", events=COUNT)
+        at = await stations.ask(do="read", count=COUNT)
+
+        async def until_the_client(since: Sequence[tuple[int, int, float]]) -> float:
+            return float((await stage.listener.ask(do="latency", acknowledged=since))["p50"])
+
+        on_channel = [(writer, number, at["channel"][number]) for writer, number, _ in acknowledged]
+        return Way(
+            change_stream=median(read - ack for read, (_, _, ack) in zip(at["stream"], acknowledged, strict=True)),
+            publish=median(there - read for there, read in zip(at["channel"], at["stream"], strict=True)),
+            feed=await until_the_client(on_channel) - write,
+            write=write,
+            whole=await until_the_client(acknowledged),
+        )
