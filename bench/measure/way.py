@@ -20,7 +20,7 @@ stream over a connection like the watcher's, and the channel in Redis like a gat
 each step took: change stream, from the acknowledgement until the change has been read; publish, until it is there for
 a subscriber of Redis: the watcher's work, and Redis's; feed, until the gateway begins to write, and write, one small
 frame from one process to another, which was measured by itself and taken off the feed. The witness is one more reader
-for MongoDB and Redis, so the sum is somewhat more than the latency without it.""",
+for MongoDB and Redis, and medians do not add up exactly.""",
 ]
 
 
