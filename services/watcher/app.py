@@ -23,11 +23,12 @@ from services.watcher.health import serve_health
 from services.watcher.leader import Leader, Parts
 from services.watcher.metrics import Metrics
 from services.watcher.oplog import OplogWindow
+from services.watcher.primary import Primary
 from services.watcher.publisher import Fenced, Publisher, look
 from services.watcher.relay import Bounds
 from services.watcher.settings import WatcherSettings
 from services.watcher.state import LeaseLost, StateUnavailable, StreamState
-from services.watcher.stream import ChangeStream, Primary
+from services.watcher.stream import ChangeStream
 
 STREAM = "orders"
 DEFAULT_DATABASE = "realtime_orders"

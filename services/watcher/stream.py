@@ -12,17 +12,12 @@ from typing import Any, TypeVar
 from bson.errors import InvalidBSON
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
-from pymongo.monitoring import (
-    TopologyClosedEvent,
-    TopologyDescriptionChangedEvent,
-    TopologyListener,
-    TopologyOpenedEvent,
-)
 
 from services.common.cursor import cluster_time, timestamp
 from services.common.documents import CODEC
 from services.common.normalize import FIELDS, IMAGES, matching
 from services.watcher.faults import Fault, classify
+from services.watcher.primary import Primary
 from services.watcher.server_cursor import Documents, ServerCursor, server_cursor
 from services.watcher.start import Deployment
 
@@ -64,33 +59,10 @@ class Idle:
     token: str
 
 
-class Primary(TopologyListener):
-    """Notices elections; to be given to the client as one of its ``event_listeners``."""
-
-    def __init__(self) -> None:
-        self.elections = 0
-        self._address: tuple[str, int | None] | None = None
-
-    def opened(self, event: TopologyOpenedEvent) -> None:
-        """Nothing is known yet."""
-
-    def description_changed(self, event: TopologyDescriptionChangedEvent) -> None:
-        """Count it when the primary is another one than before."""
-        for address, server in event.new_description.server_descriptions().items():
-            if server.is_writable and address != self._address:
-                self.elections += self._address is not None
-                self._address = address
-
-    def closed(self, event: TopologyClosedEvent) -> None:
-        """Nothing follows."""
-
-
 class ChangeStream:
     """The changes of one collection, read through its database so that a drop or a rename does not end the stream."""
 
-    def __init__(
-        self, database: "AsyncDatabase[Any]", collection: str, primary: "Primary", stall_seconds: float
-    ) -> None:
+    def __init__(self, database: "AsyncDatabase[Any]", collection: str, primary: Primary, stall_seconds: float) -> None:
         self._database = database
         self._decoded = database.with_options(codec_options=CODEC)
         self._collection = collection
@@ -167,7 +139,7 @@ class OpenStream:
     def __init__(
         self,
         cursor: ServerCursor,
-        primary: "Primary",
+        primary: Primary,
         stall_seconds: float,
         *,
         keeps_images: Callable[[], Awaitable[bool]] | None,
