@@ -10,10 +10,10 @@ from pymongo import AsyncMongoClient
 from bench.load.arrivals import Arrivals
 from bench.load.commands import serve
 from bench.load.stamped import StampedReader
-from services.common.documents import CODEC
 from services.common.keys import StreamKeys
-from services.common.normalize import FIELDS, IMAGES, matching
-from services.watcher.server_cursor import Documents, server_cursor
+from services.watcher.primary import Primary
+from services.watcher.server_cursor import Documents
+from services.watcher.stream import ChangeStream, StartAt
 
 EVENT = b'"operation":'  # once in each envelope, and each is once in a message
 
@@ -39,14 +39,13 @@ class Stations:
             await subscription.begun.wait()
 
     async def _follow_stream(self, opened: asyncio.Event) -> None:
-        images = {"fullDocument": "whenAvailable", "fullDocumentBeforeChange": "whenAvailable"}
-        pipeline = [{"$changeStream": images}, matching("orders"), {"$project": dict.fromkeys(FIELDS + IMAGES, 1)}]
         client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(self._mongodb_uri)
-        database = client.get_default_database().with_options(codec_options=CODEC)
-        async with client, server_cursor(database, pipeline, most=1000, await_ms=500) as cursor:
+        changes = ChangeStream(client.get_default_database(), "orders", Primary(), stall_seconds=60)
+        now = StartAt((await changes.deployment()).now + 1)
+        async with client, changes.open(now, most=1000) as stream:
             opened.set()
             while True:
-                await cursor.more(self._came)
+                await stream.next(self._came)
 
     def _came(self, changes: Documents) -> None:
         self._stream.came(len(changes))

@@ -1,7 +1,6 @@
 """Where a change spends its time on the way through our two services."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
 from statistics import median
 
 from bench.contestants import OURS
@@ -24,29 +23,15 @@ for MongoDB and Redis, and medians do not add up exactly.""",
 ]
 
 
-@dataclass(frozen=True)
-class Way:
-    """Medians in seconds."""
-
-    change_stream: float
-    publish: float
-    feed: float
-    write: float
-    whole: float
-
-
 async def measure(stage: Stage, plan: Plan) -> Section:
     """Follow changes from the acknowledgement to the client."""
     [ways] = await alternate([OURS.name], plan.rounds, lambda _: _way(stage), plan.progress)
-    names = ("change stream", "publish", "feed", "write", "in all")
-    rows = [
-        [name, f"{median(times) * 1000:,.2f} ms"]
-        for name, times in zip(names, zip(*map(astuple, ways), strict=True), strict=True)
-    ]
+    rows = [[hop, f"{median(way[hop] for way in ways) * 1000:,.2f} ms"] for hop in ways[0]]
     return Section(title="The way of a change", notes=NOTES, headers=("hop", "p50"), rows=rows)
 
 
-async def _way(stage: Stage) -> Way:
+async def _way(stage: Stage) -> dict[str, float]:
+    """Return the median of each hop in seconds."""
     write = await websocket_hop()
     command = module("bench.load.stations", stage.mongodb_uri, stage.redis_url)
     async with stage.running(OURS) as running, Dialogue(command, pinned=False) as stations:
@@ -61,10 +46,10 @@ async def _way(stage: Stage) -> Way:
             return float((await stage.listener.ask(do="latency", acknowledged=since))["p50"])
 
         on_channel = [(writer, number, at["channel"][number]) for writer, number, _ in acknowledged]
-        return Way(
-            change_stream=median(read - ack for read, (_, _, ack) in zip(at["stream"], acknowledged, strict=True)),
-            publish=median(there - read for there, read in zip(at["channel"], at["stream"], strict=True)),
-            feed=await until_the_client(on_channel) - write,
-            write=write,
-            whole=await until_the_client(acknowledged),
-        )
+        return {
+            "change stream": median(read - ack for read, (_, _, ack) in zip(at["stream"], acknowledged, strict=True)),
+            "publish": median(there - read for there, read in zip(at["channel"], at["stream"], strict=True)),
+            "feed": await until_the_client(on_channel) - write,
+            "write": write,
+            "in all": await until_the_client(acknowledged),
+        }
