@@ -27,7 +27,7 @@ run: $(INSTALLED) node-if-there ## Start everything (MongoDB, Redis, watcher, ga
 	@exec $(PYTHON) -m services.embedded
 
 setup-db: $(INSTALLED) ## Prepare the database at MONGODB_URI: collection, indexes, validator, sample orders
-	@exec $(PYTHON) -m services.setup_db
+	@exec $(PYTHON) -m services.commands.setup_db
 
 test: $(INSTALLED) node-or-stop ## Run all tests on real servers, real clients and a real browser
 	@tests/install-system-packages

@@ -10,10 +10,10 @@ from pathlib import Path
 from bench import cores
 from bench.contestants import Contestant, Running
 from bench.dialogue import Dialogue, module
+from services.commands.setup_db import setup
 from services.embedded import ports
 from services.embedded.mongod import Mongod
 from services.embedded.valkey import Valkey
-from services.setup_db import setup
 
 DATABASE = "bench_orders"
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis
 
 from services.common.cursor import Position
-from services.common.keys import StreamKeys
 from services.common.normalize import Change
+from services.redis.keys import StreamKeys
 from services.watcher.publisher import Published, Publisher
 
 KEYS = StreamKeys.of("orders")

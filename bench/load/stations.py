@@ -10,10 +10,10 @@ from pymongo import AsyncMongoClient
 from bench.load.arrivals import Arrivals
 from bench.load.commands import serve
 from bench.load.stamped import StampedReader
-from services.common.keys import StreamKeys
-from services.watcher.primary import Primary
-from services.watcher.server_cursor import Documents
-from services.watcher.stream import ChangeStream, StartAt
+from services.mongodb.change_stream import ChangeStream, StartAt
+from services.mongodb.primary import Primary
+from services.mongodb.server_cursor import Documents
+from services.redis.keys import StreamKeys
 
 EVENT = b'"operation":'  # once in each envelope, and each is once in a message
 

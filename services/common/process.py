@@ -55,7 +55,7 @@ async def _until_told(service: str, work: Awaitable[None]) -> int:
     return code
 
 
-def calm_the_collector() -> None:
+def tune_gc() -> None:
     """Look for garbage in cycles seldom, for there is little; to be called when what stays for good is there.
 
     Each look passes by all clients of a gateway, or all changes that a watcher has read, and finds nothing.

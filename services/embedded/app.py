@@ -32,7 +32,7 @@ async def run(settings: EmbeddedSettings, terminal: Terminal) -> None:
             "WATCHER_PORT": str(settings.watcher_port),
             "LOG_FORMAT": settings.log_format.value,
         }
-        await _set_up(Program.module("setup-db", "services.setup_db", env, terminal))
+        await _set_up(Program.module("setup-db", "services.commands.setup_db", env, terminal))
         await supervisor.keep(Program.module("watcher", "services.watcher", env, terminal))
         await supervisor.keep(Program.module("gateway", "services.gateway", env, terminal))
         await _until_ready(settings.port, report)

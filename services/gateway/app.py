@@ -4,10 +4,9 @@ from contextlib import AsyncExitStack
 
 import structlog
 
-from services.common.keys import StreamKeys
-from services.common.outage import Outage
-from services.common.outage_metrics import Dependency
-from services.common.process import calm_the_collector
+from services.common.dependency_health import DependencyHealth
+from services.common.dependency_metrics import Dependency
+from services.common.process import tune_gc
 from services.gateway.catch_up import CatchUp
 from services.gateway.feed import Feed, Limits
 from services.gateway.history import History
@@ -19,6 +18,7 @@ from services.gateway.server import Server
 from services.gateway.settings import GatewaySettings
 from services.gateway.store import OrderStore
 from services.gateway.stream import Stream
+from services.redis.keys import StreamKeys
 
 STREAM = "orders"
 
@@ -29,21 +29,21 @@ async def run(settings: GatewaySettings) -> None:
     """Serve until cancelled, then drain."""
     async with AsyncExitStack() as stack:
         metrics = Metrics()
-        outage = Outage("redis")
+        health = DependencyHealth("redis")
         store = await stack.enter_async_context(OrderStore.open(settings.mongodb_uri))
         source = await stack.enter_async_context(open_redis_log(settings.redis_url, StreamKeys.of(STREAM)))
         history = History(store.database, STREAM)
         events = Log(settings.ring_events, settings.ring_bytes)
-        catch_up = CatchUp(source, history, events, outage, metrics.resumed)
+        catch_up = CatchUp(source, history, events, health, metrics.resumed)
         stack.push_async_callback(catch_up.close)
-        metrics.observe(catch_up.hub, events, [Dependency.of(outage), store.dependency])
+        metrics.observe(catch_up.hub, events, [Dependency.of(health), store.dependency])
         limits = Limits(settings.ring_events, settings.stale_seconds)
-        feed = Feed(source, history, events, catch_up.hub, outage, limits)
+        feed = Feed(source, history, events, catch_up.hub, health, limits)
         stream = Stream(catch_up.hub, feed.ready, feed.here, catch_up.locate, catch_up.locate_now)
         checks = {"mongodb": store.check, "redis": feed.check}
         server = Server(settings, store, stream, checks, metrics)
         await stack.enter_async_context(server.serving())
         log.info("Gateway started", port=settings.port, server=settings.server_name, compiled=COMPILED)
-        calm_the_collector()
+        tune_gc()
         await store.check()  # says at once if there is no MongoDB, though nobody has asked for an order yet
         await feed.run()

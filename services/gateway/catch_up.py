@@ -8,8 +8,8 @@ from enum import StrEnum
 import structlog
 
 from services.common.cursor import Cursor, Position
-from services.common.outage import Outage
-from services.common.together import heed_cancellation
+from services.common.dependency_health import DependencyHealth
+from services.common.tasks import raise_if_cancelled
 from services.gateway.event import Event
 from services.gateway.history import History, HistoryLost, HistoryUnavailable
 from services.gateway.hub import Hub
@@ -37,18 +37,23 @@ class CatchUp:
     """Everything between a client that comes back with a cursor and the live stream."""
 
     def __init__(
-        self, source: RedisLog, history: History, events: Log, outage: Outage, resumed: Callable[[Source], None]
+        self,
+        source: RedisLog,
+        history: History,
+        events: Log,
+        health: DependencyHealth,
+        resumed: Callable[[Source], None],
     ) -> None:
         self._source = source
         self._history = history
         self._log = events
-        self._outage = outage
+        self._health = health
         self._resumed = resumed
         self._tasks: dict[Subscription, asyncio.Task[None]] = {}
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
-        self._deep: set[Subscription] = set()
+        self._oplog_waiters: set[Subscription] = set()
         self._reader: asyncio.Task[None] | None = None
-        self._reach = Position(0, 0)
+        self._replay_until = Position(0, 0)
         self.hub = Hub(events, self._fetch)
 
     def locate_now(self, since: Cursor) -> Located | None:
@@ -88,15 +93,15 @@ class CatchUp:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _fetch(self, subscription: Subscription) -> None:
-        if subscription.position < self.hub.reach:
-            self._go_deep(subscription, self.hub.reach)
+        if subscription.position < self.hub.log_floor:
+            self._queue_oplog_replay(subscription, self.hub.log_floor)
         elif subscription not in self._tasks:
             self._tasks[subscription] = asyncio.create_task(self._serve_from_log(subscription))
 
-    def _go_deep(self, subscription: Subscription, reach: Position) -> None:
+    def _queue_oplog_replay(self, subscription: Subscription, reach: Position) -> None:
         """Have a client served from the oplog until it stands at ``reach``, from where on Redis has everything."""
-        self._reach = max(self._reach, reach)
-        self._deep.add(subscription)
+        self._replay_until = max(self._replay_until, reach)
+        self._oplog_waiters.add(subscription)
         if self._reader is None:
             self._reader = asyncio.create_task(self._read_history())
 
@@ -110,7 +115,7 @@ class CatchUp:
     async def _read_log(self, subscription: Subscription) -> None:
         """Serve one client from the log in Redis until the gateway's own log holds its position."""
         while subscription.is_behind():
-            heed_cancellation()
+            raise_if_cancelled()
             if self._log.holds(subscription.position):
                 self.hub.caught_up(subscription)
                 continue
@@ -119,7 +124,7 @@ class CatchUp:
                 async with self._reads:
                     page = await self._source.after(asked, PAGE)
             except LogUnavailable as error:
-                await asyncio.sleep(self._outage.failed(error))
+                await asyncio.sleep(self._health.failed(error))
                 continue
             if not subscription.is_behind():
                 return
@@ -128,7 +133,7 @@ class CatchUp:
             if page.head is None or page.head.epoch != self._log.epoch:
                 await asyncio.sleep(PAUSE_SECONDS)  # Redis is being rebuilt, or the feed is about to begin anew
             elif page.lacks(subscription.position):
-                self._go_deep(subscription, page.prev or page.head.floor)
+                self._queue_oplog_replay(subscription, page.prev or page.head.floor)
                 return
             elif page.events:
                 self.hub.write_page(subscription, page.events)
@@ -141,17 +146,17 @@ class CatchUp:
         Who comes while it goes on waits for the next one: however many come, MongoDB has one more reader.
         """
         try:
-            while self._deep:
-                waiting, self._deep = self._deep, set()
+            while self._oplog_waiters:
+                waiting, self._oplog_waiters = self._oplog_waiters, set()
                 try:
                     await self._read_history_for(waiting)
                 except HistoryLost:
                     for subscription in waiting:
                         if subscription.is_behind():
-                            self.hub.lose_one(subscription, ResyncReason.HISTORY_LOST)
+                            self.hub.resync_one(subscription, ResyncReason.HISTORY_LOST)
                 except HistoryUnavailable as error:
                     log.warning("The oplog cannot be read, trying again", error=str(error))
-                    self._deep |= waiting
+                    self._oplog_waiters |= waiting
                     await asyncio.sleep(PAUSE_SECONDS)
         finally:
             self._reader = None
@@ -165,7 +170,7 @@ class CatchUp:
             async for events, upto in readings:
                 waiting = {each for each in waiting if each.is_behind()}
                 self._hand_out(waiting, events, upto)
-                done = {each for each in waiting if each.position >= self._reach}
+                done = {each for each in waiting if each.position >= self._replay_until}
                 for subscription in done:
                     self.hub.caught_up(subscription)
                 waiting -= done

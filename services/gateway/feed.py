@@ -10,8 +10,8 @@ from typing import NamedTuple
 import structlog
 
 from services.common.cursor import Cursor, Position
-from services.common.outage import Outage
-from services.common.together import heed_cancellation, together
+from services.common.dependency_health import DependencyHealth
+from services.common.tasks import raise_if_cancelled, run_until_first_exits
 from services.gateway.event import Event
 from services.gateway.history import History, HistoryLost, HistoryUnavailable
 from services.gateway.hub import Hub
@@ -43,13 +43,13 @@ class Feed:
     """The way from Redis to the hub. It never shows an event twice or out of order: positions decide."""
 
     def __init__(
-        self, source: RedisLog, history: History, events: Log, hub: Hub, outage: Outage, limits: Limits
+        self, source: RedisLog, history: History, events: Log, hub: Hub, health: DependencyHealth, limits: Limits
     ) -> None:
         self._source = source
         self._history = history
         self._log = events
         self._hub = hub
-        self._outage = outage
+        self._health = health
         self._limits = limits
         self._doubt = asyncio.Event()  # whether the log is still in step
         self._fresh_at = monotonic()
@@ -64,23 +64,23 @@ class Feed:
 
     async def check(self) -> str:
         """Answer "ok", or what is wrong, for `/readyz`."""
-        if self._outage.error is not None:
-            return self._outage.error
+        if self._health.error is not None:
+            return self._health.error
         if not self.ready.is_set():
             return "no stream yet: is the watcher running?"
         return self._hub.stale or "ok"
 
     async def run(self) -> None:
         """Follow the stream until cancelled."""
-        await together(self._check_always(), self._listen_always())
+        await run_until_first_exits(self._check_always(), self._listen_always())
 
     async def _listen_always(self) -> None:
         while True:
-            heed_cancellation()
+            raise_if_cancelled()
             try:
                 await self._source.follow(self._doubt.set, self._accept)
             except LogUnavailable as error:
-                await asyncio.sleep(self._outage.failed(error))
+                await asyncio.sleep(self._health.failed(error))
 
     def _accept(self, batch: Batch) -> None:
         if batch.epoch == self._log.epoch and batch.prev <= self._log.position:
@@ -91,7 +91,7 @@ class Feed:
     async def _check_always(self) -> None:
         """Compare positions when in doubt, and once a second: a message that was lost may be the last one for hours."""
         while True:
-            heed_cancellation()
+            raise_if_cancelled()
             with suppress(TimeoutError):
                 async with asyncio.timeout(CHECK_SECONDS):
                     await self._doubt.wait()
@@ -99,10 +99,10 @@ class Feed:
             try:
                 await self._check()
             except LogUnavailable as error:
-                await asyncio.sleep(self._outage.failed(error))
+                await asyncio.sleep(self._health.failed(error))
                 self._doubt.set()
             if monotonic() - self._fresh_at > self._limits.stale:
-                self._hub.tell_stale(Stale.WATCHER_SILENT if self._outage.over else Stale.REDIS_UNREACHABLE)
+                self._hub.tell_stale(Stale.WATCHER_SILENT if self._health.is_up else Stale.REDIS_UNREACHABLE)
             else:
                 self._hub.tell_stale(None)
 
@@ -114,12 +114,12 @@ class Feed:
     async def _check(self) -> None:
         """Bring the log to where the head in Redis is."""
         head = await self._source.head()
-        self._outage.worked()
+        self._health.succeeded()
         if head is None:
             return  # Redis has lost it; the watcher will rebuild it with the same positions
         if head.silence < self._limits.stale:
             self._fresh_at = monotonic()
-        self._hub.reach = head.floor
+        self._hub.log_floor = head.floor
         if head.epoch != self._log.epoch:
             await self._begin(head)
             self._hub.begin_epoch(head.reason)
@@ -147,7 +147,7 @@ class Feed:
                     continue
                 log.warning("Changes were missed that are kept nowhere any more, clients load anew")
                 await self._begin(page.head)
-                self._hub.lose(ResyncReason.HISTORY_LOST)
+                self._hub.resync_all(ResyncReason.HISTORY_LOST)
                 return
             self._add(page.events)
             if len(page.events) < PAGE:

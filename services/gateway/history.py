@@ -13,7 +13,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from services.common.cursor import Position, timestamp
 from services.common.documents import CODEC
 from services.common.normalize import FIELDS, IMAGES, Change, End, matching, normalize, token_time
-from services.common.together import heed_cancellation
+from services.common.tasks import raise_if_cancelled
 from services.gateway.event import Event
 
 PAGE = 200
@@ -69,7 +69,7 @@ class History:
             while True:
                 with _translated():
                     event = await stream.try_next()
-                heed_cancellation()
+                raise_if_cancelled()
                 if event is not None:
                     item = normalize(event, epoch, last)
                     if isinstance(item, End):

@@ -26,7 +26,7 @@ class Hub:
         self._subscriptions: set[Subscription] = set()
         self._ahead: set[Subscription] = set()
         self._epoch_reason: str | None = None
-        self.reach = Position(0, 0)  # since where the log in Redis is complete
+        self.log_floor = Position(0, 0)  # since where the log in Redis is complete
         self.stale: str | None = None
         self.published: Callable[[Sequence[Event], int], None] = lambda _events, _writes: None  # for whoever counts
 
@@ -41,7 +41,7 @@ class Hub:
         """Say whether a client with this cursor can be told everything that came after it."""
         if since.epoch != self._log.epoch:
             return Located(self._log.position, self._epoch_reason or ResyncReason.EPOCH_UNKNOWN)
-        if not self._log.holds(since.position) and since.position < self.reach:
+        if not self._log.holds(since.position) and since.position < self.log_floor:
             return Located(self._log.position, ResyncReason.HISTORY_LOST)
         return Located(since.position, None)
 
@@ -98,7 +98,7 @@ class Hub:
     def begin_epoch(self, reason: str | None) -> None:
         """Tell every client that history broke; the log has begun anew already."""
         self._epoch_reason = reason
-        self.lose(reason or ResyncReason.EPOCH_UNKNOWN)
+        self.resync_all(reason or ResyncReason.EPOCH_UNKNOWN)
 
     def tell_stale(self, stale: str | None) -> None:
         """Tell every client when what it sees begins to be old, and when that is over."""
@@ -109,12 +109,12 @@ class Hub:
             for subscription in tuple(self._subscriptions):
                 subscription.outlet.status(stale, Cursor(epoch, self.position(subscription)))
 
-    def lose(self, reason: str) -> None:
+    def resync_all(self, reason: str) -> None:
         """Tell every client to load anew: what they miss is nowhere to be had."""
         for subscription in tuple(self._subscriptions):
-            self.lose_one(subscription, reason)
+            self.resync_one(subscription, reason)
 
-    def lose_one(self, subscription: Subscription, reason: str) -> None:
+    def resync_one(self, subscription: Subscription, reason: str) -> None:
         """Tell one client to load anew, and go on with it from where the stream is now."""
         cursor = self._log.cursor
         if cursor is None or subscription not in self._subscriptions:

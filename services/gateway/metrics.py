@@ -19,13 +19,13 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from services.common.outage_metrics import Dependency, DependencyCollector
+from services.common.dependency_metrics import Dependency, DependencyCollector
 from services.gateway.catch_up import Source
+from services.gateway.edge.limits import Incident
 from services.gateway.event import Event
 from services.gateway.hub import Hub
 from services.gateway.log import Log
 from services.gateway.subscription import Mode
-from services.gateway.transports.limits import Incident
 from services.gateway.wire.form import Form
 
 log = structlog.get_logger("clients")
@@ -139,7 +139,7 @@ class _Stand(Collector):
         yield _gauge("ring_events", "Changes in the gateway's own memory.", len(self._log))
         here = _seconds(self._log.position.ts)
         yield _gauge("position_seconds", "Commit time of the newest change here, or of where the stream stands.", here)
-        spans = {"ring": self._log.floor.ts, "log": self._hub.reach.ts}
+        spans = {"ring": self._log.floor.ts, "log": self._hub.log_floor.ts}
         reach = GaugeMetricFamily(
             "orders_gateway_reach_seconds",
             "How much history this gateway's ring and the log in Redis hold for clients that come back.",

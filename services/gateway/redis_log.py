@@ -14,10 +14,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from services.common.cursor import InvalidCursor, Position
-from services.common.keys import StreamKeys
 from services.gateway.event import Event
-from services.redis_client import redis_client
-from services.redis_wire import RedisWire, packed
+from services.redis.client import redis_client
+from services.redis.keys import StreamKeys
+from services.redis.wire import RedisWire, packed
 
 Entries = list[tuple[bytes, dict[bytes, bytes]]]
 _FIELDS = ("epoch", "position", "floor", "reason", "alive")

@@ -9,27 +9,27 @@ import structlog
 from aiohttp import web
 
 from services import __version__
+from services.gateway.edge.admission import Admission
+from services.gateway.edge.front import Front
+from services.gateway.edge.limits import EngineSettings
+from services.gateway.edge.peer import peer_address
+from services.gateway.edge.server_log import server_log
+from services.gateway.http.cors import Cors
+from services.gateway.http.docs import Docs
+from services.gateway.http.headers import add_security_headers
+from services.gateway.http.health import Check, Health
+from services.gateway.http.openapi import openapi_document
+from services.gateway.http.page import Page
+from services.gateway.http.problems import problems
+from services.gateway.http.rest import EXPOSED_HEADERS, OrdersApi
+from services.gateway.live.orders_namespace import LiveOrders
 from services.gateway.metrics import Metrics
-from services.gateway.openapi import openapi_document
 from services.gateway.recovery import SessionIds
 from services.gateway.settings import GatewaySettings
+from services.gateway.socketio.server import SocketServer
+from services.gateway.sse.endpoint import SseSettings, SseTransport
 from services.gateway.store import OrderStore
 from services.gateway.stream import Stream
-from services.gateway.transports.admission import Admission
-from services.gateway.transports.cors import Cors
-from services.gateway.transports.docs import Docs
-from services.gateway.transports.front import Front
-from services.gateway.transports.health import Check, Health
-from services.gateway.transports.limits import EngineSettings
-from services.gateway.transports.live import LiveOrders
-from services.gateway.transports.page import Page
-from services.gateway.transports.peer import peer_address
-from services.gateway.transports.problems import problems
-from services.gateway.transports.rest import EXPOSED_HEADERS, OrdersApi
-from services.gateway.transports.security_headers import add_security_headers
-from services.gateway.transports.server_log import server_log
-from services.gateway.transports.socketio import SocketServer
-from services.gateway.transports.sse import SseSettings, SseTransport
 
 # Between the last connection that is accepted and the end of those that ask nothing: what was just sent is to arrive.
 LINGER_SECONDS = 0.3

@@ -12,12 +12,12 @@ from pymongo import AsyncMongoClient, ReturnDocument, WriteConcern, errors
 from pymongo.asynchronous.database import AsyncDatabase
 
 from services.common.cursor import cluster_time
+from services.common.dependency_metrics import Dependency
 from services.common.documents import CODEC, Json, to_json
-from services.common.outage_metrics import Dependency
 from services.common.settings import WrongSetting
+from services.gateway.batch_loader import BatchLoader
 from services.gateway.orders import ListQuery, NewOrder, OrderChange
 from services.gateway.page_mark import marked_id, page_mark
-from services.gateway.shared_question import SharedQuestion
 from services.gateway.snapshot import Document, Snapshot, is_not_yet, read_snapshot
 from services.gateway.store_errors import OrderNotFound, OutcomeUnknown, StoreError, StoreFailed, StoreUnavailable
 
@@ -66,7 +66,7 @@ class OrderStore:
         self._patience = patience
         self._reachable = True
         self._outages = 0
-        self._one_of_many = SharedQuestion(self._orders_with, _MOST_AT_ONCE)
+        self._one_of_many = BatchLoader(self._orders_with, _MOST_AT_ONCE)
 
     @property
     def dependency(self) -> Dependency:

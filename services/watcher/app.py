@@ -13,22 +13,22 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from services.common.keys import StreamKeys
-from services.common.outage import Outage
-from services.common.process import calm_the_collector
+from services.common.dependency_health import DependencyHealth
+from services.common.process import tune_gc
 from services.common.settings import WrongSetting
-from services.redis_client import redis_client
+from services.mongodb.change_stream import ChangeStream
+from services.mongodb.primary import Primary
+from services.redis.client import redis_client
+from services.redis.keys import StreamKeys
 from services.watcher import lease
 from services.watcher.health import serve_health
 from services.watcher.leader import Leader, Parts
 from services.watcher.metrics import Metrics
 from services.watcher.oplog import OplogWindow
-from services.watcher.primary import Primary
-from services.watcher.publisher import Fenced, Publisher, look
+from services.watcher.publisher import Fenced, Publisher, ping
 from services.watcher.relay import Bounds
 from services.watcher.settings import WatcherSettings
 from services.watcher.state import LeaseLost, StateUnavailable, StreamState
-from services.watcher.stream import ChangeStream
 
 STREAM = "orders"
 DEFAULT_DATABASE = "realtime_orders"
@@ -53,21 +53,21 @@ async def run(settings: WatcherSettings) -> None:
             bounds=Bounds(settings.batch_max_events, settings.queue_max_events),
             window=settings.replay_window_seconds,
             metrics=metrics,
-            mongodb=Outage("mongodb"),
-            redis=Outage("redis"),
+            mongodb=DependencyHealth("mongodb"),
+            redis=DependencyHealth("redis"),
             oplog=OplogWindow(client, settings.oplog_warning_seconds, metrics),
         )
         metrics.observe([parts.mongodb, parts.redis])
         await stack.enter_async_context(serve_health(settings, parts))
         log.info("Watcher started", port=settings.watcher_port, owner=parts.state.owner)
-        calm_the_collector()
+        tune_gc()
         await _lead_again_and_again(parts, redis, settings)
 
 
 async def _lead_again_and_again(parts: Parts, redis: Redis, settings: WatcherSettings) -> None:
     above = 0
     while True:
-        meanwhile = partial(look, redis, parts.redis)
+        meanwhile = partial(ping, redis, parts.redis)
         term = await lease.acquire(parts.state, parts.mongodb, meanwhile, above)
         publisher = Publisher(redis, StreamKeys.of(STREAM), term, settings.log_max_events)
         try:

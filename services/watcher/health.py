@@ -18,9 +18,9 @@ async def serve_health(settings: WatcherSettings, parts: Parts) -> AsyncIterator
         return web.json_response({"status": "ok"})
 
     async def readyz(_request: web.Request) -> web.Response:
-        checks = {outage.what: outage.error or "ok" for outage in (parts.mongodb, parts.redis)}
+        checks = {health.what: health.error or "ok" for health in (parts.mongodb, parts.redis)}
         checks["oplog"] = parts.oplog.low or "ok"
-        ready = parts.mongodb.over and parts.redis.over  # a short oplog is a warning: this watcher does what it can
+        ready = parts.mongodb.is_up and parts.redis.is_up  # a short oplog is a warning: this watcher does what it can
         status = "ready" if ready else "unready"
         return web.json_response({"status": status, "checks": checks}, status=200 if ready else 503)
 

@@ -9,17 +9,18 @@ from typing import assert_never
 import structlog
 
 from services.common.cursor import Position
+from services.common.dependency_health import DependencyHealth
 from services.common.normalize import End, EpochReason, token_time
-from services.common.outage import Outage
-from services.common.together import heed_cancellation, together
-from services.watcher.faults import Fault
+from services.common.tasks import raise_if_cancelled, run_until_first_exits
+from services.mongodb.change_stream import ChangeStream, SourceFailed, StartAfter, StartAt
+from services.mongodb.deployment import Deployment
+from services.mongodb.faults import Fault
 from services.watcher.metrics import Metrics
 from services.watcher.oplog import OplogWindow
 from services.watcher.publisher import LogUnavailable, Publisher
 from services.watcher.relay import Bounds, GapFound, Progress, Relay
-from services.watcher.start import Checkpoint, Continue, Deployment, NewEpoch, Rebuild, Start, decide
+from services.watcher.start import Checkpoint, Continue, NewEpoch, Rebuild, Start, decide
 from services.watcher.state import DatabaseWentBack, LeaseLost, StateUnavailable, StreamState
-from services.watcher.stream import ChangeStream, SourceFailed, StartAfter, StartAt
 
 SAVE_SECONDS = 1.0
 
@@ -35,8 +36,8 @@ class Parts:
     bounds: Bounds
     window: int
     metrics: Metrics
-    mongodb: Outage
-    redis: Outage
+    mongodb: DependencyHealth
+    redis: DependencyHealth
     oplog: OplogWindow
 
 
@@ -56,7 +57,9 @@ class Leader:
     async def lead(self) -> None:
         """Carry changes until cancelled; raise Fenced or LeaseLost when the term is over."""
         try:
-            await together(self._save_always(), self._follow_always(), self._parts.oplog.watch(self._token_time))
+            await run_until_first_exits(
+                self._save_always(), self._follow_always(), self._parts.oplog.watch(self._token_time)
+            )
         finally:
             with suppress(StateUnavailable, LeaseLost):  # what is not saved is published again, and then refused
                 await self._save()
@@ -66,7 +69,7 @@ class Leader:
 
     async def _follow_always(self) -> None:
         while True:
-            heed_cancellation()
+            raise_if_cancelled()
             try:
                 await self._begin()
             except GapFound:
@@ -98,9 +101,9 @@ class Leader:
         # The first position of an epoch is that of no change: on a quiet stream only the token tells that it is passed.
         return None if (token_time(progress.token) or 0) > saved.position.ts else saved
 
-    async def _wait(self, outage: Outage, error: Exception) -> None:
-        self._parts.metrics.failed(outage.what)
-        await asyncio.sleep(outage.failed(error))
+    async def _wait(self, health: DependencyHealth, error: Exception) -> None:
+        self._parts.metrics.failed(health.what)
+        await asyncio.sleep(health.failed(error))
 
     async def _begin(self) -> None:
         """Find out where to begin, and carry changes from there."""
@@ -111,7 +114,7 @@ class Leader:
         except DatabaseWentBack:
             self._restored = True
         head = await self._publisher.claim()
-        parts.redis.worked()
+        parts.redis.succeeded()
         start: Start = NewEpoch(EpochReason.DATABASE_REPLACED)
         if not self._restored:
             start = decide(self._saved, head, self._here, parts.stream.pipeline, parts.window)
@@ -186,13 +189,13 @@ class Leader:
         # Without images, one event at a time: the next may have some again.
         most = parts.bounds.read if images else 1
         async with parts.stream.open(start, most, images=images) as stream:
-            parts.mongodb.worked()
+            parts.mongodb.succeeded()
             relay = Relay(self._publisher, progress, parts.redis, parts.bounds, parts.metrics)
             return await relay.run(stream, once=not images)
 
     async def _save_always(self) -> None:
         while True:
-            heed_cancellation()
+            raise_if_cancelled()
             await asyncio.sleep(SAVE_SECONDS)
             try:
                 await self._save()

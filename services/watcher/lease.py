@@ -6,8 +6,8 @@ from time import monotonic
 
 import structlog
 
-from services.common.outage import Outage
-from services.common.together import heed_cancellation
+from services.common.dependency_health import DependencyHealth
+from services.common.tasks import raise_if_cancelled
 from services.watcher.state import LeaseLost, StateUnavailable, StreamState
 
 ASK_SECONDS = 0.1  # between two looks whether the lease has come free
@@ -15,17 +15,19 @@ ASK_SECONDS = 0.1  # between two looks whether the lease has come free
 log = structlog.get_logger("lease")
 
 
-async def acquire(state: StreamState, outage: Outage, meanwhile: Callable[[], Awaitable[None]], above: int = 0) -> int:
+async def acquire(
+    state: StreamState, health: DependencyHealth, meanwhile: Callable[[], Awaitable[None]], above: int = 0
+) -> int:
     """Wait until the lease is ours, doing ``meanwhile`` between two tries; return its term, higher than ``above``."""
     waiting = False
     while True:
-        heed_cancellation()
+        raise_if_cancelled()
         try:
             term = await state.acquire(above)
         except StateUnavailable as error:
-            await asyncio.sleep(outage.failed(error))
+            await asyncio.sleep(health.failed(error))
             continue
-        outage.worked()
+        health.succeeded()
         if term is not None:
             log.info("This watcher leads", term=term)
             return term
@@ -43,7 +45,7 @@ async def hold(state: StreamState, term: int, seconds: float) -> None:
     """
     renewed = monotonic()
     while True:
-        heed_cancellation()
+        raise_if_cancelled()
         await asyncio.sleep(seconds / 3)
         asked = monotonic()
         try:

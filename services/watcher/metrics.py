@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from services.common.cursor import Position
-from services.common.outage import Outage
-from services.common.outage_metrics import Dependency, DependencyCollector
+from services.common.dependency_health import DependencyHealth
+from services.common.dependency_metrics import Dependency, DependencyCollector
 
 
 class Metrics:
@@ -62,9 +62,9 @@ class Metrics:
             registry=self.registry,
         )
 
-    def observe(self, outages: Sequence[Outage]) -> None:
+    def observe(self, outages: Sequence[DependencyHealth]) -> None:
         """Show how these stand whenever Prometheus asks."""
-        self.registry.register(DependencyCollector("watcher", [Dependency.of(outage) for outage in outages]))
+        self.registry.register(DependencyCollector("watcher", [Dependency.of(health) for health in outages]))
 
     def published(self, events: int, seconds: float, position: Position) -> None:
         """Count one batch, whose last change is at ``position``."""

@@ -8,7 +8,7 @@ import structlog
 from pymongo.asynchronous.mongo_client import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
-from services.common.together import heed_cancellation
+from services.common.tasks import raise_if_cancelled
 from services.watcher.metrics import Metrics
 
 EVERY_SECONDS = 10.0
@@ -41,7 +41,7 @@ class OplogWindow:
                 self._judge(await self.seconds(saved()))
             except PyMongoError:
                 self._metrics.oplog_headroom.set(float("nan"))  # the change stream itself says when MongoDB is gone
-            heed_cancellation()
+            raise_if_cancelled()
             await asyncio.sleep(EVERY_SECONDS)
 
     async def seconds(self, saved: int | None) -> float:

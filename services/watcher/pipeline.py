@@ -7,7 +7,7 @@ from typing import Any
 from hiredis import PushNotification
 from redis.asyncio import Redis
 
-from services.redis_wire import RedisWire
+from services.redis.wire import RedisWire
 
 
 class Pipeline:

@@ -16,10 +16,10 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from services.common.cursor import Position
-from services.common.keys import StreamKeys
+from services.common.dependency_health import DependencyHealth
 from services.common.normalize import Change, EpochReason
-from services.common.outage import Outage
-from services.redis_wire import packed
+from services.redis.keys import StreamKeys
+from services.redis.wire import packed
 from services.watcher.pipeline import Pipeline
 from services.watcher.script import Script
 from services.watcher.start import Head
@@ -51,15 +51,15 @@ class Fenced(Exception):
         self.term = term
 
 
-async def look(redis: Redis, outage: Outage) -> None:
+async def ping(redis: Redis, health: DependencyHealth) -> None:
     """Find out whether Redis answers: for a watcher that stands by, which asks it nothing else."""
     try:
         async with asyncio.timeout(LOOK_SECONDS):
             await redis.ping()
     except (RedisError, OSError) as error:
-        outage.failed(error)
+        health.failed(error)
     else:
-        outage.worked()
+        health.succeeded()
 
 
 class Published(Enum):
@@ -180,7 +180,7 @@ class Publisher:
         replies = await self._replies()
         if self._is_transaction:
             if _is_done(replies[-1 - len(self._watch)]):
-                self._see(batch, replies)
+                self._note_watched(batch, replies)
                 return Published.OK
             self._is_transaction = False
             self._ask(self._script(batch, PUBLISH.known))
@@ -188,11 +188,11 @@ class Publisher:
         if isinstance(replies[1], NoScriptError):  # it is new here, or Redis was restarted or emptied
             self._ask(self._script(batch, PUBLISH.new))
             replies = await self._replies()
-        reply = await self._judged(replies[1])
-        self._see(batch, replies)
+        reply = await self._unwrap(replies[1])
+        self._note_watched(batch, replies)
         return Published.OK if reply[0] == b"OK" else Published.GAP
 
-    def _see(self, batch: _Batch, replies: Sequence[Any]) -> None:
+    def _note_watched(self, batch: _Batch, replies: Sequence[Any]) -> None:
         """Note what is watched now: another may have come between a batch and that."""
         multi, _, watch, head = replies[-len(self._watch) :]
         is_watching = multi == watch == b"OK"  # without the right to MULTI, its commands are carried out one by one
@@ -205,9 +205,9 @@ class Publisher:
         if isinstance(reply, NoScriptError):
             self._ask([script.new(keys, args)])
             reply = (await self._replies())[0]
-        return await self._judged(reply)
+        return await self._unwrap(reply)
 
-    async def _judged(self, reply: Any) -> list[Any]:
+    async def _unwrap(self, reply: Any) -> list[Any]:
         """Return what a script answers; raise LogUnavailable or Fenced."""
         if isinstance(reply, Exception):
             await self._pipeline.aclose()  # the server to write to may be another one now

@@ -9,14 +9,14 @@ from typing import NamedTuple, assert_never
 import structlog
 
 from services.common.cursor import Position
+from services.common.dependency_health import DependencyHealth
 from services.common.normalize import Change, End, Unknown, normalize
-from services.common.outage import Outage
-from services.common.together import heed_cancellation
-from services.watcher.faults import Fault
+from services.common.tasks import raise_if_cancelled
+from services.mongodb.change_stream import Idle, OpenStream, SourceFailed
+from services.mongodb.faults import Fault
+from services.mongodb.server_cursor import Documents
 from services.watcher.metrics import Metrics
 from services.watcher.publisher import LogUnavailable, Published, Publisher
-from services.watcher.server_cursor import Documents
-from services.watcher.stream import Idle, OpenStream, SourceFailed
 
 BATCH_MAX_BYTES = 1 << 20
 
@@ -63,11 +63,11 @@ class Relay:
     """
 
     def __init__(
-        self, publisher: Publisher, progress: Progress, outage: Outage, bounds: Bounds, metrics: Metrics
+        self, publisher: Publisher, progress: Progress, health: DependencyHealth, bounds: Bounds, metrics: Metrics
     ) -> None:
         self._publisher = publisher
         self._progress = progress
-        self._outage = outage
+        self._health = health
         self._bounds = bounds
         self._metrics = metrics
         self._last = progress.position  # of what was made into envelopes
@@ -105,7 +105,7 @@ class Relay:
             return _Reading(batches, has_backlog)
 
         while True:
-            heed_cancellation()
+            raise_if_cancelled()
             reading = await stream.next(begin)
             if isinstance(reading, Idle):
                 await self._send(reading)
@@ -179,14 +179,14 @@ class Relay:
         if batch is None:
             return
         while True:
-            heed_cancellation()
+            raise_if_cancelled()
             try:
                 answer = await self._publisher.answer()
                 break
             except LogUnavailable as error:
-                await asyncio.sleep(self._outage.failed(error))
+                await asyncio.sleep(self._health.failed(error))
             self._hand_over(batch)
-        self._outage.worked()
+        self._health.succeeded()
         if answer is Published.GAP:
             raise GapFound
         self._under_way = None

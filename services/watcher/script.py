@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import NamedTuple, Self
 
-from services.redis_wire import packed
+from services.redis.wire import packed
 
 
 class Script(NamedTuple):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from services.common.cursor import Position
 from services.common.normalize import EpochReason, token_time
+from services.mongodb.deployment import Deployment
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +25,6 @@ class Head:
     epoch: str
     position: Position
     token: str
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """The MongoDB that answers now: who it is, and its cluster time (u64)."""
-
-    replica_set_id: str | None
-    now: int
 
 
 @dataclass(frozen=True, slots=True)

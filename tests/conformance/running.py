@@ -12,12 +12,12 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from services.gateway.transports.engineio import EngineServer
-from services.gateway.transports.front import Front
-from services.gateway.transports.limits import EngineSettings, Incident
-from services.gateway.transports.session import Accept, Session
-from services.gateway.transports.socketio import Namespace, SocketServer
-from services.gateway.transports.websocket import WebSocketConnection
+from services.gateway.edge.front import Front
+from services.gateway.edge.limits import EngineSettings, Incident
+from services.gateway.engineio.server import EngineServer
+from services.gateway.engineio.session import Accept, Session
+from services.gateway.engineio.websocket_connection import WebSocketConnection
+from services.gateway.socketio.server import Namespace, SocketServer
 
 SECONDS = 20.0
 TEXT = {"Content-Type": "text/plain;charset=UTF-8"}

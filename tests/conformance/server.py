@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import uvloop
 from aiohttp import web
 
-from services.gateway.transports.engineio import EngineServer
-from services.gateway.transports.session import Application, Session
-from services.gateway.transports.socketio import Ack, EngineSettings, Namespace, Socket, SocketServer
+from services.gateway.engineio.server import EngineServer
+from services.gateway.engineio.session import Application, Session
+from services.gateway.socketio.server import Ack, EngineSettings, Namespace, Socket, SocketServer
 from services.gateway.wire.socketio import Argument
 
 Auth = Mapping[str, Argument]

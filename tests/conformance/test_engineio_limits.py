@@ -10,8 +10,8 @@ from ipaddress import ip_network
 import aiohttp
 import pytest
 
-from services.gateway.transports.limits import Incident
-from services.gateway.transports.session import Application, Session
+from services.gateway.edge.limits import Incident
+from services.gateway.engineio.session import Application, Session
 from tests.conformance.conftest import EngineWith
 from tests.conformance.running import TEXT, Running, engine_server
 from tests.conformance.server import EngineEcho

@@ -3,7 +3,7 @@
 import aiohttp
 import pytest
 
-from services.gateway.transports.limits import Incident
+from services.gateway.edge.limits import Incident
 from tests.conformance.conftest import EngineWith
 
 

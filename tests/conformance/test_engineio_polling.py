@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from services.gateway.transports.limits import Incident
+from services.gateway.edge.limits import Incident
 from tests.conformance.running import TEXT, Running, engine_server
 from tests.conformance.server import SETTINGS, EngineEcho
 

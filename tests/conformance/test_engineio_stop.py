@@ -2,7 +2,7 @@
 
 import asyncio
 
-from services.gateway.transports.limits import Incident
+from services.gateway.edge.limits import Incident
 from tests.conformance.conftest import EngineWith
 from tests.conformance.running import Running
 

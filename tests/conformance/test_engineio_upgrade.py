@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.gateway.transports.limits import Incident
+from services.gateway.edge.limits import Incident
 from tests.conformance.running import Running, WebSocket
 
 MISMATCH = (400, '{"code":3,"message":"Bad request"}')

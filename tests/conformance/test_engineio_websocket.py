@@ -5,7 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from services.gateway.transports.limits import Incident
+from services.gateway.edge.limits import Incident
 from tests.conformance.running import Running
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import structlog
 
-from services.gateway.transports.limits import Incident
-from services.gateway.transports.socketio import ConnectionRefused, Namespace, Socket
+from services.gateway.edge.limits import Incident
+from services.gateway.socketio.server import ConnectionRefused, Namespace, Socket
 from tests.conformance.running import join, socket_server
 from tests.conformance.server import Auth
 from tests.conformance.settings import CALM

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from services.gateway.transports.socketio import Namespace, Socket
+from services.gateway.socketio.server import Namespace, Socket
 from services.gateway.wire.engineio import encoded_message, joined
 from services.gateway.wire.form import Form
 from services.gateway.wire.socketio import encoded_event

@@ -8,7 +8,7 @@ import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.gateway.transports.limits import Incident
+from services.gateway.edge.limits import Incident
 from tests.conformance.running import TEXT, Running
 from tests.unit.websocket_client import frame
 

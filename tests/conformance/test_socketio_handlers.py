@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import structlog
 
-from services.gateway.transports.limits import Incident
-from services.gateway.transports.socketio import Ack, Namespace, Socket
+from services.gateway.edge.limits import Incident
+from services.gateway.socketio.server import Ack, Namespace, Socket
 from services.gateway.wire.socketio import Argument
 from tests.conformance.running import join, socket_server
 from tests.conformance.server import Auth

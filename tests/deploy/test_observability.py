@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from services.reference import metrics
 from tests.deploy.audience import ROOT
+from tools.reference import metrics
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboards" / "orders.json"

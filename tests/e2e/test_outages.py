@@ -9,9 +9,9 @@ import aiohttp
 import pytest
 from pymongo import AsyncMongoClient
 
+from services.commands.setup_db import setup
 from services.embedded.mongod import Mongod
 from services.embedded.valkey import Valkey
-from services.setup_db import setup
 from tests.conftest import OwnMongod, OwnValkey, RunService
 from tests.e2e.clients import Listener, curl, node
 from tests.e2e.conftest import Product

@@ -11,12 +11,12 @@ from typing import Self
 import aiohttp
 from pymongo import AsyncMongoClient
 
+from services.commands.setup_db import setup
 from services.embedded.mongod import Mongod
 from services.embedded.mongod_set import MongodSet
 from services.embedded.ports import free_port
 from services.embedded.server import Server
 from services.embedded.valkey import Valkey
-from services.setup_db import setup
 from tests.faults.cable import Cable
 from tests.faults.clock import ClockedMongod
 from tests.faults.network import Network, PlacedMongod, PlacedService

@@ -8,7 +8,7 @@ import pytest
 from pymongo import AsyncMongoClient
 from redis.asyncio import Redis
 
-from services.setup_db import setup
+from services.commands.setup_db import setup
 from tests.conftest import RunService
 from tests.integration.watched_orders import Stack
 

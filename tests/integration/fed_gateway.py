@@ -10,9 +10,9 @@ from pymongo import AsyncMongoClient
 from redis.asyncio import Redis
 
 from services.common.cursor import Cursor, Position
+from services.common.dependency_health import DependencyHealth
 from services.common.documents import Json
 from services.common.normalize import EpochReason
-from services.common.outage import Outage
 from services.embedded.valkey import Valkey
 from services.gateway.catch_up import CatchUp, Source
 from services.gateway.feed import Feed, Limits
@@ -45,9 +45,11 @@ class Gateway:
         await self._stack.enter_async_context(client)
         source = await self._stack.enter_async_context(open_redis_log(self.server.uri(), KEYS))
         history = History(client.get_default_database(), "orders")
-        self._catch_up = CatchUp(source, history, self.log, Outage("redis"), lambda where: self.resumed.update([where]))
+        self._catch_up = CatchUp(
+            source, history, self.log, DependencyHealth("redis"), lambda where: self.resumed.update([where])
+        )
         self._stack.push_async_callback(self._catch_up.close)
-        feed = Feed(source, history, self.log, self.hub, Outage("redis"), Limits(RING, 60))
+        feed = Feed(source, history, self.log, self.hub, DependencyHealth("redis"), Limits(RING, 60))
         self._task = asyncio.create_task(feed.run())
         async with asyncio.timeout(10):
             await feed.ready.wait()

@@ -10,14 +10,14 @@ from aiohttp.test_utils import TestClient, TestServer
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 
+from services.gateway.edge.server_log import server_log
+from services.gateway.http.cors import Cors
+from services.gateway.http.headers import add_security_headers
+from services.gateway.http.health import Check, Health
+from services.gateway.http.page import Page
+from services.gateway.http.problems import problems
+from services.gateway.http.rest import EXPOSED_HEADERS, OrdersApi
 from services.gateway.store import OrderStore
-from services.gateway.transports.cors import Cors
-from services.gateway.transports.health import Check, Health
-from services.gateway.transports.page import Page
-from services.gateway.transports.problems import problems
-from services.gateway.transports.rest import EXPOSED_HEADERS, OrdersApi
-from services.gateway.transports.security_headers import add_security_headers
-from services.gateway.transports.server_log import server_log
 
 Client = TestClient[web.Request, web.Application]
 Orders = AsyncCollection[dict[str, Any]]

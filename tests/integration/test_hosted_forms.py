@@ -12,11 +12,11 @@ from redis.crc import key_slot
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from services.common.keys import StreamKeys
 from services.common.settings import MongoUri
 from services.embedded.ports import free_port
 from services.embedded.valkey import Valkey
-from services.redis_client import redis_client
+from services.redis.client import redis_client
+from services.redis.keys import StreamKeys
 from tests.certificates import Certificates, make_certificates
 from tests.conftest import OwnMongod, OwnValkey, RunService
 from tests.deploy.audience import Audience, audience

@@ -15,12 +15,12 @@ from pymongo.errors import OperationFailure
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
-from services.common.keys import StreamKeys
+from services.commands.provision_mongodb import ProvisionError, ProvisionSettings, provision
+from services.commands.setup_db import setup
 from services.embedded.mongod import Mongod
 from services.embedded.ports import free_port
 from services.embedded.valkey import Valkey
-from services.provision_mongodb import ProvisionError, ProvisionSettings, provision
-from services.setup_db import setup
+from services.redis.keys import StreamKeys
 from tests.conftest import OwnValkey, RunService
 from tests.deploy.audience import ROOT, audience
 from tests.deploy.orders import create

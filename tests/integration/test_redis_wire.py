@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError, NoScriptError  # noqa: A004
 
-from services.redis_wire import RedisWire, packed
+from services.redis.wire import RedisWire, packed
 from services.watcher.pipeline import Pipeline
 from tests.conftest import OwnValkey
 from tests.waiting import until

@@ -7,9 +7,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from services.gateway.openapi import openapi_document
-from services.gateway.transports.docs import Docs
-from services.gateway.transports.security_headers import add_security_headers
+from services.gateway.http.docs import Docs
+from services.gateway.http.headers import add_security_headers
+from services.gateway.http.openapi import openapi_document
 from tests.integration.rest_api import JOHN, Api, Client, serve_orders
 
 

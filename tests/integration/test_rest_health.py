@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from services.gateway.transports.health import Check, Health
+from services.gateway.http.health import Check, Health
 from tests.integration.rest_api import Client
 
 

@@ -8,8 +8,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from services.gateway.transports.page import Page
-from services.gateway.transports.security_headers import add_security_headers
+from services.gateway.http.headers import add_security_headers
+from services.gateway.http.page import Page
 from tests.integration.rest_api import Client
 
 

@@ -13,8 +13,8 @@ from pymongo.errors import AutoReconnect, OperationFailure, ProtocolError
 from pymongo.monitoring import TopologyDescriptionChangedEvent
 
 from services.embedded.mongod import Mongod
-from services.watcher.primary import Primary
-from services.watcher.server_cursor import Documents, ServerCursor, server_cursor
+from services.mongodb.primary import Primary
+from services.mongodb.server_cursor import Documents, ServerCursor, server_cursor
 from tests.conftest import OwnMongod
 from tests.integration.cursors import open_cursors
 from tests.waiting import until

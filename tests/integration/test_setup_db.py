@@ -11,9 +11,9 @@ import pytest
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
+from services.commands.setup_db import SAMPLES, VALIDATOR, SetupError, setup
 from services.embedded.binaries import mongod_binary
 from services.embedded.process import Process
-from services.setup_db import SAMPLES, VALIDATOR, SetupError, setup
 
 Documents = AsyncDatabase[dict[str, Any]]
 
@@ -130,7 +130,7 @@ async def _setup_on(folder: Path, port: int, *arguments: str) -> None:
 
 def _run(mongodb_uri: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "services.setup_db"],
+        [sys.executable, "-m", "services.commands.setup_db"],
         env={**os.environ, "MONGODB_URI": mongodb_uri},
         cwd=folder,  # away from a developer's .env
         capture_output=True,

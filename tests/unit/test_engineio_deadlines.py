@@ -7,7 +7,7 @@ import time
 import pytest
 import uvloop
 
-from services.gateway.transports.deadlines import Deadlines
+from services.gateway.edge.deadlines import Deadlines
 
 
 @pytest.fixture

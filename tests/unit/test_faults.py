@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.watcher.faults import Fault, classify
+from services.mongodb.faults import Fault, classify
 
 FINAL = ("NonResumableChangeStreamError",)
 RESUMABLE = ("ResumableChangeStreamError",)

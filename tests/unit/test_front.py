@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
-from services.gateway.transports.front import Front
-from services.gateway.transports.takeover import give
+from services.gateway.edge.front import Front
+from services.gateway.edge.takeover import give
 from services.gateway.wire.handshake import Handshake
 
 HANDSHAKE = b"GET /socket.io/?EIO=4 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n"

@@ -188,7 +188,7 @@ def test_one_client_whose_history_is_lost_goes_on_from_now() -> None:
     outlet, other = Outlet(), Outlet()
     subscription = stream.join(outlet, 1)
     stream.join(other, 20)
-    stream.hub.lose_one(subscription, ResyncReason.HISTORY_LOST)
+    stream.hub.resync_one(subscription, ResyncReason.HISTORY_LOST)
     stream.publish(21, 21)
     assert (outlet.resyncs, other.resyncs) == ([("history_lost", "e1.20-0")], [])
     assert outlet.positions == other.positions == [21]
@@ -275,7 +275,7 @@ def test_a_batch_of_which_nothing_fits_is_no_write_at_all() -> None:
 def test_where_a_cursor_can_go_on_is_told_apart_from_where_it_cannot() -> None:
     stream = Stream(size=4)
     stream.publish(1, 20)
-    stream.hub.reach = Position(5, 0)
+    stream.hub.log_floor = Position(5, 0)
     here = Position(20, 0)
     assert stream.hub.locate(Cursor(EPOCH, here)) == (here, None)
     assert stream.hub.locate(Cursor(EPOCH, Position(5, 0))) == (Position(5, 0), None)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from services.gateway.edge.descriptor import unbuffered_descriptor
 from services.gateway.recipients import BUILT, Recipients, SendToEach, in_c, in_python
-from services.gateway.transports.descriptor import unbuffered_descriptor
 
 BUFFER = 16_384
 DATA = bytes(range(256)) * 20  # with bytes that would end a string in C

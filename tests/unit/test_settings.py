@@ -11,10 +11,10 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
+from services.commands.provision_mongodb import ProvisionSettings
 from services.common.settings import CommonSettings
 from services.embedded.settings import EmbeddedSettings
 from services.gateway.settings import GatewaySettings
-from services.provision_mongodb import ProvisionSettings
 from services.watcher.settings import WatcherSettings
 
 ROOT = Path(__file__).parents[2]

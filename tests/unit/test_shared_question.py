@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from services.gateway.shared_question import SharedQuestion
+from services.gateway.batch_loader import BatchLoader
 
 
 class Library:
@@ -15,7 +15,7 @@ class Library:
         self.asked: list[Sequence[str]] = []
         self.open = asyncio.Event()
         self.error: Exception | None = None
-        self.lengths = SharedQuestion(self._look_up, most)
+        self.lengths = BatchLoader(self._look_up, most)
 
     async def _look_up(self, words: Sequence[str]) -> Mapping[str, int]:
         self.asked.append(words)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import pytest_asyncio
 
 from services.common.cursor import Position
+from services.gateway.edge.deadlines import Deadlines
 from services.gateway.filters import EVERYTHING
 from services.gateway.hub import Hub
 from services.gateway.log import Log
+from services.gateway.sse.stream import SseStream
 from services.gateway.subscription import Mode, Subscription
-from services.gateway.transports.deadlines import Deadlines
-from services.gateway.transports.sse_stream import SseStream
 from services.gateway.wire import sse
 from services.gateway.wire.form import Form
 from tests.stream_events import EPOCH, events

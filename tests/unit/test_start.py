@@ -6,10 +6,10 @@ import pytest
 
 from services.common.cursor import Position
 from services.common.normalize import EpochReason, token_time
+from services.mongodb.deployment import Deployment
 from services.watcher.start import (
     Checkpoint,
     Continue,
-    Deployment,
     Head,
     NewEpoch,
     Rebuild,

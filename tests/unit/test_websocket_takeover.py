@@ -11,7 +11,7 @@ import uvloop
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from services.gateway.transports.takeover import ConnectionWatch, TakenOver, take_over
+from services.gateway.edge.takeover import ConnectionWatch, TakenOver, take_over
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

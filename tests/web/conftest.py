@@ -18,7 +18,7 @@ import pytest
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 
-from services.setup_db import setup
+from services.commands.setup_db import setup
 from tests.conftest import RunService
 from tests.service_process import ServiceProcess
 from tests.web.browser import DESKTOP, Page, Screen, chromium

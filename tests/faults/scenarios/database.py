@@ -8,7 +8,7 @@ from typing import Any
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
-from services.setup_db import setup
+from services.commands.setup_db import setup
 from tests.faults.audit import Audit, Load
 from tests.faults.crowd import Population
 from tests.faults.scenario import scenario

@@ -7,7 +7,7 @@ from typing import Any
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure
 
-from services.watcher.stream import AWAIT_MS
+from services.mongodb.change_stream import AWAIT_MS
 from tests.faults.audit import QUICK, Audit, Load
 from tests.faults.crowd import Population
 from tests.faults.oplog import SMALL, write_over

@@ -1,0 +1,141 @@
+"""Makes a fresh mongod a replica set of one, with a user of least rights for each service.
+
+`python -m services.commands.provision_mongodb`, on the machine (or in the network namespace) of that mongod: while it
+has no user, it obeys nobody but localhost. Repeating it changes nothing but passwords and rights that are to be others.
+"""
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure, PyMongoError
+
+ADMIN = "admin"
+_UNAUTHORIZED, _AUTHENTICATION_FAILED = 13, 18
+
+Client = MongoClient[dict[str, Any]]
+
+
+class ProvisionSettings(BaseSettings):
+    """What the set-up of a mongod of one's own reads from the environment and from `.env`."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    admin_password: SecretStr = Field(
+        default=SecretStr("admin"), description="compose.yaml: password of MongoDB's user admin, for the set-up only."
+    )
+    watcher_password: SecretStr = Field(
+        default=SecretStr("watcher"), description="compose.yaml: the watcher's password, in MongoDB and in Redis."
+    )
+    gateway_password: SecretStr = Field(
+        default=SecretStr("gateway"), description="compose.yaml: the gateways' password, in MongoDB and in Redis."
+    )
+    mongodb_member: str = Field(
+        default="localhost:27017", description="compose.yaml: by which name all services reach the mongod."
+    )
+    mongodb_local_port: int = Field(default=27017, description="compose.yaml: its port on localhost.")
+    mongodb_database: str = Field(default="realtime_orders", description="compose.yaml: the database of the orders.")
+
+
+class ProvisionError(Exception):
+    """The mongod cannot be set up; the message says why in one sentence."""
+
+
+def main() -> int:
+    """Set the mongod up; print a line for each step and return the exit code."""
+    try:
+        for step in provision(ProvisionSettings()):
+            print(step, flush=True)
+    except (ProvisionError, ValidationError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def provision(settings: ProvisionSettings, patience: float = 30.0) -> Iterator[str]:
+    """Do the steps one after the other and say what each has done; raise ProvisionError."""
+    address = f"mongodb://localhost:{settings.mongodb_local_port}/?directConnection=true"
+    password = settings.admin_password.get_secret_value()
+    timeout = int(patience * 1000)
+    try:
+        anonymous: Client = MongoClient(address, serverSelectionTimeoutMS=timeout)
+        with anonymous:
+            yield _make_replica_set(anonymous, settings.mongodb_member, patience)
+            yield _create_admin(anonymous, password)
+        client: Client = MongoClient(address, username=ADMIN, password=password, serverSelectionTimeoutMS=timeout)
+        with client:
+            database = settings.mongodb_database
+            yield _grant(client, "watcher", settings.watcher_password, watcher_rights(database))
+            yield _grant(client, "gateway", settings.gateway_password, gateway_rights(database))
+    except OperationFailure as error:
+        if error.code == _AUTHENTICATION_FAILED:
+            raise ProvisionError("ADMIN_PASSWORD is not the one that this MongoDB was made with.") from error
+        raise ProvisionError(f"MongoDB refused a step: {error}") from error
+    except PyMongoError as error:
+        raise ProvisionError(f"No MongoDB answers at {address}: {error}") from error
+
+
+def watcher_rights(database: str) -> list[Mapping[str, Any]]:
+    """Return what the watcher may do: read the database's changes, and keep its own state."""
+    return [
+        _on(database, "", "find", "changeStream", "listCollections"),
+        _on(database, "stream_state", "find", "insert", "update"),
+        # Which deployment this is, and how far its oplog reaches back.
+        {"resource": {"cluster": True}, "actions": ["replSetGetConfig"]},
+        _on("local", "oplog.rs", "find", "collStats"),
+    ]
+
+
+def gateway_rights(database: str) -> list[Mapping[str, Any]]:
+    """Return what a gateway may do: read and write orders, and read their changes for clients that come back late."""
+    return [
+        _on(database, "orders", "find", "insert", "update", "remove"),
+        _on(database, "", "changeStream", "find", "listCollections"),
+        {"resource": {"cluster": True}, "actions": ["replSetGetConfig"]},
+    ]
+
+
+def _on(database: str, collection: str, *actions: str) -> Mapping[str, Any]:
+    return {"resource": {"db": database, "collection": collection}, "actions": list(actions)}
+
+
+def _make_replica_set(client: Client, member: str, patience: float) -> str:
+    done = "MongoDB is a replica set already"
+    if "setName" not in client.admin.command("hello"):
+        members = [{"_id": 0, "host": member}]
+        client.admin.command("replSetInitiate", {"_id": "rs0", "members": members})
+        done = f"Made MongoDB the replica set rs0 with the member {member}"
+    until = time.monotonic() + patience
+    while not client.admin.command("hello").get("isWritablePrimary"):
+        if time.monotonic() > until:
+            raise ProvisionError(f"MongoDB does not become primary: can it reach itself as {member}?")
+        time.sleep(0.1)  # an election of one takes a moment, and nothing tells of its end
+    return done
+
+
+def _create_admin(client: Client, password: str) -> str:
+    try:
+        client.admin.command("createUser", ADMIN, pwd=password, roles=["root"])
+    except OperationFailure as error:
+        if error.code == _UNAUTHORIZED:  # it obeys localhost only until there is a user
+            return "The user admin is there"
+        raise
+    return "Created the user admin"
+
+
+def _grant(client: Client, name: str, password: SecretStr, rights: list[Mapping[str, Any]]) -> str:
+    """Give the user of this name exactly these rights, by a role of the same name."""
+    known_role = client.admin.command("rolesInfo", name)["roles"]
+    client.admin.command("updateRole" if known_role else "createRole", name, privileges=rights, roles=[])
+    known = client.admin.command("usersInfo", name)["users"]
+    command = "updateUser" if known else "createUser"
+    client.admin.command(command, name, pwd=password.get_secret_value(), roles=[name])
+    return f"{'Updated' if known else 'Created'} the user {name}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,197 @@
+"""Prepares the database for the services: `python -m services.commands.setup_db`; repeating it changes nothing."""
+
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pymongo
+from pydantic import ValidationError
+from pymongo import DESCENDING, IndexModel, MongoClient, WriteConcern
+from pymongo.database import Database
+from pymongo.errors import (
+    BulkWriteError,
+    ConfigurationError,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
+
+from services.common.settings import CommonSettings
+
+COLLECTION = "orders"
+DEFAULT_DATABASE = "realtime_orders"
+# A server that starts together with us needs some seconds; one that is not there needs a person.
+PATIENCE = 30.0
+
+# A list is sorted by _id, newest first; each filter therefore needs its field and then _id. A list filtered by both
+# takes the customer's index: few orders remain to be looked at.
+INDEXES = [
+    IndexModel([("status", 1), ("_id", DESCENDING)], name="status_newest_first"),
+    IndexModel([("customer_name", 1), ("_id", DESCENDING)], name="customer_newest_first"),
+]
+
+# Other programs write orders too, and theirs are shown as they are: this warns in the server's log and refuses nothing.
+VALIDATOR = {
+    "$jsonSchema": {
+        "title": "Order of Real-time Orders",
+        "bsonType": "object",
+        "required": ["customer_name", "product_name", "status", "updated_at"],
+        "properties": {
+            "customer_name": {"bsonType": "string", "minLength": 1, "maxLength": 200},
+            "product_name": {"bsonType": "string", "minLength": 1, "maxLength": 200},
+            "status": {"enum": ["pending", "shipped", "delivered"]},
+            "updated_at": {"bsonType": "date"},
+        },
+    }
+}
+
+SAMPLES = [
+    ("Ada Lindqvist", "Walnut desk", "pending"),
+    ("Bruno Okafor", "Espresso machine", "shipped"),
+    ("Chiara Novak", "Trail running shoes", "delivered"),
+    ("Daniel Mbeki", "Mechanical keyboard", "pending"),
+    ("Elif Sørensen", "Noise-cancelling headphones", "shipped"),
+    ("Farid Castillo", "Cast-iron pan", "delivered"),
+    ("Greta Yamamoto", "Bicycle lights", "pending"),
+    ("Hugo Andersson", "Two-person tent", "shipped"),
+    ("Ines Kowalski", "Watercolour set", "delivered"),
+    ("Jonas Adeyemi", "Graphics tablet", "pending"),
+]
+
+
+class SetupError(Exception):
+    """The database cannot be prepared; the message says why in one sentence."""
+
+
+def main() -> int:
+    """Prepare the database at MONGODB_URI; print a line for each step and return the exit code."""
+    try:
+        for step in setup(CommonSettings().mongodb_uri):
+            print(step, flush=True)
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors())
+        print(f"A setting is wrong: {'; '.join(faults)}.", file=sys.stderr)
+        return 1
+    except SetupError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def setup(mongodb_uri: str, patience: float = PATIENCE) -> Iterator[str]:
+    """Do the steps one after the other and say what each has done; raise SetupError.
+
+    `patience`: for how many seconds a step may wait for the server before that is an error.
+    """
+    try:
+        client: MongoClient[dict[str, Any]] = MongoClient(
+            mongodb_uri, serverSelectionTimeoutMS=int(patience * 1000), appname="orders-setup-db", tz_aware=True
+        )
+        with client:
+            for step in STEPS:
+                with pymongo.timeout(patience):
+                    done = step(client.get_default_database(DEFAULT_DATABASE))
+                yield done
+    except OperationFailure as error:
+        raise SetupError(f"MongoDB refused a step: {(error.details or {}).get('errmsg', error)}") from error
+    except ConfigurationError as error:
+        raise SetupError(f"MONGODB_URI cannot be used: {error}") from error
+    except PyMongoError as error:
+        raise SetupError(f"MongoDB went away during a step: {error}") from error
+
+
+def _require_replica_set(database: Database[dict[str, Any]]) -> str:
+    client = database.client
+    try:
+        hello = client.admin.command("hello")
+    except ServerSelectionTimeoutError as error:
+        servers = client.topology_description.server_descriptions()
+        hosts = ", ".join(f"{host}:{port}" for host, port in servers)
+        if any(server.server_type_name == "RSGhost" for server in servers.values()):
+            message = f"MongoDB at {hosts} waits to be made a replica set: run rs.initiate() there once."
+        else:
+            message = f"No MongoDB that takes writes answers at {hosts}; start it, or set MONGODB_URI to another one."
+        raise SetupError(message) from error
+    where = ", ".join(f"{host}:{port}" for host, port in client.topology_description.server_descriptions())
+    if hello.get("msg") == "isdbgrid":
+        return f"MongoDB at {where} is a sharded cluster"
+    if "setName" not in hello:
+        raise SetupError(
+            f"MongoDB at {where} is no replica set, and only replica sets have change streams: start mongod with "
+            "--replSet rs0 and run rs.initiate() there once (a set of one is enough)."
+        )
+    return f"MongoDB at {where} is the replica set {hello['setName']}"
+
+
+def _options(database: Database[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the options of the collection, or None where it does not exist."""
+    found = next(iter(database.list_collections(filter={"name": COLLECTION})), None)
+    return None if found is None else found.get("options", {})
+
+
+def _create_collection(database: Database[dict[str, Any]]) -> str:
+    options = _options(database)
+    images = {"enabled": True}
+    if options is None:
+        database.create_collection(COLLECTION, changeStreamPreAndPostImages=images)
+        return f"Created the collection {database.name}.{COLLECTION} with pre- and post-images"
+    if options.get("changeStreamPreAndPostImages") == images:
+        return f"The collection {database.name}.{COLLECTION} is there, with pre- and post-images"
+    database.command("collMod", COLLECTION, changeStreamPreAndPostImages=images)
+    return f"Switched on pre- and post-images for the collection {database.name}.{COLLECTION}"
+
+
+def _set_validator(database: Database[dict[str, Any]]) -> str:
+    there = (_options(database) or {}).get("validator")
+    if there == VALIDATOR:
+        return "The validator is there; it warns and refuses nothing"
+    title = (there or {}).get("$jsonSchema", {}).get("title")
+    if there and title != VALIDATOR["$jsonSchema"]["title"]:
+        return "Kept the validator that is there: it is not ours"
+    database.command("collMod", COLLECTION, validator=VALIDATOR, validationLevel="strict", validationAction="warn")
+    return "Set the validator; it warns and refuses nothing"
+
+
+def _create_indexes(database: Database[dict[str, Any]]) -> str:
+    before = set(database[COLLECTION].index_information())
+    created = [name for name in database[COLLECTION].create_indexes(INDEXES) if name not in before]
+    return f"Created the indexes {', '.join(created)}" if created else "The indexes are there"
+
+
+def _insert_samples(database: Database[dict[str, Any]]) -> str:
+    orders = database.get_collection(COLLECTION, write_concern=WriteConcern("majority"))
+    if orders.find_one({}, {"_id": 1}) is not None:
+        return "Inserted no sample orders: the collection has orders already"
+    now = datetime.now(UTC).replace(microsecond=0)
+    samples = [
+        {"customer_name": customer, "product_name": product, "status": status, "updated_at": now - timedelta(hours=age)}
+        for age, (customer, product, status) in zip(range(len(SAMPLES), 0, -1), SAMPLES, strict=True)
+    ]
+    try:
+        orders.insert_many(samples)
+    except BulkWriteError as error:
+        return f"Inserted no sample orders: {error.details['writeErrors'][0]['errmsg']}"
+    return f"Inserted {len(SAMPLES)} sample orders, because the collection was empty"
+
+
+def _try_change_stream(database: Database[dict[str, Any]]) -> str:
+    with database.watch(full_document="whenAvailable", max_await_time_ms=100) as stream:
+        stream.try_next()
+        if not stream.alive or stream.resume_token is None:
+            raise SetupError("MongoDB opened a change stream and closed it at once: the services would see no change.")
+    return "Change streams work"
+
+
+STEPS: list[Callable[[Database[dict[str, Any]]], str]] = [
+    _require_replica_set,
+    _create_collection,
+    _set_validator,
+    _create_indexes,
+    _insert_samples,
+    _try_change_stream,
+]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

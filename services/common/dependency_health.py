@@ -1,0 +1,47 @@
+"""Says once when something that we depend on fails, and once when it is back; paces the retries between."""
+
+import random
+
+import structlog
+
+FIRST_PAUSE = 0.1
+# What comes back is to be noticed at once; a service makes one connection at a time, so there is no crowd to hold back.
+LONGEST_PAUSE = 0.4
+
+
+class DependencyHealth:
+    """The state of one dependency. Each retry waits about twice as long as the last, so that a crowd spreads out."""
+
+    def __init__(self, what: str, first_pause: float = FIRST_PAUSE, longest_pause: float = LONGEST_PAUSE) -> None:
+        self.what = what
+        self.error: str | None = "not reached yet"
+        self._announced = False
+        self.count = 0
+        self._log = structlog.get_logger(what)
+        self._first_pause = first_pause
+        self._longest_pause = longest_pause
+        self._pause = first_pause
+
+    @property
+    def is_up(self) -> bool:
+        """Tell whether the dependency worked when it was last used."""
+        return self.error is None
+
+    def failed(self, error: BaseException | str) -> float:
+        """Note a failure; return how many seconds to wait before the next try."""
+        if not self._announced:
+            self._log.warning(f"{self.what} failed, retrying", error=str(error))
+            self._announced = True
+            self.count += 1
+        self.error = str(error)
+        pause = self._pause
+        self._pause = min(self._pause * 2, self._longest_pause)
+        return pause * random.uniform(0.5, 1.0)
+
+    def succeeded(self) -> None:
+        """Note a success."""
+        self.error = None
+        if self._announced:
+            self._announced = False
+            self._pause = self._first_pause
+            self._log.info(f"{self.what} works again")

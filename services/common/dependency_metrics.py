@@ -1,0 +1,43 @@
+"""Shows to Prometheus what a service depends on: whether it works, and how often it has stopped working."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from services.common.dependency_health import DependencyHealth
+
+
+class Dependency(NamedTuple):
+    """Something that a service depends on."""
+
+    what: str
+    works: Callable[[], bool]
+    outages: Callable[[], int]
+
+    @classmethod
+    def of(cls, health: DependencyHealth) -> "Dependency":
+        """Return what an outage knows."""
+        return cls(health.what, lambda: health.is_up, lambda: health.count)
+
+
+class DependencyCollector(Collector):
+    """Asks when Prometheus asks, so that nobody has to count."""
+
+    def __init__(self, service: str, dependencies: Sequence[Dependency]) -> None:
+        self._service = service
+        self._dependencies = dependencies
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the figures of this moment."""
+        up = GaugeMetricFamily(
+            f"orders_{self._service}_dependency_up", "1 while the dependency works.", labels=["dependency"]
+        )
+        outages = CounterMetricFamily(
+            f"orders_{self._service}_dependency_outages", "Times that it stopped working.", labels=["dependency"]
+        )
+        for dependency in self._dependencies:
+            up.add_metric([dependency.what], float(dependency.works()))
+            outages.add_metric([dependency.what], dependency.outages())
+        return up, outages

@@ -1,0 +1,1 @@
+"""What meets a connection before anybody knows what it wants."""

@@ -1,0 +1,49 @@
+"""Counts the open connections, in all and by address, whatever their transport, and says when there are too many."""
+
+from collections import Counter
+
+from services.gateway.edge.limits import Incident
+
+
+class NotAdmitted(Exception):
+    """There is no room for one more connection; ``incident`` says of which kind."""
+
+    def __init__(self, incident: Incident) -> None:
+        super().__init__(incident.value)
+        self.incident = incident
+
+
+class Admission:
+    """The places of one gateway."""
+
+    def __init__(self, most: int, most_per_address: int) -> None:
+        self._most = most
+        self._most_per_address = most_per_address
+        self._inside = 0
+        self._per_address: Counter[str] = Counter()
+        self._stopping = False
+
+    def __len__(self) -> int:
+        return self._inside
+
+    def stop(self) -> None:
+        """Admit nobody any more."""
+        self._stopping = True
+
+    def enter(self, address: str) -> None:
+        """Take a place, or raise NotAdmitted."""
+        if self._stopping:
+            raise NotAdmitted(Incident.STOPPING)
+        if self._inside >= self._most:
+            raise NotAdmitted(Incident.TOO_MANY_CONNECTIONS)
+        if self._per_address[address] >= self._most_per_address:
+            raise NotAdmitted(Incident.TOO_MANY_FROM_ADDRESS)
+        self._per_address[address] += 1
+        self._inside += 1
+
+    def leave(self, address: str) -> None:
+        """Give a place back."""
+        self._inside -= 1
+        self._per_address[address] -= 1
+        if self._per_address[address] <= 0:
+            del self._per_address[address]

@@ -1,0 +1,214 @@
+"""Carries a session over HTTP: a GET that is held until there is something, a POST for what the client sends."""
+
+import asyncio
+
+from aiohttp import web
+
+from services.gateway.edge.limits import Incident
+from services.gateway.edge.takeover import ConnectionWatch
+from services.gateway.engineio.rejection import ErrorCode, Rejected
+from services.gateway.engineio.session import Session
+from services.gateway.wire.engineio import (
+    SEPARATOR,
+    MalformedPacket,
+    PacketType,
+    base64_packet,
+    binary_of,
+    split_payload,
+)
+from services.gateway.wire.form import Form
+from services.gateway.wire.websocket import CloseCode
+
+_NO_STORE = {"Cache-Control": "no-store"}
+_CLOSE = PacketType.CLOSE.encode()
+_NOOP = PacketType.NOOP.encode()
+# How browsers, and the stock client in Node, begin to name themselves.
+_BROWSERS = ("Mozilla/", "node-XMLHttpRequest")
+
+
+class _Unread(Exception):
+    """A part of the body is still on its way, so the connection cannot be used again."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Polling:
+    """What is unsent waits in `_unsent` for the next GET; the session bounds it."""
+
+    __slots__ = ("_holding", "_poll", "_posting", "_session", "_size", "_unsent")
+
+    form = Form.POLLING
+    descriptor = None
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._unsent: list[bytes] = []
+        self._size = 0
+        self._poll: asyncio.Future[None] | None = None
+        self._posting = False
+        self._holding = True
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes wait to be fetched."""
+        return self._size
+
+    def send_text(self, *packets: bytes) -> None:
+        """Send packets."""
+        self.write(SEPARATOR.join(packets))
+
+    def send_binary(self, data: bytes) -> None:
+        """Send a binary message."""
+        self.write(base64_packet(data))
+
+    def write(self, encoded: bytes) -> None:
+        """Send packets that are joined by the separator."""
+        self._unsent += encoded.split(SEPARATOR)
+        self._size += len(encoded) + 1
+        self._answer()
+
+    def _answer(self) -> None:
+        # The request's own task takes what is unsent, one turn of the loop later: until then more may join.
+        if self._poll is not None and not self._poll.done():
+            self._poll.set_result(None)
+
+    async def get(self, request: web.BaseRequest) -> web.Response:
+        """Answer with what is unsent, or as soon as there is something."""
+        if self._poll is not None:
+            self._session.fail(Incident.OVERLAPPING_REQUESTS, CloseCode.POLICY)
+            return web.Response(status=400)
+        self._poll = asyncio.get_running_loop().create_future()
+        most = self._most_packets(request)
+        if len(self._unsent) < most:
+            self._fill()
+        if self._unsent:
+            self._answer()
+        try:
+            with ConnectionWatch(request, self._gone):
+                await self._poll
+        except asyncio.CancelledError:
+            self._gone()
+            raise
+        return self._payload(most)
+
+    def _most_packets(self, request: web.BaseRequest) -> int:
+        settings = self._session.sessions.settings
+        browser = request.headers.get("User-Agent", "").startswith(_BROWSERS)
+        return settings.max_packets_per_poll_of_browser if browser else settings.max_packets_per_poll
+
+    def _fill(self) -> None:
+        """Add what may follow."""
+        if not self._session.is_open:
+            self.write(_CLOSE)
+            self._session.sessions.closed(self._session, linger=False)
+        elif self._holding:
+            self._session.resume_writing()
+        elif not self._unsent:
+            self.write(_NOOP)
+
+    def _payload(self, most: int) -> web.Response:
+        self._poll = None
+        body = SEPARATOR.join(self._unsent[:most])
+        del self._unsent[:most]
+        self._size = max(self._size - len(body) - 1, 0)
+        if self._session.carrier is self:
+            self._session.pause_writing()
+        return web.Response(body=body, content_type="text/plain", charset="UTF-8", headers=_NO_STORE)
+
+    def _gone(self) -> None:
+        if self._session.carrier is self:
+            self._session.end("transport close")
+        self._answer()
+
+    async def post(self, request: web.Request) -> web.Response:
+        """Take the packets of one request."""
+        if self._posting:
+            self._session.fail(Incident.OVERLAPPING_REQUESTS, CloseCode.POLICY)
+            return web.Response(status=400)
+        encoding = request.headers.get("Content-Encoding", "identity")
+        if request.content_type == "application/octet-stream" or encoding != "identity":
+            self._session.fail(Incident.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)
+            return web.Response(status=400)
+        self._posting = True
+        try:
+            body = await self._body(request)
+        except _Unread as unread:
+            response = web.Response(status=unread.status)
+            response.force_close()
+            return response
+        finally:
+            self._posting = False
+        if self._session.carrier is not self:
+            raise Rejected(ErrorCode.BAD_REQUEST)
+        return self._receive(body)
+
+    async def _body(self, request: web.Request) -> bytes:
+        settings = self._session.sessions.settings
+        body = bytearray()
+        try:
+            async with asyncio.timeout(settings.body_timeout):
+                if (request.content_length or 0) <= settings.max_payload:
+                    async for chunk in request.content.iter_any():
+                        body += chunk
+                        if len(body) > settings.max_payload:
+                            break
+                    else:
+                        return bytes(body)
+        except TimeoutError:
+            self._session.fail(Incident.BODY_TOO_SLOW, CloseCode.POLICY)
+            raise _Unread(408) from None
+        except web.RequestPayloadError:
+            self._session.end("transport close")
+            raise _Unread(400) from None
+        self._session.sessions.count(Incident.PAYLOAD_TOO_BIG)
+        raise _Unread(413)
+
+    def _receive(self, body: bytes) -> web.Response:
+        try:
+            packets = split_payload(body)
+        except MalformedPacket:
+            self._session.fail(Incident.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)
+            packets = []
+        for packet in packets:
+            if packet == PacketType.CLOSE:
+                self._leave()
+                break
+            self._session.receive(packet)
+        else:
+            if not self._session.is_open:  # for a reason that has been counted
+                return Rejected(ErrorCode.BAD_REQUEST).response(upgrade=False)
+        return web.Response(text="ok", content_type="text/html", headers=_NO_STORE)
+
+    def _leave(self) -> None:
+        if self._poll is not None:
+            self.write(_NOOP)
+        self._session.end("transport close")
+
+    def close(self, code: CloseCode, reason: str, *, orderly: bool) -> bool:  # noqa: ARG002
+        """Answer the held GET; return whether what is unsent waits for another."""
+        if self._poll is None:
+            return orderly
+        if not self._poll.done():
+            self.write(_CLOSE)
+        return False
+
+    def release_polls(self) -> None:
+        """Hold no GET any more, so that the client can leave."""
+        self._holding = False
+        if self._poll is not None and not self._unsent:
+            self.write(_NOOP)
+
+    def hold_polls(self) -> None:
+        """Hold GETs again."""
+        self._holding = True
+
+    def retire(self) -> list[tuple[bytes, bytes | None]]:
+        """Return what is unsent as (packet, None) or (packet, binary message), and carry nothing any more."""
+        unsent = self._unsent.copy()
+        self._unsent.clear()
+        self._size = 0
+        if self._poll is not None:
+            self.write(_CLOSE)
+        return [(packet, binary_of(packet)) for packet in unsent]

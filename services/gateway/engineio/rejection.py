@@ -1,0 +1,59 @@
+"""Refuses requests with the status and body of the reference server, which is what stock clients understand."""
+
+from enum import IntEnum
+
+from aiohttp import web
+
+from services.gateway.edge.limits import Incident
+from services.gateway.wire import strict_json
+
+
+class ErrorCode(IntEnum):
+    """The `code` in the body of a refusal."""
+
+    UNKNOWN_TRANSPORT = 0
+    UNKNOWN_SID = 1
+    BAD_HANDSHAKE_METHOD = 2
+    BAD_REQUEST = 3
+    FORBIDDEN = 4
+    UNSUPPORTED_PROTOCOL_VERSION = 5
+
+
+_MESSAGES = {
+    ErrorCode.UNKNOWN_TRANSPORT: "Transport unknown",
+    ErrorCode.UNKNOWN_SID: "Session ID unknown",
+    ErrorCode.BAD_HANDSHAKE_METHOD: "Bad handshake method",
+    ErrorCode.BAD_REQUEST: "Bad request",
+    ErrorCode.FORBIDDEN: "Forbidden",
+    ErrorCode.UNSUPPORTED_PROTOCOL_VERSION: "Unsupported protocol version",
+}
+
+
+class Rejected(Exception):
+    """The request is answered with an error; no session comes of it, and none is harmed by it."""
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        message: str | None = None,
+        *,
+        status: int = 400,
+        incident: Incident = Incident.BAD_REQUEST,
+    ) -> None:
+        super().__init__(message or _MESSAGES[code])
+        self.code = code
+        self.message = message or _MESSAGES[code]
+        self.status = status
+        self.incident = incident
+
+    def response(self, *, upgrade: bool) -> web.Response:
+        """Return the answer; to a websocket handshake it is plain text, and the connection is not used again."""
+        headers = {"Cache-Control": "no-store"}
+        if self.status in {429, 503}:
+            headers["Retry-After"] = "5"
+        if upgrade:
+            response = web.Response(status=self.status, text=self.message, content_type="text/html", headers=headers)
+            response.force_close()
+            return response
+        body = strict_json.dumps({"code": self.code, "message": self.message})
+        return web.Response(status=self.status, body=body, content_type="application/json", headers=headers)

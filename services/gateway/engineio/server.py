@@ -1,0 +1,195 @@
+"""Serves Engine.IO 4 over polling and websocket; what is spoken over its sessions is the application's."""
+
+import asyncio
+
+from aiohttp import hdrs, web
+
+from services.gateway.edge.admission import Admission
+from services.gateway.edge.limits import Count, EngineSettings, Incident, count_nothing
+from services.gateway.edge.origin import OriginPolicy
+from services.gateway.edge.peer import peer_address
+from services.gateway.edge.request import Request
+from services.gateway.edge.takeover import give
+from services.gateway.engineio.polling import Polling
+from services.gateway.engineio.rejection import ErrorCode, Rejected
+from services.gateway.engineio.session import Accept, Session
+from services.gateway.engineio.sessions import Sessions
+from services.gateway.engineio.upgrade import Upgrade
+from services.gateway.engineio.websocket_connection import WebSocketConnection
+from services.gateway.engineio.websocket_handshake import HandshakeRefused, accept_key_of, answer, is_upgrade, switch
+from services.gateway.wire.engineio import PROTOCOL, open_packet
+from services.gateway.wire.handshake import Handshake
+from services.gateway.wire.websocket import CloseCode
+
+
+class EngineServer:
+    """Calls `accept(session)` for each new session, after its handshake has been sent.
+
+    `admission` is given where its places are shared with other transports.
+    """
+
+    def __init__(
+        self,
+        accept: Accept,
+        settings: EngineSettings | None = None,
+        count: Count = count_nothing,
+        admission: Admission | None = None,
+    ) -> None:
+        self.settings = settings or EngineSettings()
+        if admission is None:
+            admission = Admission(self.settings.max_connections, self.settings.max_connections_per_address)
+        self.sessions = Sessions(self.settings, count, admission)
+        self._accept = accept
+        self._count = count
+        self._origins = OriginPolicy(self.settings.allowed_origins)
+        self._paths: set[str] = set()
+
+    def attach(self, app: web.Application, path: str = "/engine.io/") -> None:
+        """Serve at `path`, with and without its last slash."""
+        self._paths = {path, path.rstrip("/")}
+        for variant in self._paths:
+            app.router.add_route("*", variant, self.handle)
+
+    def open(self, request: Handshake, transport: asyncio.Transport) -> bool:
+        """Begin a session over a websocket, where one is rightly asked for; else return False, with nothing done.
+
+        Then `handle` is to say what is wrong, if anything is.
+        """
+        opens = is_upgrade(request) and request.query.get("transport") == "websocket"
+        if request.path not in self._paths or not opens or not self._origins.allows(request):
+            return False
+        try:
+            if self._verify(request, upgrade=True) is not None:
+                return False
+            key = accept_key_of(request)
+            session = self._admit(request)
+        except (Rejected, HandshakeRefused):
+            return False
+        websocket = self._connection(request)
+        give(transport, websocket)
+        answer(transport, key, self._open_packet(session, upgrades=[]))
+        self._start(session, websocket)
+        return True
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request, whichever of the protocol's it is."""
+        upgrade = is_upgrade(request)
+        try:
+            response = await self._answer(request, upgrade=upgrade)
+        except Rejected as rejected:
+            self._count(rejected.incident)
+            response = rejected.response(upgrade=upgrade)
+        if not response.prepared:
+            self._origins.mark(request, response)
+        return response
+
+    async def _answer(self, request: web.Request, *, upgrade: bool) -> web.StreamResponse:
+        if not self._origins.allows(request):
+            raise Rejected(ErrorCode.FORBIDDEN, "Origin not allowed", status=403, incident=Incident.ORIGIN_REFUSED)
+        if request.method == hdrs.METH_OPTIONS and hdrs.ORIGIN in request.headers:
+            return self._origins.preflight(request)
+        session = self._verify(request, upgrade=upgrade)
+        if upgrade:
+            return self._websocket(request, session)
+        if session is not None:
+            return await self._poll(request, session)
+        return await self._open_polling(request)
+
+    def _verify(self, request: Request, *, upgrade: bool) -> Session | None:
+        """Check in the order of the reference server, so that two faults at once are answered alike."""
+        transport = request.query.get("transport")
+        if transport not in {"polling", "websocket"}:
+            raise Rejected(ErrorCode.UNKNOWN_TRANSPORT)
+        if "j" in request.query:  # JSONP, which executes in the page; browsers have not needed it for long
+            raise Rejected(ErrorCode.BAD_REQUEST)
+        sid = request.query.get("sid")
+        if not sid:
+            if request.method != hdrs.METH_GET:
+                raise Rejected(ErrorCode.BAD_HANDSHAKE_METHOD)
+            if transport == "websocket" and not upgrade:
+                raise Rejected(ErrorCode.BAD_REQUEST)
+            return None
+        session = self.sessions.find(sid)
+        if session is None:
+            raise Rejected(ErrorCode.UNKNOWN_SID)
+        if not upgrade and session.form.value != transport:
+            raise Rejected(ErrorCode.BAD_REQUEST)
+        if request.query.get("EIO") != PROTOCOL:
+            raise Rejected(ErrorCode.BAD_REQUEST)
+        return session
+
+    def _admit(self, request: Request) -> Session:
+        if request.query.get("EIO") != PROTOCOL:
+            raise Rejected(ErrorCode.UNSUPPORTED_PROTOCOL_VERSION)
+        return self.sessions.admit(peer_address(request, self.settings.trusted_proxies))
+
+    async def _poll(self, request: web.Request, session: Session) -> web.StreamResponse:
+        polling = session.carrier
+        if isinstance(polling, Polling):
+            if request.method == hdrs.METH_GET:
+                return await polling.get(request)
+            if request.method == hdrs.METH_POST:
+                return await polling.post(request)
+        return web.Response(status=500)  # as the reference
+
+    async def _open_polling(self, request: web.Request) -> web.StreamResponse:
+        session = self._admit(request)
+        polling = Polling(session)
+        polling.send_text(self._open_packet(session, upgrades=["websocket"]))
+        session.start(polling, self._accept, writable=False)
+        return await polling.get(request)
+
+    def _websocket(self, request: web.Request, session: Session | None) -> web.StreamResponse:
+        try:
+            key = accept_key_of(request)
+        except HandshakeRefused as refused:
+            raise Rejected(ErrorCode.BAD_REQUEST, str(refused)) from refused
+        may_open = request.query["transport"] == "websocket"
+        if session is None and may_open:
+            return self._open_websocket(request, key, self._admit(request))
+        websocket = self._connection(request)
+        response = switch(request, key, websocket)
+        if response is None:
+            return web.Response(status=400)
+        if session is None or not may_open or not Upgrade.begin(session, websocket):
+            websocket.close(CloseCode.NORMAL)  # as the reference: accepted, then closed
+        return response
+
+    def _open_websocket(self, request: web.Request, key: str, session: Session) -> web.StreamResponse:
+        websocket = self._connection(request)
+        response = switch(request, key, websocket, self._open_packet(session, upgrades=[]))
+        if response is None:
+            self.sessions.closed(session, linger=False)
+            return web.Response(status=400)
+        self._start(session, websocket)
+        return response
+
+    def _start(self, session: Session, websocket: WebSocketConnection) -> None:
+        websocket.report_to(session)
+        session.start(websocket, self._accept, writable=True)
+
+    def _connection(self, request: Request) -> WebSocketConnection:
+        return WebSocketConnection(self.settings.max_payload, self.sessions.closing, base64="b64" in request.query)
+
+    def _open_packet(self, session: Session, *, upgrades: list[str]) -> bytes:
+        settings = self.settings
+        return open_packet(
+            session.sid,
+            upgrades=upgrades,
+            ping_interval=settings.ping_interval,
+            ping_timeout=settings.ping_timeout,
+            max_payload=settings.max_payload,
+        )
+
+    async def close(self, spread: float = 0.0) -> None:
+        """Admit nobody any more and close the sessions one after the other, over `spread` seconds.
+
+        Clients are not told to stay away, so they reconnect; spread out, they do not all do so at once.
+        """
+        self.sessions.stop()
+        sessions = list(self.sessions)
+        for session in sessions:
+            session.close("server shutting down", CloseCode.GOING_AWAY)
+            await asyncio.sleep(spread / len(sessions))
+        await self.sessions.drained()
+        self.sessions.close()

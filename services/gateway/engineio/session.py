@@ -1,0 +1,219 @@
+"""Keeps one Engine.IO session, whatever carries it."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from services.gateway.edge.deadlines import Entry
+from services.gateway.edge.limits import Incident
+from services.gateway.engineio.carrier import Carrier
+from services.gateway.wire.engineio import MalformedPacket, Packet, PacketType, parse_packet
+from services.gateway.wire.form import Form
+from services.gateway.wire.websocket import CloseCode
+
+if TYPE_CHECKING:
+    from services.gateway.engineio.sessions import Sessions
+    from services.gateway.engineio.upgrade import Upgrade
+
+
+class Application:
+    """What is spoken over a session; a subclass overrides what it is interested in."""
+
+    __slots__ = ()
+
+    def received(self, message: str | bytes) -> None:
+        """Take one message."""
+
+    def closed(self, reason: str) -> None:
+        """The session is over. Called once."""
+
+    def paused(self) -> None:
+        """Write nothing more by `Session.write` until `resumed`."""
+
+    def resumed(self) -> None:
+        """The session can be written to, in `Session.form`, which may have changed."""
+
+
+Accept = Callable[["Session"], Application]
+
+
+class Session:
+    """A client's session: heartbeat, rate, and the way between application and carrier."""
+
+    __slots__ = (
+        "_application",
+        "_carrier",
+        "_heartbeat",
+        "_pong_awaited",
+        "_pong_extended",
+        "_tokens",
+        "_tokens_at",
+        "address",
+        "is_open",
+        "sessions",
+        "sid",
+        "upgrade",
+        "writable",
+    )
+
+    def __init__(self, sessions: "Sessions", sid: str, address: str) -> None:
+        self.sessions = sessions
+        self.sid = sid
+        self.address = address
+        self.is_open = True
+        self.writable = False
+        self.upgrade: Upgrade | None = None
+        self._pong_awaited = self._pong_extended = False
+        self._tokens = float(sessions.settings.packets_burst)
+        self._tokens_at = 0.0
+
+    def start(self, carrier: Carrier, accept: Accept, *, writable: bool) -> None:
+        """Begin to carry messages."""
+        self._carrier = carrier
+        self.writable = writable
+        self._heartbeat: Entry[Session] = self.sessions.ping_due.add(self)
+        self._application = accept(self)
+
+    @property
+    def form(self) -> Form:
+        """What `write` takes: complete frames for a websocket, packets joined by the separator for polling."""
+        return self._carrier.form
+
+    @property
+    def carrier(self) -> Carrier:
+        """What carries the session now."""
+        return self._carrier
+
+    def write(self, encoded: bytes) -> None:
+        """Send ready-made bytes; for the fan-out, which stops while the session is not `writable`."""
+        if self.is_open:
+            self._carrier.write(encoded)
+
+    def send(self, *messages: bytes) -> None:
+        """Send text messages (as UTF-8) that only this client gets; it is closed where too much is unsent."""
+        if self.is_open:
+            self._carrier.send_text(*[b"4" + message for message in messages])
+            self._check_unsent()
+
+    def send_binary(self, message: bytes) -> None:
+        """Send a binary message in the same way."""
+        if self.is_open:
+            self._carrier.send_binary(message)
+            self._check_unsent()
+
+    def _check_unsent(self) -> None:
+        if self._carrier.unsent > self.sessions.settings.max_unsent:
+            self.fail(Incident.SLOW_CONSUMER, CloseCode.POLICY)
+
+    def receive(self, data: str | bytes) -> None:
+        """Take one packet from the client."""
+        if not self.is_open or not self._within_rate():
+            return
+        try:
+            packet = parse_packet(data)
+        except MalformedPacket:
+            self.fail(Incident.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)
+            return
+        if self._pong_awaited and not self._pong_extended and packet.type is not PacketType.PONG:
+            # As the reference: a long message on its way must not cost the session. Once, or a client need never pong.
+            self._pong_extended = True
+            self._beat(pong=True)
+        self._dispatch(packet)
+
+    def _dispatch(self, packet: Packet) -> None:
+        match packet.type:
+            case PacketType.MESSAGE:
+                self._application.received(packet.data)
+            case PacketType.PONG:
+                if self._pong_awaited:
+                    self._pong_awaited = False
+                    self._beat(pong=False)
+            case PacketType.CLOSE:
+                self.end("transport close")
+            case PacketType.PING:
+                self.fail(Incident.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)  # since version 4 only servers ping
+            case PacketType.OPEN | PacketType.UPGRADE | PacketType.NOOP:
+                pass  # the reference ignores them, too
+
+    def _within_rate(self) -> bool:
+        settings, now = self.sessions.settings, self.sessions.now()
+        earned = (now - self._tokens_at) * settings.packets_per_second
+        self._tokens = min(self._tokens + earned, settings.packets_burst) - 1
+        self._tokens_at = now
+        if self._tokens < 0:
+            self.fail(Incident.RATE_EXCEEDED, CloseCode.POLICY)
+        return self.is_open
+
+    def _beat(self, *, pong: bool) -> None:
+        self._heartbeat.cancel()
+        self._heartbeat = (self.sessions.pong_due if pong else self.sessions.ping_due).add(self)
+
+    def ping(self) -> None:
+        """Ask whether the client is still there."""
+        self._pong_awaited, self._pong_extended = True, False
+        self._heartbeat = self.sessions.pong_due.add(self, after=self._heartbeat)
+        self._carrier.send_text(b"2")
+
+    def change_carrier(self, carrier: Carrier) -> None:
+        """Go on over another carrier."""
+        self._carrier = carrier
+
+    def close(self, reason: str, code: CloseCode = CloseCode.NORMAL) -> None:
+        """Close on the server's wish; what is unsent is still sent."""
+        if self.is_open:
+            self._finish(reason, linger=self._over(code, reason, orderly=True))
+
+    def fail(self, incident: Incident, code: CloseCode) -> None:
+        """Close because of what the client did or did not do."""
+        if self.is_open:
+            self.sessions.count(incident)
+            self._over(code, incident.value, orderly=False)
+            self._finish(_REASONS.get(incident, "transport error"))
+
+    def end(self, reason: str) -> None:
+        """The client has closed, or is gone."""
+        if self.is_open:
+            self._over(CloseCode.NORMAL, "", orderly=False)
+            self._finish(reason)
+
+    def _over(self, code: CloseCode, reason: str, *, orderly: bool) -> bool:
+        self.is_open = self.writable = False
+        self._heartbeat.cancel()
+        return self._carrier.close(code, reason, orderly=orderly)
+
+    def _finish(self, reason: str, *, linger: bool = False) -> None:
+        self.sessions.closed(self, linger=linger)
+        if self.upgrade is not None:
+            self.upgrade.fail()
+        self._application.closed(reason)
+
+    def pause_writing(self) -> None:
+        """Tell the application to stop."""
+        if self.writable:
+            self.writable = False
+            self._application.paused()
+
+    def resume_writing(self) -> None:
+        """Tell the application to go on."""
+        if self.is_open and not self.writable:
+            self.writable = True
+            self._application.resumed()
+
+    def websocket_received(self, message: str | bytes) -> None:
+        """Take one packet."""
+        self.receive(message)
+
+    def websocket_control(self) -> None:
+        """Count it."""
+        self._within_rate()
+
+    def websocket_lost(self, violation: CloseCode | None) -> None:
+        """The websocket has gone."""
+        if violation is None:
+            self.end("transport close")
+        else:
+            too_big = violation is CloseCode.TOO_BIG
+            self.fail(Incident.PAYLOAD_TOO_BIG if too_big else Incident.MALFORMED_PACKET, violation)
+
+
+# Reasons as the reference server names them, for handlers that know those.
+_REASONS = {Incident.PING_TIMEOUT: "ping timeout", Incident.MALFORMED_PACKET: "parse error"}

@@ -1,0 +1,95 @@
+"""Holds the open sessions, counts them, and keeps their time."""
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+
+from services.gateway.edge.admission import Admission, NotAdmitted
+from services.gateway.edge.deadlines import Deadlines
+from services.gateway.edge.limits import Count, EngineSettings, Incident
+from services.gateway.engineio.rejection import ErrorCode, Rejected
+from services.gateway.engineio.session import Session
+from services.gateway.engineio.upgrade import Upgrade
+from services.gateway.engineio.websocket_connection import WebSocketConnection
+from services.gateway.wire.websocket import CloseCode
+
+
+class Sessions:
+    """The registry of one server."""
+
+    def __init__(self, settings: EngineSettings, count: Count, admission: Admission) -> None:
+        self.settings = settings
+        self.count = count
+        self.ping_due: Deadlines[Session] = Deadlines(settings.ping_interval, Session.ping)
+        self.pong_due: Deadlines[Session] = Deadlines(settings.ping_timeout, _pong_missed)
+        self.upgrade_due: Deadlines[Upgrade] = Deadlines(settings.upgrade_timeout, Upgrade.fail)
+        self.lingering: Deadlines[Session] = Deadlines(settings.close_timeout, self._forget)
+        self.closing: Deadlines[WebSocketConnection] = Deadlines(settings.close_timeout, WebSocketConnection.abort)
+        self._by_sid: dict[str, Session] = {}
+        self._admission = admission
+
+    def __len__(self) -> int:
+        return len(self._by_sid)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._by_sid.values()))
+
+    def now(self) -> float:
+        """Return the loop's time."""
+        return asyncio.get_running_loop().time()
+
+    def find(self, sid: str) -> Session | None:
+        """Return a session that is not over; one whose time is up is over, even where the timer was late."""
+        self.ping_due.run()
+        self.pong_due.run()
+        return self._by_sid.get(sid)
+
+    def stop(self) -> None:
+        """Admit nobody any more."""
+        self._admission.stop()
+
+    def admit(self, address: str) -> Session:
+        """Return a new session, or raise `Rejected` where there is no room for one."""
+        try:
+            self._admission.enter(address)
+        except NotAdmitted as refused:
+            status = 429 if refused.incident is Incident.TOO_MANY_FROM_ADDRESS else 503
+            message = "Server is stopping" if refused.incident is Incident.STOPPING else "Too many connections"
+            raise Rejected(ErrorCode.FORBIDDEN, message, status=status, incident=refused.incident) from refused
+        session = Session(self, self._new_sid(), address)
+        self._by_sid[session.sid] = session
+        return session
+
+    def _new_sid(self) -> str:
+        sid, name = secrets.token_urlsafe(15), self.settings.server_name
+        return f"{sid}.{name}" if name else sid
+
+    def closed(self, session: Session, *, linger: bool) -> None:
+        """Forget a session, or, where its last packets are yet to be fetched, do so a little later."""
+        if linger:
+            self.lingering.add(session)
+        else:
+            self._forget(session)
+
+    def _forget(self, session: Session) -> None:
+        if self._by_sid.pop(session.sid, None) is not None:
+            self._admission.leave(session.address)
+
+    async def drained(self) -> None:
+        """Wait until the clients have closed too, at most as long as they are given for that; cut off the others."""
+        until = self.now() + self.settings.close_timeout
+        while (self._by_sid or self.closing.pending) and self.now() < until:  # noqa: ASYNC110  # many ways out, one short wait
+            await asyncio.sleep(0.01)
+        for websocket in self.closing.pending:
+            websocket.abort()
+        for session in self:
+            self._forget(session)
+
+    def close(self) -> None:
+        """Stop all timers."""
+        for deadlines in (self.ping_due, self.pong_due, self.upgrade_due, self.lingering, self.closing):
+            deadlines.close()
+
+
+def _pong_missed(session: Session) -> None:
+    session.fail(Incident.PING_TIMEOUT, CloseCode.GOING_AWAY)

@@ -1,0 +1,82 @@
+"""Moves a session from polling to a websocket without losing or reordering a packet."""
+
+from services.gateway.edge.limits import Incident
+from services.gateway.engineio.polling import Polling
+from services.gateway.engineio.session import Session
+from services.gateway.engineio.websocket_connection import WebSocketConnection
+from services.gateway.wire.engineio import PacketType
+from services.gateway.wire.websocket import CloseCode
+
+_PROBE = PacketType.PING + "probe"
+_PROBE_ANSWER = (PacketType.PONG + "probe").encode()
+
+
+class Upgrade:
+    """A websocket that is not yet the session's: first probed, then, on the client's word, the only carrier.
+
+    From the probe to that word polling carries on, but no poll is held, and so the application is paused.
+    """
+
+    __slots__ = ("_entry", "_polling", "_session", "_websocket")
+
+    def __init__(self, session: Session, polling: Polling, websocket: WebSocketConnection) -> None:
+        self._session = session
+        self._polling = polling
+        self._websocket = websocket
+        self._entry = session.sessions.upgrade_due.add(self)
+
+    @classmethod
+    def begin(cls, session: Session, websocket: WebSocketConnection) -> bool:
+        """Let `websocket` try; False where the session has, or is trying, another one already."""
+        polling = session.carrier
+        if not session.is_open or session.upgrade is not None or not isinstance(polling, Polling):
+            return False
+        session.upgrade = cls(session, polling, websocket)
+        websocket.report_to(session.upgrade)
+        return True
+
+    def websocket_received(self, message: str | bytes) -> None:
+        """Take a packet of the upgrade; anything else ends it, as in the reference."""
+        if message == _PROBE:
+            self._polling.release_polls()
+            self._websocket.send_text(_PROBE_ANSWER)
+        elif message == PacketType.UPGRADE:
+            self._complete()
+        else:
+            self.fail()
+
+    def _complete(self) -> None:
+        self._entry.cancel()
+        self._session.upgrade = None
+        self._websocket.report_to(self._session)
+        self._session.change_carrier(self._websocket)
+        for packet, binary in self._polling.retire():
+            if binary is None:
+                self._websocket.send_text(packet)
+            else:
+                self._websocket.send_binary(binary)
+        if self._websocket.writable:
+            self._session.resume_writing()
+
+    def fail(self) -> None:
+        """Give up; the session stays with polling."""
+        if self._session.upgrade is self:
+            self._session.upgrade = None
+            self._session.sessions.count(Incident.UPGRADE_FAILED)
+            self._entry.cancel()
+            self._polling.hold_polls()
+            self._websocket.close(CloseCode.NORMAL)
+
+    def websocket_control(self) -> None:
+        """Count it."""
+        self._session.websocket_control()
+
+    def websocket_lost(self, violation: CloseCode | None) -> None:  # noqa: ARG002
+        """Give up."""
+        self.fail()
+
+    def pause_writing(self) -> None:
+        """Nothing is written yet that could be paused."""
+
+    def resume_writing(self) -> None:
+        """Nothing is written yet that could be resumed."""

@@ -1,0 +1,1 @@
+"""Plain HTTP: the REST API, its description, the page, health."""

@@ -1,0 +1,92 @@
+"""Reads a request's JSON body within bounds of size and time."""
+
+import asyncio
+import json
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from services.gateway.http.problems import Kind, Problem
+from services.gateway.orders import Fault, InvalidInput
+
+
+class _NotJson(ValueError):
+    """Python's parser takes it, JSON does not."""
+
+
+async def read_json(request: web.Request, *, limit: int, deadline: float) -> Any:
+    """Return the body's value, not yet checked; raise Problem (4xx) or, for a key that is there twice, InvalidInput.
+
+    ``limit`` in bytes, ``deadline`` in seconds for the whole body.
+    """
+    _check_type(request)
+    body = await _read(request, limit, deadline)
+    try:
+        return _DECODER.decode(body.decode())
+    except InvalidInput:
+        raise
+    except RecursionError:
+        detail = "It is nested too deeply."
+    except json.JSONDecodeError as error:
+        detail = f"{error.msg} (line {error.lineno}, column {error.colno})."
+    except UnicodeDecodeError:
+        detail = "It is not UTF-8."
+    except ValueError as error:  # NaN and Infinity; an integer of thousands of digits
+        detail = str(error) if isinstance(error, _NotJson) else "It holds a number that is too long."
+    raise Problem(400, Kind.NOT_JSON, detail)
+
+
+def _check_type(request: web.Request) -> None:
+    # A form or plain text is refused before it is read: browsers send these across origins without asking first.
+    charset = (request.charset or "utf-8").lower()
+    if request.content_type != "application/json" or charset not in {"utf-8", "utf8"}:
+        accepts = "Send Content-Type: application/json, in UTF-8."
+    elif request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        accepts = "Send the body uncompressed."  # 64 KiB of zeros compress to nothing; so do 64 MiB
+    else:
+        return
+    raise Problem(415, Kind.MEDIA_TYPE, accepts, close=True)
+
+
+async def _read(request: web.Request, limit: int, deadline: float) -> bytes:
+    if (request.content_length or 0) > limit:
+        raise _too_large(limit)
+    body = bytearray()
+    try:
+        if request.content.is_eof():  # it came with the head, as short ones do: there is no time to take
+            body += request.content.read_nowait()
+        else:
+            async with asyncio.timeout(deadline):
+                while len(body) <= limit and (chunk := await request.content.readany()):
+                    body += chunk
+    except TimeoutError:
+        detail = f"It must be complete within {deadline:g} seconds."
+        raise Problem(408, Kind.TOO_SLOW, detail, close=True) from None
+    except (web.RequestPayloadError, HttpProcessingError) as error:
+        # From aiohttp's parser in Python; the one in C says nothing here, and the deadline ends the wait.
+        raise Problem(400, Kind.NOT_JSON, "The body is broken or incomplete.", close=True) from error
+    if len(body) > limit:
+        raise _too_large(limit)
+    return bytes(body)
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(413, Kind.TOO_LARGE, f"It may have at most {limit} bytes.", close=True)
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Parsers disagree on which of two equal keys counts; whoever checked this body before us may have read the other.
+    seen = dict(pairs)
+    if len(seen) < len(pairs):
+        counted: set[str] = set()
+        twins = {key for key, _ in pairs if key in counted or counted.add(key)}  # type: ignore[func-returns-value]
+        raise InvalidInput(Fault(key, "is given more than once") for key in sorted(twins))
+    return seen
+
+
+def _refuse_constant(name: str) -> None:
+    raise _NotJson(f"{name} is not a JSON value.")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_without_twins, parse_constant=_refuse_constant)

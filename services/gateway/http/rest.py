@@ -1,0 +1,129 @@
+"""The orders over HTTP: list, read, create, change, delete."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from aiohttp import web
+
+from services.common.cursor import Cursor, Position
+from services.common.documents import Json, dumps
+from services.gateway.http.body import read_json
+from services.gateway.http.problems import Kind, Problem
+from services.gateway.orders import InvalidInput, parse_change, parse_id, parse_new, parse_query
+from services.gateway.store import OrderStore
+from services.gateway.store_errors import OrderNotFound, OutcomeUnknown, StoreUnavailable
+
+COLLECTION = "/api/orders"
+ONE = "/api/orders/{id:(?!events$)[^/]+}"  # not the stream of events, which has other methods
+STREAM_CURSOR = "Stream-Cursor"
+EXPOSED_HEADERS = (STREAM_CURSOR, "Link", "Location", "Retry-After")
+
+_RETRY_AFTER = {"Retry-After": "2"}
+
+
+class OrdersApi:
+    """The five routes of an order's life.
+
+    Every answer carries the header ``Stream-Cursor`` where it is known. On a read it marks the end of the snapshot
+    that the answer shows: a client that follows the stream from there gets every later change and none twice. On a
+    write it is the change's own place: once the stream has passed it, the change has been announced.
+    """
+
+    def __init__(
+        self,
+        store: OrderStore,
+        epoch: Callable[[], str | None],
+        *,
+        body_limit: int = 64 * 1024,
+        body_deadline: float = 30.0,
+    ) -> None:
+        self._store = store
+        self._epoch = epoch
+        self._body_limit = body_limit
+        self._body_deadline = body_deadline
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes, ready for ``app.add_routes``."""
+        return [
+            web.get(COLLECTION, self.list),
+            web.post(COLLECTION, self.create),
+            web.get(ONE, self.get),
+            web.put(ONE, self.update),
+            web.delete(ONE, self.delete),
+        ]
+
+    async def list(self, request: web.Request) -> web.Response:
+        """Answer one page of orders, newest first; ``Link: rel="next"`` leads to the page below."""
+        with _answered("query"):
+            query = parse_query(request.query.items())
+            page = await self._store.page(query)
+        response = _json([*page.orders], self._after_snapshot(page.at))
+        if page.next_after is not None:
+            following = request.rel_url.update_query(after=page.next_after)
+            response.headers["Link"] = f'<{following}>; rel="next"'
+        return response
+
+    async def get(self, request: web.Request) -> web.Response:
+        """Answer one order."""
+        with _answered("path"):
+            found = await self._store.get(parse_id(request.match_info["id"]))
+        return _json(found.order, self._after_snapshot(found.at))
+
+    async def create(self, request: web.Request) -> web.Response:
+        """Store a new order and answer it as stored."""
+        with _answered("body"):
+            new = parse_new(await self._body(request))
+            written = await self._store.create(new)
+        location = {"Location": f"{COLLECTION}/{written.order['_id']}"}
+        return _json(written.order, {**location, **self._of_write(written.at)}, status=201)
+
+    async def update(self, request: web.Request) -> web.Response:
+        """Change the given fields of an order and answer the whole of it."""
+        with _answered("path"):
+            order = parse_id(request.match_info["id"])
+        with _answered("body"):
+            change = parse_change(await self._body(request))
+            written = await self._store.update(order, change)
+        return _json(written.order, self._of_write(written.at))
+
+    async def delete(self, request: web.Request) -> web.Response:
+        """Delete an order and answer what it was."""
+        with _answered("path"):
+            written = await self._store.delete(parse_id(request.match_info["id"]))
+        return _json(written.order, self._of_write(written.at))
+
+    async def _body(self, request: web.Request) -> object:
+        return await read_json(request, limit=self._body_limit, deadline=self._body_deadline)
+
+    def _after_snapshot(self, at: int) -> dict[str, str]:
+        return self._cursor(Position.end_of(at))
+
+    def _of_write(self, at: int | None) -> dict[str, str]:
+        # A write outside a transaction has its cluster time to itself, so its ordinal is 0.
+        return {} if at is None else self._cursor(Position(at, 0))
+
+    def _cursor(self, position: Position) -> dict[str, str]:
+        epoch = self._epoch()
+        return {} if epoch is None else {STREAM_CURSOR: str(Cursor(epoch, position))}
+
+
+def _json(value: Json, headers: dict[str, str], *, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=dumps(value), content_type="application/json", headers=headers)
+
+
+@contextmanager
+def _answered(place: str) -> Iterator[None]:
+    """Turn what the rooms below raise into problems; ``place`` is where the client put what may be wrong."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise Problem(422, Kind.INVALID, str(error), faults=error.faults, place=place) from error
+    except OrderNotFound as error:
+        detail = "There is no order with this id; it may have been deleted."
+        raise Problem(404, Kind.NOT_FOUND, detail) from error
+    except StoreUnavailable as error:
+        detail = "MongoDB does not answer. Nothing was written."
+        raise Problem(503, Kind.UNAVAILABLE, detail, headers=_RETRY_AFTER) from error
+    except OutcomeUnknown as error:
+        detail = "MongoDB did not confirm the write in time: it may have been done. Look before you repeat it."
+        raise Problem(503, Kind.UNKNOWN_OUTCOME, detail, headers=_RETRY_AFTER) from error

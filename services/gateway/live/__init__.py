@@ -1,0 +1,1 @@
+"""The orders as a Socket.IO namespace."""

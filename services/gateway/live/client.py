@@ -1,0 +1,106 @@
+"""One client of the orders over Socket.IO."""
+
+from collections.abc import Mapping, Sequence
+
+from services.common.cursor import Cursor
+from services.gateway.edge.deadlines import Deadlines, Entry
+from services.gateway.filters import Interest
+from services.gateway.group import offset_suffix
+from services.gateway.hub import Hub
+from services.gateway.socketio.server import Socket
+from services.gateway.subscription import Located, Subscription
+from services.gateway.wire.form import Form
+
+
+def own_event(fields: Mapping[str, object], cursor: Cursor, interest: Interest) -> Sequence[object]:
+    """Return the arguments of an event of the gateway's own; the trailing one is what the client recovers with."""
+    return {**fields, "cursor": str(cursor)}, f"{cursor}{offset_suffix(interest)}"
+
+
+class LiveClient:
+    """One client: the hub's outlet, and the ear for whether its connection takes data."""
+
+    __slots__ = ("_hub", "_socket", "_stall", "_stalls", "interest", "located", "subscription")
+
+    def __init__(
+        self,
+        socket: "Socket[LiveClient]",
+        hub: Hub,
+        stalls: "Deadlines[LiveClient]",
+        interest: Interest,
+        located: Located,
+    ) -> None:
+        self._socket = socket
+        self._hub = hub
+        self._stalls = stalls
+        self._stall: Entry[LiveClient] | None = None
+        self.interest = interest
+        self.located = located
+        self.subscription: Subscription | None = None
+
+    @property
+    def form(self) -> Form:
+        """How events are to be encoded."""
+        return self._socket.form
+
+    @property
+    def descriptor(self) -> int | None:
+        """The file descriptor that takes the same while the client is live, if there is one."""
+        return self._socket.descriptor
+
+    def write(self, data: bytes) -> None:
+        """Send complete encoded events."""
+        self._socket.write_encoded(data)
+
+    def emit(self, name: str, fields: Mapping[str, object], cursor: Cursor, interest: Interest) -> None:
+        """Send an event of the gateway's own."""
+        self._socket.emit(name, *own_event(fields, cursor, interest))
+
+    def resync(self, reason: str, cursor: Cursor) -> None:
+        """Tell the client to load anew."""
+        interest = self.interest if self.subscription is None else self.subscription.interest
+        self.emit("resync", {"reason": reason}, cursor, interest)
+
+    def status(self, stale: str | None, cursor: Cursor) -> None:
+        """Tell the client whether what it sees may be old."""
+        interest = self.interest if self.subscription is None else self.subscription.interest
+        self.emit("status", {"stale": stale is not None, "reason": stale}, cursor, interest)
+
+    def start(self, subscription: Subscription) -> None:
+        """Begin to take events, as soon as the connection does."""
+        self.subscription = subscription
+        self._socket.flow = self
+        if self._socket.writable:
+            self._hub.resume(subscription)
+        else:
+            self.paused()
+
+    def paused(self) -> None:
+        """Too much is unsent. Polling pauses between any two requests; whether it still asks, pings find out."""
+        if self.subscription is None:
+            return
+        self._hub.pause(self.subscription)
+        if self.form is Form.WEBSOCKET and self._stall is None:
+            self._stall = self._stalls.add(self)
+
+    def resumed(self) -> None:
+        """The client takes data again, perhaps in another form."""
+        self._relax()
+        if self.subscription is not None:
+            self._hub.resume(self.subscription)
+
+    def drop(self) -> None:
+        """Close the connection of a client that has read nothing for long."""
+        self._stall = None
+        self._socket.close("slow consumer")
+
+    def leave(self) -> None:
+        """Forget the client."""
+        self._relax()
+        if self.subscription is not None:
+            self._hub.unsubscribe(self.subscription)
+
+    def _relax(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None

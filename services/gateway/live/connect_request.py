@@ -1,0 +1,53 @@
+"""Reads what a Socket.IO client says of itself when it connects: where it was, and what it wants to see."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from services.common.cursor import Cursor, InvalidCursor
+from services.gateway.filters import EVERYTHING, Interest, InvalidFilter, parse_filter
+from services.gateway.recovery import Offset, SessionIds
+from services.gateway.socketio.namespace import ConnectionRefused
+from services.gateway.subscription import ResyncReason
+from services.gateway.wire.socketio import Argument
+
+
+class ConnectRequest(NamedTuple):
+    """What a client asks for.
+
+    Without ``since`` it begins where the stream is; ``reason`` says what was wrong with what it brought; ``pid`` is the
+    session that it wants to go on with.
+    """
+
+    interest: Interest
+    since: Cursor | None
+    pid: str | None
+    reason: ResyncReason | None
+
+
+def arrival(auth: Mapping[str, Argument], ids: SessionIds) -> ConnectRequest:
+    """Read the auth payload ``{since?, filter?}``, to which the stock client adds ``{pid, offset}`` when it comes back.
+
+    Raise ConnectionRefused for a filter that is not understood: what it would be shown nobody could tell.
+    """
+    interest = _wanted(auth)
+    pid, offset, since = auth.get("pid"), auth.get("offset"), auth.get("since")
+    try:
+        if pid is not None:
+            if not isinstance(pid, str) or not ids.genuine(pid):
+                return ConnectRequest(interest, None, None, ResyncReason.INVALID_SESSION)
+            back = Offset.parse(offset if isinstance(offset, str) else "")
+            return ConnectRequest(back.interest, back.cursor, pid, None)
+        if since is not None:
+            return ConnectRequest(interest, Cursor.parse(since if isinstance(since, str) else ""), None, None)
+    except InvalidCursor:
+        return ConnectRequest(interest, None, None, ResyncReason.INVALID_CURSOR)
+    return ConnectRequest(interest, None, None, None)
+
+
+def _wanted(auth: Mapping[str, Argument]) -> Interest:
+    if auth.get("filter") is None:
+        return EVERYTHING
+    try:
+        return frozenset({parse_filter(auth["filter"])})
+    except InvalidFilter as error:
+        raise ConnectionRefused("invalid filter", {"field": error.field, "message": str(error)}) from error

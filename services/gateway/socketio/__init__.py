@@ -1,0 +1,1 @@
+"""Socket.IO 5: namespaces and packets over Engine.IO sessions."""

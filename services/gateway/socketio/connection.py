@@ -1,0 +1,192 @@
+"""Is one Socket.IO connection: the sockets of its namespaces, and the packets that come in for them."""
+
+import secrets
+from collections.abc import Awaitable, Mapping
+from functools import partial
+from typing import Any, cast
+
+import structlog
+
+from services.gateway.edge.deadlines import Deadlines, Entry
+from services.gateway.edge.limits import Incident
+from services.gateway.engineio.session import Application, Session
+from services.gateway.socketio.namespace import Ack, ConnectionRefused, Extra, Namespace
+from services.gateway.socketio.serial_queue import Call, SerialQueue
+from services.gateway.socketio.socket import Socket, send_packets
+from services.gateway.wire.socketio import (
+    Argument,
+    Limits,
+    MalformedPacket,
+    Packet,
+    PacketType,
+    ack_packets,
+    attach,
+    connect_error_packet,
+    connect_packet,
+    event_packets,
+    parse_packet,
+)
+from services.gateway.wire.websocket import CloseCode
+
+log = structlog.get_logger(__name__)
+
+Namespaces = Mapping[str, Namespace[Any]]
+
+
+class SocketConnection(Application):
+    """What is spoken over one Engine.IO session."""
+
+    __slots__ = ("_attachments", "_deadline", "_deadlines", "_namespaces", "_packet", "_session", "_sockets")
+
+    def __init__(self, session: Session, namespaces: Namespaces, deadlines: "Deadlines[SocketConnection]") -> None:
+        self._session = session
+        self._namespaces = namespaces
+        self._sockets: dict[str, Socket[Any]] = {}
+        self._packet: Packet | None = None  # whose attachments are not complete
+        self._attachments: list[bytes] = []
+        self._deadlines = deadlines
+        self._deadline: Entry[SocketConnection] = deadlines.add(self)
+
+    def overdue(self) -> None:
+        """Close a connection that has joined no namespace in time, or sent half a packet."""
+        self._session.fail(Incident.CONNECT_TIMEOUT, CloseCode.POLICY)
+
+    def received(self, message: str | bytes) -> None:
+        """Take a packet, or an attachment of the one before."""
+        try:
+            packet = self._take_text(message) if isinstance(message, str) else self._take_attachment(message)
+            if packet is not None:
+                self._dispatch(packet)
+        except MalformedPacket:
+            self._session.fail(Incident.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)
+
+    def _take_text(self, text: str) -> Packet | None:
+        if self._packet is not None:
+            raise MalformedPacket("text where an attachment was due")
+        settings = self._session.sessions.settings
+        packet = parse_packet(text, Limits(settings.max_attachments, settings.max_depth))
+        if not packet.attachments:
+            return packet
+        self._packet = packet
+        self._restart_deadline()
+        return None
+
+    def _take_attachment(self, data: bytes) -> Packet | None:
+        packet = self._packet
+        if packet is None:
+            raise MalformedPacket("attachment of nothing")
+        self._attachments.append(data)
+        if sum(map(len, self._attachments)) > self._session.sessions.settings.max_payload:
+            raise MalformedPacket("attachments too big")
+        if len(self._attachments) < packet.attachments:
+            return None
+        attachments, self._attachments, self._packet = self._attachments, [], None
+        self._restart_deadline()
+        return packet._replace(data=attach(packet.data, attachments))
+
+    def _restart_deadline(self) -> None:
+        self._deadline.cancel()
+        if self._packet is not None or not any(socket.is_connected for socket in self._sockets.values()):
+            self._deadline = self._deadlines.add(self)
+
+    def _dispatch(self, packet: Packet) -> None:
+        socket = self._sockets.get(packet.namespace)
+        if packet.type is PacketType.CONNECT:
+            if socket is None:
+                self._connect(packet.namespace, cast("Mapping[str, Argument]", packet.data or {}))
+            elif socket.is_connected:
+                raise MalformedPacket("connected already")
+            return  # one that is being admitted has its answer coming
+        if socket is None or not socket.is_connected:
+            raise MalformedPacket("not connected")
+        match packet.type:
+            case PacketType.EVENT | PacketType.BINARY_EVENT:
+                self._event(socket, packet)
+            case PacketType.DISCONNECT:
+                self._gone(socket, "client namespace disconnect")
+            case _:
+                pass  # an ACK: nothing is emitted that asks for one
+
+    def _connect(self, name: str, auth: Mapping[str, Argument]) -> None:
+        namespace = self._namespaces.get(name)
+        if namespace is None:
+            self._session.send(connect_error_packet(name, "Invalid namespace"))
+            return
+        inbox = SerialQueue(self._session.sessions.settings.max_queued_events)
+        socket: Socket[Any] = Socket(self._session, name, secrets.token_urlsafe(15), inbox, self._gone)
+        self._sockets[name] = socket
+        ask = partial(namespace.connect, socket, auth)
+        inbox.put(Call(ask, partial(self._fail_to_connect, socket), partial(self._admit, namespace, socket)))
+
+    def _admit(self, namespace: Namespace[Any], socket: Socket[Any], extra: Extra | None) -> Awaitable[None] | None:
+        if self._sockets.get(socket.namespace) is not socket:
+            return None  # the application has closed the connection while it was asked
+        reply = connect_packet(socket.namespace, socket.sid, extra)
+        greeting = namespace.greeting(socket)
+        socket.is_connected = True
+        self._restart_deadline()
+        self._session.send(reply, *([] if greeting is None else event_packets(socket.namespace, *greeting)))
+        return namespace.connected(socket)
+
+    def _fail_to_connect(self, socket: Socket[Any], error: Exception) -> None:
+        if socket.is_connected:
+            self._failed(error)  # it was `connected` that failed
+            return
+        self._sockets.pop(socket.namespace, None)
+        if isinstance(error, ConnectionRefused):
+            self._session.send(connect_error_packet(socket.namespace, error.message, error.data))
+        else:
+            self._failed(error)
+            self._session.send(connect_error_packet(socket.namespace, "Internal server error"))
+
+    def _event(self, socket: Socket[Any], packet: Packet) -> None:
+        name, *args = cast("list[Argument]", packet.data)
+        ack = None if packet.id is None else self._ack(socket, packet.id)
+        event = self._namespaces[socket.namespace].event
+        if not socket.inbox.put(Call(partial(event, socket, str(name), args, ack), self._failed)):
+            self._session.fail(Incident.TOO_MANY_EVENTS, CloseCode.POLICY)
+
+    def _ack(self, socket: Socket[Any], id: int) -> Ack:
+        pending = [id]
+
+        def ack(*args: object) -> None:
+            if pending and socket.is_connected:
+                send_packets(self._session, ack_packets(socket.namespace, pending.pop(), args))
+
+        return ack
+
+    def _gone(self, socket: Socket[Any], reason: str) -> None:
+        del self._sockets[socket.namespace]
+        self._leave(socket, reason)
+        if self._session.is_open and not self._sockets:
+            self._restart_deadline()
+
+    def _leave(self, socket: Socket[Any], reason: str) -> None:
+        socket.inbox.cancel()
+        if socket.is_connected:
+            socket.is_connected = False
+            self._namespaces[socket.namespace].disconnected(socket, reason)
+
+    def closed(self, reason: str) -> None:
+        """Tell every namespace."""
+        self._deadline.cancel()
+        sockets = list(self._sockets.values())
+        self._sockets.clear()
+        for socket in sockets:
+            self._leave(socket, reason)
+
+    def paused(self) -> None:
+        """Tell whoever writes ready-made bytes."""
+        for socket in self._sockets.values():
+            if socket.flow is not None:
+                socket.flow.paused()
+
+    def resumed(self) -> None:
+        """Tell whoever writes ready-made bytes."""
+        for socket in list(self._sockets.values()):
+            if socket.flow is not None:
+                socket.flow.resumed()
+
+    def _failed(self, error: Exception) -> None:
+        self._session.sessions.count(Incident.APPLICATION_ERROR)
+        log.error("A Socket.IO handler failed", exc_info=error)

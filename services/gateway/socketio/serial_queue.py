@@ -1,0 +1,84 @@
+"""Runs what is to be done for one client: one thing at a time, in order, and no more waiting than allowed."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from inspect import isawaitable
+from typing import Any, NamedTuple
+
+Failed = Callable[[Exception], object]
+
+
+class Call(NamedTuple):
+    """`begin()` may return something to await; its result goes to `then`, before anything else is begun."""
+
+    begin: Callable[[], object]
+    failed: Failed
+    then: Callable[[Any], object] | None = None
+
+
+class SerialQueue:
+    """A call that returns nothing to await costs no task."""
+
+    __slots__ = ("_limit", "_running", "_waiting")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._running: asyncio.Future[object] | None = None
+        self._waiting: deque[Call] | None = None  # made when first needed: most clients never wait
+
+    def put(self, call: Call) -> bool:
+        """Begin now, or after what is running; False where too many wait already."""
+        if self._running is None:
+            self._start(call)
+            return True
+        if self._waiting is None:
+            self._waiting = deque()
+        if len(self._waiting) >= self._limit:
+            return False
+        self._waiting.append(call)
+        return True
+
+    def cancel(self) -> None:
+        """Cancel what is running and forget what waits."""
+        self._waiting = None
+        if self._running is not None and self._running is not asyncio.current_task():
+            self._running.cancel()
+
+    def _start(self, call: Call | None) -> None:
+        while call is not None:
+            following = None
+            try:
+                result = call.begin()
+            except Exception as error:  # noqa: BLE001  # a fault of one handler must not cost the connection, nor the loop
+                call.failed(error)
+            else:
+                if isawaitable(result):
+                    # The awaitable itself is the task: one that is cancelled before it has begun must not begin.
+                    self._running = asyncio.ensure_future(result)
+                    self._running.add_done_callback(partial(self._done, call))
+                    return
+                following = _following(call, result)
+            call = following or self._next()
+
+    def _done(self, call: Call, future: "asyncio.Future[object]") -> None:
+        self._running = None
+        following = None
+        if not future.cancelled():
+            error = future.exception()
+            if isinstance(error, Exception):
+                call.failed(error)
+            else:
+                following = _following(call, future.result())
+        self._start(following or self._next())
+
+    def _next(self) -> Call | None:
+        if self._waiting:
+            return self._waiting.popleft()
+        self._waiting = None
+        return None
+
+
+def _following(call: Call, result: object) -> Call | None:
+    return None if call.then is None else Call(partial(call.then, result), call.failed)

@@ -1,0 +1,94 @@
+"""Serves Socket.IO 5 to stock clients, over websocket and long-polling. Read this first.
+
+    class Chat(Namespace[None]):
+        def event(self, socket, name, args, ack):
+            socket.emit("said", *args)
+            if ack is not None:
+                ack("heard")
+
+    server = SocketServer({"/": Chat()}, EngineSettings(ping_interval=25.0), count=incidents.inc)
+    server.attach(app, "/socket.io/")
+    ...
+    await server.close(spread=10.0)  # readiness has failed before; clients reconnect elsewhere
+
+`Namespace` has `connect` (admit or refuse, before the CONNECT reply), `connected`, `event`, `disconnected`; `Socket`
+has `sid`, `address`, `state` (the application's), `emit`, `disconnect` (stays away), `close` (comes back).
+
+For fan-out, where thousands get the same event, nothing above runs per event. Encode once per `Form`:
+
+    text = wire.socketio.encoded_event(b'"orderUpdate"', envelope, cursor)   # JSON already
+    data = wire.engineio.encoded_message(Form.WEBSOCKET, text)            # a complete frame, or a polling payload
+
+and give it to each socket whose `form` it is and that is `writable`: `socket.write_encoded(data)`. Several messages in
+one write: join them by `wire.engineio.joined(form, messages)`.
+
+A `Flow` set as `socket.flow` is told `paused()` and `resumed()`. A websocket is paused while anything is unsent that
+the kernel did not take. Polling is paused except while a GET is held: each GET resumes it, and whatever is then
+written before the loop runs again goes into one response. An upgrade pauses, and resumes with the other form. Who is
+paused is to be served later, from the log. Set `flow` in `connect` or `connected`, and ask `writable` then: there is no
+first call.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from services.gateway.edge.admission import Admission
+from services.gateway.edge.deadlines import Deadlines
+from services.gateway.edge.limits import Count, EngineSettings, Incident, count_nothing
+from services.gateway.engineio.server import EngineServer
+from services.gateway.engineio.session import Session
+from services.gateway.socketio.connection import SocketConnection
+from services.gateway.socketio.namespace import Ack, ConnectionRefused, Extra, Namespace
+from services.gateway.socketio.socket import Flow, Socket
+from services.gateway.wire.handshake import Handshake
+
+__all__ = [
+    "Ack",
+    "ConnectionRefused",
+    "EngineSettings",
+    "Extra",
+    "Flow",
+    "Incident",
+    "Namespace",
+    "Socket",
+    "SocketServer",
+]
+
+
+class SocketServer:
+    """Serves the given namespaces; `count` is called with each `Incident`, `admission` may be shared with others."""
+
+    def __init__(
+        self,
+        namespaces: Mapping[str, Namespace[Any]],
+        settings: EngineSettings | None = None,
+        count: Count = count_nothing,
+        admission: Admission | None = None,
+    ) -> None:
+        settings = settings or EngineSettings()
+        self._namespaces = dict(namespaces)
+        self._connect_due: Deadlines[SocketConnection] = Deadlines(settings.connect_timeout, SocketConnection.overdue)
+        self._engine = EngineServer(self._accept, settings, count, admission)
+
+    def __len__(self) -> int:
+        """The number of connections."""
+        return len(self._engine.sessions)
+
+    def attach(self, app: web.Application, path: str = "/socket.io/") -> None:
+        """Serve at `path`."""
+        self._engine.attach(app, path)
+
+    def open(self, request: Handshake, transport: asyncio.Transport) -> bool:
+        """Begin with a websocket where one is rightly asked for; else return False, with nothing done."""
+        return self._engine.open(request, transport)
+
+    async def close(self, spread: float = 0.0) -> None:
+        """Admit nobody any more and close all connections, over `spread` seconds."""
+        await self._engine.close(spread)
+        self._connect_due.close()
+
+    def _accept(self, session: Session) -> SocketConnection:
+        return SocketConnection(session, self._namespaces, self._connect_due)

@@ -1,0 +1,99 @@
+"""Is one client of one Socket.IO namespace."""
+
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from services.gateway.engineio.session import Session
+from services.gateway.socketio.serial_queue import SerialQueue
+from services.gateway.wire.form import Form
+from services.gateway.wire.socketio import disconnect_packet, event_packets
+
+State = TypeVar("State")
+
+
+class Flow(Protocol):
+    """Who wants to know whether a socket can take ready-made bytes."""
+
+    def paused(self) -> None:
+        """Write no more: the client does not keep up, or is changing its transport."""
+
+    def resumed(self) -> None:
+        """Write again, in the form that `Socket.form` has now."""
+
+
+class Socket(Generic[State]):
+    """`state` is the application's own and unset until it sets it; so is `flow`, for who writes ready-made bytes."""
+
+    __slots__ = ("_gone", "_session", "flow", "inbox", "is_connected", "namespace", "sid", "state")
+
+    state: State
+
+    def __init__(
+        self,
+        session: Session,
+        namespace: str,
+        sid: str,
+        inbox: SerialQueue,
+        gone: "Callable[[Socket[State], str], None]",
+    ) -> None:
+        self._session = session
+        self._gone = gone
+        self.namespace = namespace
+        self.sid = sid
+        self.inbox = inbox
+        self.is_connected = False
+        self.flow: Flow | None = None
+
+    @property
+    def address(self) -> str:
+        """The client's address, as far as trusted proxies tell."""
+        return self._session.address
+
+    @property
+    def form(self) -> Form:
+        """What `write_encoded` takes now: WEBSOCKET complete frames, POLLING packets joined by the separator."""
+        return self._session.form
+
+    @property
+    def writable(self) -> bool:
+        """Whether `write_encoded` may be called: False between `Flow.paused` and `Flow.resumed`."""
+        return self._session.writable
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes wait in this process for the client."""
+        return self._session.carrier.unsent
+
+    @property
+    def descriptor(self) -> int | None:
+        """The file descriptor that takes what `write_encoded` takes; to be asked for anew after each `Flow.resumed`."""
+        return self._session.carrier.descriptor
+
+    def write_encoded(self, data: bytes) -> None:
+        """Send bytes that are encoded in `form`; without effect once the connection is over."""
+        self._session.write(data)
+
+    def emit(self, name: str, *args: object) -> None:
+        """Send an event that only this client gets; bytes in `args` go as attachments. Without effect once it is gone.
+
+        What is unsent is bounded: the connection of a client that takes too little is closed.
+        """
+        if self.is_connected:
+            send_packets(self._session, event_packets(self.namespace, name, args))
+
+    def disconnect(self) -> None:
+        """Put the client out of the namespace. It does not come back by itself; `close` is for that."""
+        if self.is_connected:
+            self._session.send(disconnect_packet(self.namespace))
+            self._gone(self, "server namespace disconnect")
+
+    def close(self, reason: str) -> None:
+        """Close the whole connection; the client reconnects by itself."""
+        self._session.close(reason)
+
+
+def send_packets(session: Session, packets: list[bytes]) -> None:
+    """Send a packet's text and its attachments."""
+    session.send(packets[0])
+    for attachment in packets[1:]:
+        session.send_binary(attachment)

@@ -1,0 +1,196 @@
+"""Serves the stream of changes as Server-Sent Events: `GET /api/orders/events`."""
+
+import asyncio
+import random
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import hdrs, web
+from aiohttp.http import HttpVersion11
+from aiohttp_sse import EventSourceResponse
+
+from services.common.cursor import Cursor, InvalidCursor
+from services.common.documents import Json, dumps
+from services.gateway.edge.admission import Admission, NotAdmitted
+from services.gateway.edge.deadlines import Deadlines
+from services.gateway.edge.limits import Count, Incident, OnDisconnect
+from services.gateway.edge.takeover import TakenOver, take_over
+from services.gateway.filters import EVERYTHING, Interest, InvalidFilter, parse_filter
+from services.gateway.http.problems import Kind, Problem
+from services.gateway.orders import Fault
+from services.gateway.sse.stream import SseStream
+from services.gateway.stream import Stream
+from services.gateway.subscription import Located, ResyncReason
+from services.gateway.wire import sse
+from services.gateway.wire.form import Form
+
+PATH = "/api/orders/events"
+_PARAMETERS = {"id": "ids", "status": "status", "customer_name": "customer_name"}
+_PARAMETER_OF = {field: parameter for parameter, field in _PARAMETERS.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SseSettings:
+    """Times are in seconds, sizes in bytes."""
+
+    heartbeat: float = 15.0
+    retry: float = 1.0  # clients wait between this and twice this before they come back: no stampede
+    stall: float = 30.0  # a client that reads nothing for so long is dropped
+    ready: float = 10.0  # how long to wait for the first word from Redis
+
+
+class SseTransport:
+    """The SSE clients of this gateway."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        admission: Admission,
+        address: Callable[[web.BaseRequest], str],
+        server: str,
+        count: Count,
+        left: OnDisconnect,
+        settings: SseSettings,
+    ) -> None:
+        self._hub = stream.hub
+        self._locate = stream.locate
+        self._here = stream.here
+        self._ready = stream.ready
+        self._admission = admission
+        self._address = address
+        self._server = server
+        self._count = count
+        self._left = left
+        self._settings = settings
+        self._stalls: Deadlines[SseStream] = Deadlines(settings.stall, self._drop)
+        self._streams: dict[SseStream, str] = {}
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the route, ready for ``app.add_routes``."""
+        return [web.get(PATH, self.open)]
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    async def open(self, request: web.Request) -> web.StreamResponse:
+        """Open a stream: `connected` first, then every later change that fits the query's filter."""
+        interest = _interest(request)
+        address = self._address(request)
+        self._enter(address)
+        taken = False
+        try:
+            response = EventSourceResponse(send_timeout=self._settings.stall, allow_all_methods=True)
+            await response.prepare(request)
+            response.stop_streaming()  # its own heartbeat: one timer serves all streams here
+            if request.method == hdrs.METH_HEAD:
+                return response
+            async with asyncio.timeout(self._settings.ready):
+                await self._ready.wait()
+            located = await self._place(_since(request))
+            chunked = request.version >= HttpVersion11
+            stream = SseStream(Form.SSE if chunked else Form.SSE_PLAIN, self._hub, self._stalls, self._forget)
+            taken = take_over(request, stream) is not None
+            if taken:
+                self._streams[stream] = address
+                self._begin(stream, interest, located)
+            return TakenOver(200)
+        except TimeoutError:
+            return response  # no word from Redis yet: the client comes back
+        finally:
+            if not taken:
+                self._admission.leave(address)
+
+    def _begin(self, stream: SseStream, interest: Interest, located: Located) -> None:
+        here = self._here()
+        cursor = Cursor(here.epoch, located.position)
+        hello: Json = {"id": secrets.token_urlsafe(12), "cursor": str(cursor), "server": self._server}
+        stream.send(self._retry() + sse.event("connected", dumps(hello), str(cursor)))
+        if located.reason is not None:
+            stream.resync(located.reason, cursor)
+        if self._hub.stale is not None:
+            stream.status(self._hub.stale, cursor)
+        stream.start(self._hub.subscribe(stream, interest, located.position))
+
+    async def _place(self, since: str | None) -> Located:
+        if not since:
+            return Located(self._here().position, None)
+        try:
+            return await self._locate(Cursor.parse(since))
+        except InvalidCursor:
+            return Located(self._here().position, ResyncReason.INVALID_CURSOR)
+
+    def _retry(self) -> bytes:
+        return sse.retry(int(self._settings.retry * random.uniform(1, 2) * 1000))
+
+    def _enter(self, address: str) -> None:
+        try:
+            self._admission.enter(address)
+        except NotAdmitted as refusal:
+            self._count(refusal.incident)
+            status = 429 if refusal.incident is Incident.TOO_MANY_FROM_ADDRESS else 503
+            detail = "There is no room for one more stream."
+            raise Problem(status, Kind.HTTP, detail, headers={hdrs.RETRY_AFTER: "5"}) from refusal
+
+    def _forget(self, stream: SseStream) -> None:
+        address = self._streams.pop(stream, None)
+        if address is not None:
+            self._admission.leave(address)
+            self._left(stream.form, stream.reason)
+
+    def _drop(self, stream: SseStream) -> None:
+        self._count(Incident.SLOW_CONSUMER)
+        stream.reason = "slow consumer"
+        stream.abort()
+
+    @asynccontextmanager
+    async def beating(self) -> AsyncIterator[None]:
+        """Send heartbeats meanwhile."""
+        task = asyncio.create_task(self._beat_always())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            self._stalls.close()
+            for stream in list(self._streams):
+                stream.abort()
+
+    async def _beat_always(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.heartbeat)
+            sign = sse.comment("still here")
+            mark = sse.mark(str(self._here())) if self._ready.is_set() else sign
+            for stream in list(self._streams):
+                stream.beat(mark, sign)
+
+    async def close(self, spread: float) -> None:
+        """Admit nobody any more and end all streams, spread over time."""
+        self._admission.stop()
+        streams = list(self._streams)
+        for stream in streams:
+            if stream in self._streams:  # else its client has left meanwhile, and uvloop refuses to write to it
+                stream.reason = "server shutting down"
+                stream.send(self._retry())
+                stream.end()
+            await asyncio.sleep(spread / len(streams))
+
+
+def _since(request: web.Request) -> str | None:
+    """What the browser sends by itself when it comes back is newer than what the page wrote into the address."""
+    return request.headers.get("Last-Event-ID") or request.query.get("since")
+
+
+def _interest(request: web.Request) -> Interest:
+    """Read ``?id=…&status=…&customer_name=…``, each as often as wanted."""
+    asked = {
+        field: request.query.getall(parameter) for parameter, field in _PARAMETERS.items() if parameter in request.query
+    }
+    if not asked:
+        return EVERYTHING
+    try:
+        return frozenset({parse_filter(asked)})
+    except InvalidFilter as error:
+        faults = [Fault(_PARAMETER_OF.get(error.field, error.field), str(error))]
+        raise Problem(400, Kind.INVALID, "The filter is not valid.", faults=faults, place="query") from error

@@ -1,0 +1,129 @@
+"""Carries events over the connection of one Server-Sent Events client: no task, no queue."""
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from services.common.cursor import Cursor
+from services.common.documents import Json, dumps
+from services.gateway.edge.deadlines import Deadlines, Entry
+from services.gateway.edge.descriptor import unbuffered_descriptor
+from services.gateway.hub import Hub
+from services.gateway.subscription import Mode, Subscription
+from services.gateway.wire import sse
+from services.gateway.wire.form import Form
+
+
+class SseStream(asyncio.Protocol):
+    """One stream after its headers; an outlet of the hub."""
+
+    __slots__ = (
+        "_hub",
+        "_lost",
+        "_paused",
+        "_stall",
+        "_stalls",
+        "_transport",
+        "descriptor",
+        "form",
+        "reason",
+        "subscription",
+    )
+
+    def __init__(
+        self, form: Form, hub: Hub, stalls: "Deadlines[SseStream]", lost: Callable[["SseStream"], None]
+    ) -> None:
+        self.form = form
+        self.reason = "transport close"  # why it will have ended
+        self.subscription: Subscription | None = None
+        self._hub = hub
+        self._stalls = stalls
+        self._stall: Entry[SseStream] | None = None
+        self._lost = lost
+        self._paused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+        self.descriptor = unbuffered_descriptor(self._transport)
+
+    def start(self, subscription: Subscription) -> None:
+        """Begin to take events, as soon as the connection does."""
+        self.subscription = subscription
+        if self._paused:
+            self._stall = self._stalls.add(self)
+        else:
+            self._hub.resume(subscription)
+
+    def write(self, data: bytes) -> None:
+        """Send complete encoded events."""
+        self._transport.write(data)
+
+    def send(self, data: bytes) -> None:
+        """Send something of the stream's own."""
+        self.write(sse.chunk(data) if self.form is Form.SSE else data)
+
+    def resync(self, reason: str, cursor: Cursor) -> None:
+        """Tell the client to load anew."""
+        self.send(sse.event("resync", dumps({"reason": reason, "cursor": str(cursor)}), str(cursor)))
+
+    def status(self, stale: str | None, cursor: Cursor) -> None:
+        """Tell the client whether what it sees may be old; one that does not read is told nothing."""
+        if self.subscription is None or self.subscription.mode is not Mode.PAUSED:
+            fields: Json = {"stale": stale is not None, "reason": stale, "cursor": str(cursor)}
+            self.send(sse.event("status", dumps(fields), str(cursor)))
+
+    def beat(self, mark: bytes, sign: bytes) -> None:
+        """Send a heartbeat; to a client that has been told everything, one that says so."""
+        if self.subscription is None or self.subscription.mode is not Mode.PAUSED:
+            live = self.subscription is not None and self.subscription.mode is Mode.LIVE
+            self.send(mark if live else sign)
+
+    def end(self) -> None:
+        """End the response; what is unsent is still sent."""
+        self._leave()
+        if not self._transport.is_closing():
+            if self.form is Form.SSE:
+                self._transport.write(sse.LAST_CHUNK)
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Cut the connection, whatever is unsent."""
+        self._leave()
+        self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Ignore it: on this connection there is nothing more to ask."""
+
+    def eof_received(self) -> bool:
+        """Close: a client that will send nothing more has left."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Report it."""
+        self._relax()
+        self._leave()
+        self._lost(self)
+
+    def pause_writing(self) -> None:
+        """Something is unsent: the hub shall serve this client later, or drop it if that lasts."""
+        self._paused = True
+        if self.subscription is not None:
+            self._hub.pause(self.subscription)
+            self._stall = self._stalls.add(self)
+
+    def resume_writing(self) -> None:
+        """Nothing is unsent any more."""
+        self._paused = False
+        self._relax()
+        if self.subscription is not None:
+            self._hub.resume(self.subscription)
+
+    def _leave(self) -> None:
+        if self.subscription is not None:
+            self._hub.unsubscribe(self.subscription)
+
+    def _relax(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+            self._stall = None

@@ -1,0 +1,1 @@
+"""The change stream of MongoDB: open, read, classify its errors."""

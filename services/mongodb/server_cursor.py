@@ -1,0 +1,108 @@
+"""Reads a cursor of MongoDB over a connection of its own, faster than PyMongo's cursors do."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any, TypeVar
+
+import bson
+from bson import Int64
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import OperationFailure, PyMongoError
+
+from services.mongodb.wire import MongoWire, mongo_wire
+
+_KILL_SECONDS = 1.0
+
+T = TypeVar("T")
+Documents = Sequence[Mapping[str, Any]]
+
+
+class ServerCursor:
+    """An open cursor; ``token`` is the resume token that came last, empty before the first.
+
+    ``reply`` has opened it; each further list of ``most`` documents is asked for over ``wire``, and waited for
+    ``await_ms``.
+    """
+
+    def __init__(
+        self, database: "AsyncDatabase[Any]", wire: MongoWire, reply: Mapping[str, Any], most: int, await_ms: int
+    ) -> None:
+        self._database = database
+        self._codec = database.codec_options
+        self._wire = wire
+        self._id = Int64(reply["cursor"]["id"])
+        self._collection = reply["cursor"]["ns"].partition(".")[2]
+        self.is_open = True
+        self.token = ""
+        self._first = self._taken(reply, "firstBatch")
+        self._asked = False
+        get_more = {"getMore": self._id, "collection": self._collection, "batchSize": most, "maxTimeMS": await_ms}
+        self._question = wire.question(get_more | {"$db": database.name})
+
+    async def more(self, take: Callable[[Documents], T]) -> T:
+        """Return what ``take`` makes of the documents that MongoDB sends next, none where none came in time.
+
+        It is called as soon as they are there, before any task wakes up. Raise PyMongoError, InvalidBSON, or what it
+        raises. That or to be cancelled closes the connection.
+        """
+        if self._first:
+            first, self._first = self._first, []
+            return take(first)
+        if not self.is_open:
+            return take([])
+        self.ask()
+        try:
+            return await self._wire.answer(partial(self._read, take))
+        except PyMongoError as error:
+            self.is_open = False
+            await self._wire.report(error)
+            raise
+
+    def _read(self, take: Callable[[Documents], T], answer: memoryview) -> T:
+        self._asked = False
+        reply = bson.decode(answer, self._codec)
+        if not reply["ok"]:
+            raise OperationFailure(reply.get("errmsg", ""), reply.get("code"), reply)
+        return take(self._taken(reply, "nextBatch"))
+
+    def ask(self) -> None:
+        """Let MongoDB find the next documents meanwhile; without it, `more` asks."""
+        if not self._asked and not self._first and self.is_open:
+            self._asked = True
+            self._wire.ask(self._question)
+
+    def _taken(self, reply: Mapping[str, Any], batch: str) -> Documents:
+        cursor = reply["cursor"]
+        self.is_open = cursor["id"] != 0
+        if (token := cursor.get("postBatchResumeToken")) is not None:
+            self.token = token["_data"]
+        documents: Documents = cursor[batch]
+        return documents
+
+    async def kill(self) -> None:
+        """Let MongoDB forget the cursor, over another connection: over this one it may be about to answer."""
+        if self.is_open:
+            command = {"killCursors": self._collection, "cursors": [self._id]}
+            with suppress(PyMongoError, TimeoutError):
+                async with asyncio.timeout(_KILL_SECONDS):
+                    await self._database.command(command, read_preference=self._database.read_preference)
+
+
+@asynccontextmanager
+async def server_cursor(
+    database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], most: int, await_ms: int
+) -> AsyncIterator[ServerCursor]:
+    """Open a cursor on the whole database meanwhile, to be read by at most ``most`` documents at once.
+
+    A question is answered after ``await_ms`` at the latest. Documents are decoded as ``database`` says.
+    Raise PyMongoError.
+    """
+    aggregate = {"aggregate": 1, "pipeline": pipeline, "cursor": {"batchSize": most}}
+    async with mongo_wire(database, aggregate) as (wire, reply):
+        cursor = ServerCursor(database, wire, reply, most, await_ms)
+        try:
+            yield cursor
+        finally:
+            await cursor.kill()

@@ -1,0 +1,1 @@
+"""The connection to Redis, and the names of what is kept there."""

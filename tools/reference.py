@@ -1,0 +1,142 @@
+"""Writes what is said of settings and metrics from the code: `python -m tools.reference`.
+
+It fills the tables between the marks in docs/operations.md and makes .env.example; `--check` only says whether they are
+as they should be.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
+from services.commands.provision_mongodb import ProvisionSettings
+from services.common.dependency_health import DependencyHealth
+from services.common.dependency_metrics import Dependency
+from services.common.settings import CommonSettings
+from services.embedded.settings import EmbeddedSettings
+from services.gateway.hub import Hub
+from services.gateway.log import Log
+from services.gateway.metrics import Metrics as GatewayMetrics
+from services.gateway.settings import ROOT, GatewaySettings
+from services.watcher.metrics import Metrics as WatcherMetrics
+from services.watcher.settings import WatcherSettings
+
+OPERATIONS = ROOT / "docs" / "operations.md"
+ENV_EXAMPLE = ROOT / ".env.example"
+
+SECTIONS: dict[str, type[BaseSettings]] = {
+    "Both services": CommonSettings,
+    "Gateway": GatewaySettings,
+    "Watcher": WatcherSettings,
+    "The stack of `make run`": EmbeddedSettings,
+    "The stack of `docker compose up`": ProvisionSettings,
+}
+
+
+def main() -> int:
+    """Write both files, or check them; return the exit code."""
+    texts = {OPERATIONS: filled(OPERATIONS.read_text("utf-8")), ENV_EXAMPLE: env_example()}
+    stale = [path for path, text in texts.items() if not path.exists() or path.read_text("utf-8") != text]
+    for path in stale:
+        if "--check" in sys.argv:
+            print(f"{path.relative_to(ROOT)} is not what the code says: run python -m tools.reference")  # noqa: T201
+        else:
+            path.write_text(texts[path], "utf-8")
+            print(f"Wrote {path.relative_to(ROOT)}")  # noqa: T201
+    return int(bool(stale) and "--check" in sys.argv)
+
+
+def filled(document: str) -> str:
+    """Return the document with the tables of this moment between its marks."""
+    for name, table in (("settings", settings_tables()), ("metrics", metrics_table())):
+        begin, end = f"<!-- {name}: made by python -m tools.reference -->", f"<!-- {name}: end -->"
+        before, _, rest = document.partition(begin)
+        _, _, after = rest.partition(end)
+        document = f"{before}{begin}\n\n{table}\n\n{end}{after}"
+    return document
+
+
+def settings_tables() -> str:
+    """Return a table for each part, of its variables."""
+    tables = []
+    for title, fields in _sections():
+        rows = [f"| `{name}` | {_code(_default(field))} | {field.description} |" for name, field in fields.items()]
+        tables.append("\n".join([f"### {title}", "", "| Variable | Default | |", "|---|---|---|", *rows]))
+    return "\n\n".join(tables)
+
+
+def env_example() -> str:
+    """Return an `.env` in which nothing is set yet, and everything is named."""
+    lines = [
+        "# Copy it to .env and set what you need; every variable has the default shown.",
+        "# Made from the settings' definitions by python -m tools.reference.",
+    ]
+    for title, fields in _sections():
+        lines += ["", f"# --- {title.replace('`', '')}"]
+        for name, field in fields.items():
+            lines += ["", f"# {field.description}", f"# {name}={_default(field)}"]
+    return "\n".join(lines) + "\n"
+
+
+def metrics_table() -> str:
+    """Return a table of all metrics of our own."""
+    rows = [f"| `{name}` | {kind} | {text} |" for name, kind, text in metrics()]
+    return "\n".join(["| Metric | Kind | |", "|---|---|---|", *rows])
+
+
+def metrics() -> Iterator[tuple[str, str, str]]:
+    """Yield name, kind and description of each metric, as Prometheus knows it."""
+    for registry in (_gateway_registry(), _watcher_registry()):
+        for family in sorted(registry.collect(), key=lambda family: family.name):
+            if family.name.startswith("orders_"):
+                name = f"{family.name}_total" if family.type == "counter" else family.name
+                yield name, family.type, family.documentation
+
+
+def _gateway_registry() -> CollectorRegistry:
+    shown, events = GatewayMetrics(), Log(10)
+    shown.observe(Hub(events, lambda _: None), events, [Dependency.of(DependencyHealth("redis"))])
+    return shown.registry
+
+
+def _watcher_registry() -> CollectorRegistry:
+    shown = WatcherMetrics()
+    shown.observe([DependencyHealth("redis")])
+    return shown.registry
+
+
+def _sections() -> Iterator[tuple[str, dict[str, FieldInfo]]]:
+    """Yield each part's title and what it adds to the parts before."""
+    known: set[str] = set()
+    for title, settings in SECTIONS.items():
+        fields = {name.upper(): field for name, field in settings.model_fields.items() if name not in known}
+        known |= set(settings.model_fields)
+        yield title, fields
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True)
+    match value:
+        case SecretStr():
+            return value.get_secret_value()
+        case bool():
+            return json.dumps(value)
+        case Path():
+            return str(value.relative_to(ROOT)) if value.is_relative_to(ROOT) else str(value)
+        case tuple() | frozenset() | list():
+            return ",".join(str(item) for item in value)
+        case _:
+            return "" if value is None else str(value)
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
