@@ -21,11 +21,6 @@ class Pipeline:
         self._taken: list[Any] = []
         self._replies: asyncio.Future[list[Any]] | None = None
 
-    @property
-    def is_open(self) -> bool:
-        """Whether what is sent now goes over the connection that answered last."""
-        return self._wire is not None and self._wire.is_open
-
     def send(self, commands: Sequence[bytes]) -> None:
         """Send what `packed` made: at once where there is a connection, otherwise when `replies` are waited for.
 
