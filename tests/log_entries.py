@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from services.common.cursor import Position
 from services.common.normalize import Change
-from services.redis.keys import StreamKeys
+from services.redis.schema import StreamKeys
 from services.watcher.publisher import Published, Publisher
 
 KEYS = StreamKeys.of("orders")

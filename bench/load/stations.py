@@ -13,7 +13,7 @@ from bench.load.stamped import StampedReader
 from services.mongodb.change_stream import ChangeStream, StartAt
 from services.mongodb.primary import Primary
 from services.mongodb.server_cursor import Documents
-from services.redis.keys import StreamKeys
+from services.redis.schema import StreamKeys
 
 EVENT = b'"operation":'  # once in each envelope, and each is once in a message
 

@@ -18,7 +18,7 @@ from services.gateway.server import Server
 from services.gateway.settings import GatewaySettings
 from services.gateway.store import OrderStore
 from services.gateway.stream import Stream
-from services.redis.keys import StreamKeys
+from services.redis.schema import StreamKeys
 
 STREAM = "orders"
 

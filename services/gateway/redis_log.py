@@ -16,11 +16,12 @@ from redis.exceptions import RedisError
 from services.common.cursor import InvalidCursor, Position
 from services.gateway.event import Event
 from services.redis.client import redis_client
-from services.redis.keys import StreamKeys
+from services.redis.schema import EntryField, HeadField, StreamKeys
 from services.redis.wire import RedisWire, packed
 
 Entries = list[tuple[bytes, dict[bytes, bytes]]]
-_FIELDS = ("epoch", "position", "floor", "reason", "alive")
+_HEAD_FIELDS = (HeadField.EPOCH, HeadField.POSITION, HeadField.FLOOR, HeadField.REASON, HeadField.ALIVE)
+_ENVELOPE, _BEFORE, _PREV = (field.encode() for field in (EntryField.ENVELOPE, EntryField.BEFORE, EntryField.PREV))
 
 
 class LogUnavailable(Exception):
@@ -88,7 +89,7 @@ class RedisLog:
         """Return the head, or None where there is no log."""
         with _translated():
             async with self._redis.pipeline(transaction=False) as pipe:
-                pipe.hmget(self._keys.head, _FIELDS)
+                pipe.hmget(self._keys.head, _HEAD_FIELDS)
                 pipe.time()
                 fields, now = await pipe.execute()
         return _head(fields, now)
@@ -105,7 +106,7 @@ class RedisLog:
         # As one transaction: the head says whether anything is missing before the first entry of this very answer.
         with _translated():
             async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.hmget(self._keys.head, _FIELDS)
+                pipe.hmget(self._keys.head, _HEAD_FIELDS)
                 pipe.time()
                 getattr(pipe, command)(self._keys.log, start, end, count=most)
                 fields, now, entries = await pipe.execute()
@@ -187,10 +188,10 @@ def _consecutive(
     prevs: list[Position] = []
     expected = b""
     for name, entry in entries:
-        if entry[b"p"] != expected:
+        if entry[_PREV] != expected:
             runs.append([])
-            prevs.append(Position.parse(entry[b"p"].decode()))
-        runs[-1].append(Event(entry[b"e"], entry[b"b"]))
+            prevs.append(Position.parse(entry[_PREV].decode()))
+        runs[-1].append(Event(entry[_ENVELOPE], entry[_BEFORE]))
         expected = name
     if not runs:
         return [], None

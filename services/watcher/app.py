@@ -19,7 +19,7 @@ from services.common.settings import WrongSetting
 from services.mongodb.change_stream import ChangeStream
 from services.mongodb.primary import Primary
 from services.redis.client import redis_client
-from services.redis.keys import StreamKeys
+from services.redis.schema import StreamKeys
 from services.watcher import lease
 from services.watcher.health import serve_health
 from services.watcher.leader import Leader, Parts

@@ -13,7 +13,7 @@ from redis.exceptions import NoScriptError, RedisError
 from services.common.cursor import Position
 from services.common.dependency_health import DependencyHealth
 from services.common.normalize import Change, EpochReason
-from services.redis.keys import StreamKeys
+from services.redis.schema import StreamKeys
 from services.redis.wire import packed
 from services.watcher.pipeline import Pipeline
 from services.watcher.script import Script

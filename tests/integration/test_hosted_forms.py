@@ -16,7 +16,7 @@ from services.common.settings import MongoUri
 from services.embedded.ports import free_port
 from services.embedded.valkey import Valkey
 from services.redis.client import redis_client
-from services.redis.keys import StreamKeys
+from services.redis.schema import StreamKeys
 from tests.certificates import Certificates, make_certificates
 from tests.conftest import OwnMongod, OwnValkey, RunService
 from tests.deploy.audience import Audience, audience

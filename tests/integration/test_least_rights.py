@@ -20,7 +20,7 @@ from services.commands.setup_db import setup
 from services.embedded.mongod import Mongod
 from services.embedded.ports import free_port
 from services.embedded.valkey import Valkey
-from services.redis.keys import StreamKeys
+from services.redis.schema import StreamKeys
 from tests.conftest import OwnValkey, RunService
 from tests.deploy.audience import ROOT, audience
 from tests.deploy.orders import create
