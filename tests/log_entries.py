@@ -12,6 +12,8 @@ from services.watcher.publisher import Published, Publisher
 
 KEYS = StreamKeys.of("orders")
 
+_opened: list[Publisher] = []
+
 
 class Entry(NamedTuple):
     """One entry: its ID, the envelope, what filters looked at before, and the position before it."""
@@ -20,6 +22,18 @@ class Entry(NamedTuple):
     envelope: bytes
     before: bytes
     previous: str
+
+
+def new_publisher(redis: Redis, term: int = 1, maxlen: int = 1000) -> Publisher:
+    """Return a publisher that is closed when the test ends."""
+    _opened.append(Publisher(redis, KEYS, term, maxlen))
+    return _opened[-1]
+
+
+async def close_publishers() -> None:
+    """Close all that a test has opened."""
+    while _opened:
+        await _opened.pop().aclose()
 
 
 async def publish(publisher: Publisher, epoch: str, prev: Position, changes: Sequence[Change]) -> Published:

@@ -64,7 +64,9 @@ def _redis_client(url: str, key: str, options: dict[str, Any]) -> Redis:
         where = ask.of_primary(database or "mymaster", sentinel)
     else:
         where = ask.of_slot(key_slot(key.encode()))
-    pool = ConnectionPool(connection_class=_SecureMoving if secure else _Moving, where=where, **known)
+    pool = ConnectionPool(
+        connection_class=_SecureMovingConnection if secure else MovingConnection, where=where, **known
+    )
     return Redis.from_pool(pool)
 
 
@@ -133,17 +135,21 @@ class _Seeds:
         raise ConnectionError(f"no server says where to connect to ({failure})")
 
 
-class _Moving(Connection):
+class MovingConnection(Connection):
     """A connection to a server that may be elsewhere the next time."""
 
     def __init__(self, *, where: Whereabouts, **options: Any) -> None:
         super().__init__(**options)
         self._where = where
 
+    async def locate(self) -> None:
+        """Find out where the server is now, as ``host`` and ``port``."""
+        self.host, self.port = await self._where()
+
     async def connect(self) -> None:
         """Ask where, then connect there."""
         if not self.is_connected:
-            self.host, self.port = await self._where()
+            await self.locate()
         await super().connect()  # type: ignore[no-untyped-call]
 
     async def read_response(self, *args: Any, **options: Any) -> Any:
@@ -155,7 +161,7 @@ class _Moving(Connection):
             raise ConnectionError(f"the server to write to is elsewhere now: {error}") from error
 
 
-class _SecureMoving(_Moving, SSLConnection):
+class _SecureMovingConnection(MovingConnection, SSLConnection):
     """The same over TLS."""
 
 

@@ -11,6 +11,13 @@ from redis.asyncio import Redis
 from services.commands.setup_db import setup
 from tests.conftest import RunService
 from tests.integration.watched_orders import Stack
+from tests.log_entries import close_publishers
+
+
+@pytest.fixture(autouse=True)
+async def _publishers_are_closed() -> AsyncIterator[None]:
+    yield
+    await close_publishers()
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from services.gateway.log import Log
 from services.gateway.redis_log import open_redis_log
 from services.gateway.subscription import Subscription
 from services.watcher.publisher import Publisher
-from tests.log_entries import KEYS, publish
+from tests.log_entries import KEYS, new_publisher, publish
 from tests.stream_events import Outlet, change
 from tests.waiting import until
 
@@ -106,7 +106,7 @@ class World:
     mongodb_uri: str
 
     def writing(self, maxlen: int = 100_000, term: int = 1) -> Writing:
-        return Writing(Publisher(self.redis, KEYS, term, maxlen))
+        return Writing(new_publisher(self.redis, term, maxlen))
 
     def gateway(self) -> Gateway:
         return Gateway(self.server, self.mongodb_uri)

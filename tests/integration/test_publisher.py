@@ -12,19 +12,15 @@ from services.common.normalize import Change, EpochReason
 from services.watcher.publisher import KEEP_CHANGES, KEEP_SECONDS, Fenced, LogUnavailable, Published, Publisher
 from services.watcher.start import Head
 from tests.conftest import OwnValkey
-from tests.log_entries import KEYS, entries, head, ids, publish
+from tests.log_entries import KEYS, entries, head, ids, new_publisher, publish
 from tests.stream_events import change
 from tests.waiting import until
 
 START = Position(10, 0)
 
 
-def writer(redis: Redis, term: int = 1, maxlen: int = 1000) -> Publisher:
-    return Publisher(redis, KEYS, term, maxlen)
-
-
 async def begun(redis: Redis, term: int = 1, maxlen: int = 1000, start: Position = START) -> Publisher:
-    publisher = writer(redis, term, maxlen)
+    publisher = new_publisher(redis, term, maxlen)
     await publisher.begin("e1", EpochReason.FIRST_START, start, "token-0")
     return publisher
 
@@ -52,7 +48,7 @@ async def test_a_batch_is_appended_and_the_head_moves(redis: Redis) -> None:
 
 
 async def test_the_message_tells_what_was_appended_and_what_came_before_it(redis: Redis) -> None:
-    publisher = writer(redis)
+    publisher = new_publisher(redis)
     async with redis.pubsub() as channel:
         await channel.subscribe(KEYS.channel)
         await publisher.begin("e1", None, START, "")
@@ -180,7 +176,7 @@ async def test_a_shorter_number_is_the_smaller_one(redis: Redis) -> None:
 async def test_a_watcher_of_an_older_term_is_shut_out_from_everything(redis: Redis) -> None:
     old = await begun(redis, term=9)
     await publish(old, "e1", START, batch(11, 11))
-    assert await writer(redis, term=10).claim() == Head("e1", Position(11, 0), "token-11-0")
+    assert await new_publisher(redis, term=10).claim() == Head("e1", Position(11, 0), "token-11-0")
     with pytest.raises(Fenced) as fenced:
         await publish(old, "e1", Position(11, 0), batch(12, 12))
     assert fenced.value.term == 10
@@ -192,7 +188,7 @@ async def test_a_watcher_of_an_older_term_is_shut_out_from_everything(redis: Red
 
 
 async def test_a_claim_on_an_empty_redis_shuts_out_too(redis: Redis) -> None:
-    assert await writer(redis, term=5).claim() is None
+    assert await new_publisher(redis, term=5).claim() is None
     with pytest.raises(Fenced):
         await begun(redis, term=4)
 

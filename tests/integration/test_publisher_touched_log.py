@@ -11,7 +11,7 @@ from services.common.cursor import Position
 from services.common.normalize import Change, EpochReason
 from services.watcher.publisher import Fenced, LogUnavailable, Published, Publisher
 from tests.conftest import OwnValkey
-from tests.log_entries import KEYS, entries, ids, publish
+from tests.log_entries import KEYS, entries, ids, new_publisher, publish
 from tests.stream_events import change
 
 START = Position(10, 0)
@@ -20,7 +20,7 @@ START = Position(10, 0)
 @asynccontextmanager
 async def watching(redis: Redis) -> AsyncIterator[Publisher]:
     """Give a publisher whose log ends at 11-0, that it has published."""
-    publisher = Publisher(redis, KEYS, 1, 1000)
+    publisher = new_publisher(redis)
     await publisher.begin("e1", EpochReason.FIRST_START, START, "token-0")
     await publish(publisher, "e1", START, [change(11)])
     try:
@@ -30,11 +30,11 @@ async def watching(redis: Redis) -> AsyncIterator[Publisher]:
 
 
 async def claims(redis: Redis) -> None:
-    await Publisher(redis, KEYS, 2, 1000).claim()
+    await new_publisher(redis, term=2).claim()
 
 
 async def claims_and_goes_on(redis: Redis) -> None:
-    other = Publisher(redis, KEYS, 2, 1000)
+    other = new_publisher(redis, term=2)
     await other.claim()
     await publish(other, "e1", Position(11, 0), [change(12)])
 
