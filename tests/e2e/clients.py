@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,6 +69,13 @@ async def node(url: str, transports: Sequence[str] = ("websocket",), **options: 
         async with _reading(process, lambda line: client.take(json.loads(line))):
             await client.connected()
             yield client
+
+
+@asynccontextmanager
+async def process_lines(*argv: str, take: Callable[[str], None]) -> AsyncIterator[None]:
+    """Run a program meanwhile, and have each line that it prints taken."""
+    async with _process(*argv) as process, _reading(process, take):
+        yield
 
 
 @asynccontextmanager

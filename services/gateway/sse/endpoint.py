@@ -178,8 +178,13 @@ class SseTransport:
 
 
 def _since(request: web.Request) -> str | None:
-    """What the browser sends by itself when it comes back is newer than what the page wrote into the address."""
-    return request.headers.get("Last-Event-ID") or request.query.get("since")
+    """Return the cursor to go on from: what a client sends by itself is newer than what a page wrote into the address.
+
+    Browsers send it as a header; polyfills of EventSource, which cannot, as one of these parameters.
+    """
+    query = {name.lower(): value for name, value in request.query.items()}
+    polyfilled = query.get("lasteventid") or query.get("last-event-id") or query.get("evs_last_event_id")
+    return request.headers.get("Last-Event-ID") or polyfilled or query.get("since")
 
 
 def _interest(request: web.Request) -> Interest:

@@ -1,0 +1,121 @@
+"""Clients that other people have written connect, are cut, resume at another replica, and are told everything once."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import httpx
+import pytest
+import socketio
+from aiohttp_sse_client2.client import EventSource
+from httpx_sse import aconnect_sse
+
+from tests.e2e.clients import Listener, process_lines
+from tests.e2e.conftest import Product
+from tests.e2e.switch import switch
+from tests.waiting import until
+
+SCRIPT = Path(__file__).with_name("stranger.mjs")
+NAMES = ("connected", "orderUpdate", "resync")
+
+Client = Callable[[str, Listener], Coroutine[Any, Any, None]]
+
+
+def told(listener: Listener, name: str, data: Any) -> None:
+    if name in NAMES:
+        listener.take({"what": "event", "name": name, "args": [data]})
+
+
+async def python_socketio(url: str, listener: Listener) -> None:
+    client = socketio.AsyncClient(reconnection_delay=0.05, reconnection_delay_max=0.2)
+    for name in NAMES:
+        client.on(name, lambda data, _offset, name=name: told(listener, name, data))
+    await client.connect(url, auth=lambda: {"since": listener.cursor} if listener.said else {})
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await client.shutdown()
+
+
+async def httpx_sse(url: str, listener: Listener) -> None:
+    last_id = ""
+    async with httpx.AsyncClient(timeout=30) as http:
+        while True:  # as its readme does it
+            try:
+                headers = {"Last-Event-ID": last_id} if last_id else {}
+                async with aconnect_sse(http, "GET", f"{url}/api/orders/events", headers=headers) as source:
+                    async for event in source.aiter_sse():
+                        last_id = event.id
+                        told(listener, event.event, json.loads(event.data or "null"))
+            except httpx.HTTPError:
+                await asyncio.sleep(0.05)
+
+
+async def aiohttp_sse_client2(url: str, listener: Listener) -> None:
+    last_id = ""
+    while True:
+        headers = {"Last-Event-ID": last_id} if last_id else {}
+        try:
+            async with EventSource(f"{url}/api/orders/events", headers=headers, max_connect_retry=1) as source:
+                async for event in source:
+                    last_id = event.last_event_id
+                    told(listener, event.type, json.loads(event.data or "null"))
+        except (aiohttp.ClientError, ConnectionError):
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def in_python(client: Client, url: str) -> AsyncIterator[Listener]:
+    listener = Listener()
+    task = asyncio.create_task(client(url, listener))
+    try:
+        yield listener
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def in_node(name: str, url: str) -> AsyncIterator[Listener]:
+    listener = Listener()
+    async with process_lines("node", str(SCRIPT), name, url, take=lambda line: listener.take(json.loads(line))):
+        yield listener
+
+
+NODE = ["eventsource", "event-source-polyfill", "fetch-event-source", "socket.io-client-3", "socket.io-client"]
+PYTHON: list[Client] = [python_socketio, httpx_sse, aiohttp_sse_client2]
+
+
+async def write(product: Product, first: int, count: int) -> None:
+    for number in range(first, first + count):
+        order = {"customer_name": "Ada", "product_name": str(number), "status": "pending"}
+        await product.orders.insert_one(order)
+
+
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("client", [*NODE, *PYTHON], ids=lambda client: getattr(client, "__name__", client))
+async def test_a_client_of_other_people_misses_nothing_and_is_told_nothing_twice(
+    product: Product, client: str | Client
+) -> None:
+    await product.watcher()
+    gateways = [await product.gateway() for _ in range(2)]
+    async with (
+        switch(gateways[0].port) as proxy,
+        in_node(client, proxy.url) if isinstance(client, str) else in_python(client, proxy.url) as listener,
+    ):
+        await until(lambda: listener.named("connected"), "the client is connected", 20)
+        await write(product, 0, 10)
+        await listener.has(10)
+        for leg in (1, 2):
+            proxy.port = gateways[leg % 2].port
+            proxy.cut()
+            await write(product, leg * 10, 10)  # while it is away
+            await listener.has(leg * 10 + 10, 30)
+        await write(product, 30, 5)
+        updates = await listener.has(35)
+    assert [envelope["data"]["product_name"] for envelope in updates] == [str(number) for number in range(35)]
+    assert listener.named("resync") == []
