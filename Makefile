@@ -2,11 +2,17 @@
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
+# What it takes to run is installed alone at first: a third of what it takes to test and to lint, and the first look is quick.
+RUNNABLE := $(VENV)/.runnable
 INSTALLED := $(VENV)/.installed
+NODE_RUNNABLE := node_modules/.runnable
 NODE_INSTALLED := node_modules/.installed
 SEND_TO_EACH := services/gateway/send_to_each.so
 # Not compiled: a third of the time would go into modules that nobody imports; Python compiles the others itself.
-PIP_INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-compile
+PIP := $(PYTHON) -m pip install --disable-pip-version-check --no-compile
+# $(call pip_install,FILE): everything in the lock file, each package with its hash.
+pip_install = { $(PIP) --require-hashes --requirement $(1) 2>&1; echo $$? >$(VENV)/.status; } | awk -f tools/pip-progress.awk; \
+	exit $$(cat $(VENV)/.status)
 
 # `make test PYTEST_ARGS="tests/unit -k cursor"` runs a part.
 PYTEST_ARGS ?=
@@ -21,12 +27,12 @@ FAULTS_ARGS ?=
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(INSTALLED) node-if-there ## Install what the project needs into .venv and node_modules
+setup: $(INSTALLED) node-if-there ## Install what it takes to run, test and work on the project, into .venv and node_modules
 
-run: $(INSTALLED) node-if-there ## Start everything (MongoDB, Redis, watcher, gateway) and serve http://localhost:3000
+run: $(RUNNABLE) node-if-there ## Start everything (MongoDB, Redis, watcher, gateway) and serve http://localhost:3000
 	@exec $(PYTHON) -m services.embedded
 
-setup-db: $(INSTALLED) ## Prepare the database at MONGODB_URI: collection, indexes, validator, sample orders
+setup-db: $(RUNNABLE) ## Prepare the database at MONGODB_URI: collection, indexes, validator, sample orders
 	@exec $(PYTHON) -m services.commands.setup_db
 
 test: $(INSTALLED) node-or-stop ## Run all tests on real servers, real clients and a real browser
@@ -73,16 +79,17 @@ format: $(INSTALLED) node-or-stop ## Format the code and repair what the linters
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --strip-extras \
 	--no-config --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
 
-lock: $(INSTALLED) ## Resolve the dependencies anew into requirements.lock and requirements-dev.lock
-	$(PIP_INSTALL) 'uv>=0.8'
+lock: $(INSTALLED) ## Resolve the dependencies anew into the three lock files (image, run, dev)
+	$(PIP) --quiet 'uv>=0.8'
 	$(LOCK) --upgrade --output-file requirements.lock
-	$(LOCK) --upgrade --constraint requirements.lock --extra embedded --extra dev --output-file requirements-dev.lock
+	$(LOCK) --upgrade --constraint requirements.lock --extra embedded --output-file requirements-run.lock
+	$(LOCK) --upgrade --constraint requirements-run.lock --extra embedded --extra dev --output-file requirements-dev.lock
 	npm install --package-lock-only --ignore-scripts
 	node -e 'const fs = require("fs"), f = "package-lock.json", lock = JSON.parse(fs.readFileSync(f)); for (const p of Object.values(lock.packages)) delete p.funding; fs.writeFileSync(f, JSON.stringify(lock, null, 2) + "\n")' # asks for gifts, with addresses
 
 clean: ## Remove everything that the commands above have made, the data in .data too
 	rm -rf $(VENV) $(SEND_TO_EACH) node_modules bench/peers/*/node_modules bench/peers/nchan/root bench/peers/nchan/packages .data .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
-	find services tests bench -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	find services tools tests bench -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(PYTHON):
 	@for python in python3 python3.13 python3.12 python3.11; do \
@@ -94,12 +101,17 @@ $(PYTHON):
 	echo "==> Making $(VENV) with $$($$found --version)"; \
 	$$found -m venv --clear $(VENV)
 
-# The lock holds everything with its hash; the project itself is then linked in, which needs no registry.
+$(RUNNABLE): requirements-run.lock pyproject.toml | $(PYTHON) $(SEND_TO_EACH)
+	@echo "==> Installing Python packages (requirements-run.lock)"
+	@$(call pip_install,requirements-run.lock)
+	@touch $@
+
 $(INSTALLED): requirements-dev.lock pyproject.toml | $(PYTHON) $(SEND_TO_EACH)
 	@echo "==> Installing Python packages (requirements-dev.lock)"
-	@$(PIP_INSTALL) --require-hashes --requirement requirements-dev.lock
-	@$(PIP_INSTALL) --no-deps --no-index --no-build-isolation --editable .
-	@touch $@
+	@$(call pip_install,requirements-dev.lock)
+	@# The project itself is linked in, which needs no registry.
+	@$(PIP) --quiet --no-deps --no-index --no-build-isolation --editable .
+	@touch $(RUNNABLE) $@
 
 # The one part in C. Without a compiler the gateway does the same in Python.
 $(SEND_TO_EACH): $(SEND_TO_EACH:.so=.c)
@@ -109,16 +121,21 @@ $(SEND_TO_EACH): $(SEND_TO_EACH:.so=.c)
 		echo "There is no C compiler ($(CC)), so each change will cost the gateway some more time for each client."; \
 	fi
 
+$(NODE_RUNNABLE): package-lock.json package.json
+	@echo "==> Installing the Socket.IO client of the page (package-lock.json)"
+	@npm ci --omit=dev --no-audit --no-fund --loglevel=error
+	@touch $@
+
 $(NODE_INSTALLED): package-lock.json package.json
 	@echo "==> Installing npm packages (package-lock.json)"
 	@npm ci --no-audit --no-fund --loglevel=error
-	@touch $@
+	@touch $(NODE_RUNNABLE) $@
 
 # Without npm the page still works: it then listens over Server-Sent Events.
 node-if-there:
 	@if ! command -v npm >/dev/null 2>&1; then \
 		echo "npm is missing, so the page will use Server-Sent Events in place of Socket.IO; install Node.js 18 or newer with npm for both."; \
-	elif ! $(MAKE) --no-print-directory --silent $(NODE_INSTALLED); then \
+	elif ! $(MAKE) --no-print-directory --silent $(NODE_RUNNABLE); then \
 		echo "npm could not install the Socket.IO client, so the page will use Server-Sent Events in its place."; \
 	fi
 
