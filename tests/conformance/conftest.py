@@ -13,7 +13,13 @@ from tests.conformance.running import Running, engine_server, socket_server
 from tests.conformance.server import Echo, EngineEcho
 from tests.conformance.settings import CALM, QUICK
 
-_ON_BOTH_LOOPS = {"test_engineio_websocket", "test_engineio_polling", "test_engineio_upgrade", "test_socketio_flow"}
+_ON_BOTH_LOOPS = {
+    "test_engineio_carriers",
+    "test_engineio_polling",
+    "test_engineio_upgrade",
+    "test_engineio_websocket",
+    "test_socketio_flow",
+}
 
 
 EngineWith = Callable[..., Awaitable[Running]]

@@ -18,6 +18,7 @@ from services.gateway.engineio.server import EngineServer
 from services.gateway.engineio.session import Accept, Session
 from services.gateway.engineio.websocket_connection import WebSocketConnection
 from services.gateway.socketio.server import Namespace, SocketServer
+from tests.unit.websocket_client import frame
 
 SECONDS = 20.0
 TEXT = {"Content-Type": "text/plain;charset=UTF-8"}
@@ -116,6 +117,10 @@ class WebSocket:
                 await self.raw.send_bytes(packet)
             else:
                 await self.raw.send_str(packet)
+
+    async def send_at_once(self, *packets: str) -> None:
+        """Send packets in one segment."""
+        self.raw._writer.transport.write(b"".join(frame(1, packet.encode()) for packet in packets))
 
     async def receive(self) -> str | bytes:
         """Return the next message that is not a ping."""

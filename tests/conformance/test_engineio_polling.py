@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 
 from services.gateway.edge.limits import Incident
+from services.gateway.engineio.session import Application, Session
 from tests.conformance.running import TEXT, Running, engine_server
 from tests.conformance.server import SETTINGS, EngineEcho
+from tests.conformance.settings import CALM
 
 UNKNOWN = (400, '{"code":1,"message":"Session ID unknown"}')
 
@@ -197,6 +199,42 @@ async def test_many_messages_come_in_several_answers_and_in_order(engine: Runnin
     answers = [(await engine.get(sid))[1].split("\x1e") for _ in range(3)]
     assert [len(answer) for answer in answers] == [16, 16, 8]
     assert [packet for answer in answers for packet in answer] == messages
+
+
+class Talkative(Application):
+    """Has a thousand messages of 10 KB ready, once it is spoken to, and writes as many of them as it may."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._begun = False
+        self._written = 0
+
+    def resumed(self) -> None:
+        while self._begun and self._session.writable and self._written < 1000:
+            self._written += 1
+            self._session.write(b"4%d:" % self._written + b"x" * 10_000)
+
+    def received(self, message: str | bytes) -> None:  # noqa: ARG002  # of the application
+        self._begun = True
+        self._session.send(b"an answer")
+
+
+@pytest.mark.parametrize("agent", ["Mozilla/5.0", "python"])
+async def test_an_application_that_has_more_than_one_answer_takes_is_paused_until_the_next(agent: str) -> None:
+    settings = replace(CALM, poll_buffer=100_000, max_unsent=150_000)
+    async with engine_server(Talkative, settings) as engine:
+        sid = await engine.open_polling()
+        assert await engine.post(sid, "4x") == (200, "ok")
+        seen: list[str] = []
+        while len(seen) < 200:
+            status, body = await engine.get(sid, **{"User-Agent": agent})
+            packets = body.split("\x1e")
+            assert status == 200
+            assert len(body) < 120_000
+            seen += [packet.partition(":")[0] for packet in packets if packet != "4an answer"]
+            assert await engine.post(sid, "4x") == (200, "ok")  # an answer finds room, however much waits
+        assert seen == [f"4{number}" for number in range(1, len(seen) + 1)]
+        assert engine.incidents == {}
 
 
 @pytest.mark.parametrize("agent", ["Mozilla/5.0 (X11; Linux x86_64)", "node-XMLHttpRequest"])

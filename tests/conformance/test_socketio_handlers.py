@@ -115,6 +115,37 @@ async def test_a_stop_tells_every_application_why() -> None:
     assert diary.pages[-1] == "disconnected Ann: server shutting down"
 
 
+async def test_a_client_whose_beginning_fails_is_cut_off_rather_than_left_without_what_it_came_for() -> None:
+    class Faulty(Namespace[None]):
+        def connected(self, socket: Socket[None]) -> None:
+            raise RuntimeError("half way")
+
+    with structlog.testing.capture_logs() as logs:
+        async with socket_server({"/": Faulty()}, CALM) as server, server.session() as socket:
+            await socket.send("40")
+            await socket.closed()
+            await server.until(lambda: server.connections() == 0)
+            assert [str(entry.pop("exc_info")) for entry in logs] == ["half way"]
+    assert server.incidents == {Incident.APPLICATION_ERROR: 1}
+
+
+async def test_a_namespace_that_fails_at_the_end_does_not_keep_the_others_from_hearing_of_it() -> None:
+    class Faulty(Namespace[None]):
+        def disconnected(self, socket: Socket[None], reason: str) -> None:
+            raise RuntimeError("at the end")
+
+    diary = Diary()
+    with structlog.testing.capture_logs() as logs:
+        async with socket_server({"/": Faulty(), "/diary": diary}, CALM) as server, server.session() as socket:
+            await join(socket, "40")
+            await socket.send('40/diary,{"name":"Ann"}')
+            await socket.receive()
+            await socket.send("1")
+            await server.until(lambda: server.connections() == 0)
+            assert [str(entry.pop("exc_info")) for entry in logs] == ["at the end"]
+    assert diary.pages[-1] == "disconnected Ann: transport close"
+
+
 @pytest.mark.parametrize("kind", ["plain", "async"])
 async def test_a_fault_of_a_handler_costs_one_event_and_not_the_connection(kind: str) -> None:
     class Faulty(Namespace[None]):

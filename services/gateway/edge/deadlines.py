@@ -70,9 +70,11 @@ class Deadlines(Generic[Item]):
         """Handle what is due by now, and wait for the next."""
         loop = asyncio.get_running_loop()
         now = loop.time() + 0.001  # the resolution of the loop's clock
-        while self._entries and self._entries[0].at <= now:
-            item = self._entries.popleft().item
-            if item is not None:
-                self._due(item)
-        if self._timer is None and self._entries:
-            self._timer = loop.call_at(max(self._entries[0].at, now + 0.01), self._fire)
+        try:
+            while self._entries and self._entries[0].at <= now:
+                item = self._entries.popleft().item
+                if item is not None:
+                    self._due(item)
+        finally:  # one whose turn failed must not keep the others waiting for ever
+            if self._timer is None and self._entries:
+                self._timer = loop.call_at(max(self._entries[0].at, now + 0.01), self._fire)

@@ -12,6 +12,10 @@ class Carrier(Protocol):
     form: Form
 
     @property
+    def writable(self) -> bool:
+        """Whether the client takes more than has been sent."""
+
+    @property
     def unsent(self) -> int:
         """How many bytes wait to be sent."""
 
@@ -33,3 +37,6 @@ class Carrier(Protocol):
 
         Returns whether the rest waits for the client to fetch it.
         """
+
+    def abort(self) -> None:
+        """Close at once, whatever is unsent."""

@@ -13,7 +13,6 @@ from services.gateway.wire.engineio import (
     MalformedPacket,
     PacketType,
     base64_packet,
-    binary_of,
     split_payload,
 )
 from services.gateway.wire.form import Form
@@ -35,7 +34,11 @@ class _Unread(Exception):
 
 
 class Polling:
-    """What is unsent waits in `_unsent` for the next GET; the session bounds it."""
+    """What is unsent waits in `_unsent` for the next GET.
+
+    From `poll_buffer` bytes on the application is paused until a GET has fetched them; what the session itself sends
+    meanwhile is bounded by the session.
+    """
 
     __slots__ = ("_holding", "_poll", "_posting", "_session", "_size", "_unsent")
 
@@ -49,6 +52,11 @@ class Polling:
         self._poll: asyncio.Future[None] | None = None
         self._posting = False
         self._holding = True
+
+    @property
+    def writable(self) -> bool:
+        """Whether a GET would have room for more."""
+        return self._size < self._session.sessions.settings.poll_buffer
 
     @property
     def unsent(self) -> int:
@@ -68,6 +76,8 @@ class Polling:
         self._unsent += encoded.split(SEPARATOR)
         self._size += len(encoded) + 1
         self._answer()
+        if not self.writable:
+            self._session.pause_writing()
 
     def _answer(self) -> None:
         # The request's own task takes what is unsent, one turn of the loop later: until then more may join.
@@ -188,11 +198,17 @@ class Polling:
 
     def close(self, code: CloseCode, reason: str, *, orderly: bool) -> bool:  # noqa: ARG002
         """Answer the held GET; return whether what is unsent waits for another."""
-        if self._poll is None:
+        if self._poll is None or self._poll.done():
             return orderly
-        if not self._poll.done():
-            self.write(_CLOSE)
+        self.write(_CLOSE)
         return False
+
+    def abort(self) -> None:
+        """Answer the held GET without what is unsent."""
+        self._unsent.clear()
+        self._size = 0
+        if self._poll is not None:
+            self.write(_CLOSE)
 
     def release_polls(self) -> None:
         """Hold no GET any more, so that the client can leave."""
@@ -204,11 +220,11 @@ class Polling:
         """Hold GETs again."""
         self._holding = True
 
-    def retire(self) -> list[tuple[bytes, bytes | None]]:
-        """Return what is unsent as (packet, None) or (packet, binary message), and carry nothing any more."""
-        unsent = self._unsent.copy()
+    def retire(self) -> list[bytes]:
+        """Return the packets that are unsent, and carry nothing any more."""
+        unsent = [packet for packet in self._unsent if packet != _NOOP]
         self._unsent.clear()
         self._size = 0
-        if self._poll is not None:
-            self.write(_CLOSE)
-        return [(packet, binary_of(packet)) for packet in unsent]
+        if self._poll is not None:  # released by the probe, and not yet answered
+            self.write(_NOOP)
+        return unsent

@@ -1,12 +1,13 @@
 """Keeps one Engine.IO session, whatever carries it."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from services.gateway.edge.deadlines import Entry
 from services.gateway.edge.limits import Incident
 from services.gateway.engineio.carrier import Carrier
-from services.gateway.wire.engineio import MalformedPacket, Packet, PacketType, parse_packet
+from services.gateway.wire.engineio import MalformedPacket, Packet, PacketType, binary_of, parse_packet
 from services.gateway.wire.form import Form
 from services.gateway.wire.websocket import CloseCode
 
@@ -27,7 +28,7 @@ class Application:
         """The session is over. Called once."""
 
     def paused(self) -> None:
-        """Write nothing more by `Session.write` until `resumed`."""
+        """Write nothing more by `Session.write` until `resumed`; called again when that lasts over another carrier."""
 
     def resumed(self) -> None:
         """The session can be written to, in `Session.form`, which may have changed."""
@@ -153,38 +154,61 @@ class Session:
         self._heartbeat = self.sessions.pong_due.add(self, after=self._heartbeat)
         self._carrier.send_text(b"2")
 
-    def change_carrier(self, carrier: Carrier) -> None:
-        """Go on over another carrier."""
+    def change_carrier(self, carrier: Carrier, retire: Callable[[], list[bytes]]) -> None:
+        """Go on over another carrier, to which moves what `retire` says that the one before has not sent.
+
+        What the application writes is made for one form of carrier, and kept ready by form for many clients at once. So
+        it is paused before the carrier changes, also where it could still write, and resumed after it has changed.
+        """
+        self.pause_writing()
+        unsent = retire()
         self._carrier = carrier
+        for packet in unsent:
+            binary = binary_of(packet)
+            if binary is None:
+                carrier.send_text(packet)
+            else:
+                carrier.send_binary(binary)
+        if carrier.writable:
+            self.resume_writing()
+        else:
+            self._application.paused()
 
     def close(self, reason: str, code: CloseCode = CloseCode.NORMAL) -> None:
         """Close on the server's wish; what is unsent is still sent."""
-        if self.is_open:
-            self._finish(reason, linger=self._over(code, reason, orderly=True))
+        self._end(reason, partial(self._carrier.close, code, reason, orderly=True))
 
     def fail(self, incident: Incident, code: CloseCode) -> None:
         """Close because of what the client did or did not do."""
         if self.is_open:
             self.sessions.count(incident)
-            self._over(code, incident.value, orderly=False)
-            self._finish(_REASONS.get(incident, "transport error"))
+            reason = _REASONS.get(incident, "transport error")
+            self._end(reason, partial(self._carrier.close, code, incident.value, orderly=False))
 
     def end(self, reason: str) -> None:
         """The client has closed, or is gone."""
-        if self.is_open:
-            self._over(CloseCode.NORMAL, "", orderly=False)
-            self._finish(reason)
+        self._end(reason, partial(self._carrier.close, CloseCode.NORMAL, "", orderly=False))
 
-    def _over(self, code: CloseCode, reason: str, *, orderly: bool) -> bool:
+    def abort(self, reason: str) -> None:
+        """Cut the connection, whatever is unsent, after an error of ours; the client comes back by itself."""
+        self._end(reason, self._carrier.abort)
+
+    def _end(self, reason: str, leave: Callable[[], bool | None]) -> None:
+        if not self.is_open:
+            return
         self.is_open = self.writable = False
         self._heartbeat.cancel()
-        return self._carrier.close(code, reason, orderly=orderly)
-
-    def _finish(self, reason: str, *, linger: bool = False) -> None:
-        self.sessions.closed(self, linger=linger)
-        if self.upgrade is not None:
-            self.upgrade.fail()
-        self._application.closed(reason)
+        linger = False
+        # Whatever fails here, all who know of the session hear that it is over: what they kept would be a ghost.
+        try:
+            linger = bool(leave())
+        finally:
+            try:
+                self._application.closed(reason)
+            finally:
+                self.sessions.closed(self, linger=linger)
+                if self.upgrade is not None:
+                    self.upgrade.fail()
 
     def pause_writing(self) -> None:
         """Tell the application to stop."""

@@ -14,15 +14,16 @@ _PROBE_ANSWER = (PacketType.PONG + "probe").encode()
 class Upgrade:
     """A websocket that is not yet the session's: first probed, then, on the client's word, the only carrier.
 
-    From the probe to that word polling carries on, but no poll is held, and so the application is paused.
+    From the probe to that word polling carries on, but no poll is held, and so the application is soon paused.
     """
 
-    __slots__ = ("_entry", "_polling", "_session", "_websocket")
+    __slots__ = ("_entry", "_polling", "_probed", "_session", "_websocket")
 
     def __init__(self, session: Session, polling: Polling, websocket: WebSocketConnection) -> None:
         self._session = session
         self._polling = polling
         self._websocket = websocket
+        self._probed = False
         self._entry = session.sessions.upgrade_due.add(self)
 
     @classmethod
@@ -36,11 +37,16 @@ class Upgrade:
         return True
 
     def websocket_received(self, message: str | bytes) -> None:
-        """Take a packet of the upgrade; anything else ends it, as in the reference."""
+        """Take a packet of the upgrade; anything else ends it, as in the reference.
+
+        The reference takes an upgrade without a probe as well. Here it ends the attempt: only the probe releases the
+        poll that may be held.
+        """
         if message == _PROBE:
+            self._probed = True
             self._polling.release_polls()
             self._websocket.send_text(_PROBE_ANSWER)
-        elif message == PacketType.UPGRADE:
+        elif message == PacketType.UPGRADE and self._probed:
             self._complete()
         else:
             self.fail()
@@ -49,14 +55,7 @@ class Upgrade:
         self._entry.cancel()
         self._session.upgrade = None
         self._websocket.report_to(self._session)
-        self._session.change_carrier(self._websocket)
-        for packet, binary in self._polling.retire():
-            if binary is None:
-                self._websocket.send_text(packet)
-            else:
-                self._websocket.send_binary(binary)
-        if self._websocket.writable:
-            self._session.resume_writing()
+        self._session.change_carrier(self._websocket, self._polling.retire)
 
     def fail(self) -> None:
         """Give up; the session stays with polling."""

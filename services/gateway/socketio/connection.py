@@ -1,11 +1,9 @@
 """Is one Socket.IO connection: the sockets of its namespaces, and the packets that come in for them."""
 
 import secrets
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, cast
-
-import structlog
 
 from services.gateway.edge.deadlines import Deadlines, Entry
 from services.gateway.edge.limits import Incident
@@ -28,18 +26,23 @@ from services.gateway.wire.socketio import (
 )
 from services.gateway.wire.websocket import CloseCode
 
-log = structlog.get_logger(__name__)
-
 Namespaces = Mapping[str, Namespace[Any]]
 
 
 class SocketConnection(Application):
     """What is spoken over one Engine.IO session."""
 
-    __slots__ = ("_attachments", "_deadline", "_deadlines", "_namespaces", "_packet", "_session", "_sockets")
+    __slots__ = ("_attachments", "_deadline", "_deadlines", "_failed", "_namespaces", "_packet", "_session", "_sockets")
 
-    def __init__(self, session: Session, namespaces: Namespaces, deadlines: "Deadlines[SocketConnection]") -> None:
+    def __init__(
+        self,
+        session: Session,
+        namespaces: Namespaces,
+        deadlines: "Deadlines[SocketConnection]",
+        failed: Callable[[Exception], None],
+    ) -> None:
         self._session = session
+        self._failed = failed
         self._namespaces = namespaces
         self._sockets: dict[str, Socket[Any]] = {}
         self._packet: Packet | None = None  # whose attachments are not complete
@@ -129,8 +132,9 @@ class SocketConnection(Application):
         return namespace.connected(socket)
 
     def _fail_to_connect(self, socket: Socket[Any], error: Exception) -> None:
-        if socket.is_connected:
-            self._failed(error)  # it was `connected` that failed
+        if socket.is_connected:  # it was `connected` that failed: half of what this client is to get is not there
+            self._failed(error)
+            self._session.abort("server error")
             return
         self._sockets.pop(socket.namespace, None)
         if isinstance(error, ConnectionRefused):
@@ -165,7 +169,10 @@ class SocketConnection(Application):
         socket.inbox.cancel()
         if socket.is_connected:
             socket.is_connected = False
-            self._namespaces[socket.namespace].disconnected(socket, reason)
+            try:
+                self._namespaces[socket.namespace].disconnected(socket, reason)
+            except Exception as error:  # noqa: BLE001 - the other namespaces are to hear of it all the same
+                self._failed(error)
 
     def closed(self, reason: str) -> None:
         """Tell every namespace."""
@@ -186,7 +193,3 @@ class SocketConnection(Application):
         for socket in list(self._sockets.values()):
             if socket.flow is not None:
                 socket.flow.resumed()
-
-    def _failed(self, error: Exception) -> None:
-        self._session.sessions.count(Incident.APPLICATION_ERROR)
-        log.error("A Socket.IO handler failed", exc_info=error)

@@ -37,6 +37,7 @@ from aiohttp import web
 
 from services.gateway.edge.admission import Admission
 from services.gateway.edge.deadlines import Deadlines
+from services.gateway.edge.failures import Failures
 from services.gateway.edge.limits import Count, EngineSettings, Incident, count_nothing
 from services.gateway.engineio.server import EngineServer
 from services.gateway.engineio.session import Session
@@ -71,6 +72,7 @@ class SocketServer:
         settings = settings or EngineSettings()
         self._namespaces = dict(namespaces)
         self._connect_due: Deadlines[SocketConnection] = Deadlines(settings.connect_timeout, SocketConnection.overdue)
+        self._failures = Failures("A Socket.IO handler failed", count)
         self._engine = EngineServer(self._accept, settings, count, admission)
 
     def __len__(self) -> int:
@@ -91,4 +93,4 @@ class SocketServer:
         self._connect_due.close()
 
     def _accept(self, session: Session) -> SocketConnection:
-        return SocketConnection(session, self._namespaces, self._connect_due)
+        return SocketConnection(session, self._namespaces, self._connect_due, self._failures.note)

@@ -91,6 +91,10 @@ class Socket(Generic[State]):
         """Close the whole connection; the client reconnects by itself."""
         self._session.close(reason)
 
+    def abort(self, reason: str) -> None:
+        """Cut the whole connection, whatever is unsent; the client reconnects by itself."""
+        self._session.abort(reason)
+
 
 def send_packets(session: Session, packets: list[bytes]) -> None:
     """Send a packet's text and its attachments."""
