@@ -60,6 +60,7 @@ class Outlet:
     writes: list[list[dict[str, Any]]] = field(default_factory=list)
     resyncs: list[tuple[str, str]] = field(default_factory=list)
     statuses: list[str | None] = field(default_factory=list)
+    aborted: int = 0
 
     descriptor: ClassVar[None] = None
 
@@ -74,6 +75,9 @@ class Outlet:
 
     def status(self, stale: str | None, cursor: Cursor) -> None:  # noqa: ARG002
         self.statuses.append(stale)
+
+    def abort(self) -> None:
+        self.aborted += 1
 
     @property
     def seen(self) -> list[dict[str, Any]]:

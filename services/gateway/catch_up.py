@@ -17,7 +17,7 @@ from services.gateway.log import Log
 from services.gateway.redis_log import LogUnavailable, RedisLog
 from services.gateway.subscription import Located, ResyncReason, Subscription
 
-PAGE = 1000
+PAGE = 200  # as much as a client may throw away that takes only a part of it
 READS_AT_ONCE = 4  # enough to keep Redis busy, too few to keep it from the feed
 PAUSE_SECONDS = 1.0
 

@@ -1,12 +1,16 @@
 """The clients that are sent the very same bytes: those with equal interest and form."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from services.gateway.event import SEPARATOR, Event
 from services.gateway.filters import EVERYTHING, Interest, Verdict, to_text, verdict
 from services.gateway.recipients import Recipients
 from services.gateway.subscription import Subscription
 from services.gateway.wire.form import Form
+
+# What is written to a client that catches up before its connection is looked at again, and before the others' turn:
+PAGE = 100  # events at most,
+PAGE_BYTES = 65_536  # of no more bytes than this, or a single larger one
 
 OFFSET_SEPARATOR = "~"  # between the cursor and the interest, in what Socket.IO clients send back to recover
 
@@ -21,7 +25,7 @@ class Group:
         self.form = form
         self.suffix = offset_suffix(interest) if form in (Form.WEBSOCKET, Form.POLLING) else ""
         self._live: dict[Subscription, int | None] = {}  # with the file descriptor to each
-        self._recipients: Recipients | None = None
+        self._recipients: Recipients[Subscription] | None = None
 
     def __len__(self) -> int:
         return len(self._live)
@@ -36,11 +40,30 @@ class Group:
         del self._live[subscription]
         self._recipients = None
 
-    def recipients(self) -> Recipients:
+    def __iter__(self) -> Iterator[Subscription]:
+        return iter(tuple(self._live))
+
+    @property
+    def key(self) -> tuple[Interest, Form]:
+        """What all of its clients have in common."""
+        return self.interest, self.form
+
+    def recipients(self) -> Recipients[Subscription]:
         """Return the clients that are live now."""
         if self._recipients is None:
-            self._recipients = Recipients([(client.outlet.write, socket) for client, socket in self._live.items()])
+            live = self._live.items()
+            self._recipients = Recipients([(client, client.outlet.write, socket) for client, socket in live])
         return self._recipients
+
+    def first_page(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Return as many of the first of these events as are written at once, at least one if there is any."""
+        page = events[:PAGE]
+        size = 0
+        for count, event in enumerate(page):
+            size += len(event.envelope) + len(self.suffix)
+            if count and size > PAGE_BYTES:
+                return page[:count]
+        return page
 
     def encode(self, events: Sequence[Event]) -> bytes:
         """Return what clients of this group are sent of these events, empty if that is nothing."""

@@ -1,34 +1,39 @@
 """Sends each event to every client that wants it, and lets the slow ones catch up from the log."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import assert_never
 
 from services.common.cursor import Cursor, Position
 from services.gateway.event import Event
 from services.gateway.filters import Interest
-from services.gateway.group import Group
+from services.gateway.group import PAGE, Group
 from services.gateway.interest_index import InterestIndex
 from services.gateway.log import Log
 from services.gateway.subscription import Located, Mode, Outlet, ResyncReason, Subscription
+from services.gateway.turns import Soon, Turns, call_soon
 from services.gateway.wire.form import Form
-
-PAGE = 100  # events written to a client that catches up before its buffer is looked at again
 
 
 class Hub:
-    """All clients of this gateway. ``fetch`` is asked to bring those that the gateway's log no longer holds."""
+    """All clients of this gateway. ``fetch`` is asked to bring those that the gateway's log no longer holds.
 
-    def __init__(self, log: Log, fetch: Callable[[Subscription], None]) -> None:
+    No error of one client's gets out of here: it costs that client its connection, and ``failed`` is told.
+    """
+
+    def __init__(self, log: Log, fetch: Callable[[Subscription], None], soon: Soon = call_soon) -> None:
         self._log = log
         self._fetch = fetch
         self._groups: dict[tuple[Interest, Form], Group] = {}
         self._index: InterestIndex[Group] = InterestIndex()
         self._subscriptions: set[Subscription] = set()
         self._ahead: set[Subscription] = set()
+        self._replays = Turns(self._replay, soon)
         self._epoch_reason: str | None = None
         self.log_floor = Position(0, 0)  # since where the log in Redis is complete
         self.stale: str | None = None
         self.published: Callable[[Sequence[Event], int], None] = lambda _events, _writes: None  # for whoever counts
+        self.failed: Callable[[Exception], None] = lambda _error: None  # likewise
 
     def census(self) -> Iterator[tuple[Form, Mode]]:
         """Yield for each client over what and how it gets its events."""
@@ -53,8 +58,8 @@ class Hub:
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Forget the client; doing so twice does no harm."""
-        self._detach(subscription, Mode.PAUSED)
         self._subscriptions.discard(subscription)
+        self._detach(subscription, Mode.PAUSED)
 
     def change_interest(self, subscription: Subscription, interest: Interest) -> None:
         """From now on, judge what is sent by another interest."""
@@ -70,8 +75,14 @@ class Hub:
 
     def resume(self, subscription: Subscription) -> None:
         """Go on: its connection takes data again, perhaps in another form."""
-        if subscription.mode is Mode.PAUSED and subscription in self._subscriptions:
-            subscription.mode = Mode.AHEAD
+        if subscription.mode is not Mode.PAUSED or subscription not in self._subscriptions:
+            return
+        with self.isolating(subscription):
+            # Fixed until the next pause: whatever changes meanwhile, it is found again where it was put.
+            key = (subscription.interest, subscription.outlet.form)
+            subscription.group = self._groups.get(key) or Group(*key)
+            subscription.mode = Mode.REPLAY
+            self._tell_stale(subscription)
             self._serve(subscription)
 
     def position(self, subscription: Subscription) -> Position:
@@ -83,17 +94,29 @@ class Hub:
         # Who is live is settled before the first write: one that a write makes pause counts as having been sent these.
         concerned: dict[Group, list[Event]] = {}
         for event in events:
-            for group in self._index.concerned(event):
+            for group in self._concerned(event):
                 concerned.setdefault(group, []).append(event)
-        due = [(group.encode(shown), group.recipients()) for group, shown in concerned.items()]
+        due = []
+        for group, shown in concerned.items():
+            try:
+                due.append((group.encode(shown), group.recipients()))
+            except Exception as error:  # noqa: BLE001 - it may lie in the event or in the filter, but not with the others
+                for subscription in group:
+                    self._abandon(subscription, error)
         written = 0
         for data, recipients in due:
             if data:
                 written += len(recipients)
-                recipients.write(data)
+                recipients.write(data, self._abandon)
         self.published(events, written)
         for subscription in tuple(self._ahead):
-            self._serve(subscription)
+            self._replay(subscription)
+
+    def _concerned(self, event: Event) -> Iterable[Group]:
+        try:
+            return self._index.concerned(event)
+        except Exception:  # noqa: BLE001 - an event that cannot be judged: each group for itself finds out
+            return self._groups.values()
 
     def begin_epoch(self, reason: str | None) -> None:
         """Tell every client that history broke; the log has begun anew already."""
@@ -101,13 +124,19 @@ class Hub:
         self.resync_all(reason or ResyncReason.EPOCH_UNKNOWN)
 
     def tell_stale(self, stale: str | None) -> None:
-        """Tell every client when what it sees begins to be old, and when that is over."""
+        """Tell every client when what it sees begins to be old, and when that is over; one that is paused, later."""
         if stale == self.stale:
             return
         self.stale = stale
-        if (epoch := self._log.epoch) is not None:
-            for subscription in tuple(self._subscriptions):
-                subscription.outlet.status(stale, Cursor(epoch, self.position(subscription)))
+        for subscription in tuple(self._subscriptions):
+            if subscription.mode is not Mode.PAUSED:
+                with self.isolating(subscription):
+                    self._tell_stale(subscription)
+
+    def _tell_stale(self, subscription: Subscription) -> None:
+        if subscription.told_stale != self.stale and (epoch := self._log.epoch) is not None:
+            subscription.told_stale = self.stale
+            subscription.outlet.status(self.stale, Cursor(epoch, self.position(subscription)))
 
     def resync_all(self, reason: str) -> None:
         """Tell every client to load anew: what they miss is nowhere to be had."""
@@ -122,63 +151,77 @@ class Hub:
         paused = subscription.mode is Mode.PAUSED
         self._detach(subscription, Mode.PAUSED)
         subscription.position = cursor.position
-        subscription.outlet.resync(reason, cursor)
+        with self.isolating(subscription):
+            subscription.outlet.resync(reason, cursor)
         if not paused:
             self.resume(subscription)
 
     def caught_up(self, subscription: Subscription) -> None:
         """Go on from the gateway's own log, which holds the client's position again."""
         if subscription.mode is Mode.BEHIND:
-            subscription.mode = Mode.AHEAD
-            self._serve(subscription)
+            subscription.mode = Mode.REPLAY
+            self._replays.add(subscription)
 
     def write_page(self, subscription: Subscription, events: Sequence[Event]) -> None:
-        """Send a client that is not live the events that follow its position."""
-        key = (subscription.interest, subscription.outlet.form)
-        group = self._groups.get(key) or Group(*key)
-        subscription.position = events[-1].position
-        data = group.encode(events)
+        """Send a client that is not live the events that follow its position, as far as its connection takes them."""
+        with self.isolating(subscription):
+            while events and subscription.mode is not Mode.PAUSED:
+                page = subscription.group.first_page(events)
+                events = events[len(page) :]
+                self._write_page(subscription, page)
+
+    def _write_page(self, subscription: Subscription, page: Sequence[Event]) -> None:
+        subscription.position = page[-1].position
+        data = subscription.group.encode(page)
         if data:
             subscription.outlet.write(data)
 
+    def _replay(self, subscription: Subscription) -> None:
+        with self.isolating(subscription):
+            self._serve(subscription)
+
     def _serve(self, subscription: Subscription) -> None:
-        """Send what the client misses, as far as its connection takes it; then it is live."""
-        while subscription.mode is not Mode.PAUSED:
-            if not self._log.holds(subscription.position):
-                self._detach(subscription, Mode.BEHIND)
-                self._fetch(subscription)
-                return
-            events = self._log.after(subscription.position, PAGE)
-            if not events:
-                self._attach(subscription)
-                return
-            self.write_page(subscription, events)
+        """Send a page of what the client misses; then it is live, or has its next turn."""
+        if not self._log.holds(subscription.position):
+            self._detach(subscription, Mode.BEHIND)
+            self._fetch(subscription)
+            return
+        page = subscription.group.first_page(self._log.after(subscription.position, PAGE))
+        if page:
+            self._write_page(subscription, page)
+        if subscription.mode is Mode.PAUSED:
+            return
+        self._ahead.discard(subscription)
+        if self._log.after(subscription.position, 1):
+            subscription.mode = Mode.REPLAY
+            self._replays.add(subscription)
+        else:
+            self._attach(subscription)
 
     def _attach(self, subscription: Subscription) -> None:
         if subscription.position > self._log.position:
             subscription.mode = Mode.AHEAD
             self._ahead.add(subscription)
             return
-        subscription.mode = Mode.LIVE
-        self._ahead.discard(subscription)
-        key = (subscription.interest, subscription.outlet.form)
-        group = self._groups.get(key)
-        if group is None:
-            group = self._groups[key] = Group(*key)
-            self._index.add(group, subscription.interest)
+        group = self._groups.get(subscription.group.key, subscription.group)
         group.join(subscription)
+        subscription.group, subscription.mode = group, Mode.LIVE
+        if len(group) == 1:
+            self._groups[group.key] = group
+            self._index.add(group, group.interest)
 
     def _detach(self, subscription: Subscription, mode: Mode) -> None:
         match subscription.mode:
             case Mode.LIVE:
                 # All that the log holds has been written to it; from now on its position is its own.
                 subscription.position = self._log.position
-                key = (subscription.interest, subscription.outlet.form)
-                group = self._groups[key]
+                group = subscription.group
                 group.leave(subscription)
                 if not group:
-                    del self._groups[key]
-                    self._index.remove(group, subscription.interest)
+                    del self._groups[group.key]
+                    self._index.remove(group, group.interest)
+            case Mode.REPLAY:
+                self._replays.discard(subscription)
             case Mode.AHEAD:
                 self._ahead.discard(subscription)
             case Mode.PAUSED | Mode.BEHIND:
@@ -186,3 +229,19 @@ class Hub:
             case _:
                 assert_never(subscription.mode)
         subscription.mode = mode
+
+    @contextmanager
+    def isolating(self, subscription: Subscription) -> Iterator[None]:
+        """Let an error within cost this client its connection, and nobody anything else."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - whatever it is, the feed goes on for the others
+            self._abandon(subscription, error)
+
+    def _abandon(self, subscription: Subscription, error: Exception) -> None:
+        self.unsubscribe(subscription)
+        self.failed(error)
+        try:
+            subscription.outlet.abort()
+        except Exception as another:  # noqa: BLE001 - it is forgotten here; the transport finds out the rest
+            self.failed(another)

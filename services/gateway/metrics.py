@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 
 from services.common.dependency_metrics import Dependency, DependencyCollector
 from services.gateway.catch_up import Source
+from services.gateway.edge.failures import Failures
 from services.gateway.edge.limits import Incident
 from services.gateway.event import Event
 from services.gateway.hub import Hub
@@ -82,6 +83,7 @@ class Metrics:
         self.registry.register(_Stand(hub, events))
         self.registry.register(DependencyCollector("gateway", dependencies))
         hub.published = self.published
+        hub.failed = Failures("A client was cut off because it could not be served", self.incident).note
 
     def published(self, events: Sequence[Event], writes: int) -> None:
         """Count one batch that was written to so many clients: a few figures a batch, none a client."""
@@ -153,7 +155,8 @@ class _Stand(Collector):
         family = GaugeMetricFamily(
             "orders_gateway_clients",
             "Clients by transport and by how they get changes: live, paused (takes no more now; polling between two "
-            "requests), behind (from Redis or the oplog), ahead (the stream is not there yet).",
+            "requests), replay (from the gateway's memory), behind (from Redis or the oplog), ahead (the stream is not "
+            "there yet).",
             labels=["transport", "mode"],
         )
         tally = Tally((_TRANSPORTS[form], mode) for form, mode in self._hub.census())

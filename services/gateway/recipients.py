@@ -5,6 +5,9 @@ import os
 from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Generic, TypeVar
+
+Client = TypeVar("Client")
 
 # Sends to the sockets from an index on, as long as each takes all; returns the index of the one that did not, and how
 # many bytes it took, or the number of sockets.
@@ -45,7 +48,7 @@ COMPILED = BUILT.exists()
 _send_to_each = in_c(BUILT) if COMPILED else in_python
 
 
-class Recipients:
+class Recipients(Generic[Client]):
     """A group's clients at one moment; who joins or leaves later makes no difference.
 
     ``clients`` gives for each the way to write to it, and the file descriptor that takes the same if there is one.
@@ -53,21 +56,31 @@ class Recipients:
 
     __slots__ = ("_sockets", "_writes", "_writes_only")
 
-    def __init__(self, clients: Sequence[tuple[Callable[[bytes], None], int | None]]) -> None:
-        self._writes = [write for write, descriptor in clients if descriptor is not None]
-        self._sockets = array("i", [descriptor for _, descriptor in clients if descriptor is not None])
-        self._writes_only = [write for write, descriptor in clients if descriptor is None]
+    def __init__(self, clients: Sequence[tuple[Client, Callable[[bytes], None], int | None]]) -> None:
+        self._writes = [(client, write) for client, write, descriptor in clients if descriptor is not None]
+        self._sockets = array("i", [descriptor for _, _, descriptor in clients if descriptor is not None])
+        self._writes_only = [(client, write) for client, write, descriptor in clients if descriptor is None]
 
     def __len__(self) -> int:
         return len(self._writes) + len(self._writes_only)
 
-    def write(self, data: bytes) -> None:
-        """Send it to each; what the kernel does not take at once goes the client's own way."""
-        for write in self._writes_only:
-            write(data)
+    def write(self, data: bytes, failed: Callable[[Client, Exception], None]) -> None:
+        """Send it to each; what the kernel does not take at once goes the client's own way.
+
+        ``failed`` is called for each client whose own way raises; the others get theirs all the same.
+        """
+        for client, write in self._writes_only:
+            try:
+                write(data)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is this client's alone
+                failed(client, error)
         first = 0
         while first < len(self._writes):
             stopped, taken = _send_to_each(self._sockets, first, data)
             if stopped < len(self._writes):
-                self._writes[stopped](data[taken:])
+                client, write = self._writes[stopped]
+                try:
+                    write(data[taken:])
+                except Exception as error:  # noqa: BLE001 - the same
+                    failed(client, error)
             first = stopped + 1

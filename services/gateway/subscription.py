@@ -1,11 +1,14 @@
 """One client's place in the stream."""
 
 from enum import Enum, StrEnum
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from services.common.cursor import Cursor, Position
 from services.gateway.filters import Interest
 from services.gateway.wire.form import Form
+
+if TYPE_CHECKING:
+    from services.gateway.group import Group
 
 
 class ResyncReason(StrEnum):
@@ -18,24 +21,30 @@ class ResyncReason(StrEnum):
 
 
 class Outlet(Protocol):
-    """The hub's end of one client's connection."""
+    """The hub's end of one client's connection. What is raised here costs the client this connection."""
 
     @property
     def form(self) -> Form:
-        """How events are to be encoded."""
+        """How events are to be encoded; changes only while the client is paused."""
 
     @property
     def descriptor(self) -> int | None:
         """The file descriptor that takes what ``write`` takes, while the client is live; None where there is none."""
 
     def write(self, data: bytes) -> None:
-        """Send complete encoded events; may call ``pause`` meanwhile, and never fails."""
+        """Send complete encoded events; may call ``pause`` meanwhile."""
 
     def resync(self, reason: str, cursor: Cursor) -> None:
         """Tell the client to load anew, because of ``reason``; what follows is after ``cursor``."""
 
     def status(self, stale: str | None, cursor: Cursor) -> None:
-        """Tell the client why what it sees may be old, or with None that it is not; ``cursor`` is where it is."""
+        """Tell the client why what it sees may be old, or with None that it is not; ``cursor`` is where it is.
+
+        Not called while the client is paused.
+        """
+
+    def abort(self) -> None:
+        """Cut the connection, whatever is unsent: an error of ours has spoiled it."""
 
 
 class Mode(Enum):
@@ -43,20 +52,27 @@ class Mode(Enum):
 
     LIVE = "live"  # as they come
     PAUSED = "paused"  # its connection takes no more: later, from its own position
+    REPLAY = "replay"  # from the gateway's own log, page by page
     AHEAD = "ahead"  # the stream has not reached its position yet
     BEHIND = "behind"  # from the log in Redis, until the gateway's own log holds its position
 
 
 class Subscription:
-    """One client's place in the stream. While it is live, its position is the stream's own."""
+    """One client's place in the stream. While it is live, its position is the stream's own.
 
-    __slots__ = ("interest", "mode", "outlet", "position")
+    ``group`` says in which form and by which interest it is sent what, from when it resumes until it pauses.
+    """
+
+    __slots__ = ("group", "interest", "mode", "outlet", "position", "told_stale")
+
+    group: "Group"
 
     def __init__(self, outlet: Outlet, interest: Interest, position: Position) -> None:
         self.outlet = outlet
         self.interest = interest
         self.position = position
         self.mode = Mode.PAUSED
+        self.told_stale: str | None = None
 
     def is_behind(self) -> bool:
         """Tell whether it is to be served from the log in Redis."""

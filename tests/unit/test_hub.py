@@ -1,5 +1,7 @@
 """The hub sends each client exactly what follows its position, however fast the client takes it."""
 
+from collections.abc import Callable
+
 from services.common.cursor import Cursor, Position
 from services.common.envelope import Operation
 from services.gateway.filters import EVERYTHING, NOTHING, Filter, Interest
@@ -13,13 +15,36 @@ SHIPPED: Interest = frozenset({Filter(status=("shipped",))})
 
 
 class Stream:
-    """A log with its hub; what the hub asks Redis for is kept in ``fetched``."""
+    """A log with its hub; what the hub asks Redis for is kept in ``fetched``, what it puts off in ``due``."""
 
     def __init__(self, size: int = 100) -> None:
         self.log = Log(size)
         self.log.begin(EPOCH, Position(0, 0))
         self.fetched: list[Subscription] = []
-        self.hub = Hub(self.log, self.fetched.append)
+        self.due: list[Callable[[], None]] = []
+        self.errors: list[str] = []
+        self.hub = Hub(self.log, self.fetched.append, self.due.append)
+        self.hub.failed = lambda error: self.errors.append(str(error))
+
+    def turn(self) -> None:
+        """Let the loop go round once."""
+        due, self.due[:] = self.due[:], []
+        for call in due:
+            call()
+
+    def settle(self) -> None:
+        while self.due:
+            self.turn()
+
+    def holds_nobody(self) -> bool:
+        inside = (
+            self.hub._groups,
+            self.hub._index._by_key,
+            self.hub._ahead,
+            self.hub._replays,
+            self.hub._subscriptions,
+        )
+        return not any(len(each) for each in inside)
 
     def publish(self, first: int, last: int) -> None:
         self.hub.publish(self.log.append(events(first, last)))
@@ -109,8 +134,11 @@ def test_a_long_way_is_caught_up_in_pages_that_the_connection_may_interrupt() ->
     stream.publish(1, 450)
     outlet = Outlet(room=2)
     subscription = stream.join(outlet)
+    assert [len(batch) for batch in outlet.writes] == [100]
+    stream.settle()
     assert [len(batch) for batch in outlet.writes] == [100, 100]
     stream.drain(subscription, outlet)
+    stream.settle()
     assert outlet.positions == list(range(1, 451))
 
 
@@ -147,6 +175,7 @@ def test_a_client_that_the_ring_has_passed_is_fetched_for_and_goes_on_live() -> 
     assert outlet.writes == []
     stream.hub.write_page(subscription, events(1, 19))
     stream.hub.caught_up(subscription)
+    stream.settle()
     stream.publish(22, 22)
     assert outlet.positions == list(range(1, 23))
 
@@ -242,6 +271,7 @@ def test_an_interest_that_changes_while_the_client_waits_or_is_fetched_for_loses
     stream.hub.write_page(joined[1], events(3, 19))
     stream.hub.caught_up(joined[1])
     stream.publish(21, 22)
+    stream.settle()
     stream.hub.resume(joined[2])
     assert (ahead.positions, behind.positions, paused.positions) == ([22], list(range(3, 23)), [21, 22])
 

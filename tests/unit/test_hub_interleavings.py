@@ -1,8 +1,10 @@
 """Whatever happens to a client and in whatever order, it is sent exactly the changes that its interest calls for."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -18,6 +20,7 @@ from hypothesis.stateful import (
 
 from services.common.cursor import Cursor, Position
 from services.common.envelope import Operation
+from services.gateway import group
 from services.gateway.event import Event
 from services.gateway.filters import EVERYTHING, NOTHING, Filter, Interest, Verdict, verdict
 from services.gateway.hub import Hub
@@ -77,9 +80,20 @@ class Interleavings(RuleBasedStateMachine):
         self.log = Log(RING)
         self.log.begin("1", Position(0, 0))
         self.fetched: list[Subscription] = []
-        self.hub = Hub(self.log, self.fetched.append)
+        self.due: list[Callable[[], None]] = []
+        self.hub = Hub(self.log, self.fetched.append, self.due.append)
+        self.hub.failed = self._unexpected
         self.history: list[Event] = []
         self.all: list[Client] = []
+
+    @staticmethod
+    def _unexpected(error: Exception) -> None:
+        raise error
+
+    @precondition(lambda self: self.due)
+    @rule()
+    def turn(self) -> None:
+        self.due.pop(0)()
 
     @rule(batch=changes)
     def publish(self, batch: list[tuple[Operation, str, Any, Any, bool]]) -> None:
@@ -195,11 +209,14 @@ class Interleavings(RuleBasedStateMachine):
         for client in self.all:
             if client.subscription.mode is Mode.LIVE:
                 assert client.seen == client.called_for(self.history, self.log.position)
+            if client.subscription.mode is Mode.REPLAY:
+                assert self.due
             if client.subscription.mode is Mode.BEHIND:
                 assert client.subscription in self.fetched
 
 
-def test_every_client_is_sent_exactly_what_it_asked_for() -> None:
+def test_every_client_is_sent_exactly_what_it_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group, "PAGE", 2)
     run_state_machine_as_test(
         Interleavings, settings=settings(max_examples=80, stateful_step_count=40, deadline=None, database=None)
     )

@@ -107,6 +107,10 @@ def test_one_that_has_gone_stops_it_and_took_nothing(send_to_each: SendToEach, c
     assert send_to_each(descriptors(pairs), 1, DATA)[0] == 2
 
 
+def unexpected(client: str, error: Exception) -> None:
+    raise AssertionError(f"{client} failed") from error
+
+
 class Connection(asyncio.Protocol):
     """A connection as the transports have it, that hears when it is full."""
 
@@ -129,18 +133,18 @@ class Connection(asyncio.Protocol):
 async def test_who_takes_a_part_gets_the_rest_before_anything_else(connect: Callable[[], Pair]) -> None:
     pair = connect()
     transport, connection = await asyncio.get_running_loop().connect_accepted_socket(Connection, pair.ours)
-    recipients = Recipients([(connection.write, connection.descriptor)])
+    recipients = Recipients([("it", connection.write, connection.descriptor)])
     sent = received = b""
     while not connection.paused.is_set():
         message = bytes([len(sent) % 251]) * 50_000  # the rest of it is less than transports buffer without a word
-        recipients.write(message)
+        recipients.write(message, unexpected)
         sent += message
         received += pair.client.recv(10_000)
     assert transport.get_write_buffer_size() < 50_000
     received += await asyncio.to_thread(pair.read, len(sent) - len(received))
     assert received == sent
     await connection.resumed.wait()
-    recipients.write(b"more")
+    recipients.write(b"more", unexpected)
     assert pair.client.recv(100) == b"more"
     transport.abort()
 
@@ -150,10 +154,12 @@ async def test_the_others_do_not_wait_for_who_takes_nothing(connect: Callable[[]
     pairs = [connect() for _ in range(3)]
     made = [await loop.connect_accepted_socket(Connection, pair.ours) for pair in pairs]
     buffered: list[bytes] = []
-    recipients = Recipients([(buffered.append, None), *[(each.write, each.descriptor) for _, each in made]])
+    recipients = Recipients(
+        [("polling", buffered.append, None), *[("websocket", each.write, each.descriptor) for _, each in made]]
+    )
     assert len(recipients) == 4
     pairs[1].fill()
-    recipients.write(DATA)
+    recipients.write(DATA, unexpected)
     assert made[1][1].paused.is_set()
     assert buffered == [DATA]
     assert [pairs[0].read(len(DATA)), pairs[2].read(len(DATA))] == [DATA] * 2
@@ -165,9 +171,27 @@ async def test_one_whose_client_has_gone_costs_the_others_nothing(connect: Calla
     loop = asyncio.get_running_loop()
     pairs = [connect() for _ in range(2)]
     made = [await loop.connect_accepted_socket(Connection, pair.ours) for pair in pairs]
-    recipients = Recipients([(each.write, each.descriptor) for _, each in made])
+    recipients = Recipients([("it", each.write, each.descriptor) for _, each in made])
     pairs[0].ours.shutdown(socket.SHUT_WR)
-    recipients.write(DATA)
+    recipients.write(DATA, unexpected)
     assert pairs[1].read(len(DATA)) == DATA
+    for transport, _ in made:
+        transport.abort()
+
+
+async def test_one_whose_own_way_fails_is_named_and_the_others_get_theirs(connect: Callable[[], Pair]) -> None:
+    def broken(_: bytes) -> None:
+        raise RuntimeError("broken")
+
+    loop = asyncio.get_running_loop()
+    pairs = [connect() for _ in range(3)]
+    made = [await loop.connect_accepted_socket(Connection, pair.ours) for pair in pairs]
+    clients = [(str(number), each.write, each.descriptor) for number, (_, each) in enumerate(made)]
+    pairs[1].fill()
+    failed: list[tuple[str, str]] = []
+    recipients = Recipients([("polling", broken, None), clients[0], ("full", broken, clients[1][2]), clients[2]])
+    recipients.write(DATA, lambda client, error: failed.append((client, str(error))))
+    assert failed == [("polling", "broken"), ("full", "broken")]
+    assert [pairs[0].read(len(DATA)), pairs[2].read(len(DATA))] == [DATA] * 2
     for transport, _ in made:
         transport.abort()

@@ -66,6 +66,10 @@ class LiveClient:
         interest = self.interest if self.subscription is None else self.subscription.interest
         self.emit("status", {"stale": stale is not None, "reason": stale}, cursor, interest)
 
+    def abort(self) -> None:
+        """Cut the connection after an error of ours."""
+        self._socket.abort("server error")
+
     def start(self, subscription: Subscription) -> None:
         """Begin to take events, as soon as the connection does."""
         self.subscription = subscription
@@ -76,7 +80,10 @@ class LiveClient:
             self.paused()
 
     def paused(self) -> None:
-        """Too much is unsent. Polling pauses between any two requests; whether it still asks, pings find out."""
+        """Too much is unsent. Polling pauses between any two requests; whether it still asks, pings find out.
+
+        An upgrade may end in a websocket that takes nothing: then this is called once more, in the new form.
+        """
         if self.subscription is None:
             return
         self._hub.pause(self.subscription)

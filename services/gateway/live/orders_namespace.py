@@ -88,8 +88,6 @@ class LiveOrders(Namespace[LiveClient]):
         interest, located = client.interest, client.located
         if located.reason is not None:
             client.resync(located.reason, self._cursor(located.position))
-        if self._hub.stale is not None:
-            client.status(self._hub.stale, self._cursor(located.position))
         self._clients.add(client)
         client.start(self._hub.subscribe(client, interest, located.position))
 
@@ -113,9 +111,9 @@ class LiveOrders(Namespace[LiveClient]):
 
     def disconnected(self, socket: Socket[LiveClient], reason: str) -> None:
         """Forget the client."""
-        self._left(socket.form, reason)
-        self._clients.discard(socket.state)
         socket.state.leave()
+        self._clients.discard(socket.state)
+        self._left(socket.form, reason)
 
     def _cursor(self, position: Position) -> Cursor:
         return Cursor(self._here().epoch, position)
@@ -148,7 +146,8 @@ class LiveOrders(Namespace[LiveClient]):
             for client in list(self._clients):
                 subscription = client.subscription
                 if subscription is not None and subscription.mode is Mode.LIVE and subscription.interest != EVERYTHING:
-                    client.emit("mark", {}, here, subscription.interest)
+                    with self._hub.isolating(subscription):
+                        client.emit("mark", {}, here, subscription.interest)
 
 
 def _changed(interest: Interest, name: str, args: Sequence[Argument]) -> Interest:

@@ -106,12 +106,12 @@ class SseTransport:
         here = self._here()
         cursor = Cursor(here.epoch, located.position)
         hello: Json = {"id": secrets.token_urlsafe(12), "cursor": str(cursor), "server": self._server}
-        stream.send(self._retry() + sse.event("connected", dumps(hello), str(cursor)))
-        if located.reason is not None:
-            stream.resync(located.reason, cursor)
-        if self._hub.stale is not None:
-            stream.status(self._hub.stale, cursor)
-        stream.start(self._hub.subscribe(stream, interest, located.position))
+        subscription = self._hub.subscribe(stream, interest, located.position)
+        with self._hub.isolating(subscription):
+            stream.send(self._retry() + sse.event("connected", dumps(hello), str(cursor)))
+            if located.reason is not None:
+                stream.resync(located.reason, cursor)
+            stream.start(subscription)
 
     async def _place(self, since: str | None) -> Located:
         if not since:
@@ -141,8 +141,7 @@ class SseTransport:
 
     def _drop(self, stream: SseStream) -> None:
         self._count(Incident.SLOW_CONSUMER)
-        stream.reason = "slow consumer"
-        stream.abort()
+        stream.abort("slow consumer")
 
     @asynccontextmanager
     async def beating(self) -> AsyncIterator[None]:
@@ -155,7 +154,7 @@ class SseTransport:
             await asyncio.gather(task, return_exceptions=True)
             self._stalls.close()
             for stream in list(self._streams):
-                stream.abort()
+                stream.abort("server shutting down")
 
     async def _beat_always(self) -> None:
         while True:
@@ -163,7 +162,9 @@ class SseTransport:
             sign = sse.comment("still here")
             mark = sse.mark(str(self._here())) if self._ready.is_set() else sign
             for stream in list(self._streams):
-                stream.beat(mark, sign)
+                if stream.subscription is not None:
+                    with self._hub.isolating(stream.subscription):
+                        stream.beat(mark, sign)
 
     async def close(self, spread: float) -> None:
         """Admit nobody any more and end all streams, spread over time."""

@@ -68,10 +68,9 @@ class SseStream(asyncio.Protocol):
         self.send(sse.event("resync", dumps({"reason": reason, "cursor": str(cursor)}), str(cursor)))
 
     def status(self, stale: str | None, cursor: Cursor) -> None:
-        """Tell the client whether what it sees may be old; one that does not read is told nothing."""
-        if self.subscription is None or self.subscription.mode is not Mode.PAUSED:
-            fields: Json = {"stale": stale is not None, "reason": stale, "cursor": str(cursor)}
-            self.send(sse.event("status", dumps(fields), str(cursor)))
+        """Tell the client whether what it sees may be old."""
+        fields: Json = {"stale": stale is not None, "reason": stale, "cursor": str(cursor)}
+        self.send(sse.event("status", dumps(fields), str(cursor)))
 
     def beat(self, mark: bytes, sign: bytes) -> None:
         """Send a heartbeat; to a client that has been told everything, one that says so."""
@@ -87,8 +86,9 @@ class SseStream(asyncio.Protocol):
                 self._transport.write(sse.LAST_CHUNK)
             self._transport.close()
 
-    def abort(self) -> None:
+    def abort(self, reason: str = "server error") -> None:
         """Cut the connection, whatever is unsent."""
+        self.reason = reason
         self._leave()
         self._transport.abort()
 

@@ -1,0 +1,111 @@
+"""The real orders namespace over the real transports, on an imaginary stream, within a test."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from services.common.cursor import Cursor, Position
+from services.gateway.edge.limits import Incident
+from services.gateway.event import Event
+from services.gateway.filters import EVERYTHING
+from services.gateway.hub import Hub
+from services.gateway.live.orders_namespace import LiveOrders
+from services.gateway.log import Log
+from services.gateway.recovery import SessionIds
+from services.gateway.stream import Stream
+from services.gateway.subscription import Located, Mode, Subscription
+from services.gateway.wire.form import Form
+from tests.conformance.running import Running, socket_server
+from tests.conformance.settings import CALM
+from tests.stream_events import Outlet, events
+
+
+@dataclass
+class Orders:
+    """The stream: changes are numbered, and everybody in the hub is known."""
+
+    running: Running
+    log: Log
+    hub: Hub
+    history: list[Event] = field(repr=False)  # of this epoch
+    incidents: list[Incident]  # of the orders themselves
+    epoch: str = "e1"
+    last: int = 0
+    errors: list[Exception] = field(default_factory=list)
+
+    def publish(self, count: int) -> None:
+        first, self.last = self.last + 1, self.last + count
+        added = events(first, self.last, self.epoch)
+        self.history += added
+        self.hub.publish(self.log.append(added))
+
+    def begin_epoch(self) -> None:
+        self.epoch = f"e{int(self.epoch[1:]) + 1}"
+        self.last += 1
+        self.history.clear()
+        self.log.begin(self.epoch, Position(self.last, 0))
+        self.hub.begin_epoch("collection_dropped")
+
+    def join(self, outlet: Outlet) -> None:
+        """Have somebody listen who is always there."""
+        self.hub.resume(self.hub.subscribe(outlet, EVERYTHING, self.log.position))
+
+    def modes(self) -> Counter[tuple[Form, Mode]]:
+        return Counter(self.hub.census())
+
+    def left_over(self) -> list[Any]:
+        """Everything that the hub still has of anybody."""
+        hub = self.hub
+        return [*hub._subscriptions, *hub._groups, *hub._index._by_key, *hub._ahead, *hub._replays._waiting]
+
+
+@asynccontextmanager
+async def orders_server(*, ring: int = 10_000, stall: float = 30.0, **changes: Any) -> AsyncIterator[Orders]:
+    """Serve orders; in the end nothing of anybody must be left in the hub."""
+    log = Log(ring)
+    log.begin("e1", Position(0, 0))
+    history: list[Event] = []
+    incidents: list[Incident] = []
+
+    def bring_soon(subscription: Subscription) -> None:
+        """Do as Redis does: bring what the ring no longer holds, a page at a time."""
+        asyncio.get_running_loop().call_soon(bring, subscription)
+
+    def bring(subscription: Subscription) -> None:
+        page = [each for each in history if each.position > subscription.position][:150]
+        if subscription.is_behind() and not log.holds(subscription.position):
+            hub.write_page(subscription, page)
+        if subscription.is_behind():
+            if log.holds(subscription.position):
+                hub.caught_up(subscription)
+            else:
+                bring_soon(subscription)
+
+    hub = Hub(log, bring_soon)
+    ready = asyncio.Event()
+    ready.set()
+
+    def here() -> Cursor:
+        assert log.cursor is not None
+        return log.cursor
+
+    async def locate(since: Cursor) -> Located:
+        return hub.locate(since)
+
+    live = LiveOrders(
+        Stream(hub, ready, here, locate, hub.locate),
+        SessionIds("secret"),
+        "here",
+        incidents.append,
+        lambda _form, _reason: None,
+        stall=stall,
+    )
+    async with live.marking(), socket_server({"/": live}, replace(CALM, **changes)) as running:
+        orders = Orders(running, log, hub, history, incidents)
+        hub.failed = orders.errors.append
+        yield orders
+    assert orders.left_over() == []
+    assert orders.errors == []
