@@ -15,6 +15,7 @@ from tests.conformance.settings import CALM, QUICK
 
 _ON_BOTH_LOOPS = {
     "test_engineio_carriers",
+    "test_engineio_frames",
     "test_engineio_polling",
     "test_engineio_upgrade",
     "test_engineio_websocket",

@@ -15,8 +15,20 @@ LIMIT = 1000
 
 
 def read(*chunks: bytes, limit: int = LIMIT) -> list[Message]:
+    """Read as the connection does, and look that each frame was announced before it was read."""
     reader = FrameReader(limit)
-    return [message for chunk in chunks for message in reader.feed(chunk)]
+    messages = []
+    for chunk in chunks:
+        reader.feed(chunk)
+        while True:
+            begun = reader.next_frame()
+            assert not (begun and reader.next_frame()), "a frame is announced once"
+            if not reader.is_complete:
+                break
+            message = reader.read()
+            if message is not None:
+                messages.append(message)
+    return messages
 
 
 @pytest.mark.parametrize(
@@ -37,7 +49,8 @@ def read(*chunks: bytes, limit: int = LIMIT) -> list[Message]:
             [Ping(b""), "ab"],
         ),
         (frame(TEXT, "ü".encode()[:1], fin=False) + frame(CONTINUATION, "ü".encode()[1:]), ["ü"]),
-        (frame(BINARY, b"", fin=False) * 1 + frame(CONTINUATION, b"", fin=False) * 500 + frame(0, b"x"), [b"x"]),
+        (frame(BINARY, b"", fin=False) + frame(CONTINUATION, b"", fin=False) * 62 + frame(0, b"x"), [b"x"]),
+        ((frame(TEXT, b"a", fin=False) + frame(CONTINUATION, b"b")) * 40, ["ab"] * 40),
         (frame(CLOSE, b""), [Close(None, "")]),
         (frame(CLOSE, b"\x03\xe8bye"), [Close(1000, "bye")]),
         (frame(CLOSE, b"\x0f\xa0"), [Close(4000, "")]),
@@ -80,6 +93,7 @@ PROTOCOL_ERROR, TOO_BIG, INVALID_TEXT = CloseCode.PROTOCOL_ERROR, CloseCode.TOO_
         (frame(TEXT, b"\xc3", fin=False) + frame(CONTINUATION, b"("), INVALID_TEXT),
         (frame(TEXT, b"x" * (LIMIT + 1)), TOO_BIG),
         (frame(TEXT, b"x" * LIMIT, fin=False) + frame(CONTINUATION, b"x"), TOO_BIG),
+        (frame(TEXT, b"a", fin=False) + frame(CONTINUATION, b"", fin=False) * 63 + frame(0, b"b"), CloseCode.POLICY),
     ],
 )
 def test_violations_are_named_and_end_the_reading(data: bytes, code: CloseCode) -> None:
@@ -92,6 +106,40 @@ def test_violations_are_named_and_end_the_reading(data: bytes, code: CloseCode) 
         assert len(messages) == 2
 
 
+def test_a_frame_is_announced_by_its_header_before_its_payload_is_there() -> None:
+    reader = FrameReader(LIMIT)
+    data = frame(BINARY, b"x" * LIMIT)
+    reader.feed(data[:7])
+    assert not reader.next_frame()
+    reader.feed(data[7:9])
+    assert (reader.next_frame(), reader.is_complete) == (True, False)
+    reader.feed(data[9:])
+    assert (reader.next_frame(), reader.is_complete, reader.read()) == (False, True, b"x" * LIMIT)
+
+
+def test_after_stop_nothing_is_kept_or_read() -> None:
+    reader = FrameReader(LIMIT)
+    reader.feed(frame(TEXT, b"a") + frame(TEXT, b"b"))
+    assert reader.next_frame()
+    reader.stop()
+    reader.feed(frame(TEXT, b"c"))
+    assert (reader.unread, reader.next_frame(), reader.is_complete, reader.read()) == (0, False, False, None)
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_a_large_frame_that_comes_in_crumbs_costs_no_more_than_its_bytes(size: int) -> None:
+    limit = 2_000_000  # quadratic, this would be 10^12 bytes to copy
+    data = frame(BINARY, b"x" * 100) + frame(BINARY, bytes(limit), mask=bytes(4))
+    crumbs = [data[at : at + size] for at in range(0, len(data), size)]
+    assert read(*crumbs, limit=limit) == [b"x" * 100, bytes(limit)]
+
+
+def test_many_small_frames_in_one_piece_are_not_copied_once_for_each() -> None:
+    assert read(frame(PING, b"") + frame(PONG, b"") * 100_000) == [Ping(b""), *[Pong(b"")] * 100_000]
+    data = frame(PONG, b"") * 100_000
+    assert read(data[:1], data[1:]) == [Pong(b"")] * 100_000
+
+
 def test_a_message_that_is_too_big_is_refused_by_its_header() -> None:
     (violation,) = read(b"\x82\xff" + (1 << 40).to_bytes(8, "big") + bytes(4))
     assert isinstance(violation, Violation)
@@ -101,6 +149,16 @@ def test_a_message_that_is_too_big_is_refused_by_its_header() -> None:
 @given(payload=st.binary(max_size=300), mask=st.binary(min_size=4, max_size=4))
 def test_any_mask_is_taken_off(payload: bytes, mask: bytes) -> None:
     assert read(frame(BINARY, payload, mask=mask)) == [payload]
+
+
+MESSAGES = st.lists(st.binary(max_size=200), max_size=8)
+
+
+@given(MESSAGES, st.lists(st.integers(0, 2000)))
+def test_however_messages_are_cut_they_come_out_whole(payloads: list[bytes], cuts: list[int]) -> None:
+    data = b"".join(frame(BINARY, payload) for payload in payloads)
+    edges = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
+    assert read(*(data[begin:end] for begin, end in pairwise(edges))) == payloads
 
 
 @given(st.binary(max_size=400), st.lists(st.integers(0, 400)))

@@ -60,8 +60,8 @@ def give(transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
 def _deliver(transport: asyncio.Transport, tail: bytes) -> None:
     protocol = transport.get_protocol()
     if not transport.is_closing() and isinstance(protocol, asyncio.Protocol):
+        transport.resume_reading()  # before, so that the protocol may pause it again
         protocol.data_received(tail)
-        transport.resume_reading()
 
 
 def _release(handler: RequestHandler) -> bytes:

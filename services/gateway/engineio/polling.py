@@ -177,18 +177,19 @@ class Polling:
 
     def _receive(self, body: bytes) -> web.Response:
         try:
-            packets = split_payload(body)
+            for packet in split_payload(body):
+                if packet == PacketType.CLOSE:
+                    self._leave()
+                    break
+                if not self._session.within_rate():
+                    return Rejected(ErrorCode.BAD_REQUEST).response(upgrade=False)
+                self._session.receive(packet)
+            else:
+                if not self._session.is_open:  # for a reason that has been counted
+                    return Rejected(ErrorCode.BAD_REQUEST).response(upgrade=False)
         except MalformedPacket:
             self._session.fail(Incident.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)
-            packets = []
-        for packet in packets:
-            if packet == PacketType.CLOSE:
-                self._leave()
-                break
-            self._session.receive(packet)
-        else:
-            if not self._session.is_open:  # for a reason that has been counted
-                return Rejected(ErrorCode.BAD_REQUEST).response(upgrade=False)
+            return Rejected(ErrorCode.BAD_REQUEST).response(upgrade=False)
         return web.Response(text="ok", content_type="text/html", headers=_NO_STORE)
 
     def _leave(self) -> None:

@@ -106,8 +106,8 @@ class Session:
             self.fail(Incident.SLOW_CONSUMER, CloseCode.POLICY)
 
     def receive(self, data: str | bytes) -> None:
-        """Take one packet from the client."""
-        if not self.is_open or not self._within_rate():
+        """Take one packet from the client, which has been found to be within its rate."""
+        if not self.is_open:
             return
         try:
             packet = parse_packet(data)
@@ -135,7 +135,8 @@ class Session:
             case PacketType.OPEN | PacketType.UPGRADE | PacketType.NOOP:
                 pass  # the reference ignores them, too
 
-    def _within_rate(self) -> bool:
+    def within_rate(self) -> bool:
+        """Count a packet or a frame, before anything is done for it; where it is one too many, close and say so."""
         settings, now = self.sessions.settings, self.sessions.now()
         earned = (now - self._tokens_at) * settings.packets_per_second
         self._tokens = min(self._tokens + earned, settings.packets_burst) - 1
@@ -226,9 +227,9 @@ class Session:
         """Take one packet."""
         self.receive(message)
 
-    def websocket_control(self) -> None:
+    def websocket_frame(self) -> bool:
         """Count it."""
-        self._within_rate()
+        return self.within_rate()
 
     def websocket_lost(self, violation: CloseCode | None) -> None:
         """The websocket has gone."""

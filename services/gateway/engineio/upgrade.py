@@ -66,9 +66,9 @@ class Upgrade:
             self._polling.hold_polls()
             self._websocket.close(CloseCode.NORMAL)
 
-    def websocket_control(self) -> None:
+    def websocket_frame(self) -> bool:
         """Count it."""
-        self._session.websocket_control()
+        return self._session.within_rate()
 
     def websocket_lost(self, violation: CloseCode | None) -> None:  # noqa: ARG002
         """Give up."""

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -55,12 +55,17 @@ def parse_packet(data: str | bytes) -> Packet:
     return Packet(kind, data[1:])
 
 
-def split_payload(body: bytes) -> list[str]:
-    """Split the body of a POST into its packets, still encoded."""
+def split_payload(body: bytes) -> Iterator[str]:
+    """Give the packets in the body of a POST one by one, still encoded, as far as they are asked for."""
     try:
-        return body.decode().split("\x1e")
+        text = body.decode()
     except UnicodeDecodeError as error:
         raise MalformedPacket("payload is not UTF-8") from error
+    at = 0
+    while (end := text.find("\x1e", at)) >= 0:
+        yield text[at:end]
+        at = end + 1
+    yield text[at:]
 
 
 def base64_packet(data: bytes) -> bytes:

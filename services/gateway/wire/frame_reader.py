@@ -11,6 +11,8 @@ _FIN = 0x80
 _RESERVED_BITS = 0x70
 _MASKED = 0x80
 
+MOST_FRAGMENTS = 64  # of one message; more is a violation: nobody in good faith sends a message in crumbs
+
 
 class Ping(NamedTuple):
     """Asks for a `pong_frame` with the same payload."""
@@ -42,7 +44,7 @@ Message = str | bytes | Ping | Pong | Close | Violation
 
 
 class _Header(NamedTuple):
-    """The first bytes of a frame, understood; `start` is where its payload begins."""
+    """The first bytes of a frame, understood; the first `start` bytes of it are not its payload."""
 
     opcode: int
     fin: bool
@@ -57,70 +59,104 @@ class _Refused(Exception):
 
 
 class FrameReader:
-    """Parses incrementally; a message is at most `limit` bytes, however many frames it comes in.
+    """Reads one frame at a time, so that its user counts each before its payload costs anything, and may stop.
 
-    Between frames it holds nothing but its bound: an idle connection costs no buffer.
+        reader.feed(data)
+        if reader.next_frame():        # a header is complete: the frame can be counted and refused
+            ...
+        if reader.is_complete:         # the payload is, too
+            message = reader.read()    # and is unmasked only now
+
+    A message is at most `limit` bytes and `MOST_FRAGMENTS` frames. After a `Violation` or a `Close` there is nothing
+    more to read. Between frames an idle connection costs no buffer.
     """
 
-    __slots__ = ("_dead", "_limit", "_message", "_message_opcode", "_needed", "_partial")
+    __slots__ = ("_at", "_data", "_fragments", "_header", "_limit", "_message", "_message_opcode", "_violation")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._partial: bytearray | None = None
-        self._needed = 0  # bytes until the partial frame is worth looking at again
+        self._data: bytes | bytearray | None = b""  # None: nothing is read any more
+        self._at = 0  # where what is unread begins
+        self._header: _Header | None = None  # of the frame whose payload is awaited
+        self._violation: Violation | None = None
         self._message: bytearray | None = None
         self._message_opcode = 0
-        self._dead = False
+        self._fragments = 0
 
-    def feed(self, data: bytes) -> list[Message]:
-        """Return the messages that `data` completes; a `Violation` or `Close`, if any, is the last of all."""
-        if self._dead:
-            return []
-        if self._partial is not None:
-            self._partial += data
-            if len(self._partial) < self._needed:
-                return []
-            data = bytes(self._partial)
-            self._partial = None
-        messages: list[Message] = []
+    @property
+    def unread(self) -> int:
+        """How many bytes have been fed and not been read."""
+        return 0 if self._data is None else len(self._data) - self._at
+
+    def feed(self, data: bytes) -> None:
+        """Take in what has come; what is unread is not copied for it, so a large frame may come byte by byte."""
+        if self._data is None:
+            return
+        if self._at == len(self._data):
+            self._data, self._at = data, 0
+            return
+        if not isinstance(self._data, bytearray):
+            self._data, self._at = bytearray(memoryview(self._data)[self._at :]), 0
+        self._data += data
+
+    def next_frame(self) -> bool:
+        """Return whether another frame has begun, or a violation of the protocol. True once for each."""
+        if self._data is None or self._header is not None or self._violation is not None:
+            return False
         try:
-            self._read(data, messages)
+            self._header = self._read_header(self._data, self._at)
         except _Refused as refused:
-            messages.append(refused.violation)
-        if messages and isinstance(messages[-1], (Close, Violation)):
-            self._dead = True
-            self._partial = self._message = None
-        return messages
+            self._violation = refused.violation
+        return self._header is not None or self._violation is not None
 
-    def _read(self, data: bytes, messages: list[Message]) -> None:
-        at = 0
-        end = len(data)
-        while at < end:
-            header = self._header(data, at)
-            if header is None or header.start + header.size > end:
-                self._partial = bytearray(data[at:])
-                self._needed = end - at + 1 if header is None else header.start + header.size - at
-                return
-            at = header.start + header.size
-            message = self._accept(header, _unmask(data, header.start, at))
-            if message is not None:
-                messages.append(message)
-                if isinstance(message, Close):
-                    return
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is something for `read`: a frame with its whole payload, or a violation."""
+        if self._header is None or self._data is None:
+            return self._violation is not None
+        return self.unread >= self._header.start + self._header.size
 
-    def _header(self, data: bytes, at: int) -> _Header | None:
+    def read(self) -> Message | None:
+        """Return the message that the frame completes; None where frames of it are missing."""
+        header = self._header
+        if header is None or self._data is None:
+            return None if self._violation is None else self._end(self._violation)
+        start = self._at + header.start
+        payload = _unmask(self._data, start, start + header.size)
+        self._header = None
+        self._consume(start + header.size)
+        try:
+            message = self._accept(header, payload)
+        except _Refused as refused:
+            message = refused.violation
+        return self._end(message) if isinstance(message, (Close, Violation)) else message
+
+    def stop(self) -> None:
+        """Read nothing any more, and keep nothing."""
+        self._data = self._header = self._message = self._violation = None
+        self._at = 0
+
+    def _end(self, message: Message) -> Message:
+        self.stop()
+        return message
+
+    def _consume(self, end: int) -> None:
+        if self._data is None or end == len(self._data):
+            self._data, self._at = b"", 0
+        elif isinstance(self._data, bytearray):
+            del self._data[:end]  # does not copy what follows
+        else:
+            self._at = end
+
+    def _read_header(self, data: bytes | bytearray, at: int) -> _Header | None:
         """Understand the frame that begins at `at`; None where its header is not complete."""
         if len(data) - at < 2:
             return None
         first, second = data[at], data[at + 1]
         self._check_first_bytes(first, second)
         size = second & 0x7F
-        start = at + 6
-        if size == 126:
-            start = at + 8
-        elif size == 127:
-            start = at + 14
-        if len(data) < start:
+        start = {126: 8, 127: 14}.get(size, 6)
+        if len(data) - at < start:
             return None
         if size == 126:
             (size,) = _U16.unpack_from(data, at + 2)
@@ -143,6 +179,8 @@ class FrameReader:
         elif opcode == Opcode.CONTINUATION:
             if self._message is None:
                 raise _Refused(CloseCode.PROTOCOL_ERROR, "nothing to continue")
+            if self._fragments == MOST_FRAGMENTS:
+                raise _Refused(CloseCode.POLICY, "too many fragments")
         elif opcode not in (Opcode.TEXT, Opcode.BINARY):
             raise _Refused(CloseCode.PROTOCOL_ERROR, "unknown opcode")
         elif self._message is not None:
@@ -161,14 +199,16 @@ class FrameReader:
         if self._message is None:
             self._message = bytearray()
             self._message_opcode = header.opcode
+            self._fragments = 0
         self._message += payload
+        self._fragments += 1
         if not header.fin:
             return None
         whole, self._message = bytes(self._message), None
         return _data(self._message_opcode, whole)
 
 
-def _unmask(data: bytes, start: int, end: int) -> bytes:
+def _unmask(data: bytes | bytearray, start: int, end: int) -> bytes:
     """Return data[start:end] without the mask in front of it: one big XOR, not a loop over bytes."""
     size = end - start
     mask = (data[start - 4 : start] * ((size + 3) // 4))[:size]
