@@ -1,12 +1,30 @@
-"""Sets up structured logging, the same for both services."""
+"""Sets up structured logging, the same for both services.
+
+A line is a sentence and fields, of bounded length whatever it tells of; an error is shown by its last frames, without
+the values of variables: these hold what clients sent, and to render them once took 16 seconds of the event loop. A line
+that comes again and again is left out and counted, so that no client can fill the disk by it.
+"""
 
 import logging
 import sys
+import traceback
+from collections.abc import Callable, Hashable
+from time import monotonic
+from typing import Any
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, ExcInfo, Processor
 
 from services.common.settings import LogFormat, LogLevel
+
+_LONGEST = 500  # characters of one field
+_LONGEST_LINE = 300  # of a traceback
+_MOST_LINES = 40  # of a traceback, from its end
+_FRAMES = 8  # of each error in a chain
+
+BURST = 10  # times that the same line is written at once; then
+EVERY = 1.0  # seconds between two of it
+_MOST_KINDS = 1000  # of lines; then all begin anew
 
 
 def configure(level: LogLevel, format: LogFormat, service: str) -> None:
@@ -19,30 +37,109 @@ def configure(level: LogLevel, format: LogFormat, service: str) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    render: list[Processor] = [_within_bounds, structlog.processors.ExceptionRenderer(short_traceback)]
     if format is LogFormat.JSON:
         shared.append(_named(service))
-        render: list[Processor] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        render.append(structlog.processors.JSONRenderer())
     else:
-        render = [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        plain = structlog.dev.plain_traceback
+        render.append(structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain))
+    flood = Flood()
     structlog.configure(
-        processors=[*shared, *render],
+        processors=[flood.process, *shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
         logger_factory=structlog.PrintLoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
-    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[remove_meta, *render])
+    logging.basicConfig(
+        handlers=[_libraries(flood, shared, render)], level=max(logging.WARNING, getattr(logging, level)), force=True
     )
     # The drivers' own lines are about single attempts; what they mean for the service is logged by the service.
-    logging.basicConfig(handlers=[handler], level=max(logging.WARNING, getattr(logging, level)), force=True)
     if level is not LogLevel.DEBUG:
         logging.getLogger("pymongo").setLevel(logging.CRITICAL)  # tracebacks of background tasks, one for each attempt
 
 
+def _libraries(flood: "Flood", shared: list[Processor], render: list[Processor]) -> logging.Handler:
+    handler = logging.StreamHandler(sys.stdout)
+    handler.addFilter(flood.filter)
+    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(allow=["suppressed"])],
+            processors=[remove_meta, *render],
+        )
+    )
+    return handler
+
+
+class Flood:
+    """Lets the same line through `BURST` times at once and then every second; the next says how many were left out."""
+
+    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+        self._now = now
+        self._kinds: dict[Hashable, tuple[float, float, int]] = {}  # tokens, since when, left out since the last line
+
+    def _pass(self, kind: Hashable) -> int | None:
+        """Return how many lines of the kind were left out before this one; None where this one is left out, too."""
+        now = self._now()
+        tokens, since, left_out = self._kinds.get(kind, (float(BURST), now, 0))
+        tokens = min(tokens + (now - since) / EVERY, BURST)
+        passes = tokens >= 1
+        if kind not in self._kinds and len(self._kinds) >= _MOST_KINDS:
+            self._kinds.clear()
+        self._kinds[kind] = (tokens - 1, now, 0) if passes else (tokens, now, left_out + 1)
+        return left_out if passes else None
+
+    def process(self, _logger: object, method: str, event: EventDict) -> EventDict:
+        """Be a processor of structlog's: a line is known by its sentence, which is our own."""
+        if method != "debug":
+            left_out = self._pass(event.get("event"))
+            if left_out is None:
+                raise structlog.DropEvent
+            if left_out:
+                event["suppressed"] = left_out
+        return event
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Be a filter of a handler's: a library's line is known by where it is logged, since its text may vary."""
+        if record.levelno > logging.DEBUG:
+            left_out = self._pass((record.name, record.pathname, record.lineno))
+            if left_out is None:
+                return False
+            if left_out:
+                record.suppressed = left_out
+        return True
+
+
+def short_traceback(exc_info: ExcInfo) -> str:
+    """Return the last frames of an error, and of those that it came from."""
+    lines = "".join(traceback.format_exception(*exc_info, limit=-_FRAMES)).splitlines()
+    if len(lines) > _MOST_LINES:
+        lines = ["...", *lines[-_MOST_LINES:]]
+    return "\n".join(_cut(line, _LONGEST_LINE) for line in lines)
+
+
+def _within_bounds(_logger: object, _method: str, event: EventDict) -> EventDict:
+    for key, value in event.items():
+        if key != "exc_info" and not isinstance(value, (bool, int, float, type(None))):
+            event[key] = _bounded(value)
+    return event
+
+
+def _bounded(value: Any) -> Any:
+    text = value if isinstance(value, str) else str(value)
+    cut = _cut(text, _LONGEST)
+    return value if cut is text else cut
+
+
+def _cut(text: str, most: int) -> str:
+    """Return at most so much of the text; what could move a terminal's cursor, or cannot be encoded, is escaped."""
+    cut = text if len(text) <= most else text[:most] + "..."
+    return cut if cut.isprintable() else cut.encode("unicode_escape").decode()
+
+
 def _named(service: str) -> Processor:
-    def add(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    def add(_logger: object, _method: str, event: EventDict) -> EventDict:
         event["service"] = service
         return event
 

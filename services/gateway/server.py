@@ -9,11 +9,12 @@ import structlog
 from aiohttp import web
 
 from services import __version__
+from services.front.bodies import let_the_answer_arrive, refuse_encoded
+from services.front.runner import Runner
 from services.gateway.edge.admission import Admission
 from services.gateway.edge.front import Front
 from services.gateway.edge.limits import EngineSettings
 from services.gateway.edge.peer import peer_address
-from services.gateway.edge.server_log import server_log
 from services.gateway.http.cors import Cors
 from services.gateway.http.docs import Docs
 from services.gateway.http.headers import add_security_headers
@@ -81,7 +82,9 @@ class Server:
 
     def application(self) -> web.Application:
         """Return the routes and what surrounds them."""
-        app = web.Application(middlewares=[self._metrics.time_request, problems()])
+        app = web.Application(
+            middlewares=[let_the_answer_arrive, self._metrics.time_request, problems(), refuse_encoded]
+        )
         app.on_response_prepare.append(add_security_headers)
         Cors(self._settings.cors_origins, EXPOSED_HEADERS).install(app)
         app.add_routes(self._sse.routes())  # before /api/orders/{id}
@@ -96,10 +99,8 @@ class Server:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Serve meanwhile; then close the connections, spread over the drain time, so that a stop is no stampede."""
-        runner = web.AppRunner(
+        runner = Runner(
             self.application(),
-            access_log=None,
-            logger=server_log(),
             keepalive_timeout=KEEPALIVE_SECONDS,
             shutdown_timeout=5,
             tcp_keepalive=False,  # two hours; whether clients are there, pings and heartbeats find out

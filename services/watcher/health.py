@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from services.front.bodies import let_the_answer_arrive, refuse_encoded
+from services.front.runner import Runner
 from services.watcher.leader import Parts
 from services.watcher.settings import WatcherSettings
 
@@ -28,9 +30,9 @@ async def serve_health(settings: WatcherSettings, parts: Parts) -> AsyncIterator
         body = generate_latest(parts.metrics.registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    app = web.Application()
+    app = web.Application(middlewares=[let_the_answer_arrive, refuse_encoded])
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
-    runner = web.AppRunner(app, access_log=None)
+    runner = Runner(app)
     await runner.setup()
     try:
         await web.TCPSite(runner, settings.watcher_host, settings.watcher_port).start()

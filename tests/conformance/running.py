@@ -12,6 +12,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from services.front.bodies import let_the_answer_arrive, refuse_encoded
+from services.front.runner import Runner
 from services.gateway.edge.front import Front
 from services.gateway.edge.limits import EngineSettings, Incident
 from services.gateway.engineio.server import EngineServer
@@ -171,7 +173,8 @@ async def _serve(
     before = asyncio.all_tasks()
     escaped: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: escaped.append(context))
-    runner = web.AppRunner(app, lingering_time=0.2)  # how long aiohttp waits for the rest of a refused body
+    app.middlewares.extend([let_the_answer_arrive, refuse_encoded])
+    runner = Runner(app)
     await runner.setup()
     http_server = runner.server
     assert http_server is not None

@@ -10,7 +10,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 
-from services.gateway.edge.server_log import server_log
+from services.front.bodies import let_the_answer_arrive, refuse_encoded
+from services.front.runner import Runner
 from services.gateway.http.cors import Cors
 from services.gateway.http.headers import add_security_headers
 from services.gateway.http.health import Check, Health
@@ -37,7 +38,7 @@ class _AsInProduction(TestServer):
 
     async def _make_runner(self, **options: Any) -> web.AppRunner:
         options["handler_cancellation"] = False
-        return web.AppRunner(self.app, logger=server_log(), **options)
+        return Runner(self.app, **options)
 
 
 @asynccontextmanager
@@ -63,7 +64,7 @@ async def serve(
     folders: tuple[Path, Path] | None = None,
 ) -> AsyncIterator[Client]:
     """Run the API as the gateway composes it."""
-    app = web.Application(middlewares=[problems()])
+    app = web.Application(middlewares=[let_the_answer_arrive, problems(), refuse_encoded])
     Cors(origins, EXPOSED_HEADERS).install(app)
     app.on_response_prepare.append(add_security_headers)
     app.add_routes(OrdersApi(store, epoch, body_deadline=body_deadline).routes())

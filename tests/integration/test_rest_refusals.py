@@ -5,6 +5,7 @@ import gzip
 import json
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -111,6 +112,29 @@ async def test_lone_surrogates_are_refused(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
+    "body", [r'{"\ud800":1}', r'{"\ud800":1,"\ud800":2}', r'{"x":{"\udfff":1,"\udfff":2}}', r'{"\ud800/~":1}']
+)
+async def test_a_name_that_cannot_be_encoded_is_told_in_a_form_that_can(api: Api, body: str) -> None:
+    reply = await api.client.post("/api/orders", data=body, headers=JSON)
+    assert reply.status == 422
+    assert any(field.startswith((r"\ud800", r"\udfff")) for field in await fields(reply))
+
+
+@pytest.mark.parametrize("target", [b"/api/orders?\xff=1", b"/api/orders?id=\xff", b"/api/orders/\xff", b"/api/\xff"])
+async def test_bytes_in_an_address_that_are_no_text_are_refused_as_a_problem(api: Api, target: bytes) -> None:
+    reader, writer = await raw(api.client, b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+    assert int(head.split()[1]) in {400, 404, 422}
+    assert json.loads(body)["status"] == int(head.split()[1])
+    writer.close()
+
+
+async def test_a_body_of_very_many_fields_is_refused_as_a_whole(api: Api) -> None:
+    reply = await api.client.post("/api/orders", json={str(number): 1 for number in range(5000)})
+    assert (reply.status, await fields(reply)) == (422, ["body"])
+
+
+@pytest.mark.parametrize(
     "headers",
     [
         {"Content-Type": "text/plain"},
@@ -125,11 +149,31 @@ async def test_another_content_type_is_refused(api: Api, headers: dict[str, str]
     await problem_of(reply)
 
 
-async def test_a_compressed_body_is_refused_unread(api: Api) -> None:
-    bomb = gzip.compress(b" " * 50_000_000)
-    reply = await api.client.post("/api/orders", data=bomb, headers={**JSON, "Content-Encoding": "gzip"})
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "identity, gzip", "x", ""])
+@pytest.mark.parametrize(
+    ("method", "address"),
+    [("POST", "/api/orders"), ("DELETE", "/api/orders"), ("PUT", "/api/orders/x"), ("POST", "/api/nothing")],
+)
+async def test_a_compressed_body_is_refused_unread_at_every_address(
+    api: Api, method: str, address: str, encoding: str
+) -> None:
+    headers = {**JSON, "Content-Encoding": encoding}
+    reply = await api.client.request(method, address, data=gzip.compress(b" " * 5_000_000), headers=headers)
     assert reply.status == 415
-    await problem_of(reply)
+    assert (await problem_of(reply))["detail"] == "Send the body uncompressed."
+
+
+async def test_the_rest_of_a_body_that_is_refused_is_not_read_for_long(api: Api) -> None:
+    reader, writer = await raw(api.client, HEAD + b"Content-Length: 1000000000\r\n\r\n")
+    assert (await asyncio.wait_for(reader.readline(), 5)).split()[1] == b"413"
+    sent = 0
+    with suppress(ConnectionError):
+        while sent < 100_000_000:
+            writer.write(bytes(65_536))
+            await writer.drain()
+            sent += 65_536
+    assert sent < 50_000_000  # what is read and forgotten, and what the kernel buffers
+    writer.close()
 
 
 async def test_a_body_over_the_limit_is_refused(api: Api) -> None:
@@ -245,18 +289,24 @@ async def test_a_body_with_broken_chunks_is_refused(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "nonsense",
+    ("nonsense", "status"),
     [
-        b"hello\r\n\r\n",
-        b"GET /api/orders HTTP/1.1\r\nHost: x\r\nA\x00: b\r\n\r\n",
-        b"GET /api/orders HTTP/1.1\r\nHost: x\r\nA: " + b"b" * 20_000 + b"\r\n\r\n",
-        b"POST /api/orders HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-        HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+        (b"hello\r\n\r\n", 400),
+        (b"GET /api/orders HTTP/1.1\r\nHost: x\r\nA\x00: b\r\n\r\n", 400),
+        (b"GET /api/orders HTTP/1.1\r\nHost: x\r\nA: " + b"b" * 20_000 + b"\r\n\r\n", 431),
+        (b"GET /api/orders?" + b"b" * 20_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+        (b"GET /api/orders HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 200 + b"\r\n", 400),
+        (b"POST /api/orders HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400),
+        (HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
     ],
 )
-async def test_what_is_no_http_is_refused(api: Api, nonsense: bytes) -> None:
+async def test_what_is_no_http_is_refused_as_a_problem(api: Api, nonsense: bytes, status: int) -> None:
     reader, writer = await raw(api.client, nonsense)
-    assert (await asyncio.wait_for(reader.readline(), 5)).split()[1] == b"400"
+    head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+    assert int(head.split()[1]) == status
+    assert b"application/problem+json" in head
+    assert json.loads(body)["status"] == status
     writer.close()
     await writer.wait_closed()
 

@@ -137,8 +137,7 @@ class Polling:
         if self._posting:
             self._session.fail(Incident.OVERLAPPING_REQUESTS, CloseCode.POLICY)
             return web.Response(status=400)
-        encoding = request.headers.get("Content-Encoding", "identity")
-        if request.content_type == "application/octet-stream" or encoding != "identity":
+        if request.content_type == "application/octet-stream":
             self._session.fail(Incident.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)
             return web.Response(status=400)
         self._posting = True

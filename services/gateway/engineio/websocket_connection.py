@@ -160,6 +160,7 @@ class WebSocketConnection(asyncio.Protocol):
         """Cut the connection, whatever is unsent."""
         self._owner = None
         self._going = True
+        self._reader.stop()
         self._transport.abort()
 
     def _finish(self, code: int | None, *, violation: CloseCode | None = None) -> None:

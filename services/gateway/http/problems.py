@@ -41,7 +41,7 @@ _TITLES = {
     Kind.NOT_FOUND: "No such order",
     Kind.TOO_LARGE: "The body is too large",
     Kind.TOO_SLOW: "The body did not arrive in time",
-    Kind.MEDIA_TYPE: "The body must be application/json",
+    Kind.MEDIA_TYPE: "The body must be application/json, not compressed",
     Kind.UNAVAILABLE: "The orders cannot be reached",
     Kind.UNKNOWN_OUTCOME: "It is not known whether the write was done",
     Kind.INTERNAL: "Something went wrong on our side",
@@ -60,7 +60,6 @@ class Problem(Exception):
         faults: Iterable[Fault] = (),
         place: str = "body",
         headers: Mapping[str, str] | None = None,
-        close: bool = False,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -68,7 +67,6 @@ class Problem(Exception):
         self.detail = detail
         self.errors = [_error(fault, place) for fault in faults]
         self.headers = dict(headers or {})
-        self.close = close  # the rest of the body is not worth reading
 
 
 def problem_response(problem: Problem, **more: Json) -> web.Response:
@@ -77,17 +75,14 @@ def problem_response(problem: Problem, **more: Json) -> web.Response:
         "type": problem.kind.uri,
         "title": _TITLES.get(problem.kind) or HTTPStatus(problem.status).phrase,
         "status": problem.status,
-        "detail": problem.detail,
+        "detail": _encodable(problem.detail),
         **more,
     }
     if problem.errors:
         body["errors"] = problem.errors
-    response = web.Response(
+    return web.Response(
         status=problem.status, body=dumps(body), content_type="application/problem+json", headers=problem.headers
     )
-    if problem.close:
-        response.force_close()
-    return response
 
 
 def problems(prefix: str = "/api/") -> Middleware:
@@ -122,7 +117,7 @@ def problems(prefix: str = "/api/") -> Middleware:
 
 def _internal(request: web.Request, error: Exception) -> web.Response:
     incident = secrets.token_hex(8)
-    log.error("A request failed", incident=incident, method=request.method, path=request.path[:200], exc_info=error)
+    log.error("A request failed", incident=incident, method=request.method, path=request.path, exc_info=error)
     detail = "It is logged under the number in `incident`."
     return problem_response(Problem(500, Kind.INTERNAL, detail), incident=incident)
 
@@ -138,11 +133,19 @@ def _other_methods(request: web.Request, error: web.HTTPMethodNotAllowed) -> web
 def _of_http(error: web.HTTPException) -> Problem:
     if isinstance(error, web.HTTPNotFound):
         return Problem(404, Kind.HTTP, "There is nothing at this address.")
+    if isinstance(error, web.HTTPUnsupportedMediaType):
+        return Problem(415, Kind.MEDIA_TYPE, error.text or "")
     return Problem(error.status, Kind.HTTP, error.reason)
 
 
 def _error(fault: Fault, place: str) -> Json:
-    error: dict[str, Json] = {"in": place, "field": fault.field or place, "message": fault.message}
+    field = _encodable(fault.field)
+    error: dict[str, Json] = {"in": place, "field": field or place, "message": _encodable(fault.message)}
     if place == "body":  # a JSON pointer, as in the example of RFC 9457
-        error["pointer"] = "#/" + fault.field.replace("~", "~0").replace("/", "~1") if fault.field else "#"
+        error["pointer"] = "#/" + field.replace("~", "~0").replace("/", "~1") if field else "#"
     return error
+
+
+def _encodable(text: str) -> str:
+    # An escape in JSON or a byte in an address can be a lone surrogate here, for which there is no UTF-8.
+    return text.encode(errors="backslashreplace").decode()
