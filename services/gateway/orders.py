@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from itertools import islice
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar, get_args
 
 from pydantic import (
@@ -10,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     StringConstraints,
     ValidationError,
     WithJsonSchema,
@@ -18,13 +20,15 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from services.gateway.page_mark import marked_id
+from services.gateway.page_mark import PageMark
 
 LONGEST_NAME = 200
 LARGEST_PAGE = 500
 USUAL_PAGE = 100
 MOST_VALUES = 100  # of one parameter
-_MOST_FAULTS = 20  # a body of a thousand wrong fields must not be answered with a thousand sentences
+_MOST_FIELDS = 100  # of a body, and parameters of a query besides the values that may be repeated; nobody needs so many
+_MOST_PARAMETERS = 3 * MOST_VALUES + _MOST_FIELDS
+_MOST_FAULTS = 20  # a body of a hundred wrong fields must not be answered with a hundred sentences
 _LONGEST_FIELD = 100
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # Unicode's category Cc
 
@@ -37,10 +41,14 @@ class Fault(NamedTuple):
 
 
 class InvalidInput(ValueError):
-    """What a client sent breaks the rules; ``faults`` says which, field by field, and never repeats a value."""
+    """What a client sent breaks the rules; ``faults`` says which, field by field, and never repeats a value.
+
+    Only the first faults are looked at.
+    """
 
     def __init__(self, faults: Iterable[Fault]) -> None:
-        self.faults = tuple(Fault(name[:_LONGEST_FIELD], text) for name, text in faults)[:_MOST_FAULTS]
+        first = islice(faults, _MOST_FAULTS)
+        self.faults = tuple(Fault(name[:_LONGEST_FIELD], text) for name, text in first)
         super().__init__("; ".join(f"{field or 'body'}: {message}" for field, message in self.faults))
 
 
@@ -57,9 +65,8 @@ def _hex(text: str) -> str:
     return text.lower()
 
 
-def _mark(text: str) -> str:
-    marked_id(text)
-    return text
+def _mark(text: str) -> PageMark:
+    return PageMark.parse(text)
 
 
 def _digits(text: object) -> object:
@@ -137,7 +144,9 @@ class ListQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     limit: Annotated[int, Field(ge=1, le=LARGEST_PAGE), BeforeValidator(_digits)] = USUAL_PAGE
-    after: Annotated[str, AfterValidator(_mark)] | None = Field(default=None, json_schema_extra=_optional)
+    after: Annotated[PageMark, PlainValidator(_mark), WithJsonSchema({"type": "string"})] | None = Field(
+        default=None, json_schema_extra=_optional
+    )
     id: Several[OrderId] = ()
     status: Several[Status] = ()
     customer_name: Several[SoughtName] = ()
@@ -161,7 +170,9 @@ def parse_change(data: object) -> OrderChange:
 def parse_query(pairs: Iterable[tuple[str, str]]) -> ListQuery:
     """Check the query string of a list, given as its pairs; raise InvalidInput."""
     given: dict[str, list[str]] = {}
-    for name, value in pairs:
+    for number, (name, value) in enumerate(pairs):
+        if number >= _MOST_PARAMETERS:
+            raise InvalidInput([Fault("", f"must not have more than {_MOST_PARAMETERS} parameters")])
         given.setdefault(name, []).append(value)
     twice = [name for name, values in given.items() if len(values) > 1 and name not in _REPEATABLE]
     if twice:
@@ -178,6 +189,8 @@ def parse_id(text: str) -> str:
 
 
 def _checked(model: type[Model], data: object) -> Model:
+    if isinstance(data, dict) and len(data) > _MOST_FIELDS:  # each that is unknown would be an error with its own text
+        raise InvalidInput([Fault("", f"must not have more than {_MOST_FIELDS} fields")])
     try:
         return model.model_validate(data)
     except ValidationError as error:

@@ -5,15 +5,24 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+import bson
 from bson import Timestamp
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
 from pymongo import errors
 from pymongo.asynchronous.collection import AsyncCollection
 
 from services.common.cursor import cluster_time
-from services.common.documents import CODEC
+from services.common.documents import CODEC, Json, to_json
+from services.gateway.pace import Pace
 from services.gateway.store_errors import StoreFailed
 
 Document = dict[str, Any]
+
+# MongoDB may send 16 MiB at once, which take up to a second to read and convert: replies come as they are, and what is
+# larger than this is read document by document, between which others have their turns. So much takes 8 ms at worst.
+RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+AT_ONCE = 131_072
 
 _TRIES = 4
 _AGAIN_AFTER = 0.02  # seconds, times the number of the try
@@ -21,20 +30,29 @@ _AGAIN_AFTER = 0.02  # seconds, times the number of the try
 _NOT_YET = frozenset({134, 239, 246})
 
 
+class Read(NamedTuple):
+    """A document as JSON values, and its ``_id`` as it is."""
+
+    id: Any
+    order: dict[str, Json]
+
+
 class Snapshot(NamedTuple):
     """What matched at cluster time ``at``, exactly; where it ``is_cut``, the reply (16 MiB) has no room for more."""
 
-    documents: list[Document]
+    documents: list[Read]
     at: int
     is_cut: bool
 
 
-async def read_snapshot(collection: AsyncCollection[Document], conditions: Mapping[str, Any], limit: int) -> Snapshot:
+async def read_snapshot(
+    collection: AsyncCollection[Document], conditions: Mapping[str, Any], limit: int, skip: int = 0
+) -> Snapshot:
     """Return the documents that match, newest id first; raise PyMongoError or StoreFailed."""
     before: Timestamp | None = None
     for attempt in range(1, _TRIES + 1):
         try:
-            reply = await _find(collection, conditions, limit)
+            reply = await _find(collection, conditions, limit, skip)
         except (errors.OperationFailure, errors.AutoReconnect) as error:
             if attempt == _TRIES or not _is_worth_repeating(error):
                 raise
@@ -46,14 +64,38 @@ async def read_snapshot(collection: AsyncCollection[Document], conditions: Mappi
             if is_cut := cursor["id"] != 0:
                 with suppress(errors.PyMongoError):  # it would end by itself, in ten minutes
                     await collection.database.command({"killCursors": collection.name, "cursors": [cursor["id"]]})
-            return Snapshot(cursor["firstBatch"], cluster_time(at), is_cut)
+            return Snapshot(await _documents(reply), cluster_time(at), is_cut)
         # The collection does not exist, so the server took no snapshot. If it does not exist the next time
         # either, then the list was empty at the time that this reply names, which is the earlier one.
         before = reply["operationTime"]
     raise StoreFailed("MongoDB gave no time for its snapshot")
 
 
-async def _find(collection: AsyncCollection[Document], conditions: Mapping[str, Any], limit: int) -> Document:
+async def read(document: RawBSONDocument) -> Read:
+    """Read a document from BSON; a large one in a thread, which takes turns with the event loop."""
+    raw = bytes(document.raw)
+    return _read(raw) if len(raw) <= AT_ONCE else await asyncio.to_thread(_read, raw)
+
+
+def _read(raw: bytes) -> Read:
+    document = bson.decode(raw, CODEC)
+    return Read(document["_id"], to_json(document))
+
+
+async def _documents(reply: RawBSONDocument) -> list[Read]:
+    if len(reply.raw) <= AT_ONCE:  # nearly always, and cheaper than one by one
+        return [Read(each["_id"], to_json(each)) for each in bson.decode(reply.raw, CODEC)["cursor"]["firstBatch"]]
+    documents, pace = [], Pace()
+    for raw in reply["cursor"]["firstBatch"]:
+        documents.append(await read(raw))
+        if pace.is_due:
+            await pace.pause()
+    return documents
+
+
+async def _find(
+    collection: AsyncCollection[Document], conditions: Mapping[str, Any], limit: int, skip: int
+) -> RawBSONDocument:
     # The command and not find(): its reply says which time the snapshot is of.
     return await collection.database.command(
         {
@@ -61,10 +103,11 @@ async def _find(collection: AsyncCollection[Document], conditions: Mapping[str, 
             "filter": conditions,
             "sort": {"_id": -1},
             "limit": limit,
+            "skip": skip,
             "batchSize": limit,
             "readConcern": {"level": "snapshot"},
         },
-        codec_options=CODEC,
+        codec_options=RAW,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 import pymongo
 import structlog
 from bson import ObjectId
+from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient, ReturnDocument, WriteConcern, errors
 from pymongo.asynchronous.database import AsyncDatabase
 
@@ -17,8 +18,8 @@ from services.common.documents import CODEC, Json, to_json
 from services.common.settings import WrongSetting
 from services.gateway.batch_loader import BatchLoader
 from services.gateway.orders import ListQuery, NewOrder, OrderChange
-from services.gateway.page_mark import marked_id, page_mark
-from services.gateway.snapshot import Document, Snapshot, is_not_yet, read_snapshot
+from services.gateway.page_mark import PageMark
+from services.gateway.snapshot import RAW, Document, Snapshot, is_not_yet, read, read_snapshot
 from services.gateway.store_errors import OrderNotFound, OutcomeUnknown, StoreError, StoreFailed, StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -63,6 +64,7 @@ class OrderStore:
         # Majority: a write that is acknowledged is in the change stream at once and survives a failover.
         self._database = database.with_options(codec_options=CODEC, write_concern=WriteConcern("majority"))
         self._orders = self._database[collection]
+        self._as_they_are = self._orders.with_options(codec_options=RAW)
         self._patience = patience
         self._reachable = True
         self._outages = 0
@@ -119,14 +121,16 @@ class OrderStore:
             "customer_name": query.customer_name,
         }
         conditions: Document = {field: {"$in": [*values]} for field, values in wanted.items() if values}
-        if query.after is not None:
+        if query.after is not None and query.after.below is not None:
             # $expr compares across BSON types (a plain $lt would end the list at the first id of another type), and
             # $literal keeps whatever the mark holds from being read as an expression.
-            conditions["$expr"] = {"$lt": ["$_id", {"$literal": marked_id(query.after)}]}
-        found, at, is_cut = await self._read(conditions, query.limit + 1)
+            conditions["$expr"] = {"$lt": ["$_id", {"$literal": query.after.below.id}]}
+        skip = 0 if query.after is None else query.after.skip
+        found, at, is_cut = await self._read(conditions, query.limit + 1, skip)
         page = found[: query.limit]
         more = is_cut or len(found) > query.limit
-        return Page([to_json(document) for document in page], page_mark(page[-1]["_id"]) if more else None, at)
+        mark = PageMark.behind([each.id for each in page], query.after) if more else None
+        return Page([each.order for each in page], None if mark is None else str(mark), at)
 
     async def get(self, id: str) -> Found:
         """Return one order; raise OrderNotFound."""
@@ -144,31 +148,31 @@ class OrderStore:
     async def update(self, id: str, change: OrderChange) -> Written:
         """Change some fields of an order; raise OrderNotFound."""
         document, at = await self._write(
-            self._orders.find_one_and_update,
+            self._as_they_are.find_one_and_update,
             {"_id": ObjectId(id)},
             {"$set": {**change.fields(), "updated_at": _now()}},
             return_document=ReturnDocument.AFTER,
         )
-        return _written(id, document, at)
+        return await _written(id, document, at)
 
     async def delete(self, id: str) -> Written:
         """Remove an order and return what it was; raise OrderNotFound."""
-        document, at = await self._write(self._orders.find_one_and_delete, {"_id": ObjectId(id)})
-        return _written(id, document, at)
+        document, at = await self._write(self._as_they_are.find_one_and_delete, {"_id": ObjectId(id)})
+        return await _written(id, document, at)
 
     async def _orders_with(self, ids: Sequence[ObjectId]) -> Mapping[ObjectId, Found]:
         """Return those of the orders that there are."""
-        read: dict[ObjectId, Found] = {}
+        known: dict[ObjectId, Found] = {}
         left = ids
         while left:
             found, at, is_cut = await self._read({"_id": left[0] if len(left) == 1 else {"$in": left}}, len(left))
-            read |= {document["_id"]: Found(to_json(document), at) for document in found}
-            left = [one for one in left if one not in read] if is_cut else []
-        return read
+            known |= {each.id: Found(each.order, at) for each in found}
+            left = [one for one in left if one not in known] if is_cut else []
+        return known
 
-    async def _read(self, conditions: Document, limit: int) -> Snapshot:
+    async def _read(self, conditions: Document, limit: int, skip: int = 0) -> Snapshot:
         with self._edge(writing=False):
-            return await read_snapshot(self._orders, conditions, limit)
+            return await read_snapshot(self._orders, conditions, limit, skip)
 
     async def _write(self, operation: Callable[..., Awaitable[T]], *args: Any, **options: Any) -> tuple[T, int | None]:
         """Return what the operation of the driver's returns, and the cluster time of its change."""
@@ -208,10 +212,10 @@ def store_error(error: errors.PyMongoError, *, writing: bool) -> StoreError:
     return StoreUnavailable("MongoDB has no primary that answers")
 
 
-def _written(id: str, document: Document | None, at: int | None) -> Written:
+async def _written(id: str, document: RawBSONDocument | None, at: int | None) -> Written:
     if document is None:
         raise OrderNotFound(id)
-    return Written(to_json(document), at)
+    return Written((await read(document)).order, at)
 
 
 def _now() -> datetime:

@@ -1,6 +1,7 @@
 """The rules for what clients may write and ask, as tables of input and complaint."""
 
 import pytest
+from bson import ObjectId
 
 from services.gateway.orders import (
     Fault,
@@ -12,6 +13,7 @@ from services.gateway.orders import (
     parse_new,
     parse_query,
 )
+from services.gateway.page_mark import Below, PageMark
 
 GOOD = {"customer_name": "John Doe", "product_name": "Laptop", "status": "pending"}
 
@@ -81,8 +83,24 @@ def test_every_fault_is_named_at_once() -> None:
     }
 
 
-def test_a_thousand_faults_are_answered_with_twenty_short_ones() -> None:
-    found = faults(parse_new, {**GOOD, **{str(n) + "x" * 500: n for n in range(1000)}})
+def test_a_body_of_a_thousand_fields_is_refused_as_a_whole() -> None:
+    assert faults(parse_new, {str(n): n for n in range(1000)}) == (Fault("", "must not have more than 100 fields"),)
+
+
+def test_a_query_of_a_thousand_parameters_is_refused_as_a_whole() -> None:
+    refused = (Fault("", "must not have more than 400 parameters"),)
+    assert faults(parse_query, [(str(n), "") for n in range(1000)]) == refused
+    assert faults(parse_query, [("id", "")] * 1000) == refused
+
+
+def test_faults_are_not_made_that_are_not_shown() -> None:
+    numbers = iter(range(1000))
+    InvalidInput(Fault(str(number), "") for number in numbers)
+    assert next(numbers) == 20
+
+
+def test_ninety_faults_are_answered_with_twenty_short_ones() -> None:
+    found = faults(parse_new, {**GOOD, **{str(n) + "x" * 500: n for n in range(90)}})
     assert len(found) == 20
     assert all(len(fault.field) <= 100 for fault in found)
 
@@ -123,7 +141,8 @@ def test_a_list_without_conditions_shows_the_newest_hundred() -> None:
 
 def test_a_list_may_be_narrowed_and_continued() -> None:
     query = parse_query([("limit", "500"), ("status", "shipped"), ("customer_name", " Zoë "), ("after", "a" * 24)])
-    assert query == ListQuery(limit=500, after="a" * 24, status=("shipped",), customer_name=(" Zoë ",))
+    assert (query.limit, query.status, query.customer_name) == (500, ("shipped",), (" Zoë ",))
+    assert query.after == PageMark(Below(ObjectId("a" * 24)))
 
 
 def test_conditions_may_be_given_several_times() -> None:

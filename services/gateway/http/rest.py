@@ -1,22 +1,25 @@
 """The orders over HTTP: list, read, create, change, delete."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from services.common.cursor import Cursor, Position
 from services.common.documents import Json, dumps
 from services.gateway.http.body import read_json
 from services.gateway.http.problems import Kind, Problem
 from services.gateway.orders import InvalidInput, parse_change, parse_id, parse_new, parse_query
-from services.gateway.store import OrderStore
+from services.gateway.pace import Pace
+from services.gateway.store import Order, OrderStore
 from services.gateway.store_errors import OrderNotFound, OutcomeUnknown, StoreUnavailable
 
 COLLECTION = "/api/orders"
 ONE = "/api/orders/{id:(?!events$)[^/]+}"  # not the stream of events, which has other methods
 STREAM_CURSOR = "Stream-Cursor"
 EXPOSED_HEADERS = (STREAM_CURSOR, "Link", "Location", "Retry-After")
+
+PIECE = 262_144  # bytes of a list that are sent in one turn of the loop
 
 _RETRY_AFTER = {"Retry-After": "2"}
 
@@ -52,16 +55,16 @@ class OrdersApi:
             web.delete(ONE, self.delete),
         ]
 
-    async def list(self, request: web.Request) -> web.Response:
+    async def list(self, request: web.Request) -> web.StreamResponse:
         """Answer one page of orders, newest first; ``Link: rel="next"`` leads to the page below."""
         with _answered("query"):
             query = parse_query(request.query.items())
             page = await self._store.page(query)
-        response = _json([*page.orders], self._after_snapshot(page.at))
+        headers = self._after_snapshot(page.at)
         if page.next_after is not None:
             following = request.rel_url.update_query(after=page.next_after)
-            response.headers["Link"] = f'<{following}>; rel="next"'
-        return response
+            headers["Link"] = f'<{following}>; rel="next"'
+        return await _list(request, page.orders, headers)
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer one order."""
@@ -108,7 +111,43 @@ class OrdersApi:
 
 
 def _json(value: Json, headers: dict[str, str], *, status: int = 200) -> web.Response:
-    return web.Response(status=status, body=dumps(value), content_type="application/json", headers=headers)
+    return _answer(dumps(value), headers, status=status)
+
+
+def _answer(body: bytes, headers: dict[str, str], *, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=body, content_type="application/json", headers=headers)
+
+
+async def _list(request: web.Request, orders: Iterable[Order], headers: dict[str, str]) -> web.StreamResponse:
+    """Answer with the orders; megabytes of them are encoded and sent in pieces, between which others have turns."""
+    encoded, size, pace = [b"["], 2, Pace()
+    for order in orders:
+        encoded.append(dumps(order) if size == 2 else b"," + dumps(order))
+        size += len(encoded[-1])
+        if pace.is_due:
+            await pace.pause()
+    encoded.append(b"]")
+    if size <= PIECE:
+        return _answer(b"".join(encoded), headers)
+    response = web.StreamResponse(headers={**headers, "Content-Type": "application/json"})
+    response.content_length = size
+    await response.prepare(request)
+    if request.method != hdrs.METH_HEAD:
+        for piece in _pieces(encoded):
+            await response.write(piece)
+            await pace.pause()
+    await response.write_eof()
+    return response
+
+
+def _pieces(encoded: Iterable[bytes]) -> Iterator[bytes]:
+    piece = bytearray()
+    for part in encoded:
+        piece += part
+        if len(piece) >= PIECE:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece)
 
 
 @contextmanager

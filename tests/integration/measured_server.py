@@ -1,0 +1,84 @@
+"""The gateway's HTTP and Socket.IO on a loop of its own that measures its turns, in a thread beside the test."""
+
+import asyncio
+import gc
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from threading import Thread
+
+from aiohttp import web
+
+from services.front.bodies import let_the_answer_arrive, refuse_encoded
+from services.front.runner import Runner
+from services.gateway.edge.front import Front
+from services.gateway.edge.limits import EngineSettings
+from services.gateway.http.problems import problems
+from services.gateway.http.rest import OrdersApi
+from services.gateway.socketio.server import SocketServer
+from services.gateway.store import OrderStore
+from tests.conformance.server import Echo
+
+
+class MeasuredLoop(asyncio.SelectorEventLoop):
+    """Remembers its longest turn, in seconds of its own thread's CPU: what else the machine does is not counted."""
+
+    longest = 0.0
+
+    def _run_once(self) -> None:
+        begin = time.thread_time()
+        super()._run_once()  # type: ignore[misc]  # asyncio's own, once for each turn
+        self.longest = max(self.longest, time.thread_time() - begin)
+
+
+@dataclass
+class Measured:
+    """A running server."""
+
+    port: int
+    loop: MeasuredLoop
+
+    def longest_turn(self) -> float:
+        """Return the longest turn since this was last asked."""
+        longest, self.loop.longest = self.loop.longest, 0.0
+        return longest
+
+
+@asynccontextmanager
+async def measured_server(uri: str, settings: EngineSettings) -> AsyncIterator[Measured]:
+    """Serve the orders of a database, and a Socket.IO that echoes."""
+    here = asyncio.get_running_loop()
+    ready: asyncio.Future[Measured] = here.create_future()
+    stop = asyncio.Event()
+    loop = MeasuredLoop()
+
+    async def serve() -> None:
+        async with OrderStore.open(uri) as store:
+            app = web.Application(middlewares=[let_the_answer_arrive, problems(), refuse_encoded])
+            app.add_routes(OrdersApi(store, lambda: "e1").routes())
+            sockets = SocketServer({"/": Echo()}, settings)
+            sockets.attach(app)
+            runner = Runner(app)
+            await runner.setup()
+            assert runner.server is not None
+            async with Front(runner.server, sockets.open, 20).listening("127.0.0.1", 0) as port:
+                here.call_soon_threadsafe(ready.set_result, Measured(port, loop))
+                await stop.wait()
+                await sockets.close()
+            await runner.cleanup()
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(serve())
+
+    gc.collect()
+    gc.freeze()  # the tests' own objects: to look through them would be counted as work of the loop
+    thread = Thread(target=run)
+    thread.start()
+    try:
+        yield await asyncio.wait_for(ready, 20)
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        await asyncio.to_thread(thread.join)
+        gc.unfreeze()
