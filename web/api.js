@@ -2,38 +2,51 @@
 /** The REST side of the gateway: read the list, write orders, and say in words what went wrong. */
 
 /** @typedef {import("./order.js").Order} Order */
-/** @typedef {{ orders: unknown[], cursor: string | null, complete: boolean }} Snapshot */
+/** @typedef {import("./envelope.js").Page} Page */
 /** @typedef {{ id: string | null, cursor: string | null }} Written */
+/** @typedef {{ body: any, headers: Headers }} Answer */
 
 const ROOT = "/api/orders";
 const PATIENCE_MS = 10_000;
+const NEXT = /<([^>]*)>\s*;[^,]*\brel="?next\b/i;
+/** Problems in which the server itself says that nothing was done. */
+const NOTHING_DONE = "urn:realtime-orders:problem:store-unavailable";
 
 /** What the server, or the way to it, had to object; `fields` tells per field of the order what is wrong with it. */
 export class ApiError extends Error {
   /**
    * @param {string} message
-   * @param {number} [status] 0: no answer at all
-   * @param {Map<string, string>} [fields]
+   * @param {{ status?: number, fields?: Map<string, string>, late?: boolean, unknown?: boolean }} [more] `late`: there was no
+   *   answer in time; `unknown`: whether what was asked for has been done is not known
    */
-  constructor(message, status = 0, fields = new Map()) {
+  constructor(message, { status = 0, fields = new Map(), late = false, unknown = false } = {}) {
     super(message);
     this.name = "ApiError";
     this.status = status;
     this.fields = fields;
+    this.late = late;
+    this.unknown = unknown;
   }
 }
 
 /**
- * @param {{ limit: number, status?: string | null }} query
- * @returns {Promise<Snapshot>}
+ * @param {{ limit: number, status?: string | null, after?: string | null, customer?: string | null }} query
+ * @returns {Promise<Page & { readAt: number | null }>} `readAt`: the time by the server's clock
  */
-export async function listOrders({ limit, status }) {
-  const query = new URLSearchParams({ limit: String(limit), ...(status ? { status } : {}) });
-  const response = await request(`${ROOT}?${query}`);
-  const orders = await response.json();
-  if (!Array.isArray(orders)) throw new ApiError("The server answered with something that is no list of orders.");
-  const complete = !/rel="?next/.test(response.headers.get("Link") ?? "");
-  return { orders, cursor: response.headers.get("Stream-Cursor"), complete };
+export async function listOrders({ limit, status, after, customer }) {
+  const query = new URLSearchParams({ limit: String(limit) });
+  if (status) query.set("status", status);
+  if (customer) query.set("customer_name", customer);
+  if (after) query.set("after", after);
+  const { body, headers } = await request(`${ROOT}?${query}`);
+  if (!Array.isArray(body)) throw new ApiError("The server answered with something that is no list of orders.");
+  const readAt = Date.parse(headers.get("Date") ?? "");
+  return {
+    orders: body,
+    cursor: headers.get("Stream-Cursor"),
+    next: nextOf(headers),
+    readAt: Number.isNaN(readAt) ? null : readAt,
+  };
 }
 
 /**
@@ -42,8 +55,8 @@ export async function listOrders({ limit, status }) {
  */
 export async function getOrder(id) {
   try {
-    const response = await request(`${ROOT}/${encodeURIComponent(id)}`);
-    return { order: await response.json(), cursor: response.headers.get("Stream-Cursor") };
+    const { body, headers } = await request(addressOf(id));
+    return { order: body, cursor: headers.get("Stream-Cursor") };
   } catch (error) {
     if (error instanceof ApiError && error.status === 404) return { order: null, cursor: null };
     throw error;
@@ -52,53 +65,81 @@ export async function getOrder(id) {
 
 /** @param {Order} fields @returns {Promise<Written>} */
 export async function createOrder(fields) {
-  return written(await request(ROOT, { method: "POST", ...body(fields) }));
+  return written(await request(ROOT, { method: "POST", ...json(fields) }));
 }
 
 /** @param {string} id @param {Order} fields @returns {Promise<Written>} */
 export async function updateOrder(id, fields) {
-  return written(await request(`${ROOT}/${encodeURIComponent(id)}`, { method: "PUT", ...body(fields) }));
+  return written(await request(addressOf(id), { method: "PUT", ...json(fields) }));
 }
 
-/** @param {string} id @returns {Promise<Written>} */
+/** Outlives the page: it may be the last that the page does. @param {string} id @returns {Promise<Written>} */
 export async function deleteOrder(id) {
-  return written(await request(`${ROOT}/${encodeURIComponent(id)}`, { method: "DELETE" }));
+  return written(await request(addressOf(id), { method: "DELETE", keepalive: true }));
+}
+
+/** @param {string} id any text: it is the server's to give and to understand */
+function addressOf(id) {
+  return `${ROOT}/${encodeURIComponent(id)}`;
 }
 
 /** @param {Order} fields */
-function body(fields) {
+function json(fields) {
   return { headers: { "Content-Type": "application/json" }, body: JSON.stringify(fields) };
 }
 
-/** @param {Response} response @returns {Promise<Written>} */
-async function written(response) {
-  const document = await response.json().catch(() => null); // not every proxy's answer is JSON
-  const id = typeof document?._id === "string" ? document._id : null;
-  return { id, cursor: response.headers.get("Stream-Cursor") };
+/** @param {Answer} answer @returns {Written} */
+function written({ body, headers }) {
+  return { id: typeof body?._id === "string" ? body._id : null, cursor: headers.get("Stream-Cursor") };
 }
 
-/** @param {string} url @param {RequestInit} [options] */
+/** @param {Headers} headers @returns {string | null} */
+function nextOf(headers) {
+  const [, address] = NEXT.exec(headers.get("Link") ?? "") ?? [];
+  if (address === undefined) return null;
+  const after = new URL(address, location.href).searchParams.get("after");
+  if (after === null) throw new ApiError("The server answered with a list that does not say where it goes on.");
+  return after;
+}
+
+/** @param {string} url @param {RequestInit} [options] @returns {Promise<Answer>} */
 async function request(url, options) {
   /** @type {Response} */
   let response;
   try {
     response = await fetch(url, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS), ...options });
   } catch (error) {
-    const late = error instanceof DOMException && error.name === "TimeoutError";
-    throw new ApiError(late ? "The server did not answer in time." : "The server cannot be reached.");
+    throw unanswered(error);
   }
   if (!response.ok) throw await problemOf(response);
-  return response;
+  try {
+    return { body: await response.json(), headers: response.headers };
+  } catch (error) {
+    // What was asked for is done; not every proxy's answer to a write is JSON.
+    if (options?.method) return { body: null, headers: response.headers };
+    throw error instanceof SyntaxError
+      ? new ApiError("The server answered with something unreadable.")
+      : unanswered(error);
+  }
+}
+
+/** @param {unknown} error of `fetch` @returns {ApiError} */
+function unanswered(error) {
+  const late = error instanceof DOMException && error.name === "TimeoutError";
+  const message = late ? "The server did not answer in time." : "The server cannot be reached.";
+  return new ApiError(message, { late, unknown: true });
 }
 
 /** Read application/problem+json (RFC 9457). @param {Response} response */
 async function problemOf(response) {
+  const { status } = response;
   const problem = await response.json().catch(() => null);
   const fields = new Map();
   for (const error of Array.isArray(problem?.errors) ? problem.errors : []) {
     const field = String(error?.field ?? error?.pointer ?? "").replace(/^#?\//, "");
     if (field && !fields.has(field)) fields.set(field, String(error?.message ?? error?.detail ?? "is not valid"));
   }
-  const message = problem?.detail || problem?.title || `The server answered ${response.status}.`;
-  return new ApiError(String(message), response.status, fields);
+  const message = problem?.detail || problem?.title || `The server answered ${status}.`;
+  // Any other failure of the server, or of a proxy on the way, may have come after the write.
+  return new ApiError(String(message), { status, fields, unknown: status >= 500 && problem?.type !== NOTHING_DONE });
 }

@@ -1,30 +1,35 @@
 // @ts-check
-/** What is known about the connection, and the one word that is true of it. */
+/** What is known about the connection, the one word that is true of it, and what to doubt of the orders shown. */
 
 /** @typedef {"connecting" | "live" | "reconnecting" | "stale" | "offline"} Verdict */
 /**
- * Times are milliseconds since 1970. `source` is why the server may not hear of changes, null while it does.
+ * Times are milliseconds since 1970. `source` is why the server may not hear of changes, null while it does; `retryAt` when
+ * the next try to connect is, null while none is due; `unansweredAt` when a request was given up for want of an answer;
+ * `trueAt` up to when the orders are known to have been what the database held.
  * @typedef {{
  *   phase: "connecting" | "open" | "lost",
  *   everLive: boolean,
  *   offlineSince: number | null,
- *   list: "none" | "loading" | "current" | "outdated",
+ *   list: "none" | "current" | "outdated",
+ *   listSince: number,
  *   source: string | null,
  *   transport: import("./live.js").Transport | null,
  *   server: string | null,
  *   why: string | null,
  *   attempts: number,
+ *   retryAt: number | null,
+ *   unansweredAt: number | null,
  *   liveSince: number | null,
  *   heardAt: number | null,
  *   eventAt: number | null,
+ *   trueAt: number | null,
  * }} Connection
  */
 
-/**
- * Longer than the server's ping interval (25 s): an open connection that is this silent may be a dead one.
- * Only where pings can be heard: EventSource keeps the heartbeats of SSE to itself.
- */
-export const SILENCE_MS = 32_000;
+/** An open connection that is silent for longer than the server's pings (25 s) and heartbeats (15 s) are apart may be a dead one. */
+export const SILENCE_MS = Object.freeze({ WebSocket: 32_000, polling: 32_000, SSE: 20_000 });
+/** A list that is read again, or a first connection, is there within that; only then is it worth a word. */
+const GRACE_MS = 1000;
 
 /** @type {Readonly<Connection>} */
 export const UNCONNECTED = Object.freeze({
@@ -32,35 +37,62 @@ export const UNCONNECTED = Object.freeze({
   everLive: false,
   offlineSince: null,
   list: "none",
+  listSince: 0,
   source: null,
   transport: null,
   server: null,
   why: null,
   attempts: 0,
+  retryAt: null,
+  unansweredAt: null,
   liveSince: null,
   heardAt: null,
   eventAt: null,
+  trueAt: null,
 });
 
 /**
- * @param {Connection} connection
+ * The connection after some news. What is shown is true up to the last that was heard while all was well.
+ * @param {Readonly<Connection>} connection
+ * @param {Partial<Connection>} news
+ * @param {number} now
+ * @returns {Connection}
+ */
+export function updated(connection, news, now) {
+  const next = { ...connection, ...news };
+  if (next.list !== connection.list) next.listSince = now;
+  if (verdictOf(next, now) === "live") next.trueAt = next.heardAt ?? now;
+  return next;
+}
+
+/**
+ * Whether the connection is open and nothing has been heard for too long.
+ * @param {Readonly<Connection>} connection
+ * @param {number} now
+ */
+export function isSilent({ phase, heardAt, transport }, now) {
+  return phase === "open" && heardAt !== null && now - heardAt > SILENCE_MS[transport ?? "WebSocket"];
+}
+
+/**
+ * @param {Readonly<Connection>} connection
  * @param {number} now
  * @returns {Verdict}
  */
 export function verdictOf(connection, now) {
-  const { phase, offlineSince, list, heardAt, transport } = connection;
+  const { phase, offlineSince, list, heardAt, unansweredAt } = connection;
   // A browser without network may still reach a server on its own machine: what has been heard since counts for more.
   if (offlineSince !== null && (phase !== "open" || heardAt === null || heardAt < offlineSince)) return "offline";
   if (phase !== "open") return connection.everLive ? "reconnecting" : "connecting";
   if (list === "none") return "connecting";
-  if (list !== "current" || connection.source !== null) return "stale";
-  if (transport !== "SSE" && heardAt !== null && now - heardAt > SILENCE_MS) return "stale";
+  if (list !== "current" || connection.source !== null || isSilent(connection, now)) return "stale";
+  if (unansweredAt !== null && (heardAt === null || heardAt <= unansweredAt)) return "stale";
   return "live";
 }
 
 /**
  * One sentence on what the verdict rests on.
- * @param {Connection} connection
+ * @param {Readonly<Connection>} connection
  * @param {Verdict} verdict
  */
 export function explain(connection, verdict) {
@@ -75,7 +107,37 @@ export function explain(connection, verdict) {
         ? "The connection is open, but the list is older than it should be and is being read again."
         : source !== null
           ? "The server itself does not hear of changes just now. What is missed will be made up for."
-          : "The connection is open, but nothing has been heard for a while.",
+          : "The server has not answered for a while, so what is shown may be old.",
   };
   return sentences[verdict];
+}
+
+/**
+ * What a reader has to know before trusting the orders: as of when they are, and what happens next. Null: nothing.
+ * @param {Readonly<Connection>} connection
+ * @param {number} now
+ * @returns {{ asOf: number | null, next: string } | null}
+ */
+export function doubtOf(connection, now) {
+  const { list, source, listSince, trueAt, attempts } = connection;
+  const verdict = verdictOf(connection, now);
+  const retrying = retryingOf(connection, now);
+  if (verdict === "live") return null;
+  if (verdict === "reconnecting") return { asOf: trueAt, next: retrying };
+  if (verdict === "offline") return { asOf: trueAt, next: `no network, ${retrying}` };
+  if (verdict === "connecting") {
+    const first = attempts === 0 && (list === "none" || now - listSince < GRACE_MS);
+    return first ? null : { asOf: trueAt, next: `no connection yet, ${retrying}` };
+  }
+  if (list !== "current") {
+    return now - listSince < GRACE_MS ? null : { asOf: trueAt, next: "reading the list again" };
+  }
+  if (source !== null) return { asOf: trueAt, next: "the server is looking for the database" };
+  return { asOf: trueAt, next: "the server does not answer, asking again" };
+}
+
+/** @param {Readonly<Connection>} connection @param {number} now */
+function retryingOf({ retryAt }, now) {
+  const seconds = retryAt === null ? 0 : Math.ceil((retryAt - now) / 1000);
+  return seconds > 0 ? `reconnecting in ${seconds} s` : "reconnecting now";
 }

@@ -7,7 +7,7 @@ import { differences, nameOf, shortId, textOf } from "./order.js";
 /** @typedef {{ kind: "insert" | "update" | "delete" | "left", title: string, detail: string }} Description */
 
 /**
- * @param {import("./store.js").Envelope} envelope
+ * @param {import("./envelope.js").Envelope} envelope
  * @param {Order | null} before the order as this page had it
  * @returns {Description}
  */

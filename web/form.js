@@ -3,9 +3,9 @@
 
 import { part, write } from "./page.js";
 
-/** @typedef {import("./api.js").ApiError} ApiError */
+/** @typedef {import("./writes.js").Result} Result */
 /**
- * @param {(fields: import("./order.js").Order, control: HTMLButtonElement) => Promise<ApiError | null>} create
+ * @param {(fields: import("./order.js").Order, control: HTMLButtonElement) => Promise<Result>} create
  */
 export function createForm(create) {
   const form = part("compose", HTMLFormElement);
@@ -18,13 +18,16 @@ export function createForm(create) {
 
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    if (button.ariaBusy === "true") return;
-    const failure = await create(Object.fromEntries(inputs.map(({ name, value }) => [name, value])), button);
-    for (const input of inputs) mark(input, failure?.fields.get(input.name) ?? "");
-    if (failure) inputs.find((input) => failure.fields.has(input.name))?.focus();
-    else {
+    const sent = inputs.map(({ value }) => value);
+    const result = await create(Object.fromEntries(inputs.map(({ name, value }) => [name, value])), button);
+    if (result === "not now") return;
+    const objections = result === "done" ? new Map() : result.fields;
+    for (const input of inputs) mark(input, objections.get(input.name) ?? "");
+    if (result !== "done") inputs.find((input) => objections.has(input.name))?.focus();
+    // What was typed while it was found out whether the order was added belongs to the next one.
+    else if (inputs.every(({ value }, index) => value === sent[index])) {
+      if (form.contains(document.activeElement)) inputs[0]?.focus();
       form.reset();
-      inputs[0]?.focus();
     }
   });
   for (const input of inputs) input.addEventListener("input", () => mark(input, ""));

@@ -36,7 +36,7 @@ export function createIndicator(store) {
     root.dataset.state = verdict;
     root.dataset.transport = transport ?? "";
     document.documentElement.dataset.connection = verdict;
-    write(word, verdict === "stale" && connection.list === "current" ? "Silent" : WORDS[verdict]);
+    write(word, verdict === "stale" && connection.list === "current" ? "Not up to date" : WORDS[verdict]);
     const trying = attempts > 1 && (verdict === "connecting" || verdict === "reconnecting");
     write(badge, verdict === "live" ? (transport ?? "") : trying ? `attempt ${attempts}` : "");
     write(why, explain(connection, verdict));

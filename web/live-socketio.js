@@ -1,5 +1,7 @@
 // @ts-check
-/** The live connection by the stock Socket.IO client, which reconnects and recovers by itself. */
+/** The live connection by the stock Socket.IO client, which recovers by itself; when it connects again is decided here. */
+
+import { Retry } from "./retry.js";
 
 /** @typedef {import("./live.js").Following} Following */
 /** @typedef {import("./live.js").Filter} Filter */
@@ -7,6 +9,9 @@
 /** @typedef {import("./live.js").Listener} Listener */
 
 const ACK_MS = 5000;
+const OPEN_MS = 5000;
+/** The server greets within milliseconds; a connection on which it has not after that is a dead one. */
+const GREETING_MS = 10_000;
 
 /**
  * @param {any} io
@@ -20,12 +25,15 @@ export function followBySocketIO(io, { position, listener }, transports = ["webs
   /** The filter that the server goes by. @type {Filter} */
   let agreed = wanted;
   let continued = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let deadline;
 
   const socket = io({
     transports,
     tryAllTransports: true,
-    reconnectionDelay: 500,
-    reconnectionDelayMax: 5000,
+    timeout: OPEN_MS,
+    autoConnect: false,
+    reconnection: false, // it does not say when; `retry` does
     // A function, because each fresh connection must start where the page stands by then.
     auth: (/** @type {(data: object) => void} */ send) => {
       const since = position();
@@ -33,6 +41,21 @@ export function followBySocketIO(io, { position, listener }, transports = ["webs
       send({ ...(since === null ? {} : { since }), ...(wanted.status ? { filter: wanted } : {}) });
     },
   });
+  const retry = new Retry(connect, (at) => listener.retrying(at));
+
+  function connect() {
+    clearTimeout(deadline);
+    deadline = setTimeout(() => lost("the server did not answer in time"), GREETING_MS);
+    socket.disconnect().connect();
+  }
+
+  /** @param {string} why */
+  function lost(why) {
+    clearTimeout(deadline);
+    socket.disconnect();
+    listener.lost(why);
+    retry.later();
+  }
 
   socket.io.on("open", () => watchEngine(socket.io.engine, listener));
   socket.on("connect", () => {
@@ -44,21 +67,20 @@ export function followBySocketIO(io, { position, listener }, transports = ["webs
       void subscribe().then((since) => listener.mustResync(null, since));
     }
   });
-  socket.on("connected", (/** @type {any} */ greeting) => listener.greeted(greeting, continued || socket.recovered));
+  socket.on("connected", (/** @type {any} */ greeting) => {
+    clearTimeout(deadline);
+    retry.succeeded();
+    listener.greeted(greeting, continued || socket.recovered);
+  });
   socket.on("orderUpdate", (/** @type {any} */ envelope) => listener.changed(envelope));
   socket.on("mark", (/** @type {any} */ mark) => listener.reached(String(mark?.cursor)));
   socket.on("status", (/** @type {any} */ status) => listener.stale(status?.stale ? String(status.reason) : null));
   socket.on("resync", (/** @type {any} */ notice) =>
     listener.mustResync(String(notice?.reason ?? "the server asked for it"), notice?.cursor ?? null),
   );
-  socket.on("connect_error", (/** @type {Error} */ error) => {
-    listener.lost(error.message);
-    // Refused by the server itself (not by the network): the client leaves trying again to us.
-    if (!socket.active) setTimeout(() => socket.connect(), 2000 + Math.random() * 2000);
-  });
+  socket.on("connect_error", (/** @type {Error} */ error) => lost(error.message));
   socket.on("disconnect", (/** @type {string} */ reason) => {
-    listener.lost(reason);
-    if (reason === "io server disconnect") setTimeout(() => socket.connect(), 500 + Math.random() * 1000);
+    if (reason !== "io client disconnect") lost(reason); // that one is our own doing
   });
 
   /**
@@ -74,18 +96,20 @@ export function followBySocketIO(io, { position, listener }, transports = ["webs
       return answer?.cursor ?? null;
     } catch {
       // No answer: the next connection brings the filter with it, or comes by here again.
-      if (socket.connected) socket.disconnect().connect();
+      if (socket.connected) lost("the server did not answer in time");
       return null;
     }
   }
 
+  connect();
   return {
     async filter(filter) {
       wanted = filter;
       return socket.connected ? subscribe() : null;
     },
-    retry() {
-      if (!socket.connected) socket.disconnect().connect();
+    retry(doubt) {
+      if (doubt !== null && socket.connected) listener.lost(doubt);
+      if (doubt !== null || !socket.connected) retry.now();
     },
   };
 }

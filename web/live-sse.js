@@ -1,78 +1,119 @@
 // @ts-check
 /** The live connection by Server-Sent Events, for when there is no Socket.IO client. */
 
+import { EventStreamParser } from "./event-stream.js";
+import { Retry } from "./retry.js";
+
 /** @typedef {import("./live.js").Following} Following */
 /** @typedef {import("./live.js").Filter} Filter */
 /** @typedef {import("./live.js").Live} Live */
 
 const EVENTS = "/api/orders/events";
-const FIRST_WAIT_MS = 500;
-const LONGEST_WAIT_MS = 10_000;
+/** The server greets within milliseconds; a stream on which it has not after that is a dead one. */
+const GREETING_MS = 10_000;
 
 /**
+ * Reads the stream by `fetch`: an EventSource keeps the heartbeats to itself, so that nobody can tell silence from a dead
+ * connection, waits for its first answer without end, and does not say when it will try again.
  * @param {Following} following
  * @returns {Live}
  */
 export function followBySSE({ position, listener }) {
-  /** @type {EventSource | null} */
-  let source = null;
+  /** @type {AbortController | null} */
+  let current = null;
   /** @type {Filter} */
   let wanted = {};
-  let wait = FIRST_WAIT_MS;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let retryTimer;
+  const retry = new Retry(open, (at) => listener.retrying(at));
 
   function open() {
-    clearTimeout(retryTimer);
-    source?.close();
-    const since = position();
-    const query = new URLSearchParams({ ...(since === null ? {} : { since }), ...wanted });
-    const opened = new EventSource(`${EVENTS}?${query}`);
-    source = opened;
-    listener.transport("SSE");
-    opened.addEventListener("open", () => {
-      wait = FIRST_WAIT_MS;
-      listener.heard();
-    });
-    hear(opened, "connected", (greeting) => listener.greeted(greeting, since !== null));
-    hear(opened, "orderUpdate", (envelope) => listener.changed(envelope));
-    hear(opened, "status", (status) => listener.stale(status?.stale ? String(status.reason) : null));
-    hear(opened, "resync", (notice) => listener.mustResync(String(notice?.reason ?? ""), notice?.cursor ?? null));
-    opened.addEventListener("error", () => {
-      listener.lost("the event stream broke off");
-      // While CONNECTING the browser tries again by itself; CLOSED means that it has given up (an error status).
-      if (opened.readyState === EventSource.CLOSED && source === opened) later();
-    });
+    current?.abort();
+    current = new AbortController();
+    void read(current);
   }
 
-  function later() {
-    clearTimeout(retryTimer);
-    retryTimer = setTimeout(open, wait * (0.5 + Math.random() / 2));
-    wait = Math.min(wait * 2, LONGEST_WAIT_MS);
+  /** @param {AbortController} own */
+  async function read(own) {
+    const since = position();
+    let late = false;
+    const deadline = setTimeout(() => {
+      late = true;
+      own.abort();
+    }, GREETING_MS);
+    /** @type {(greeting: any) => void} */
+    const greeted = (greeting) => {
+      clearTimeout(deadline);
+      retry.succeeded();
+      listener.greeted(greeting, since !== null);
+    };
+    listener.transport("SSE");
+    let why = "the event stream ended";
+    try {
+      const query = new URLSearchParams({ ...(since === null ? {} : { since }), ...wanted });
+      await pass(await connect(`${EVENTS}?${query}`, own.signal), parserFor(greeted), () => current === own);
+    } catch (error) {
+      why = late ? "the server did not answer in time" : wordsOf(error);
+    }
+    clearTimeout(deadline);
+    own.abort();
+    if (current !== own) return; // another stream has taken its place
+    current = null;
+    listener.lost(why);
+    retry.later();
+  }
+
+  /** @param {(greeting: any) => void} greeted */
+  function parserFor(greeted) {
+    /** @type {Map<string, (payload: any) => void>} */
+    const acts = new Map([
+      ["connected", greeted],
+      ["orderUpdate", (envelope) => listener.changed(envelope)],
+      ["status", (status) => listener.stale(status?.stale ? String(status.reason) : null)],
+      ["resync", (notice) => listener.mustResync(String(notice?.reason ?? ""), notice?.cursor ?? null)],
+    ]);
+    return new EventStreamParser({
+      event: (name, data) => acts.get(name)?.(JSON.parse(data)),
+      mark: (id) => listener.reached(id),
+      retry: (milliseconds) => retry.atLeast(milliseconds),
+    });
   }
 
   /**
-   * @param {EventSource} from
-   * @param {string} name
-   * @param {(payload: any) => void} act
+   * @param {ReadableStreamDefaultReader<string>} reader
+   * @param {EventStreamParser} parser
+   * @param {() => boolean} isCurrent
    */
-  function hear(from, name, act) {
-    from.addEventListener(name, (event) => {
-      if (source !== from) return; // a stream that was replaced has nothing more to say
+  async function pass(reader, parser, isCurrent) {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done || !isCurrent()) return;
       listener.heard();
-      act(JSON.parse(event.data));
-    });
+      parser.feed(value);
+    }
   }
 
   open();
   return {
     async filter(filter) {
       wanted = filter;
-      open();
+      retry.now();
       return null; // the stream starts where the page stands, whatever its filter
     },
-    retry() {
-      if (source?.readyState !== EventSource.OPEN) open();
+    retry(why) {
+      if (why !== null && current) listener.lost(why);
+      if (why !== null || !current) retry.now();
     },
   };
+}
+
+/** @param {string} url @param {AbortSignal} signal */
+async function connect(url, signal) {
+  const response = await fetch(url, { cache: "no-store", headers: { Accept: "text/event-stream" }, signal });
+  if (!response.ok || !response.body) throw new Error(`the server answered ${response.status}`);
+  return response.body.pipeThrough(new TextDecoderStream()).getReader();
+}
+
+/** @param {unknown} error */
+function wordsOf(error) {
+  // What a browser says of a broken connection is a TypeError in its own words.
+  return error instanceof Error && !(error instanceof TypeError) ? error.message : "the event stream broke off";
 }

@@ -4,14 +4,14 @@
 import { followBySocketIO } from "./live-socketio.js";
 import { followBySSE } from "./live-sse.js";
 
-/** @typedef {import("./store.js").Envelope} Envelope */
+/** @typedef {import("./envelope.js").Envelope} Envelope */
 /** @typedef {"WebSocket" | "polling" | "SSE"} Transport */
 /** @typedef {{ status?: string }} Filter */
 /** @typedef {{ id: string, cursor: string, server: string }} Greeting */
 /**
  * What the connection tells. A greeting comes with every connection; `continued` says that the server knew
  * where this client stands, so that what follows has no gap. `reached` says that a filtered client has missed nothing
- * up to there; `stale` why the server itself may not know of changes, or that it does; `mustResync` that the list has to be read again, at least as new as the cursor.
+ * up to there; `retrying` when the next try to connect is, null while it is being made; `stale` why the server itself may not know of changes, or that it does; `mustResync` that the list has to be read again, at least as new as the cursor.
  * @typedef {{
  *   greeted(greeting: Greeting | null, continued: boolean): void,
  *   changed(envelope: Envelope): void,
@@ -21,6 +21,7 @@ import { followBySSE } from "./live-sse.js";
  *   heard(): void,
  *   transport(name: Transport): void,
  *   lost(why: string): void,
+ *   retrying(at: number | null): void,
  * }} Listener
  */
 /**
@@ -28,8 +29,9 @@ import { followBySSE } from "./live-sse.js";
  * @typedef {{ position: () => string | null, listener: Listener }} Following
  */
 /**
- * `filter` gives the position from which on it holds, where that is known.
- * @typedef {{ filter(filter: Filter): Promise<string | null>, retry(): void }} Live
+ * `filter` gives the position from which on it holds, where that is known. `retry` connects at once where there is no
+ * connection; with a reason to doubt the one there is, it connects anew.
+ * @typedef {{ filter(filter: Filter): Promise<string | null>, retry(doubt: string | null): void }} Live
  */
 
 const CLIENT = "/vendor/socket.io.esm.min.js";

@@ -5,7 +5,7 @@ import { describe } from "./description.js";
 import { make, oncePerFrame, part, write } from "./page.js";
 import { clock } from "./time.js";
 
-/** @typedef {import("./store.js").Envelope} Envelope */
+/** @typedef {import("./envelope.js").Envelope} Envelope */
 /** @typedef {{ element: HTMLLIElement, id: string, operation: string, cursor: string }} Entry */
 
 const KEPT = 100;
@@ -61,6 +61,8 @@ export function createLog(store) {
   });
 
   return {
+    /** Tell it to those who do not see it. */
+    announce,
     /** @param {string} text */
     notice(text) {
       announce(text);

@@ -8,27 +8,16 @@ export const STATUSES = ["pending", "shipped", "delivered"];
 
 const LABELS = { status: "status", customer_name: "customer", product_name: "product" };
 const LONGEST = 160;
+const OBJECT_ID = /^[0-9a-f]{24}$/;
 
 /**
- * The id under which events speak of this document; null if it is no document.
+ * The id that the server gives a document, and takes back, whatever the type of its `_id`; null if it is no document.
  * @param {unknown} document
  * @returns {string | null}
  */
 export function idOf(document) {
   if (document === null || typeof document !== "object" || !("_id" in document)) return null;
-  return typeof document._id === "string" ? document._id : JSON.stringify(sorted(document._id));
-}
-
-/**
- * The same value with the fields of all objects in order, as the server writes ids that are objects.
- * @param {unknown} value
- * @returns {unknown}
- */
-function sorted(value) {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (value === null || typeof value !== "object") return value;
-  const fields = Object.entries(value).map(([name, inner]) => [name, sorted(inner)]);
-  return Object.fromEntries(fields.sort(([one], [other]) => (String(one) < String(other) ? -1 : 1)));
+  return typeof document._id === "string" ? document._id : null;
 }
 
 /**
@@ -60,11 +49,11 @@ export function shortId(id) {
 }
 
 /**
- * Whether the API can change an order with this id: an ObjectId, as all its own orders have.
+ * Whether the id is that of an ObjectId: such ids begin with the time they were made at, and sort as their texts do.
  * @param {string} id
  */
-export function isOurs(id) {
-  return /^[0-9a-f]{24}$/i.test(id);
+export function isObjectId(id) {
+  return OBJECT_ID.test(id);
 }
 
 /** @param {Order | null} order */

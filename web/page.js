@@ -41,18 +41,24 @@ export function write(node, text) {
 /**
  * Collect calls, however many, into one at the next frame (or a second later where no frames are painted).
  * @param {() => void} act
+ * @returns {(() => void) & { now: () => void }} `now` does not wait for the frame
  */
 export function oncePerFrame(act) {
   let due = false;
-  return () => {
+  const run = () => {
+    if (!due) return;
+    due = false;
+    act();
+  };
+  const soon = () => {
     if (due) return;
     due = true;
-    const run = () => {
-      if (!due) return;
-      due = false;
-      act();
-    };
     requestAnimationFrame(run);
     setTimeout(run, 1000);
   };
+  const now = () => {
+    due = true;
+    run();
+  };
+  return Object.assign(soon, { now });
 }

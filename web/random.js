@@ -1,33 +1,43 @@
 // @ts-check
 /** The two buttons that change some order or other, to have something to look at. */
 
-import { isOurs, STATUSES } from "./order.js";
+import { STATUSES } from "./order.js";
 import { oncePerFrame, part } from "./page.js";
 
 /**
  * @param {import("./store.js").OrderStore} store
  * @param {import("./row.js").RowActions} actions
+ * @param {import("./deletions.js").Deletions} deletions
  */
-export function createRandomButtons(store, actions) {
+export function createRandomButtons(store, actions, deletions) {
   const update = part("update-random", HTMLButtonElement);
   const remove = part("delete-random", HTMLButtonElement);
+  const choices = () => store.ids.filter((id) => deletions.stateOf(id) === "none");
 
   update.addEventListener("click", () => {
-    const id = pick(store.ids.filter(isOurs));
+    const id = pick(choices());
     if (!id) return;
     const others = STATUSES.filter((status) => status !== store.get(id)?.status);
     void actions.changeStatus(id, /** @type {string} */ (pick(others)), update);
   });
-  remove.addEventListener("click", () => {
-    const id = pick(store.ids.filter(isOurs));
-    if (id) void actions.remove(id, remove);
+  remove.addEventListener("click", (event) => {
+    const id = pick(choices());
+    if (!id) return;
+    actions.remove(id);
+    // By keyboard: the next Enter must not delete another one, and Undo is in that row.
+    if (event.detail === 0) actions.goTo(id);
   });
 
   const enable = oncePerFrame(() => {
-    update.disabled = store.size === 0;
-    remove.disabled = store.size === 0;
+    const none = choices().length === 0;
+    update.disabled = none;
+    remove.disabled = none;
   });
   store.listen(enable);
+  return {
+    /** Which orders there are to choose from has changed. */
+    refresh: enable,
+  };
 }
 
 /**

@@ -1,16 +1,30 @@
 // @ts-check
 /** One order as a row of the table: made once, then only its changed cells are touched. */
 
-import { isOurs, nameOf, STATUSES, shortId, textOf } from "./order.js";
+import { nameOf, STATUSES, shortId, textOf } from "./order.js";
 import { make, write } from "./page.js";
 import { writeTime } from "./time.js";
 
 /** @typedef {import("./order.js").Order} Order */
-/** @typedef {{ element: HTMLTableRowElement, fill(order: Order): void, flash(operation: string): void }} Row */
+/** @typedef {import("./deletions.js").DeletionState} DeletionState */
+/** What has just happened to the order, for the eye. @typedef {"insert" | "update" | "delete" | "left"} Flash */
+/**
+ * `deletion` shows how far one has come; `leave` says why the order is no longer here, and lets nothing more be done to it.
+ * @typedef {{
+ *   element: HTMLTableRowElement,
+ *   fill(order: Order): void,
+ *   flash(kind: Flash): void,
+ *   deletion(state: DeletionState): void,
+ *   leave(why: string): void,
+ * }} Row
+ */
 /** @typedef {HTMLButtonElement | HTMLSelectElement} Control */
 /**
- * @typedef {{ changeStatus: (id: string, status: string, busy: Control) => Promise<boolean>,
- *             remove: (id: string, busy: Control) => Promise<boolean> }} RowActions
+ * @typedef {{ changeStatus: (id: string, status: string, busy: Control) => Promise<import("./writes.js").Result>,
+ *             remove: (id: string) => void,
+ *             undo: (id: string) => void,
+ *             goTo: (id: string) => void,
+ *             offerUndo: (id: string) => void }} RowActions
  */
 
 /**
@@ -22,31 +36,41 @@ export function createRow(id, actions) {
   const element = make("tr", "row");
   element.setAttribute("role", "row");
   element.dataset.id = id;
+  element.tabIndex = -1; // where the focus goes when the control that had it goes
 
   const code = cell(element, "row-id").appendChild(make("code", "", shortId(id)));
   code.title = id;
   const customer = cell(element, "row-customer");
   const product = cell(element, "row-product");
-  const status = cell(element, "row-status").appendChild(make("select", "badge"));
+  const statusCell = cell(element, "row-status");
+  const status = statusCell.appendChild(make("select", "badge"));
   for (const known of STATUSES) status.append(new Option(known, known));
+  const note = statusCell.appendChild(make("span", "row-note"));
   const updated = cell(element, "row-updated").appendChild(make("time"));
-  const remove = cell(element, "row-actions").appendChild(make("button", "button button-quiet", "Delete"));
-  remove.type = "button";
-
-  if (!isOurs(id)) {
-    // Made by another program with an _id of its own kind: the API reads such orders but does not write them.
-    status.disabled = true;
-    remove.disabled = true;
-  }
+  const actionCell = cell(element, "row-actions");
+  const remove = actionCell.appendChild(button("button button-quiet", "Delete"));
+  const undo = actionCell.appendChild(button("button button-undo", "Undo"));
+  undo.hidden = true;
+  note.hidden = true;
 
   let shown = "";
-  status.addEventListener("change", async () => {
-    const accepted = await actions.changeStatus(id, status.value, status);
-    if (!accepted) showStatus(status, shown);
-  });
-  remove.addEventListener("click", () => void actions.remove(id, remove));
-
   let beat = 0;
+  status.addEventListener("change", async () => {
+    showStatus(status, status.value); // a badge never has the colour of another status than its own
+    const result = await actions.changeStatus(id, status.value, status);
+    if (result !== "done") showStatus(status, shown);
+  });
+  remove.addEventListener("click", () => actions.remove(id));
+  // The second click of a double click on Delete does not undo what the first one has done.
+  undo.addEventListener("click", (event) => event.detail < 2 && actions.undo(id));
+
+  /** @param {string} words */
+  function say(words) {
+    write(note, words);
+    note.hidden = words === "";
+    status.hidden = words !== "";
+  }
+
   return {
     element,
     fill(order) {
@@ -58,11 +82,25 @@ export function createRow(id, actions) {
       const name = nameOf(order) || `order ${shortId(id)}`;
       status.setAttribute("aria-label", `Status of ${name}`);
       remove.setAttribute("aria-label", `Delete ${name}`);
+      undo.setAttribute("aria-label", `Undo: keep ${name}`);
     },
-    flash(operation) {
+    flash(kind) {
       // Two names for the same animation: changing between them starts it again without forcing a layout.
       beat = 1 - beat;
-      element.className = `row flash flash-${operation.toLowerCase()} beat-${beat}`;
+      element.className = `row flash flash-${kind} beat-${beat}`;
+    },
+    deletion(state) {
+      if ((element.dataset.deletion ?? "none") === state) return;
+      if (element.contains(document.activeElement)) element.focus({ preventScroll: true });
+      element.dataset.deletion = state;
+      remove.hidden = state !== "none";
+      undo.hidden = state !== "waiting";
+      say(state === "none" ? "" : "Deleted");
+    },
+    leave(why) {
+      element.inert = true;
+      remove.hidden = undo.hidden = true;
+      say(why);
     },
   };
 }
@@ -71,6 +109,13 @@ export function createRow(id, actions) {
 function cell(row, className) {
   const made = row.appendChild(make("td", className));
   made.setAttribute("role", "cell");
+  return made;
+}
+
+/** @param {string} className @param {string} text */
+function button(className, text) {
+  const made = make("button", className, text);
+  made.type = "button";
   return made;
 }
 

@@ -1,49 +1,45 @@
 // @ts-check
-/** The orders as this page knows them: a snapshot plus every later change, whatever the order of their arrival. */
+/** The newest orders of the database, exactly: a list of them plus every later change, whatever the order of their arrival. */
 
 import { isAfter, parseCursor, sameEpoch } from "./cursor.js";
-import { idOf } from "./order.js";
+import { Kept } from "./kept.js";
+import { Meanwhile } from "./meanwhile.js";
+import { isObjectId } from "./order.js";
 
 /** @typedef {import("./cursor.js").Cursor} Cursor */
 /** @typedef {import("./order.js").Order} Order */
-/** @typedef {"INSERT" | "UPDATE" | "DELETE"} Operation */
-/**
- * What the server announces. `left` says that the order still exists but no longer passes this client's filter.
- * @typedef {{ operation: Operation, id: string, data: Order | null, cursor: string, at: string, left?: boolean }} Envelope
- */
-/** @typedef {{ kind: "change", envelope: Envelope, before: Order | null } | { kind: "load" }} StoreEvent */
+/** @typedef {import("./envelope.js").Envelope} Envelope */
+/** @typedef {import("./envelope.js").Page} Page */
+/** @typedef {import("./envelope.js").StoreEvent} StoreEvent */
 /** `incomplete`: the order itself was not in the envelope and has to be fetched. @typedef {"applied" | "ignored" | "other epoch" | "incomplete"} Outcome */
-/** @typedef {{ order: Order, cursor: Cursor | null }} Row */
-
-/** Ids deleted lately, so that a change that arrives late does not bring an order back. */
-const MAX_TOMBSTONES = 1000;
-/** Orders that may change while a snapshot is on its way; beyond that the snapshot is asked for again. */
-const MAX_PENDING = 5000;
+/** What to fetch for the newest orders to be all here; `after` null: the list from its top. @typedef {{ after: string | null, limit: number }} Missing */
 
 export class OrderStore {
-  /** @type {Map<string, Row>} */
-  #rows = new Map();
-  /** @type {Map<string, Cursor | null>} */
-  #tombstones = new Map();
-  /** @type {string[] | null} */
-  #sorted = null;
-  /** @type {Cursor | null} */
-  #snapshot = null;
+  /** @type {Kept} */
+  #kept;
+  /** @type {readonly string[] | null} */
+  #window = null;
   /** @type {{ text: string, cursor: Cursor } | null} */
   #latest = null;
-  /** @type {Map<string, Envelope> | null} */
-  #pending = null;
-  /** How far the changes had been heard when the snapshot was asked for. @type {Cursor | null} */
-  #heard = null;
-  #complete = true;
-  /** @type {(order: Order) => boolean} */
-  #matches = () => true;
+  /** @type {Meanwhile | null} */
+  #meanwhile = null;
+  /** Whether the list has been loaded since the filter was chosen. */
+  loaded = false;
+  /** Whether only a new list can tell: an order has come whose place the server alone knows. */
+  #doubtful = false;
+  /** @type {((order: Order) => boolean) | null} */
+  #matches = null;
   /** @type {Set<(event: StoreEvent) => void>} */
   #listeners = new Set();
 
-  /** @param {number} [capacity] the number of orders that are kept; of more the newest */
-  constructor(capacity = 500) {
+  /**
+   * @param {number} [capacity] how many orders are shown: the newest
+   * @param {number} [reserve] how many more may be kept below, so that not every deletion needs a request
+   */
+  constructor(capacity = 500, reserve = 100) {
     this.capacity = capacity;
+    this.reserve = reserve;
+    this.#kept = new Kept(capacity + reserve);
   }
 
   /** @param {(event: StoreEvent) => void} listener */
@@ -51,18 +47,24 @@ export class OrderStore {
     this.#listeners.add(listener);
   }
 
-  /** @param {string} id */
-  get(id) {
-    return this.#rows.get(id)?.order ?? null;
+  /** The ids of the newest orders, newest first. @returns {readonly string[]} */
+  get ids() {
+    this.#window ??= this.#kept.ids.slice(0, this.capacity);
+    return this.#window;
   }
 
   get size() {
-    return this.#rows.size;
+    return this.ids.length;
+  }
+
+  /** @param {string} id @returns {Order | null} */
+  get(id) {
+    return this.#kept.get(id);
   }
 
   /** Whether these are all orders there are, or only the newest of them. */
   get complete() {
-    return this.#complete;
+    return this.#kept.whole && this.#kept.ids.length <= this.capacity;
   }
 
   /** Where to go on from after a break: the newest position that is in here. */
@@ -70,58 +72,63 @@ export class OrderStore {
     return this.#latest?.text ?? null;
   }
 
-  /** The ids, newest order first. @returns {readonly string[]} */
-  get ids() {
-    this.#sorted ??= [...this.#rows.keys()].sort(newestFirst);
-    return this.#sorted;
+  /** What has to be fetched for `ids` to be the newest orders. @returns {Missing | null} */
+  get missing() {
+    const { whole, after, ids } = this.#kept;
+    if (!this.loaded) return null;
+    if (!this.#doubtful && (whole || ids.length >= this.capacity)) return null;
+    if (this.#doubtful || after === null) return { after: null, limit: this.capacity };
+    return { after, limit: Math.min(this.capacity, this.capacity + this.reserve - ids.length) };
   }
 
   /**
-   * Keep only orders that pass; takes effect on what comes, so load a snapshot next.
-   * @param {(order: Order) => boolean} matches
+   * Keep only orders that pass (null: all); those that do not go at once, and a list has to be loaded next.
+   * @param {((order: Order) => boolean) | null} matches
    */
   filter(matches) {
     this.#matches = matches;
+    this.loaded = false;
+    this.#meanwhile = null; // heard through the former filter
+    this.#kept.narrow((order) => this.#passes(order));
+    this.#window = null;
+    this.#emit({ kind: "filter" });
   }
 
-  /** Announce that a snapshot is being fetched: what changes meanwhile is kept, to be put on top of it. */
-  expectSnapshot() {
-    if (this.#pending) return;
-    this.#pending = new Map();
-    this.#heard = this.#latest?.cursor ?? null;
+  /** Announce that a page is being fetched: what changes meanwhile is kept, to be put on top of it. */
+  expect() {
+    this.#meanwhile ??= new Meanwhile(this.#latest?.cursor ?? null);
   }
 
   /**
-   * Replace everything by a snapshot and put on top what arrived while it was on its way.
-   * @param {readonly unknown[]} list
-   * @param {string | null} cursorText null: the server did not say when the list was read
-   * @param {boolean} [complete] whether the list is the whole collection
-   * @returns {boolean} false: it has to be fetched again, because too much changed meanwhile, or in another epoch, or
-   *   because it is older than what was known before (a list read from a server that lags behind)
+   * Replace everything by the top of the list and put on top what arrived while it was on its way.
+   * @param {Page} page its cursor is null where the server did not say when the list was read
+   * @returns {boolean} false: it is of no use, fetch another
    */
-  load(list, cursorText, complete = true) {
-    const pending = this.#pending ?? new Map();
-    this.#pending = null;
-    this.#snapshot = parseCursor(cursorText);
-    this.#latest = this.#snapshot && { text: /** @type {string} */ (cursorText), cursor: this.#snapshot };
-    this.#complete = complete;
-    this.#rows = new Map();
-    this.#tombstones = new Map();
-    this.#sorted = null;
-    for (const document of list) {
-      const id = idOf(document);
-      const order = /** @type {Order} */ (document);
-      if (id !== null && this.#matches(order)) this.#rows.set(id, { order, cursor: this.#snapshot });
-    }
-    let whole = pending.size <= MAX_PENDING && !(this.#heard && this.#snapshot && isAfter(this.#heard, this.#snapshot));
-    this.#heard = null;
-    for (const envelope of pending.values()) {
-      const outcome = this.#put(envelope);
-      whole = whole && outcome !== "other epoch" && outcome !== "incomplete";
-    }
-    this.#trim();
-    this.#emit({ kind: "load" });
-    return whole;
+  load(page) {
+    const cursor = parseCursor(page.cursor);
+    if (!this.#fits(cursor)) return false;
+    this.#latest = cursor && { text: /** @type {string} */ (page.cursor), cursor };
+    this.#kept = new Kept(this.capacity + this.reserve);
+    this.#doubtful = false;
+    this.loaded = true;
+    this.#add(page, cursor, "load");
+    return true;
+  }
+
+  /**
+   * Add the page that `missing` asked for, below what is known.
+   * @param {Page} page
+   * @param {string} after
+   * @returns {boolean} false: it does not fit (any more)
+   */
+  fill(page, after) {
+    const cursor = parseCursor(page.cursor);
+    const here = this.#latest?.cursor ?? null;
+    const older = cursor !== null && this.#kept.readAt !== null && isAfter(this.#kept.readAt, cursor);
+    const fits = after === this.#kept.after && (!cursor || !here || sameEpoch(cursor, here));
+    if (!fits || older || !this.#fits(cursor)) return false;
+    this.#add(page, cursor, "fill");
+    return true;
   }
 
   /**
@@ -131,33 +138,26 @@ export class OrderStore {
    */
   apply(envelope) {
     const before = this.get(envelope.id);
-    if (this.#pending && this.#pending.size <= MAX_PENDING && !isOlder(envelope, this.#pending.get(envelope.id))) {
-      this.#pending.set(envelope.id, envelope); // of several changes of an order the newest is all that counts
-    }
+    this.#meanwhile?.add(envelope);
     const outcome = this.#put(envelope);
-    if (outcome === "applied") {
-      this.#trim();
-      this.#emit({ kind: "change", envelope, before });
-    }
+    if (outcome === "applied") this.#changed(envelope, before);
     return outcome;
   }
 
   /**
-   * Put in an order that was fetched by its id, as it was at `cursorText`; nothing else is known up to there.
-   * @param {string} id
+   * Put in an order whose change came without it and that was fetched; nothing else is known up to there.
+   * @param {Envelope} announced
    * @param {Order | null} order null: it has gone
-   * @param {string | null} cursorText
+   * @param {string | null} cursorText when it was read; null: some time after the change
    */
-  amend(id, order, cursorText) {
-    const cursor = parseCursor(cursorText);
-    if (!this.#isNews(id, cursor)) return;
+  amend(announced, order, cursorText) {
+    const { id, at } = announced;
+    const cursor = cursorText ?? announced.cursor;
+    const operation = order === null ? "DELETE" : announced.operation;
+    const envelope = /** @type {Envelope} */ ({ operation, id, data: order, cursor, at });
+    if (!this.#kept.isNews(id, parseCursor(cursor))) return;
     const before = this.get(id);
-    if (order !== null && this.#matches(order)) this.#upsert(id, order, cursor);
-    else this.#remove(id, cursor);
-    this.#trim();
-    const operation = order === null ? "DELETE" : "UPDATE";
-    const envelope = { operation, id, data: order, cursor: cursorText ?? "", at: new Date().toISOString() };
-    this.#emit({ kind: "change", envelope: /** @type {Envelope} */ (envelope), before });
+    if (this.#settle(envelope, parseCursor(cursor)) === "applied") this.#changed(envelope, before);
   }
 
   /**
@@ -166,75 +166,84 @@ export class OrderStore {
    */
   reached(cursorText) {
     const cursor = parseCursor(cursorText);
-    if (cursor && this.#latest && isAfter(cursor, this.#latest.cursor)) this.#latest = { text: cursorText, cursor };
+    if (cursor && this.#latest && isAfter(cursor, this.#latest.cursor)) this.#advance(cursorText, cursor);
+  }
+
+  /** Whether what was heard goes with a page; what goes with none is not kept any longer. @param {Cursor | null} cursor */
+  #fits(cursor) {
+    const fits = this.#meanwhile?.fits(cursor) ?? true;
+    if (this.#meanwhile?.overflown || !this.#meanwhile?.isOfEpoch(cursor)) this.#meanwhile = null;
+    return fits;
+  }
+
+  /** @param {Page} page @param {Cursor | null} cursor @param {"load" | "fill"} kind */
+  #add(page, cursor, kind) {
+    this.#kept.append(page, cursor, (order) => this.#passes(order));
+    this.#window = null;
+    const meanwhile = this.#meanwhile;
+    this.#meanwhile = null;
+    for (const envelope of meanwhile?.changes ?? []) this.#put(envelope);
+    this.#emit({ kind });
   }
 
   /** @param {Envelope} envelope @returns {Outcome} */
   #put(envelope) {
-    const { id, operation, data } = envelope;
     const cursor = parseCursor(envelope.cursor);
-    const reference = this.#snapshot ?? this.#latest?.cursor ?? null;
+    const reference = this.#latest?.cursor ?? null;
     if (cursor && reference && !sameEpoch(cursor, reference)) return "other epoch";
-    if (!this.#isNews(id, cursor)) return "ignored";
-    if (cursor && (!this.#latest || isAfter(cursor, this.#latest.cursor))) {
-      this.#latest = { text: envelope.cursor, cursor };
+    if (!this.#kept.isNews(envelope.id, cursor)) return "ignored";
+    if (cursor && (!this.#latest || isAfter(cursor, this.#latest.cursor))) this.#advance(envelope.cursor, cursor);
+    return this.#settle(envelope, cursor);
+  }
+
+  /** @param {Envelope} envelope @param {Cursor | null} cursor @returns {Outcome} */
+  #settle({ id, operation, data }, cursor) {
+    this.#window = null;
+    if (operation === "DELETE") {
+      this.#kept.remove(id, cursor);
+      return "applied";
     }
-    if (operation === "DELETE") this.#remove(id, cursor);
-    else if (data === null || typeof data !== "object") return "incomplete";
-    else if (this.#matches(data)) this.#upsert(id, data, cursor);
-    else if (this.#rows.has(id)) this.#remove(id, cursor);
-    else return "ignored";
+    const known = this.#kept.has(id);
+    const order = data !== null && typeof data === "object" ? data : null;
+    if (order && !this.#passes(order)) {
+      if (known) this.#kept.remove(id, cursor);
+      return known ? "applied" : "ignored";
+    }
+    const place = known ? 0 : this.#placeOf(id, operation);
+    if (place === "below") return "applied";
+    if (!order) return "incomplete";
+    if (place === "unknown") this.#doubtful = true;
+    else this.#kept.put(id, order, cursor, place);
     return "applied";
   }
 
-  /** @param {string} id @param {Cursor | null} cursor */
-  #isNews(id, cursor) {
-    if (!cursor) return true;
-    const known = [this.#snapshot, this.#rows.get(id)?.cursor ?? null, this.#tombstones.get(id) ?? null];
-    return known.every((position) => position === null || isAfter(cursor, position));
+  /** @param {string} id @param {Envelope["operation"]} operation */
+  #placeOf(id, operation) {
+    const place = this.#kept.place(id);
+    // Without a filter an order that is changed was there before, and were it among the newest it would be known.
+    return place === "unknown" && operation === "UPDATE" && !this.#matches && !isObjectId(id) ? "below" : place;
   }
 
-  /** @param {string} id @param {Order} order @param {Cursor | null} cursor */
-  #upsert(id, order, cursor) {
-    if (!this.#rows.has(id)) this.#sorted = null;
-    this.#rows.set(id, { order, cursor });
-    this.#tombstones.delete(id);
+  /** @param {string} text @param {Cursor} cursor */
+  #advance(text, cursor) {
+    this.#latest = { text, cursor };
+    this.#kept.passed(cursor);
   }
 
-  /** @param {string} id @param {Cursor | null} cursor */
-  #remove(id, cursor) {
-    if (this.#rows.delete(id)) this.#sorted = null;
-    this.#tombstones.set(id, cursor);
-    for (const oldest of this.#tombstones.keys()) {
-      if (this.#tombstones.size <= MAX_TOMBSTONES) break;
-      this.#tombstones.delete(oldest);
-    }
+  /** @param {Order} order */
+  #passes(order) {
+    return this.#matches === null || this.#matches(order);
   }
 
-  #trim() {
-    if (this.#rows.size <= this.capacity) return;
-    this.#complete = false;
-    for (const id of this.ids.slice(this.capacity)) this.#rows.delete(id);
-    this.#sorted = this.ids.slice(0, this.capacity);
+  /** @param {Envelope} envelope @param {Order | null} before */
+  #changed(envelope, before) {
+    const gone = envelope.operation === "DELETE" && !envelope.left ? "deleted" : "left";
+    const effect = this.#kept.has(envelope.id) ? (before ? "changed" : "entered") : before ? gone : "none";
+    this.#emit({ kind: "change", envelope, before, effect });
   }
 
   /** @param {StoreEvent} event */
   #emit(event) {
     for (const listener of this.#listeners) listener(event);
   }
-}
-
-/** @param {Envelope} envelope @param {Envelope | undefined} other */
-function isOlder(envelope, other) {
-  const [one, two] = [parseCursor(envelope.cursor), parseCursor(other?.cursor)];
-  return one !== null && two !== null && isAfter(two, one);
-}
-
-/**
- * ObjectIds begin with the time they were made at, so this is by age without trusting any field.
- * @param {string} one
- * @param {string} other
- */
-function newestFirst(one, other) {
-  return one < other ? 1 : one > other ? -1 : 0;
 }

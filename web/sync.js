@@ -1,20 +1,22 @@
 // @ts-check
-/** Snapshot and live changes, fitted together without gap or repetition: the list first, then all that came after it. */
+/** The newest orders, kept whole: the list first, then all that came after it, then what has to be filled up from below. */
 
-import { UNCONNECTED } from "./connection.js";
+import { isSilent, UNCONNECTED, updated } from "./connection.js";
 import { isAfter, parseCursor } from "./cursor.js";
-import { follow } from "./live.js";
 import { reasonInWords } from "./reasons.js";
 
 /** @typedef {import("./connection.js").Connection} Connection */
 /** @typedef {import("./live.js").Listener} Listener */
 /** @typedef {import("./live.js").Live} Live */
-/** @typedef {(query: { limit: number, status: string | null }) => Promise<import("./api.js").Snapshot>} Fetch */
+/** @typedef {{ limit: number, status: string | null, after: string | null }} Query */
 /**
+ * `follow` connects and stays connected; `pause` waits; both are given so that tests need neither network nor time.
  * @typedef {{
  *   store: import("./store.js").OrderStore,
- *   fetchList: Fetch,
+ *   fetchList: (query: Query) => Promise<import("./envelope.js").Page>,
  *   fetchOrder: typeof import("./api.js").getOrder,
+ *   follow: (following: import("./live.js").Following) => Promise<Live>,
+ *   pause: (milliseconds: number) => Promise<void>,
  *   onConnection: (connection: Connection) => void,
  *   onNotice: (text: string) => void,
  * }} Parts
@@ -23,6 +25,8 @@ import { reasonInWords } from "./reasons.js";
 const FIRST_LIST_MS = 3000;
 const FIRST_WAIT_MS = 300;
 const LONGEST_WAIT_MS = 8000;
+/** A burst of orders whose places only the server knows costs one list in that time, not one for each. */
+const BETWEEN_LISTS_MS = 1000;
 
 export class Sync {
   /** @type {Connection} */
@@ -33,32 +37,25 @@ export class Sync {
   #status = null;
   /** Each call for a new list makes those before it obsolete. */
   #generation = 0;
+  #filling = false;
   /** The list has to be at least as new as this: from here on the changes are heard. @type {string | null} */
   #heardFrom = null;
+  #parts;
 
   /** @param {Parts} parts */
-  constructor({ store, fetchList, fetchOrder, onConnection, onNotice }) {
-    this.store = store;
-    this.fetchList = fetchList;
-    this.fetchOrder = fetchOrder;
-    this.onConnection = onConnection;
-    this.onNotice = onNotice;
+  constructor(parts) {
+    this.#parts = parts;
+    this.store = parts.store;
   }
 
-  /**
-   * @param {string | null} transport
-   */
-  async start(transport) {
-    if (!navigator.onLine) this.#network(false);
-    window.addEventListener("online", () => this.#network(true));
-    window.addEventListener("offline", () => this.#network(false));
+  async start() {
     // Not more than one try, and not a long one, before connecting: the changes are shown, and the list follows.
     this.#generation += 1;
     const list = this.#load(this.#generation);
-    const late = new Promise((resolve) => setTimeout(resolve, FIRST_LIST_MS));
-    await Promise.race([list, late]);
-    this.#live = await follow({ position: () => this.store.cursor, listener: this.#listener() }, transport);
+    await Promise.race([list, this.#parts.pause(FIRST_LIST_MS)]);
+    this.#live = await this.#parts.follow({ position: () => this.store.cursor, listener: this.#listener() });
     if (!(await list)) await this.reload(null);
+    void this.#fill();
   }
 
   /**
@@ -68,7 +65,7 @@ export class Sync {
   async filter(status) {
     this.#status = status;
     this.#generation += 1; // a list that is on its way was read for the former filter
-    this.store.filter((order) => status === null || order.status === status);
+    this.store.filter(status === null ? null : (order) => order.status === status);
     if (this.#connection.list === "current") this.#set({ list: "outdated" });
     const since = (await this.#live?.filter(status === null ? {} : { status })) ?? null;
     if (this.#status === status) await this.reload(since);
@@ -80,12 +77,34 @@ export class Sync {
    */
   async reload(atLeast) {
     this.#heardFrom = atLeast ?? this.#heardFrom;
+    if (this.#connection.list === "current") this.#set({ list: "outdated" });
+    await this.#read();
+    void this.#fill();
+  }
+
+  /** A request got no answer in time: what is shown may be old, so ask by connecting anew. */
+  unanswered() {
+    this.#set({ unansweredAt: Date.now() });
+    this.#live?.retry("the server did not answer in time");
+  }
+
+  /** @param {boolean} online what the browser believes; it may be wrong, so it is asked for at once */
+  network(online) {
+    this.#set({ offlineSince: online ? null : Date.now() });
+    this.#live?.retry(online ? null : "this device has no network");
+  }
+
+  /** Look whether the connection is still alive; to be called every second or so. @param {number} now */
+  check(now) {
+    if (isSilent(this.#connection, now)) this.#live?.retry("the server has fallen silent");
+  }
+
+  async #read() {
     this.#generation += 1;
     const generation = this.#generation;
-    if (this.#connection.list === "current") this.#set({ list: "outdated" });
     for (let wait = FIRST_WAIT_MS; generation === this.#generation; wait = Math.min(wait * 2, LONGEST_WAIT_MS)) {
       if (await this.#load(generation)) return;
-      await new Promise((resolve) => setTimeout(resolve, wait * (0.5 + Math.random() / 2)));
+      await this.#parts.pause(wait * (0.5 + Math.random() / 2));
     }
   }
 
@@ -94,18 +113,50 @@ export class Sync {
    * @returns {Promise<boolean>} whether there is nothing more to do
    */
   async #load(generation) {
-    this.store.expectSnapshot();
+    const asked = Date.now();
+    this.store.expect();
+    const page = await this.#page({ limit: this.store.capacity, status: this.#status, after: null });
+    if (generation !== this.#generation) return true;
+    if (!page) return false;
+    const whole = this.store.load(page);
+    if (!whole || !reaches(page.cursor, this.#heardFrom)) return false;
+    this.#heardFrom = null;
+    this.#set({ list: "current", trueAt: asked });
+    return true;
+  }
+
+  /** Fetch what is missing below, until nothing is. */
+  async #fill() {
+    if (this.#filling) return;
+    this.#filling = true;
+    for (let wait = FIRST_WAIT_MS; this.#connection.list === "current";) {
+      const missing = this.store.missing;
+      if (!missing) break;
+      if (missing.after === null) {
+        await this.#read();
+        await this.#parts.pause(BETWEEN_LISTS_MS);
+        continue;
+      }
+      const generation = this.#generation;
+      this.store.expect();
+      const page = await this.#page({ limit: missing.limit, status: this.#status, after: missing.after });
+      if (generation !== this.#generation) continue; // another list has come, or will
+      if (page && this.store.fill(page, missing.after)) continue;
+      await this.#parts.pause(wait * (0.5 + Math.random() / 2));
+      wait = Math.min(wait * 2, LONGEST_WAIT_MS);
+    }
+    this.#filling = false;
+  }
+
+  /** @param {Query} query */
+  async #page(query) {
     try {
-      const list = await this.fetchList({ limit: this.store.capacity, status: this.#status });
-      if (generation !== this.#generation) return true;
-      const whole = this.store.load(list.orders, list.cursor, list.complete);
-      if (!whole || !reaches(list.cursor, this.#heardFrom)) return false;
-      this.#heardFrom = null;
-      this.#set({ list: "current" });
-      return true;
+      return await this.#parts.fetchList(query);
     } catch (error) {
-      this.#set({ why: error instanceof Error ? error.message.replace(/\.$/, "").toLowerCase() : String(error) });
-      return false;
+      const { message, late } = /** @type {import("./api.js").ApiError} */ (error);
+      this.#set({ why: message.replace(/\.$/, "").toLowerCase() });
+      if (late) this.unanswered();
+      return null;
     }
   }
 
@@ -116,57 +167,58 @@ export class Sync {
       changed: (envelope) => this.#changed(envelope),
       reached: (cursor) => this.store.reached(cursor),
       mustResync: (reason, cursor) => {
-        if (reason !== null) this.onNotice(`The list was read again: ${reasonInWords(reason)}.`);
+        if (reason !== null) this.#parts.onNotice(`The list was read again: ${reasonInWords(reason)}.`);
         void this.reload(cursor);
       },
       stale: (source) => this.#set({ source }),
       heard: () => this.#set({ heardAt: Date.now() }),
       transport: (transport) => this.#set({ transport }),
       lost: (why) => this.#set({ phase: "lost", why, attempts: this.#connection.attempts + 1, liveSince: null }),
+      retrying: (retryAt) => this.#set({ retryAt }),
     };
   }
 
   /** @param {import("./live.js").Greeting | null} greeting @param {boolean} continued */
   #greeted(greeting, continued) {
     const server = greeting?.server ?? this.#connection.server;
-    this.#set({ phase: "open", everLive: true, source: null, server, why: null, attempts: 0, liveSince: Date.now() });
+    const now = Date.now();
+    const well = { source: null, why: null, attempts: 0, retryAt: null, heardAt: now, liveSince: now };
+    this.#set({ phase: "open", everLive: true, server, ...well });
     const theirs = greeting?.cursor ?? null;
+    // What was heard in an epoch that is over is in no list any more.
+    if (parseCursor(this.#heardFrom)?.epoch !== parseCursor(theirs)?.epoch) this.#heardFrom = theirs;
     if (continued && reaches(this.store.cursor, theirs)) return;
     // Changes are heard from their position on only: what lies between has to be in the list.
     if (this.#connection.list === "none") this.#heardFrom = theirs;
     else void this.reload(theirs);
   }
 
-  /** @param {import("./store.js").Envelope} envelope */
+  /** @param {import("./envelope.js").Envelope} envelope */
   #changed(envelope) {
     this.#set({ eventAt: Date.now() });
     const outcome = this.store.apply(envelope);
+    if (outcome === "other epoch") this.#heardFrom = envelope.cursor;
     if (this.#connection.list !== "current") return;
-    if (outcome === "incomplete") void this.#fetch(envelope.id);
+    if (outcome === "incomplete") void this.#fetch(envelope);
     else if (outcome === "other epoch") void this.reload(envelope.cursor);
-    else if (!this.store.complete && this.store.size < this.store.capacity / 2) void this.reload(null);
+    else if (this.store.missing) void this.#fill();
   }
 
-  /** Fetch an order whose change came without it: it was too large to be sent along, or has gone. @param {string} id */
-  async #fetch(id) {
+  /** Fetch an order whose change came without it: it was too large to be sent along, or has gone. @param {import("./envelope.js").Envelope} envelope */
+  async #fetch(envelope) {
     try {
-      const { order, cursor } = await this.fetchOrder(id);
-      this.store.amend(id, order, cursor);
+      const { order, cursor } = await this.#parts.fetchOrder(envelope.id);
+      this.store.amend(envelope, order, cursor);
+      void this.#fill();
     } catch {
       void this.reload(null); // the list will have it
     }
   }
 
-  /** @param {boolean} online */
-  #network(online) {
-    this.#set({ offlineSince: online ? null : Date.now() });
-    if (online) this.#live?.retry();
-  }
-
   /** @param {Partial<Connection>} news */
   #set(news) {
-    this.#connection = { ...this.#connection, ...news };
-    this.onConnection(this.#connection);
+    this.#connection = updated(this.#connection, news, Date.now());
+    this.#parts.onConnection(this.#connection);
   }
 }
 

@@ -17,13 +17,19 @@ const UNITS = [
   ["minute", 60],
 ];
 
+/** So short a time ago has no number. */
+const NOW_SECONDS = 2;
+/** How often what is shown is looked at: seconds are never more than one behind. */
+const TICK_MS = 500;
+
 /**
+ * In whole units that have passed: "26s ago" is at least 26 and less than 27 seconds ago.
  * @param {number} then milliseconds since 1970
  * @param {number} now
  */
 export function ago(then, now) {
-  const seconds = Math.round((now - then) / 1000);
-  if (Math.abs(seconds) < 5) return "now";
+  const seconds = Math.trunc((now - then) / 1000);
+  if (Math.abs(seconds) < NOW_SECONDS) return "now";
   for (const [unit, length] of UNITS) {
     if (Math.abs(seconds) >= length) return RELATIVE.format(-Math.trunc(seconds / length), unit);
   }
@@ -61,10 +67,12 @@ export function writeTime(element, value) {
  * @param {ParentNode} root
  */
 export function keepTimes(root) {
-  setInterval(() => {
+  const tick = () => {
     if (document.hidden) return;
     for (const element of root.querySelectorAll("time")) {
       if (element.dateTime) write(element, ago(Date.parse(element.dateTime), Date.now()));
     }
-  }, 10_000);
+  };
+  setInterval(tick, TICK_MS);
+  document.addEventListener("visibilitychange", tick);
 }

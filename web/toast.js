@@ -1,21 +1,46 @@
 // @ts-check
-/** Short notes at the edge of the page about what did not work. */
+/** Short notes at the edge of the page about what did not work, or is not known yet. */
 
-import { make, part } from "./page.js";
+import { make, part, write } from "./page.js";
 
 const SHOWN_MS = 7000;
-const MOST = 3;
+/** Of more the oldest goes. */
+const MOST = 4;
 
-/** @param {string} text */
-export function toast(text) {
+/**
+ * @param {string} text
+ * @param {{ stays?: boolean, action?: { label: string, act: () => void } }} [how] `stays`: until it is said to be otherwise
+ * @returns {{ say(text: string): void }} a way to replace the text by the end of the story
+ */
+export function toast(text, { stays = false, action } = {}) {
   const region = part("toasts", HTMLElement);
   const note = make("div", "toast");
+  const words = make("p", "", text);
   const close = make("button", "toast-close", "×");
   close.type = "button";
   close.setAttribute("aria-label", "Dismiss");
   close.addEventListener("click", () => note.remove());
-  note.append(make("p", "", text), close);
+  note.append(words, ...(action ? [actionButton(action, note)] : []), close);
   region.append(note);
   while (region.children.length > MOST) region.firstElementChild?.remove();
-  setTimeout(() => note.remove(), SHOWN_MS);
+  const fade = () => void setTimeout(() => note.remove(), SHOWN_MS);
+  if (!stays) fade();
+  return {
+    say(end) {
+      write(words, end);
+      if (!note.isConnected) region.append(note);
+      fade();
+    },
+  };
+}
+
+/** @param {{ label: string, act: () => void }} action @param {HTMLElement} note */
+function actionButton({ label, act }, note) {
+  const button = make("button", "toast-action", label);
+  button.type = "button";
+  button.addEventListener("click", () => {
+    act();
+    note.remove();
+  });
+  return button;
 }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { describe } from "../../../web/description.js";
-import { idOf, isOurs, looksTheSame, shortId, textOf } from "../../../web/order.js";
+import { idOf, isObjectId, looksTheSame, shortId, textOf } from "../../../web/order.js";
 
 const ID = "65a1b2c3d4e5f60718293a4b";
 const ORDER = { _id: ID, customer_name: "Ada", product_name: "Laptop", status: "pending" };
@@ -58,10 +58,11 @@ test("orders that read the same are the same to a row", () => {
   assert.ok(!looksTheSame(ORDER, { ...ORDER, status: "shipped" }));
 });
 
-test("an id is a text, and only an ObjectId can be written to by the API", () => {
-  assert.equal(idOf({ _id: 7 }), "7");
+test("an id is the text that the server gives, whatever it is the text of", () => {
+  assert.equal(idOf({ _id: "~i7" }), "~i7");
+  assert.equal(idOf({ _id: 7 }), null);
   assert.equal(idOf({}), null);
   assert.equal(shortId(ID), "…293a4b");
-  assert.ok(isOurs(ID));
-  assert.ok(!isOurs("7"));
+  assert.ok(isObjectId(ID));
+  assert.ok(!isObjectId("7") && !isObjectId(ID.toUpperCase()));
 });

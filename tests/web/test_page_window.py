@@ -1,0 +1,225 @@
+"""The rows are the newest orders of the database, exactly; what an order does elsewhere is no deletion."""
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from tests.waiting import until
+from tests.web.browser import Page
+from tests.web.conftest import OpenPage, Stack
+
+WINDOW = 500
+# Two minutes show more than half a one, and cost more: `PAGE_WRITES_SECONDS=120` asks for them.
+SECONDS = float(os.environ.get("PAGE_WRITES_SECONDS", "30"))
+STATUSES = ["pending", "shipped", "delivered"]
+
+
+def order(number: int, **more: Any) -> dict[str, Any]:
+    fields = {"customer_name": f"Customer {number}", "product_name": "Lamp", "status": STATUSES[number % 3]}
+    return {**fields, "updated_at": datetime.now(UTC), **more}
+
+
+def shown(page: Page) -> list[str]:
+    ids: list[str] = page.run("return [...document.querySelectorAll('#rows tr:not([inert])')].map((r) => r.dataset.id)")
+    return ids
+
+
+def rows_in_dom(page: Page) -> int:
+    count: int = page.run("return document.querySelectorAll('#rows tr').length")
+    return count
+
+
+async def newest(stack: Stack, status: str | None = None) -> list[str]:
+    found = stack.orders.find({} if status is None else {"status": status}, {"_id": 1}).sort("_id", -1).limit(WINDOW)
+    return [str(document["_id"]) async for document in found]
+
+
+async def until_newest(page: Page, stack: Stack, status: str | None = None) -> None:
+    async def same() -> bool:
+        return await asyncio.to_thread(shown, page) == await newest(stack, status)
+
+    await until(same, "the newest orders of the database", 30)
+
+
+async def test_deleted_newest_ones_are_filled_up_from_below_and_changed_old_ones_stay_out(
+    stack: Stack, open_page: OpenPage
+) -> None:
+    ids = (await stack.orders.insert_many([order(number) for number in range(1500)])).inserted_ids
+    page = open_page(stack.url)
+    page.until_live()
+    await until_newest(page, stack)
+    assert page.find("#orders-count").text == "the newest 500"
+
+    await stack.orders.delete_many({"_id": {"$in": ids[-10:]}})
+    await stack.orders.update_many({"_id": {"$in": ids[:10]}}, {"$set": {"status": "shipped", "product_name": "Old"}})
+    page.until(lambda: page.find("#activity-count").text == "20 changes", "all changes heard")
+
+    await until_newest(page, stack)
+    assert not set(shown(page)) & set(map(str, ids[:10]))
+    page.until(lambda: rows_in_dom(page) == WINDOW, "no more rows than are shown")
+
+
+async def test_rows_that_newer_ones_push_out_go_and_their_changes_are_no_deletions(
+    stack: Stack, open_page: OpenPage
+) -> None:
+    old = (await stack.orders.insert_many([order(number) for number in range(WINDOW)])).inserted_ids
+    page = open_page(stack.url)
+    page.until_live()
+    await until_newest(page, stack)
+
+    for part in range(4):
+        await stack.orders.insert_many([order(number) for number in range(part * 150, part * 150 + 150)])
+    await until_newest(page, stack)
+    assert rows_in_dom(page) <= WINDOW
+    await stack.orders.update_many({"_id": {"$in": old[:50]}}, {"$set": {"product_name": "Old"}})
+    page.until(lambda: "650 changes" in page.find("#activity-count").text, "the changes heard")
+
+    assert [flash for flash in page.flashes if flash.startswith("delete")] == []
+    assert {line.split()[0] for line in page.log[:50]} == {"update"}
+    assert rows_in_dom(page) == WINDOW
+
+
+async def test_an_order_that_leaves_the_filter_is_not_struck_out(stack: Stack, open_page: OpenPage) -> None:
+    ada = await stack.create("Ada")
+    page = open_page(stack.url)
+    page.until_live()
+    page.click("#filter [value=pending]")
+    page.until(lambda: shown(page) == [ada], "the pending order")
+    page.run(
+        """
+        window.leaving = [];
+        new MutationObserver(() => {
+          for (const row of document.querySelectorAll(".flash-left, .flash-delete")) {
+            const line = getComputedStyle(row.querySelector(".row-customer")).textDecorationLine;
+            leaving.push(`${row.querySelector(".row-note").textContent}, ${line}`);
+          }
+        }).observe(document.querySelector("#rows"), {subtree: true, attributeFilter: ["class"]});
+        """
+    )
+
+    await (await stack.http.put(f"{stack.url}/api/orders/{ada}", json={"status": "shipped"})).release()
+
+    page.until(lambda: page.find("#orders-empty").text == "No pending orders.", "a true word")
+    page.until(lambda: page.run("return leaving") == ["no longer pending, none"], "what was said of it")
+    assert page.flashes[-1:] == [f"left {ada}"]
+
+
+async def test_a_badge_has_the_colour_of_what_it_says_at_every_moment(stack: Stack, open_page: OpenPage) -> None:
+    ada = await stack.create("Ada")
+    page = open_page(stack.url)
+    page.until_live()
+    stack.gateway.pause()
+    try:
+        page.find(f"tr[data-id='{ada}'] select").send_keys("delivered")
+        badge = page.run("const b = document.querySelector('.badge'); return [b.value, b.dataset.status, b.ariaBusy]")
+        assert badge == ["delivered", "delivered", "true"]
+    finally:
+        stack.gateway.resume()
+    page.until(lambda: page.run("return document.querySelector('.badge').ariaBusy") is None, "the change done")
+    assert page.run("return document.querySelector('.badge').dataset.status") == "delivered"
+
+
+async def test_relative_times_are_right_at_every_second(stack: Stack, open_page: OpenPage) -> None:
+    await stack.create("Ada")
+    page = open_page(stack.url)
+    page.until(lambda: len(shown(page)) == 1, "the order")
+    for _ in range(6):
+        said, age = page.run(
+            "const t = document.querySelector('#rows time');"
+            "return [t.textContent, (Date.now() - Date.parse(t.dateTime)) / 1000]"
+        )
+        seconds = 0 if said == "now" else int(said.removesuffix("s ago"))
+        assert seconds <= age < seconds + 2.5, f"{said} was said of {age} s ago"
+        await asyncio.sleep(0.7)  # waits for nothing: the time that passes is what is tested
+
+
+async def test_orders_with_any_id_are_shown_in_their_places(stack: Stack, open_page: OpenPage) -> None:
+    first = ObjectId()
+    await stack.orders.insert_one(order(1, _id=first))
+    await stack.orders.insert_many([order(number, _id=f"order/{number}?#%") for number in range(3)])
+    page = open_page(stack.url)
+    page.until_live()
+    await until_newest(page, stack)
+
+    await stack.orders.insert_many([order(4, _id="order/10"), order(5), order(6, _id="zeta")])
+    await stack.orders.update_one({"_id": "order/1?#%"}, {"$set": {"status": "delivered"}})
+
+    await until_newest(page, stack)
+    page.until(lambda: page.flashes.count("update order/1?#%") == 1, "the change seen")
+    page.run(
+        """
+        window.asked = [];
+        const real = window.fetch;
+        window.fetch = (url, options) => (asked.push(`${options?.method} ${url}`), real(url, options));
+        """
+    )
+    page.find("tr[data-id='order/1?#%'] select").send_keys("pending")
+    page.until(lambda: page.run("return asked") == ["PUT /api/orders/order%2F1%3F%23%25"], "asked for by its id")
+
+
+class Writer:
+    """Other programs that write what they like: the newest orders go, old ones change, new ones come."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._orders = stack.orders
+        self._random = random.Random(7)
+        self._number = 0
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._write_always())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _write_always(self) -> None:
+        while True:
+            await self._write()
+            await asyncio.sleep(0.01)
+
+    async def _write(self) -> None:
+        self._number += 1
+        kind = self._random.random()
+        if kind < 0.35:
+            await self._orders.insert_one(order(self._number))
+            return
+        end, direction = self._random.choice([(20, -1), (20, 1), (WINDOW + 100, -1)])
+        found = self._orders.find({}, {"_id": 1}).sort("_id", direction).skip(self._random.randrange(end)).limit(1)
+        async for document in found:
+            if kind < 0.7 and direction == -1:
+                await self._orders.delete_one(document)
+            else:
+                await self._orders.update_one(document, {"$set": {"status": self._random.choice(STATUSES)}})
+
+
+@pytest.mark.timeout(SECONDS * 2 + 120)
+async def test_under_mixed_writes_breaks_and_filters_the_rows_are_the_newest_orders(
+    stack: Stack, open_page: OpenPage
+) -> None:
+    await stack.orders.insert_many([order(number) for number in range(1200)])
+    page = await asyncio.to_thread(open_page, stack.url)
+    await asyncio.to_thread(page.until_live)
+    writer = Writer(stack)
+    rounds = max(3, round(SECONDS / 8))
+    for turn in range(rounds):
+        status = [None, "pending", None, "shipped"][turn % 4]
+        async with writer.at_work():
+            await asyncio.to_thread(page.click, f"#filter [value='{status or ''}']")
+            await asyncio.sleep(SECONDS / rounds / 2)  # the length of the run, not a wait for something
+            if turn % 3 == 1:
+                await stack.gateway.kill()
+                await stack.gateway.start()
+            for _ in range(5):
+                assert await asyncio.to_thread(rows_in_dom, page) <= WINDOW
+                await asyncio.sleep(SECONDS / rounds / 10)
+        await until_newest(page, stack, status)

@@ -1,0 +1,35 @@
+// @ts-check
+/** Says across the page that what is shown may be old, since when, and what happens next; and has the rows dimmed. */
+
+import { doubtOf, UNCONNECTED } from "./connection.js";
+import { part, write } from "./page.js";
+import { clock } from "./time.js";
+
+/** @typedef {import("./connection.js").Connection} Connection */
+
+/** The countdown and silence are looked at that often. */
+const TICK_MS = 250;
+
+export function createBanner() {
+  const banner = part("doubt", HTMLElement);
+  /** @type {Readonly<Connection>} */
+  let connection = UNCONNECTED;
+
+  function render() {
+    const doubt = doubtOf(connection, Date.now());
+    document.documentElement.toggleAttribute("data-doubt", doubt !== null);
+    banner.hidden = doubt === null;
+    if (!doubt) return;
+    const start = doubt.asOf === null ? "" : `Orders as of ${clock(doubt.asOf)}, `;
+    const text = `${start}${doubt.next}`;
+    write(banner, text.charAt(0).toUpperCase() + text.slice(1));
+  }
+
+  setInterval(render, TICK_MS);
+
+  /** @param {Connection} news */
+  return (news) => {
+    connection = news;
+    render();
+  };
+}

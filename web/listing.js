@@ -1,0 +1,144 @@
+// @ts-check
+/** Which orders are known, in the order in which the server lists them (descending `_id`), how far down, and as of when. */
+
+import { isAfter } from "./cursor.js";
+import { isObjectId } from "./order.js";
+
+/** @typedef {import("./cursor.js").Cursor} Cursor */
+/** Where an order belongs: an index of `ids`; "below" what is known; "unknown" where only the server can tell. @typedef {number | "below" | "unknown"} Place */
+
+/**
+ * ObjectIds compare as their texts do. Ids of other types come before or after all of them, in an order that only the
+ * server knows: such an id stays where the server listed it, and where a new one belongs, the server has to be asked.
+ */
+export class Listing {
+  /** @type {string[]} */
+  #ids = [];
+  /** @type {Set<string>} */
+  #known = new Set();
+  /** The last id that was listed; every order at or above it is known. Null: every order there is. @type {string | null} */
+  #bound = null;
+  /** Whether all ObjectIds lie above the bound, although it is none itself. */
+  #belowObjectIds = false;
+  /** What the server calls the bound, where it is not the id itself. @type {string | null} */
+  #mark = null;
+  /** From each id down (null: from the top) everything is known as of the cursor. @type {{ below: string | null, cursor: Cursor }[]} */
+  #read = [];
+
+  /** Newest first. @returns {readonly string[]} */
+  get ids() {
+    return this.#ids;
+  }
+
+  /** Whether there is nothing below. */
+  get whole() {
+    return this.#bound === null;
+  }
+
+  /** The `after` with which the server lists on below the bound; null where it has not said. */
+  get after() {
+    return this.#mark ?? (this.#bound !== null && isObjectId(this.#bound) ? this.#bound : null);
+  }
+
+  /** When the last page was read. @returns {Cursor | null} */
+  get readAt() {
+    return this.#read.at(-1)?.cursor ?? null;
+  }
+
+  /** @param {string} id */
+  has(id) {
+    return this.#known.has(id);
+  }
+
+  clear() {
+    this.#ids = [];
+    this.#known = new Set();
+    this.#bound = null;
+    this.#mark = null;
+    this.#read = [];
+  }
+
+  /** When the list was read that says whether there is such an order. @param {string} id @returns {Cursor | null} */
+  asOf(id) {
+    return this.#read.findLast(({ below }) => below === null || isUnder(id, below))?.cursor ?? null;
+  }
+
+  /** The stream has passed this position: no page that was read before matters any more. @param {Cursor} cursor */
+  passed(cursor) {
+    if (this.#read.length > 1) this.#read = this.#read.filter((page) => !page.below || isAfter(page.cursor, cursor));
+  }
+
+  /**
+   * Add a page of the server's list below what is known.
+   * @param {readonly string[]} kept the ids, those left out that are of no interest
+   * @param {string | null} last the last id of the page, whether kept or not
+   * @param {string | null} next the `after` of the page below; null: there is none
+   * @param {Cursor | null} cursor when the page was read
+   */
+  append(kept, last, next, cursor) {
+    if (cursor) this.#read.push({ below: this.#bound, cursor });
+    for (const id of kept) {
+      if (this.#known.has(id)) continue;
+      this.#known.add(id);
+      this.#ids.push(id);
+    }
+    this.#setBound(next === null ? null : (last ?? this.#bound), next);
+  }
+
+  /** @param {string} id @returns {Place} */
+  place(id) {
+    if (this.#known.has(id)) return this.#ids.indexOf(id);
+    if (!isObjectId(id)) return this.#ids.length === 0 && this.whole ? 0 : "unknown";
+    const bound = this.#bound;
+    if (bound !== null && isObjectId(bound)) {
+      if (id < bound) return "below";
+    } else if (bound !== null && !this.#belowObjectIds) {
+      return "unknown";
+    }
+    return this.#among(id);
+  }
+
+  /** Add an order at the place that `place` gave. @param {string} id @param {number} index */
+  insert(id, index) {
+    if (this.#known.has(id)) return;
+    this.#known.add(id);
+    this.#ids.splice(index, 0, id);
+  }
+
+  /** @param {string} id */
+  remove(id) {
+    if (this.#known.delete(id)) this.#ids.splice(this.#ids.indexOf(id), 1);
+  }
+
+  /** Forget what lies below the first `most`. @param {number} most @returns {string[]} what was forgotten */
+  cut(most) {
+    if (this.#ids.length <= most) return [];
+    const dropped = this.#ids.splice(most);
+    for (const id of dropped) this.#known.delete(id);
+    this.#setBound(this.#ids.at(-1) ?? null, null);
+    return dropped;
+  }
+
+  /** Where an ObjectId at or above the bound belongs. @param {string} id @returns {Place} */
+  #among(id) {
+    const lower = this.#ids.findIndex((known) => isObjectId(known) && known < id);
+    if (lower >= 0) return lower;
+    const last = this.#ids.findLastIndex(isObjectId);
+    if (last >= 0) return last + 1;
+    // No ObjectId to stand beside: below a bound that is one there is nothing known, so what is known lies above.
+    const allAbove = this.#bound !== null && isObjectId(this.#bound);
+    return this.#ids.length === 0 || allAbove ? this.#ids.length : "unknown";
+  }
+
+  /** @param {string | null} bound @param {string | null} mark */
+  #setBound(bound, mark) {
+    if (bound !== null && !isObjectId(bound)) this.#belowObjectIds = this.#ids.some(isObjectId);
+    this.#bound = bound;
+    this.#mark = mark;
+  }
+}
+
+/** Whether an order is listed below another, as far as the ids tell. @param {string} id @param {string} other */
+function isUnder(id, other) {
+  return isObjectId(id) && isObjectId(other) && id < other;
+}

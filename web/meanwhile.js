@@ -1,0 +1,70 @@
+// @ts-check
+/** The changes that are heard while a page of the list is on its way, to be put on top of it. */
+
+import { isAfter, parseCursor, sameEpoch } from "./cursor.js";
+import { isOlder } from "./envelope.js";
+
+/** @typedef {import("./cursor.js").Cursor} Cursor */
+/** @typedef {import("./envelope.js").Envelope} Envelope */
+
+/** Orders that may change meanwhile; beyond that the page is asked for again. */
+const MOST = 5000;
+
+export class Meanwhile {
+  /** @type {Map<string, Envelope>} */
+  #changes = new Map();
+  #heard;
+
+  /** @param {Cursor | null} heard how far the changes had been heard when the page was asked for */
+  constructor(heard) {
+    this.#heard = heard;
+  }
+
+  /** @param {Envelope} envelope */
+  add(envelope) {
+    // Of several changes of an order the newest is all that counts, and whether there was such an order before.
+    const earlier = this.#changes.get(envelope.id);
+    if (this.overflown || isOlder(envelope, earlier)) return;
+    const isNew = earlier?.operation === "INSERT" && envelope.operation === "UPDATE";
+    this.#changes.set(envelope.id, isNew ? { ...envelope, operation: "INSERT" } : envelope);
+  }
+
+  get changes() {
+    return this.#changes.values();
+  }
+
+  /** Whether some changes had to be left out. */
+  get overflown() {
+    return this.#changes.size > MOST;
+  }
+
+  /** Whether the changes and a page that was read at `cursor` are of the same epoch. @param {Cursor | null} cursor */
+  isOfEpoch(cursor) {
+    const positions = [...this.changes].map((change) => parseCursor(change.cursor));
+    return positions.every((position) => !position || !cursor || sameEpoch(position, cursor));
+  }
+
+  /**
+   * Whether a page that was read at `cursor` and the changes make a whole: there is no gap between them (as there is where the
+   * page comes from a server that lags behind, or another epoch, or too much has changed), and each newer one has its order
+   * with it.
+   * @param {Cursor | null} cursor
+   */
+  fits(cursor) {
+    const readBefore = this.#heard !== null && cursor !== null && isAfter(this.#heard, cursor);
+    return (
+      !this.overflown &&
+      !readBefore &&
+      this.isOfEpoch(cursor) &&
+      [...this.changes].every((change) => isUsable(change, cursor))
+    );
+  }
+}
+
+/** @param {Envelope} change @param {Cursor | null} cursor */
+function isUsable({ cursor: text, operation, data }, cursor) {
+  const position = parseCursor(text);
+  return (
+    operation === "DELETE" || data !== null || (position !== null && cursor !== null && !isAfter(position, cursor))
+  );
+}

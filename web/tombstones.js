@@ -1,0 +1,30 @@
+// @ts-check
+/** Ids that were taken out lately, and when, so that a change that arrives late does not bring an order back. */
+
+/** @typedef {import("./cursor.js").Cursor} Cursor */
+
+/** Beyond that the oldest is forgotten. */
+const MOST = 1000;
+
+export class Tombstones {
+  /** @type {Map<string, Cursor | null>} */
+  #ids = new Map();
+
+  /** @param {string} id */
+  get(id) {
+    return this.#ids.get(id) ?? null;
+  }
+
+  /** @param {string} id @param {Cursor | null} cursor */
+  set(id, cursor) {
+    this.#ids.delete(id);
+    this.#ids.set(id, cursor);
+    const [oldest] = this.#ids.keys();
+    if (this.#ids.size > MOST && oldest !== undefined) this.#ids.delete(oldest);
+  }
+
+  /** @param {string} id */
+  delete(id) {
+    this.#ids.delete(id);
+  }
+}
