@@ -35,7 +35,7 @@ SECTIONS: dict[str, type[BaseSettings]] = {
     "Gateway": GatewaySettings,
     "Watcher": WatcherSettings,
     "The stack of `make run`": EmbeddedSettings,
-    "The stack of `docker compose up`": ProvisionSettings,
+    "`python -m services.commands.provision_mongodb`": ProvisionSettings,
 }
 
 
