@@ -32,8 +32,8 @@ setup: $(INSTALLED) node-if-there ## Install what it takes to run, test and work
 run: $(RUNNABLE) node-if-there ## Start everything (MongoDB, Redis, watcher, gateway) and serve http://localhost:3000
 	@exec $(PYTHON) -m services.embedded
 
-setup-db: $(RUNNABLE) ## Prepare the database at MONGODB_URI: collection, indexes, validator, sample orders
-	@exec $(PYTHON) -m services.commands.setup_db
+setup-db: $(RUNNABLE) ## Prepare the database at MONGODB_URI: collection, indexes, validator, secret; SETUP_ARGS=--samples adds orders
+	@exec $(PYTHON) -m services.commands.setup_db $(SETUP_ARGS)
 
 test: $(INSTALLED) node-or-stop ## Run all tests on real servers, real clients and a real browser
 	@tests/install-system-packages

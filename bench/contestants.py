@@ -106,6 +106,7 @@ def _ours(env: Mapping[str, str], folder: Path) -> list[Part]:
         # Its peers send none: they would come at another place in each client's bytes.
         "SSE_HEARTBEAT_SECONDS": "3600",
         "DRAIN_SECONDS": "0",
+        "ADMIN_PORT": "0",  # several may run
     }
     serve = [sys.executable, "-m", "services.gateway"]
     gateway = Part(name="gateway", command=serve, folder=folder, settings=python | limits)

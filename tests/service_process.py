@@ -7,6 +7,7 @@ from pathlib import Path
 
 import aiohttp
 
+from services.embedded.ports import free_port
 from services.embedded.server import Server
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +24,7 @@ class ServiceProcess(Server):
     port: int
     folder: Path
     settings: Mapping[str, str]
+    admin_port: int = field(default_factory=free_port)  # of a gateway; a watcher's only port is the operators'
     name: str = field(init=False)
     log: Path = field(init=False)
 
@@ -35,6 +37,11 @@ class ServiceProcess(Server):
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def admin_url(self) -> str:
+        """Where operators ask: readiness in detail and metrics."""
+        return self.url if self.service == "watcher" else f"http://127.0.0.1:{self.admin_port}"
+
+    @property
     def output(self) -> str:
         """Everything that it has written so far."""
         return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
@@ -43,7 +50,7 @@ class ServiceProcess(Server):
         return [sys.executable, "-m", f"services.{self.service}"]
 
     def env(self) -> Mapping[str, str]:
-        return {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **self.settings}
+        return {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "ADMIN_PORT": str(self.admin_port), **self.settings}
 
     def cwd(self) -> Path:
         return self.folder

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings
 from services.commands.provision_mongodb import ProvisionSettings
 from services.common.dependency_health import DependencyHealth
 from services.common.dependency_metrics import Dependency
+from services.common.secret_files import SECRET
 from services.common.settings import CommonSettings
 from services.embedded.settings import EmbeddedSettings
 from services.gateway.hub import Hub
@@ -34,7 +35,7 @@ SECTIONS: dict[str, type[BaseSettings]] = {
     "Gateway": GatewaySettings,
     "Watcher": WatcherSettings,
     "The stack of `make run`": EmbeddedSettings,
-    "The stack of `docker compose up`": ProvisionSettings,
+    "`python -m services.commands.provision_mongodb`": ProvisionSettings,
 }
 
 
@@ -65,7 +66,7 @@ def settings_tables() -> str:
     """Return a table for each part, of its variables."""
     tables = []
     for title, fields in _sections():
-        rows = [f"| `{name}` | {_code(_default(field))} | {field.description} |" for name, field in fields.items()]
+        rows = [f"| `{name}` | {_code(_default(field))} | {_text(name, field)} |" for name, field in fields.items()]
         tables.append("\n".join([f"### {title}", "", "| Variable | Default | |", "|---|---|---|", *rows]))
     return "\n\n".join(tables)
 
@@ -79,7 +80,7 @@ def env_example() -> str:
     for title, fields in _sections():
         lines += ["", f"# --- {title.replace('`', '')}"]
         for name, field in fields.items():
-            lines += ["", f"# {field.description}", f"# {name}={_default(field)}"]
+            lines += ["", f"# {_text(name, field)}", f"# {name}={_default(field)}"]
     return "\n".join(lines) + "\n"
 
 
@@ -117,6 +118,11 @@ def _sections() -> Iterator[tuple[str, dict[str, FieldInfo]]]:
         fields = {name.upper(): field for name, field in settings.model_fields.items() if name not in known}
         known |= set(settings.model_fields)
         yield title, fields
+
+
+def _text(name: str, field: FieldInfo) -> str:
+    by_file = f" Or {name}_FILE names a file that holds it." if field.json_schema_extra is SECRET else ""
+    return f"{field.description}{by_file}"
 
 
 def _default(field: FieldInfo) -> str:

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
+
+from services.common.secret_files import SECRET, SettingsWithSecrets, WrongSetting
 
 ADMIN = "admin"
 _UNAUTHORIZED, _AUTHENTICATION_FAILED = 13, 18
@@ -20,25 +22,29 @@ _UNAUTHORIZED, _AUTHENTICATION_FAILED = 13, 18
 Client = MongoClient[dict[str, Any]]
 
 
-class ProvisionSettings(BaseSettings):
+class ProvisionSettings(SettingsWithSecrets):
     """What the set-up of a mongod of one's own reads from the environment and from `.env`."""
 
     model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
 
     admin_password: SecretStr = Field(
-        default=SecretStr("admin"), description="compose.yaml: password of MongoDB's user admin, for the set-up only."
+        default=SecretStr("admin"),
+        description="Password of MongoDB's user admin, for the set-up only; compose makes a random one.",
+        json_schema_extra=SECRET,
     )
     watcher_password: SecretStr = Field(
-        default=SecretStr("watcher"), description="compose.yaml: the watcher's password, in MongoDB and in Redis."
+        default=SecretStr("watcher"),
+        description="The watcher's password in MongoDB; compose makes a random one.",
+        json_schema_extra=SECRET,
     )
     gateway_password: SecretStr = Field(
-        default=SecretStr("gateway"), description="compose.yaml: the gateways' password, in MongoDB and in Redis."
+        default=SecretStr("gateway"),
+        description="The gateways' password in MongoDB; compose makes a random one.",
+        json_schema_extra=SECRET,
     )
-    mongodb_member: str = Field(
-        default="localhost:27017", description="compose.yaml: by which name all services reach the mongod."
-    )
-    mongodb_local_port: int = Field(default=27017, description="compose.yaml: its port on localhost.")
-    mongodb_database: str = Field(default="realtime_orders", description="compose.yaml: the database of the orders.")
+    mongodb_member: str = Field(default="localhost:27017", description="By which name all services reach the mongod.")
+    mongodb_local_port: int = Field(default=27017, description="Its port on localhost.")
+    mongodb_database: str = Field(default="realtime_orders", description="The database of the orders.")
 
 
 class ProvisionError(Exception):
@@ -50,7 +56,7 @@ def main() -> int:
     try:
         for step in provision(ProvisionSettings()):
             print(step, flush=True)
-    except (ProvisionError, ValidationError) as error:
+    except (ProvisionError, ValidationError, WrongSetting) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -94,6 +100,7 @@ def gateway_rights(database: str) -> list[Mapping[str, Any]]:
     """Return what a gateway may do: read and write orders, and read their changes for clients that come back late."""
     return [
         _on(database, "orders", "find", "insert", "update", "remove"),
+        _on(database, "gateway_secrets", "find", "insert"),
         _on(database, "", "changeStream", "find", "listCollections"),
         {"resource": {"cluster": True}, "actions": ["replSetGetConfig"]},
     ]

@@ -1,5 +1,10 @@
-"""Prepares the database for the services: `python -m services.commands.setup_db`; repeating it changes nothing."""
+"""Prepares the database for the services: `python -m services.commands.setup_db`; repeating it changes nothing.
 
+With `--samples`, an empty collection gets sample orders. With `--rotate-secret`, the gateways get a new secret for the
+ids of Socket.IO sessions; ids that were signed by the one before stay good.
+"""
+
+import argparse
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,7 +22,9 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 
-from services.common.settings import CommonSettings
+from services.common.secret_document import COLLECTION as SECRETS
+from services.common.secret_document import RECOVERY, new_secret, rotated, secrets_of
+from services.common.settings import CommonSettings, WrongSetting
 
 COLLECTION = "orders"
 DEFAULT_DATABASE = "realtime_orders"
@@ -66,22 +73,29 @@ class SetupError(Exception):
 
 def main() -> int:
     """Prepare the database at MONGODB_URI; print a line for each step and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--samples", action="store_true", help="insert sample orders into an empty collection")
+    parser.add_argument("--rotate-secret", action="store_true", help="make a new secret for session ids")
+    options = parser.parse_args()
     try:
-        for step in setup(CommonSettings().mongodb_uri):
+        for step in setup(CommonSettings().mongodb_uri, samples=options.samples, rotate=options.rotate_secret):
             print(step, flush=True)
     except ValidationError as error:
         faults = (f"{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors())
         print(f"A setting is wrong: {'; '.join(faults)}.", file=sys.stderr)
         return 1
-    except SetupError as error:
+    except (SetupError, WrongSetting) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def setup(mongodb_uri: str, patience: float = PATIENCE) -> Iterator[str]:
+def setup(
+    mongodb_uri: str, patience: float = PATIENCE, *, samples: bool = False, rotate: bool = False
+) -> Iterator[str]:
     """Do the steps one after the other and say what each has done; raise SetupError.
 
+    `samples`: insert some orders where there are none. `rotate`: make a new secret for session ids.
     `patience`: for how many seconds a step may wait for the server before that is an error.
     """
     try:
@@ -89,7 +103,7 @@ def setup(mongodb_uri: str, patience: float = PATIENCE) -> Iterator[str]:
             mongodb_uri, serverSelectionTimeoutMS=int(patience * 1000), appname="orders-setup-db", tz_aware=True
         )
         with client:
-            for step in STEPS:
+            for step in _steps(samples=samples, rotate=rotate):
                 with pymongo.timeout(patience):
                     done = step(client.get_default_database(DEFAULT_DATABASE))
                 yield done
@@ -183,14 +197,30 @@ def _try_change_stream(database: Database[dict[str, Any]]) -> str:
     return "Change streams work"
 
 
-STEPS: list[Callable[[Database[dict[str, Any]]], str]] = [
-    _require_replica_set,
-    _create_collection,
-    _set_validator,
-    _create_indexes,
-    _insert_samples,
-    _try_change_stream,
-]
+def _share_secret(database: Database[dict[str, Any]]) -> str:
+    """Make the secret before there are gateways, so that these need not agree on one."""
+    made = database.get_collection(SECRETS, write_concern=WriteConcern("majority")).update_one(
+        {"_id": RECOVERY}, {"$setOnInsert": {"secrets": [new_secret()]}}, upsert=True
+    )
+    return "The gateways' secret is there" if made.upserted_id is None else "Made a secret for the gateways"
+
+
+def _rotate_secret(database: Database[dict[str, Any]]) -> str:
+    secrets = database.get_collection(SECRETS, write_concern=WriteConcern("majority"))
+    known = secrets_of(secrets.find_one({"_id": RECOVERY}) or {})
+    secrets.update_one({"_id": RECOVERY}, {"$set": {"secrets": rotated(known)}}, upsert=True)
+    return "Made a new secret for the gateways; they use it within a minute"
+
+
+def _steps(*, samples: bool, rotate: bool) -> Iterator[Callable[[Database[dict[str, Any]]], str]]:
+    yield _require_replica_set
+    yield _create_collection
+    yield _set_validator
+    yield _create_indexes
+    yield _rotate_secret if rotate else _share_secret
+    if samples:
+        yield _insert_samples
+    yield _try_change_stream
 
 
 if __name__ == "__main__":

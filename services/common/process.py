@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import re
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -13,11 +12,10 @@ import uvloop
 from pydantic import ValidationError
 
 from services.common.logs import configure
+from services.common.secret_files import secret_fields
 from services.common.settings import CommonSettings, WrongSetting
 
 S = TypeVar("S", bound=CommonSettings)
-
-_USER_AND_PASSWORD = re.compile(r"//[^/]*@")  # of an address: it would stay in the log for ever
 
 
 def run_service(service: str, settings_class: type[S], run: Callable[[S], Awaitable[None]]) -> None:
@@ -25,10 +23,15 @@ def run_service(service: str, settings_class: type[S], run: Callable[[S], Awaita
     try:
         settings = settings_class()
     except ValidationError as error:
+        hidden = secret_fields(settings_class)
         for problem in error.errors():
-            name = str(problem["loc"][0]).upper()  # what follows it is a place within the value
-            value = _USER_AND_PASSWORD.sub("//***@", repr(problem["input"]))
-            print(f"{service}: {name}: {problem['msg']} (got {value})", file=sys.stderr)  # noqa: T201
+            name = str(problem["loc"][0])  # what follows it is a place within the value
+            # An address holds a password, which would stay in the log for ever.
+            value = "" if name in hidden else f" (got {problem['input']!r})"
+            print(f"{service}: {name.upper()}: {problem['msg']}{value}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    except WrongSetting as error:
+        print(f"{service}: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
     configure(settings.log_level, settings.log_format, service)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -6,6 +6,7 @@ import sys
 
 from pydantic import ValidationError
 
+from services.common.settings import WrongSetting
 from services.embedded.app import run
 from services.embedded.errors import EmbeddedError
 from services.embedded.settings import EmbeddedSettings
@@ -23,6 +24,9 @@ def main() -> int:
     except ValidationError as error:
         for fault in error.errors():
             print(f"{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}", file=sys.stderr)
+        return 1
+    except WrongSetting as error:
+        print(error, file=sys.stderr)
         return 1
     return asyncio.run(_until_told(settings, Terminal(sys.stdout)))
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import aiohttp
 
 from services.embedded.errors import EmbeddedError
+from services.embedded.folders import private_folder
 from services.embedded.mongod import Mongod
 from services.embedded.ports import require_free
 from services.embedded.program import Program
@@ -16,6 +17,7 @@ from services.embedded.terminal import Terminal
 from services.embedded.valkey import Valkey
 
 DATABASE = "realtime_orders"
+_LOOPBACK = "127.0.0.1"
 # After so long without an answer a person wants to know what the gateway waits for.
 _IMPATIENT_AFTER = 20.0
 
@@ -24,27 +26,49 @@ async def run(settings: EmbeddedSettings, terminal: Terminal) -> None:
     """Start everything in order and keep it running until cancelled; raise EmbeddedError if something cannot start."""
     report = terminal.say_as("run")
     _require_ports(settings)
+    if settings.mongodb_uri is None or settings.redis_url is None:
+        private_folder(settings.data_dir, known=frozenset({"mongodb", "valkey"}))
     async with Supervisor(report) as supervisor:
         env = {
             "MONGODB_URI": await _mongodb(settings, supervisor, report),
             "REDIS_URL": await _redis(settings, supervisor, report),
+            "MONGODB_URI_FILE": "",  # what they name is read, and stands above
+            "REDIS_URL_FILE": "",
+            "HOST": settings.host,
             "PORT": str(settings.port),
+            "ADMIN_HOST": _LOOPBACK,
+            "ADMIN_PORT": str(settings.admin_port),
+            "WATCHER_HOST": _LOOPBACK,
             "WATCHER_PORT": str(settings.watcher_port),
             "LOG_FORMAT": settings.log_format.value,
         }
-        await _set_up(Program.module("setup-db", "services.commands.setup_db", env, terminal))
+        # Not into a database of one's own: nobody has asked for samples there.
+        samples = ["--samples"] if settings.mongodb_uri is None else []
+        await _set_up(Program.module("setup-db", "services.commands.setup_db", env, terminal, *samples))
         await supervisor.keep(Program.module("watcher", "services.watcher", env, terminal))
         await supervisor.keep(Program.module("gateway", "services.gateway", env, terminal))
-        await _until_ready(settings.port, report)
-        report(
-            f"Ready: http://localhost:{settings.port} (Ctrl-C stops everything; the data stays in {settings.data_dir})"
-        )
+        await _until_ready(settings.admin_port, report)
+        report(_no_sign_in(settings))
+        report(f"Ready: {settings.url} (Ctrl-C stops everything; the data stays in {settings.data_dir})")
         await supervisor.watch()
+
+
+def _no_sign_in(settings: EmbeddedSettings) -> str:
+    if settings.is_local:
+        return (
+            f"There is no sign-in. Only programs on this machine reach the gateway (HOST={settings.host}), and each of "
+            "them may read, change and delete every order."
+        )
+    return (
+        f"There is no sign-in: anybody who reaches port {settings.port} of this machine (HOST={settings.host}) may "
+        "read, change and delete every order. HOST=127.0.0.1 keeps it to this machine."
+    )
 
 
 def _require_ports(settings: EmbeddedSettings) -> None:
     """Check them all before anything is started, so that a second `make run` touches nothing of the first."""
     require_free(settings.port, purpose="the gateway", advice=_choose("PORT"))
+    require_free(settings.admin_port, purpose="the gateway's operators", advice=_choose("ADMIN_PORT"))
     require_free(settings.watcher_port, purpose="the watcher", advice=_choose("WATCHER_PORT"))
     if settings.mongodb_uri is None:
         require_free(settings.embedded_mongodb_port, purpose="MongoDB", advice=_choose("EMBEDDED_MONGODB_PORT"))
@@ -95,13 +119,13 @@ async def _set_up(program: Program) -> None:
 
 
 async def _until_ready(port: int, report: Callable[[str], None]) -> None:
-    """Return when /readyz answers 200; say once what it says instead when that takes long."""
+    """Return when the operators' /readyz answers 200; say once what it says instead when that takes long."""
     impatient_at = time.monotonic() + _IMPATIENT_AFTER
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
         while True:
             answer = "no answer"
             try:
-                async with session.get(f"http://127.0.0.1:{port}/readyz") as response:
+                async with session.get(f"http://{_LOOPBACK}:{port}/readyz") as response:
                     if response.status == 200:
                         return
                     answer = (await response.text())[:500]

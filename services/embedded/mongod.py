@@ -9,6 +9,7 @@ from pathlib import Path
 from pymongo.errors import PyMongoError
 
 from services.embedded.binaries import mongod_binary
+from services.embedded.folders import private_folder
 from services.embedded.replica_set import direct_client, establish
 from services.embedded.server import Server
 
@@ -50,8 +51,7 @@ class Mongod(Server):
         return f"mongodb://{self.host}/{database}?replicaSet={self.replica_set}"
 
     def argv(self) -> list[str]:
-        data = self.folder / "data"
-        data.mkdir(parents=True, exist_ok=True)
+        data = private_folder(private_folder(self.folder) / "data")
         return [
             str(mongod_binary()),
             *("--dbpath", str(data), "--port", str(self.port), "--bind_ip", "127.0.0.1", "--nounixsocket"),

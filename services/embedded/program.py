@@ -22,11 +22,11 @@ class Program:
     _relay: asyncio.Task[None] | None = field(default=None, init=False)
 
     @classmethod
-    def module(cls, name: str, module: str, env: Mapping[str, str], terminal: Terminal) -> "Program":
+    def module(cls, name: str, module: str, env: Mapping[str, str], terminal: Terminal, *arguments: str) -> "Program":
         """Return the program `python -m module`, in the Python that runs us."""
         # Otherwise its lines would reach the terminal in blocks of some kilobytes.
         unbuffered = {**env, "PYTHONUNBUFFERED": "1"}
-        return cls(name=name, argv=[sys.executable, "-m", module], env=unbuffered, terminal=terminal)
+        return cls(name=name, argv=[sys.executable, "-m", module, *arguments], env=unbuffered, terminal=terminal)
 
     async def start(self) -> None:
         self._process = await Process.start(self.argv, log=None, env=self.env)

@@ -4,14 +4,16 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from services.common.authority import is_loopback
+from services.common.secret_files import SECRET, SettingsWithSecrets
 from services.common.settings import LogFormat, MongoUri, RedisUrl
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-class EmbeddedSettings(BaseSettings):
+class EmbeddedSettings(SettingsWithSecrets):
     """Where the embedded stack listens and keeps its data; a URI that is given replaces the embedded server."""
 
     # An empty MONGODB_URI= in .env means: none given.
@@ -22,8 +24,26 @@ class EmbeddedSettings(BaseSettings):
     data_dir: Path = Field(default=Path(".data"), description="Folder for the data of the embedded servers.")
     embedded_mongodb_port: Port = Field(default=27117, description="Port of the embedded MongoDB.")
     embedded_redis_port: Port = Field(default=6479, description="Port of the embedded Redis (Valkey).")
-    mongodb_uri: MongoUri | None = Field(default=None, description="A MongoDB of one's own, in place of the embedded.")
-    redis_url: RedisUrl | None = Field(default=None, description="A Redis of one's own, in place of the embedded.")
+    mongodb_uri: MongoUri | None = Field(
+        default=None, description="A MongoDB of one's own, in place of the embedded.", json_schema_extra=SECRET
+    )
+    redis_url: RedisUrl | None = Field(
+        default=None, description="A Redis of one's own, in place of the embedded.", json_schema_extra=SECRET
+    )
+    host: str = Field(default="127.0.0.1", description="Address that the gateway listens on.")
     port: Port = Field(default=3000, description="Port of the gateway.")
+    admin_port: Port = Field(default=3002, description="Port of the gateway for operators, on loopback.")
     watcher_port: Port = Field(default=3001, description="Port of the watcher's health and metrics.")
     log_format: LogFormat = Field(default=LogFormat.CONSOLE, description="How the services log; here for people.")
+
+    @property
+    def url(self) -> str:
+        """Where the page is, seen from this machine."""
+        listens_everywhere = self.host in {"", "0.0.0.0", "::"}
+        host = "localhost" if self.is_local or listens_everywhere else self.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches the gateway."""
+        return is_loopback(self.host)

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from services.embedded.binaries import valkey_binary
+from services.embedded.folders import private_folder
 from services.embedded.server import Server
 
 
@@ -30,7 +31,7 @@ class Valkey(Server):
         return f"redis://127.0.0.1:{self.port}/{database}"
 
     def argv(self) -> list[str]:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self.folder)
         return [
             str(valkey_binary()),
             *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--daemonize", "no"),

@@ -1,11 +1,22 @@
-"""Runs an application on aiohttp's server as every server of ours is to be run."""
+"""Runs an application on aiohttp's server as every server of ours is to be run.
 
+Checked against aiohttp 3.14: what is no HTTP is answered by ``handle_error``, with a request of the class given here,
+which no ``on_response_prepare`` sees; and a server makes its connections' protocols by being called.
+"""
+
+from functools import partial
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from services.front.answered_errors import AnsweredErrors
 from services.front.bodies import SERVER_OPTIONS
+
+
+class _Request(web.Request):
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        await super()._prepare_hook(response)
+        response.headers.pop(hdrs.SERVER, None)  # it tells the versions of aiohttp and Python
 
 
 class _Server(web.Server):
@@ -14,11 +25,12 @@ class _Server(web.Server):
 
 
 class Runner(web.AppRunner):
-    """An `AppRunner` whose connections unpack no bodies and answer what cannot be read."""
+    """An `AppRunner` whose connections unpack no bodies, answer what cannot be read, and tell no versions."""
 
     def __init__(self, app: web.Application, **options: Any) -> None:
         super().__init__(app, **{**SERVER_OPTIONS, **options})
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        return _Server(made.request_handler, request_factory=made.request_factory, **self._kwargs)
+        factory = partial(self.app._make_request, _cls=_Request)  # noqa: SLF001
+        return _Server(made.request_handler, request_factory=factory, **self._kwargs)

@@ -13,11 +13,15 @@ from services.gateway.history import History
 from services.gateway.log import Log
 from services.gateway.metrics import Metrics
 from services.gateway.recipients import COMPILED
+from services.gateway.recovery import SessionIds
 from services.gateway.redis_log import open_redis_log
 from services.gateway.server import Server
-from services.gateway.settings import GatewaySettings
+from services.gateway.settings import GatewaySettings, secrets_in
+from services.gateway.shared_secret import SharedSecret
 from services.gateway.store import OrderStore
 from services.gateway.stream import Stream
+from services.internal.listener import internal_listener
+from services.internal.readiness import Checks
 from services.redis.schema import StreamKeys
 
 STREAM = "orders"
@@ -40,10 +44,27 @@ async def run(settings: GatewaySettings) -> None:
         limits = Limits(settings.ring_events, settings.stale_seconds)
         feed = Feed(source, history, events, catch_up.hub, health, limits)
         stream = Stream(catch_up.hub, feed.ready, feed.here, catch_up.locate, catch_up.locate_now)
-        checks = {"mongodb": store.check, "redis": feed.check}
-        server = Server(settings, store, stream, checks, metrics)
-        await stack.enter_async_context(server.serving())
-        log.info("Gateway started", port=settings.port, server=settings.server_name, compiled=COMPILED)
+        ids = SessionIds(*secrets_in(settings.recovery_secret))
+        server = Server(settings, store, stream, ids, metrics)
+        ready = Checks({"mongodb": store.check, "redis": feed.check, "gateway": server.check})
+        admin = internal_listener(settings.admin_host, settings.admin_port, ready, metrics.registry)
+        admin_port = await stack.enter_async_context(admin)
+        if not secrets_in(settings.recovery_secret):
+            await stack.enter_async_context(SharedSecret(store.database, ids).followed())
+        await stack.enter_async_context(server.serving(ready))
+        log.info(
+            "Gateway started",
+            port=settings.port,
+            admin_port=admin_port,
+            server=settings.server_name,
+            compiled=COMPILED,
+        )
+        if not settings.is_local:
+            log.warning(
+                "There is no sign-in: whoever reaches this address may read, change and delete every order",
+                host=settings.host,
+                port=settings.port,
+            )
         tune_gc()
         await store.check()  # says at once if there is no MongoDB, though nobody has asked for an order yet
         await feed.run()

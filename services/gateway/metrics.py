@@ -8,14 +8,7 @@ from datetime import datetime
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    CollectorRegistry,
-    Counter,
-    Histogram,
-    ProcessCollector,
-    generate_latest,
-)
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -33,6 +26,7 @@ log = structlog.get_logger("clients")
 
 _TRANSPORTS = {Form.WEBSOCKET: "websocket", Form.POLLING: "polling", Form.SSE: "sse", Form.SSE_PLAIN: "sse"}
 _LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
+_METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"}
 _DURATION = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
@@ -115,16 +109,9 @@ class Metrics:
         started = time.perf_counter()
         response = await handler(request)
         # Any word may come in as a method, and each would be kept as a label for ever.
-        method = request.method if response.status != 405 else "other"
+        method = request.method if request.method in _METHODS else "other"
         self._requests.labels(method, str(response.status)).observe(time.perf_counter() - started)
         return response
-
-    def routes(self) -> list[web.RouteDef]:
-        """Return the route, ready for ``app.add_routes``."""
-        return [web.get("/metrics", self._serve)]
-
-    async def _serve(self, _request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 class _Stand(Collector):

@@ -27,20 +27,30 @@ class Offset(NamedTuple):
 
 
 class SessionIds:
-    """Gives out session ids (Socket.IO's `pid`) that every replica with the same secret knows as genuine."""
+    """Gives out session ids (Socket.IO's `pid`) that every replica with the same secret knows as genuine.
 
-    def __init__(self, secret: str) -> None:
-        self._key = hashlib.sha256(secret.encode()).digest()
+    While no secret is known, ids are signed by one of this process alone: its own clients recover here, and those of
+    other replicas are told to load anew.
+    """
+
+    def __init__(self, *known: str) -> None:
+        self._own = secrets.token_bytes(32)
+        self.use(*known)
+
+    def use(self, *known: str) -> None:
+        """Sign by the first of the secrets from now on; what was signed by the others, or before, stays genuine."""
+        self._keys = [*(hashlib.sha256(secret.encode()).digest() for secret in known), self._own]
 
     def issue(self) -> str:
         """Return a new one."""
         nonce = secrets.token_urlsafe(9)
-        return f"{nonce}.{self._sign(nonce)}"
+        return f"{nonce}.{_sign(self._keys[0], nonce)}"
 
     def genuine(self, pid: str) -> bool:
-        """Tell whether it was given out with this secret."""
+        """Tell whether it was given out with one of the secrets."""
         nonce, _, signature = pid.partition(".")
-        return hmac.compare_digest(signature.encode(), self._sign(nonce).encode())
+        return any(hmac.compare_digest(signature.encode(), _sign(key, nonce).encode()) for key in self._keys)
 
-    def _sign(self, nonce: str) -> str:
-        return hmac.digest(self._key, nonce.encode(), "sha256").hex()[:24]
+
+def _sign(key: bytes, nonce: str) -> str:
+    return hmac.digest(key, nonce.encode(), "sha256").hex()[:24]

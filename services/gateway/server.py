@@ -1,24 +1,26 @@
 """Faces the clients: the routes, what surrounds them, and an orderly end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 
 import structlog
 from aiohttp import web
 
 from services import __version__
+from services.common.authority import Hosts
 from services.front.bodies import let_the_answer_arrive, refuse_encoded
 from services.front.runner import Runner
 from services.gateway.edge.admission import Admission
+from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.front import Front
 from services.gateway.edge.limits import EngineSettings
-from services.gateway.edge.peer import peer_address
-from services.gateway.http.cors import Cors
+from services.gateway.edge.origin import OriginPolicy
+from services.gateway.edge.peer import Peers
 from services.gateway.http.docs import Docs
+from services.gateway.http.entrance import install_entrance
 from services.gateway.http.headers import add_security_headers
-from services.gateway.http.health import Check, Health
+from services.gateway.http.health import Health
 from services.gateway.http.openapi import openapi_document
 from services.gateway.http.page import Page
 from services.gateway.http.problems import problems
@@ -31,6 +33,7 @@ from services.gateway.socketio.server import SocketServer
 from services.gateway.sse.endpoint import SseSettings, SseTransport
 from services.gateway.store import OrderStore
 from services.gateway.stream import Stream
+from services.internal.readiness import Readiness
 
 # Between the last connection that is accepted and the end of those that ask nothing: what was just sent is to arrive.
 LINGER_SECONDS = 0.3
@@ -48,26 +51,27 @@ class Server:
         settings: GatewaySettings,
         store: OrderStore,
         stream: Stream,
-        checks: Mapping[str, Check],
+        ids: SessionIds,
         metrics: Metrics,
     ) -> None:
         self._settings = settings
         self._draining = False
         self._metrics = metrics
+        self._entrance = _entrance(settings, metrics)
         admission = Admission(settings.max_connections, settings.max_connections_per_address)
         self._live = LiveOrders(
             stream,
-            SessionIds(settings.recovery_secret.get_secret_value()),
+            ids,
             settings.server_name,
             metrics.incident,
             metrics.disconnected,
             stall=settings.client_stall_seconds,
         )
-        self._sockets = SocketServer({"/": self._live}, _engine(settings), metrics.incident, admission)
+        self._sockets = SocketServer({"/": self._live}, _engine(settings), metrics.incident, admission, self._entrance)
         self._sse = SseTransport(
             stream,
             admission,
-            partial(peer_address, trusted_proxies=settings.trusted_proxies),
+            self._entrance.peers.address,
             settings.server_name,
             metrics.incident,
             metrics.disconnected,
@@ -78,29 +82,27 @@ class Server:
         )
         self._api = OrdersApi(store, stream.epoch, body_limit=settings.max_payload_bytes)
         self._page = Page(settings.web_dir, settings.client_dir)
-        self._health = Health({**checks, "gateway": self._accepting})
 
-    def application(self) -> web.Application:
+    def application(self, ready: Callable[[], Awaitable[Readiness]]) -> web.Application:
         """Return the routes and what surrounds them."""
         app = web.Application(
             middlewares=[let_the_answer_arrive, self._metrics.time_request, problems(), refuse_encoded]
         )
         app.on_response_prepare.append(add_security_headers)
-        Cors(self._settings.cors_origins, EXPOSED_HEADERS).install(app)
+        install_entrance(app, self._entrance)
         app.add_routes(self._sse.routes())  # before /api/orders/{id}
         app.add_routes(self._api.routes())
         app.add_routes(Docs(openapi_document(__version__)).routes())
-        app.add_routes(self._health.routes())
-        app.add_routes(self._metrics.routes())
+        app.add_routes(Health(ready).routes())
         app.add_routes(self._page.routes())
         self._sockets.attach(app, "/socket.io/")
         return app
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[None]:
+    async def serving(self, ready: Callable[[], Awaitable[Readiness]]) -> AsyncIterator[None]:
         """Serve meanwhile; then close the connections, spread over the drain time, so that a stop is no stampede."""
         runner = Runner(
-            self.application(),
+            self.application(ready),
             keepalive_timeout=KEEPALIVE_SECONDS,
             shutdown_timeout=5,
             tcp_keepalive=False,  # two hours; whether clients are there, pings and heartbeats find out
@@ -133,8 +135,18 @@ class Server:
         spread = self._settings.drain_seconds
         await asyncio.gather(self._sockets.close(spread), self._sse.close(spread))
 
-    async def _accepting(self) -> str:
+    async def check(self) -> str:
+        """Answer "ok", or that this gateway takes nobody in any more, for `/readyz`."""
         return "draining" if self._draining else "ok"
+
+
+def _entrance(settings: GatewaySettings, metrics: Metrics) -> Entrance:
+    return Entrance(
+        Hosts(settings.allowed_hosts, addresses=not settings.is_local),
+        OriginPolicy(settings.cors_origins, EXPOSED_HEADERS),
+        Peers(settings.trusted_proxies, metrics.incident),
+        metrics.incident,
+    )
 
 
 def _engine(settings: GatewaySettings) -> EngineSettings:
@@ -148,6 +160,4 @@ def _engine(settings: GatewaySettings) -> EngineSettings:
         max_connections_per_address=settings.max_connections_per_address,
         packets_per_second=settings.max_packets_per_second,
         max_unsent=settings.client_buffer_bytes,
-        allowed_origins=settings.cors_origins,
-        trusted_proxies=settings.trusted_proxies,
     )

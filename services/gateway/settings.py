@@ -1,14 +1,16 @@
 """The gateway's settings."""
 
-import hashlib
+import secrets
 import socket
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic import Field, SecretStr, StringConstraints, field_validator
 from pydantic_settings import NoDecode
 
+from services.common.authority import Authority, is_loopback
+from services.common.secret_files import SECRET
 from services.common.settings import CommonSettings
 
 ROOT = Path(__file__).parents[2]
@@ -18,24 +20,49 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 Bytes = Annotated[int, Field(ge=1024)]
 
 
+_SHORTEST_SECRET = 32  # characters
+
+
 class GatewaySettings(CommonSettings):
     """What the gateway reads from the environment and from `.env`."""
 
-    host: str = Field(default="0.0.0.0", description="Address that the gateway listens on.")
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address that the gateway listens on. There is no sign-in: whoever reaches it may do everything.",
+    )
     port: Port = Field(default=3000, description="Port that the gateway listens on.")
-    server_name: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z._-]*$")] = Field(
-        default="", description="Name of this replica in `connected` and in session ids; by default the host's."
+    admin_host: str = Field(
+        default="127.0.0.1", description="Address of the gateway's port for operators; not for strangers."
+    )
+    admin_port: Port = Field(
+        default=3002, description="Port for operators: readiness in detail and metrics. 0 takes any free one."
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Names that clients ask for this gateway by, separated by commas; `*.example.com` stands for all "
+        "below, `*` for any. Loopback names always count, and IP addresses where HOST is not loopback.",
+    )
+    server_name: Annotated[str, StringConstraints(pattern=r"^(@hostname|[0-9A-Za-z._-]*)$")] = Field(
+        default="",
+        validate_default=True,
+        description="Name of this replica in `connected` and at the end of session ids, which clients see; "
+        "`@hostname` is the host's. By default a random one.",
     )
     cors_origins: Annotated[frozenset[str], NoDecode] = Field(
-        default=frozenset(), description="Other origins whose pages may connect, separated by commas; compared exactly."
+        default=frozenset(),
+        description="Other origins whose pages may connect, separated by commas, with scheme and port; `*` for any.",
     )
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
-        default=(), description="Load balancers whose X-Forwarded-For is believed: networks, separated by commas."
+        default=(),
+        description="Load balancers whose X-Forwarded-For and X-Forwarded-Proto are believed: networks, separated by "
+        "commas.",
     )
     recovery_secret: SecretStr = Field(
         default=SecretStr(""),
-        description="Signs the session ids that Socket.IO clients recover with; the same on every replica. "
-        "By default it is made from MONGODB_URI.",
+        description="Signs the session ids that Socket.IO clients recover with: 32 characters or more, the same on "
+        "every replica; after a comma, earlier ones that still count. By default one that the set-up has put into "
+        "MongoDB.",
+        json_schema_extra=SECRET,
     )
     ring_events: int = Field(default=10_000, ge=10, description="Changes that this gateway remembers itself.")
     ring_bytes: Bytes = Field(
@@ -68,16 +95,40 @@ class GatewaySettings(CommonSettings):
         description="Folder of the Socket.IO client.",
     )
 
-    @field_validator("cors_origins", "trusted_proxies", mode="before")
+    @field_validator("allowed_hosts", "cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
-    @model_validator(mode="after")
-    def _derive(self) -> Self:
-        if not self.server_name:
-            object.__setattr__(self, "server_name", socket.gethostname())
-        if not self.recovery_secret.get_secret_value():
-            digest = hashlib.sha256(b"recovery:" + self.mongodb_uri.encode()).hexdigest()
-            object.__setattr__(self, "recovery_secret", SecretStr(digest))
-        return self
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            known = Authority.parse(host.removeprefix("*."))
+            if host != "*" and (known is None or known.port is not None):
+                raise ValueError(f"{host!r} is not a host name, without scheme and port")
+        return hosts
+
+    @field_validator("server_name")
+    @classmethod
+    def _name(cls, name: str) -> str:
+        # Not the host's by default: strangers see it.
+        return socket.gethostname() if name == "@hostname" else name or secrets.token_hex(4)
+
+    @field_validator("recovery_secret")
+    @classmethod
+    def _check_secret(cls, secret: SecretStr) -> SecretStr:
+        # Each session id lets anybody try guesses at home, as many as they like.
+        if any(len(one) < _SHORTEST_SECRET for one in secrets_in(secret)):
+            raise ValueError(f"a secret has at least {_SHORTEST_SECRET} characters, and they are random")
+        return secret
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches the gateway."""
+        return is_loopback(self.host)
+
+
+def secrets_in(setting: SecretStr) -> list[str]:
+    """Return the secrets of such a setting: the one that signs, and then those that still count."""
+    return [part.strip() for part in setting.get_secret_value().split(",") if part.strip()]

@@ -3,39 +3,22 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-
-from services.front.bodies import let_the_answer_arrive, refuse_encoded
-from services.front.runner import Runner
+from services.internal.listener import internal_listener
+from services.internal.readiness import Readiness
 from services.watcher.leader import Parts
 from services.watcher.settings import WatcherSettings
 
 
 @asynccontextmanager
-async def serve_health(settings: WatcherSettings, parts: Parts) -> AsyncIterator[None]:
-    """Serve `/healthz`, `/readyz` and `/metrics` meanwhile; OSError when the port is taken."""
+async def serve_health(settings: WatcherSettings, parts: Parts) -> AsyncIterator[int]:
+    """Serve `/healthz`, `/readyz` and `/metrics` meanwhile; give the port. Raise OSError when the port is taken."""
 
-    async def healthz(_request: web.Request) -> web.Response:
-        return web.json_response({"status": "ok"})
-
-    async def readyz(_request: web.Request) -> web.Response:
+    async def readiness() -> Readiness:
         checks = {health.what: health.error or "ok" for health in (parts.mongodb, parts.redis)}
-        checks["oplog"] = parts.oplog.low or "ok"
-        ready = parts.mongodb.is_up and parts.redis.is_up  # a short oplog is a warning: this watcher does what it can
-        status = "ready" if ready else "unready"
-        return web.json_response({"status": status, "checks": checks}, status=200 if ready else 503)
+        # A short oplog is a warning: this watcher does what it can.
+        ready = parts.mongodb.is_up and parts.redis.is_up
+        return Readiness(ready, {**checks, "oplog": parts.oplog.low or "ok"})
 
-    async def metrics(_request: web.Request) -> web.Response:
-        body = generate_latest(parts.metrics.registry)
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-    app = web.Application(middlewares=[let_the_answer_arrive, refuse_encoded])
-    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
-    runner = Runner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, settings.watcher_host, settings.watcher_port).start()
-        yield
-    finally:
-        await runner.cleanup()
+    host, port = settings.watcher_host, settings.watcher_port
+    async with internal_listener(host, port, readiness, parts.metrics.registry) as chosen:
+        yield chosen

@@ -12,7 +12,9 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 class WatcherSettings(CommonSettings):
     """What the watcher reads from the environment and from `.env`."""
 
-    watcher_host: str = Field(default="0.0.0.0", description="Address of the watcher's health and metrics port.")
+    watcher_host: str = Field(
+        default="127.0.0.1", description="Address of the watcher's health and metrics port; not for strangers."
+    )
     watcher_port: Port = Field(default=3001, description="Port of the watcher's health and metrics.")
     lease_seconds: float = Field(
         default=5.0, ge=1, le=300, description="How long a watcher that died keeps the others waiting."

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import uvloop
 
+from services.gateway.edge.origin import OriginPolicy
+from services.gateway.edge.peer import Peers
 from tests.conformance.running import Running, engine_server, socket_server
 from tests.conformance.server import Echo, EngineEcho
 from tests.conformance.settings import CALM, QUICK
@@ -60,7 +62,8 @@ async def engine_with() -> AsyncIterator[EngineWith]:
     """Start an engine with other settings than usual."""
     async with AsyncExitStack() as stack:
 
-        async def start(**changes: Any) -> Running:
-            return await stack.enter_async_context(engine_server(EngineEcho, replace(QUICK, **changes)))
+        async def start(origins: OriginPolicy | None = None, peers: Peers | None = None, **changes: Any) -> Running:
+            settings = replace(QUICK, **changes)
+            return await stack.enter_async_context(engine_server(EngineEcho, settings, origins, peers))
 
         yield start

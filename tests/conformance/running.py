@@ -14,11 +14,15 @@ from aiohttp import web
 
 from services.front.bodies import let_the_answer_arrive, refuse_encoded
 from services.front.runner import Runner
+from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.front import Front
 from services.gateway.edge.limits import EngineSettings, Incident
+from services.gateway.edge.origin import OriginPolicy
+from services.gateway.edge.peer import Peers
 from services.gateway.engineio.server import EngineServer
 from services.gateway.engineio.session import Accept, Session
 from services.gateway.engineio.websocket_connection import WebSocketConnection
+from services.gateway.http.entrance import install_entrance
 from services.gateway.socketio.server import Namespace, SocketServer
 from tests.unit.websocket_client import frame
 
@@ -141,11 +145,15 @@ class WebSocket:
 
 
 @asynccontextmanager
-async def engine_server(accept: Accept, settings: EngineSettings) -> AsyncIterator[Running]:
+async def engine_server(
+    accept: Accept, settings: EngineSettings, origins: OriginPolicy | None = None, peers: Peers | None = None
+) -> AsyncIterator[Running]:
     """Run an Engine.IO server."""
     ledger = Ledger()
-    server = EngineServer(accept, settings, ledger.count)
+    entrance = Entrance(None, origins, peers, ledger.count)
+    server = EngineServer(accept, settings, ledger.count, entrance=entrance)
     app = web.Application()
+    install_entrance(app, entrance)
     server.attach(app)
     async with _serve(app, "/engine.io/", lambda: len(server.sessions), ledger, server) as running:
         yield running

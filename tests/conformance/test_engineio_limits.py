@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from services.gateway.edge.limits import Incident
+from services.gateway.edge.peer import Peers
 from services.gateway.engineio.session import Application, Session
 from tests.conformance.conftest import EngineWith
 from tests.conformance.running import TEXT, Running, engine_server
@@ -45,7 +46,7 @@ async def test_a_forged_address_does_not_help(engine_with: EngineWith) -> None:
 
 
 async def test_a_trusted_proxy_says_whose_connection_it_is(engine_with: EngineWith) -> None:
-    engine = await engine_with(max_connections_per_address=1, trusted_proxies=(ip_network("127.0.0.0/8"),))
+    engine = await engine_with(max_connections_per_address=1, peers=Peers((ip_network("127.0.0.0/8"),)))
     async with engine.session():
         for address, status in (("203.0.113.9", 200), ("203.0.113.9", 429), ("203.0.113.8", 200)):
             headers = {"X-Forwarded-For": f"198.51.100.1, {address}"}

@@ -19,6 +19,7 @@ from tests.deploy.name_server import name_server
 from tests.service_process import ServiceProcess
 
 CONFIGURATION = ROOT / "deploy" / "nginx.conf"
+PROXIES = ROOT / "deploy" / "nginx.proxies.conf"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -50,6 +51,8 @@ class Nginx(Server):
     port: int
     gateway_port: int
     resolver_port: int
+    proxies: Sequence[str] = ()
+    smaller: Mapping[str, str] = field(default_factory=dict)  # limits that a test can reach
     name: str = "nginx"
     log: Path = field(init=False)
 
@@ -68,13 +71,25 @@ class Nginx(Server):
             "gateway:3000;": f"gateway:{self.gateway_port};",
             "resolver 127.0.0.11 ": f"resolver 127.0.0.1:{self.resolver_port} ",
             "/tmp/": f"{self.folder}/",
+            "/etc/nginx/proxies.conf": str(self._proxies()),
             "worker_processes auto;": "worker_processes 2;",
+            **self.smaller,
         }
         for old, new in replacements.items():
             assert old in text, f"deploy/nginx.conf has no {old!r} any more"
             text = text.replace(old, new)
         # Its workers would run as nobody, who may not enter the test's folder.
         return "user root;\n" + text if os.geteuid() == 0 else text
+
+    def _proxies(self) -> Path:
+        """Write the project's list of trusted proxies, with this test's among them."""
+        text = PROXIES.read_text(encoding="utf-8")
+        for network in self.proxies:
+            text = text.replace("    default 0;\n", f"    default 0;\n    {network} 1;\n")
+            text += f"set_real_ip_from {network};\n"
+        path = self.folder / "proxies.conf"
+        path.write_text(text, encoding="utf-8")
+        return path
 
     def argv(self) -> list[str]:
         program = shutil.which("nginx") or "/usr/sbin/nginx"

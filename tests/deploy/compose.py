@@ -116,6 +116,8 @@ async def run(compose: Compose) -> None:
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
         await look_around(session, compose.url)
+        say("no secret in any container's description, and each service has its own only")
+        await look_for_secrets(compose)
         say("Socket.IO over each transport and SSE; then --scale gateway=3")
         crowd = await stack.enter_async_context(audience(compose.url))
         ids = [await create(session, compose.url, number) for number in range(3)]
@@ -157,6 +159,24 @@ async def look_around(session: aiohttp.ClientSession, url: str) -> None:
         require(response.ok, f"DELETE: {response.status}")
     async with session.get(f"{url}/api/orders/{order}") as response:
         require(response.status == 404, f"GET of a deleted order: {response.status}")
+
+
+async def look_for_secrets(compose: Compose) -> None:
+    """What `docker inspect` shows holds none of the passwords; a service finds its own in a file, and no others."""
+    script = "from pathlib import Path; print(*(f.read_text().strip() for f in Path('/run/secrets').iterdir()))"
+
+    async def held(service: str) -> str:
+        return await compose("exec", "--no-TTY", service, "python", "-c", script)
+
+    held_by = {service: await held(service) for service in ("watcher", "gateway")}
+    passwords = {service: held_by[service].partition(f"//{service}:")[2].partition("@")[0] for service in held_by}
+    require(all(len(password) > 40 for password in passwords.values()), "both services have a password")
+    require(passwords["watcher"] not in held_by["gateway"], "the gateway does not know the watcher's password")
+    require("admin:" not in held_by["gateway"] + held_by["watcher"], "no service has the administrator's password")
+    described = await docker("inspect", *await compose.ids())
+    require(not any(password in described for password in passwords.values()), "docker inspect shows no password")
+    commands = await compose("exec", "--no-TTY", "valkey", "sh", "-c", "cat /proc/1/cmdline")
+    require(not any(password in commands for password in passwords.values()), "no command line shows a password")
 
 
 async def all_gateways_serve(session: aiohttp.ClientSession, compose: Compose, count: int) -> None:

@@ -16,9 +16,10 @@ from tests.waiting import until
 
 EVENTS = "/api/orders/events"
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-SSE_REQUEST = f"GET {EVENTS} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+SSE_REQUEST = f"GET {EVENTS} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 WEBSOCKET_REQUEST = (
-    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
+    b"Upgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
 CONNECT = b"\x81\x82\0\0\0\x0040"
@@ -44,7 +45,7 @@ async def raw(
 
 async def metric(gateway: ServiceProcess, name: str) -> float:
     """Return the sum of a metric's values."""
-    text = await run("curl", "-s", f"{gateway.url}/metrics")
+    text = await run("curl", "-s", f"{gateway.admin_url}/metrics")
     lines = [line for line in text.splitlines() if line.startswith(name) and not line.startswith(f"{name}_created")]
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
 
@@ -83,7 +84,7 @@ async def test_a_stream_goes_on_after_the_cursor_that_it_is_given(product: Produ
 async def test_the_stream_is_plain_http_of_either_version_and_answers_wrong_methods(product: Product) -> None:
     await product.watcher()
     gateway = await product.gateway(SSE_HEARTBEAT_SECONDS="0.2")
-    async with raw(gateway, f"GET {EVENTS} HTTP/1.1\r\nHost: x\r\n\r\n") as (reader, _):
+    async with raw(gateway, f"GET {EVENTS} HTTP/1.1\r\nHost: localhost\r\n\r\n") as (reader, _):
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         assert head.startswith("http/1.1 200")
         for header in (
@@ -114,7 +115,10 @@ async def test_the_stream_is_plain_http_of_either_version_and_answers_wrong_meth
         ("DELETE", b"405"),
         ("OPTIONS", b"204"),
     ):
-        async with raw(gateway, f"{method} {EVENTS} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n") as (reader, _):
+        async with raw(gateway, f"{method} {EVENTS} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n") as (
+            reader,
+            _,
+        ):
             answer = await asyncio.wait_for(reader.read(65536), 5)
             assert answer.split()[1] == status, method
             assert method == "HEAD" or b"\r\nAllow: GET, HEAD, OPTIONS\r\n" in answer
@@ -133,7 +137,7 @@ async def test_a_client_that_leaves_makes_room_at_once_without_any_event(product
         assert refused == "429 5"
 
     async def room() -> bool:
-        async with raw(gateway, f"GET {EVENTS} HTTP/1.1\r\nHost: x\r\n\r\n") as (reader, _):
+        async with raw(gateway, f"GET {EVENTS} HTTP/1.1\r\nHost: localhost\r\n\r\n") as (reader, _):
             return (await reader.readline()).split()[1] == b"200"
 
     await until(room, "there is room again", 5)

@@ -20,7 +20,7 @@ from tests.waiting import until
 
 
 async def ready(service: ServiceProcess) -> tuple[int, dict[str, Any]]:
-    async with aiohttp.ClientSession() as http, http.get(f"{service.url}/readyz") as reply:
+    async with aiohttp.ClientSession() as http, http.get(f"{service.admin_url}/readyz") as reply:
         return reply.status, json.loads(await reply.text())
 
 

@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
@@ -123,3 +124,6 @@ class PlacedService(ServiceProcess):
 
     def argv(self) -> list[str]:
         return ["ip", "netns", "exec", self.place.name, *super().argv()]
+
+    def env(self) -> Mapping[str, str]:
+        return {"WATCHER_HOST": self.place.address, **super().env()}

@@ -182,7 +182,7 @@ async def _leads(watcher: ServiceProcess) -> bool:
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(f"{watcher.url}/metrics") as response,
+            session.get(f"{watcher.admin_url}/metrics") as response,
         ):
             return _LEADER.search(await response.text()) is not None
     except (aiohttp.ClientError, TimeoutError):

@@ -12,13 +12,16 @@ from pymongo.asynchronous.collection import AsyncCollection
 
 from services.front.bodies import let_the_answer_arrive, refuse_encoded
 from services.front.runner import Runner
-from services.gateway.http.cors import Cors
+from services.gateway.edge.entrance import Entrance
+from services.gateway.edge.origin import OriginPolicy
+from services.gateway.http.entrance import install_entrance
 from services.gateway.http.headers import add_security_headers
-from services.gateway.http.health import Check, Health
+from services.gateway.http.health import Health
 from services.gateway.http.page import Page
 from services.gateway.http.problems import problems
 from services.gateway.http.rest import EXPOSED_HEADERS, OrdersApi
 from services.gateway.store import OrderStore
+from services.internal.readiness import Check, Checks
 
 Client = TestClient[web.Request, web.Application]
 Orders = AsyncCollection[dict[str, Any]]
@@ -65,10 +68,10 @@ async def serve(
 ) -> AsyncIterator[Client]:
     """Run the API as the gateway composes it."""
     app = web.Application(middlewares=[let_the_answer_arrive, problems(), refuse_encoded])
-    Cors(origins, EXPOSED_HEADERS).install(app)
+    install_entrance(app, Entrance(origins=OriginPolicy(origins, EXPOSED_HEADERS)))
     app.on_response_prepare.append(add_security_headers)
     app.add_routes(OrdersApi(store, epoch, body_deadline=body_deadline).routes())
-    app.add_routes(Health(checks or {"mongodb": store.check}).routes())
+    app.add_routes(Health(Checks(checks or {"mongodb": store.check})).routes())
     if folders is not None:
         app.add_routes(Page(*folders).routes())
     async with TestClient(_AsInProduction(app)) as client:

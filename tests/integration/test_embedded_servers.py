@@ -1,6 +1,7 @@
 """The embedded servers: real ones, that can be killed, frozen, moved and started again."""
 
 import asyncio
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from services.embedded.errors import EmbeddedError
 from services.embedded.mongod import Mongod
 from services.embedded.valkey import Valkey
 from tests.conftest import OwnMongod, OwnMongodSet, OwnValkey
+from tests.listening import listening
 
 
 async def test_orders_survive_a_kill_of_mongod(own_mongod: OwnMongod) -> None:
@@ -102,6 +104,24 @@ async def test_a_taken_port_is_one_clear_sentence_of_valkey(own_valkey: OwnValke
     port = (await own_valkey()).port
     with pytest.raises(EmbeddedError, match=f"Port {port}, meant for Valkey, is taken"):
         await Valkey(folder=tmp_path / "second", port=port).start()
+
+
+async def test_both_listen_on_loopback_only(own_mongod: OwnMongod, own_valkey: OwnValkey) -> None:
+    for server in (await own_mongod(), await own_valkey()):
+        assert listening(server.pid) == {f"127.0.0.1:{server.port}"}
+
+
+async def test_only_their_owner_may_enter_the_folders_also_where_they_were_open(
+    free_port: Callable[[], int], tmp_path: Path
+) -> None:
+    for server in (
+        Mongod(folder=tmp_path / "mongodb", port=free_port()),
+        Valkey(folder=tmp_path / "valkey", port=free_port(), durable=True),
+    ):
+        (server.folder / "data").mkdir(parents=True, mode=0o755)
+        async with server:
+            assert {stat.S_IMODE(folder.stat().st_mode) for folder in (server.folder,)} == {0o700}
+    assert stat.S_IMODE((tmp_path / "mongodb" / "data").stat().st_mode) == 0o700
 
 
 async def test_one_folder_serves_one_mongod_only(own_mongod: OwnMongod, free_port: Callable[[], int]) -> None:

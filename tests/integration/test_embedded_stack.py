@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import stat
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -11,7 +12,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from services.embedded.folders import private_folder
 from services.embedded.process import Process
+from tests.listening import listening
+from tests.service_process import ROOT
 
 
 @dataclass
@@ -28,8 +32,8 @@ class Stack:
         return f"http://127.0.0.1:{self.settings['PORT']}"
 
     async def start(self) -> Process:
-        argv = [sys.executable, "-m", "services.embedded"]
-        self.process = await Process.start(argv, log=None, env=self.settings, cwd=self.folder)
+        argv, env = [sys.executable, "-m", "services.embedded"], {"PYTHONPATH": str(ROOT), **self.settings}
+        self.process = await Process.start(argv, log=None, env=env, cwd=self.folder)
         return self.process
 
     async def shows(self, text: str) -> str:
@@ -52,7 +56,8 @@ async def stack(tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytes
     for given in ("MONGODB_URI", "REDIS_URL"):
         monkeypatch.delenv(given, raising=False)
     ports = {
-        name: str(free_port()) for name in ("PORT", "WATCHER_PORT", "EMBEDDED_MONGODB_PORT", "EMBEDDED_REDIS_PORT")
+        name: str(free_port())
+        for name in ("PORT", "ADMIN_PORT", "WATCHER_PORT", "EMBEDDED_MONGODB_PORT", "EMBEDDED_REDIS_PORT")
     }
     stack = Stack(tmp_path, ports)
     yield stack
@@ -63,6 +68,12 @@ async def stack(tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytes
 async def test_the_stack_starts_serves_recovers_stops_and_keeps_its_data(stack: Stack) -> None:
     await stack.start()
     assert f"http://localhost:{stack.settings['PORT']}" in await stack.shows("Ready: ")
+    assert "Inserted 10 sample orders" in "".join(stack.screen)
+    assert "There is no sign-in. Only programs on this machine reach the gateway" in "".join(stack.screen)
+    assert listening_of_all(stack) == {f"127.0.0.1:{port}" for port in stack.settings.values()}
+    data = stack.folder / ".data"
+    for folder in (data, data / "mongodb", data / "mongodb" / "data", data / "valkey"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700, folder
     async with aiohttp.ClientSession() as session:
         new = {"customer_name": "John Doe", "product_name": "Laptop", "status": "pending"}
         async with session.post(f"{stack.url}/api/orders", json=new) as response:
@@ -87,6 +98,29 @@ async def test_the_stack_starts_serves_recovers_stops_and_keeps_its_data(stack: 
     await stack.shows("Ready: ")
     async with aiohttp.ClientSession() as session, session.get(f"{stack.url}/api/orders/{order['_id']}") as response:
         assert await response.json() == order
+
+
+async def test_whoever_opens_it_to_others_is_told_what_they_may_do(
+    stack: Stack, mongodb_uri: str, redis_url: str
+) -> None:
+    stack.settings |= {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, "HOST": "0.0.0.0"}
+    await stack.start()
+    await stack.shows("Ready: ")
+    shown = "".join(stack.screen)
+    assert f"There is no sign-in: anybody who reaches port {stack.settings['PORT']} of this machine" in shown
+    assert "sample orders" not in shown  # nobody has asked for them in a database of one's own
+    assert f"0.0.0.0:{stack.settings['PORT']}" in listening_of_all(stack)
+
+
+def test_a_data_folder_that_holds_other_things_too_is_left_as_it_is(tmp_path: Path) -> None:
+    home, own = tmp_path / "home", tmp_path / "own"
+    for folder in (home, own / "mongodb"):
+        folder.mkdir(parents=True)
+        folder.chmod(0o755)
+    own.chmod(0o755)
+    (home / "something").touch()
+    for folder, mode in ((home, 0o755), (own, 0o700), (tmp_path / "new", 0o700)):
+        assert stat.S_IMODE(private_folder(folder, known=frozenset({"mongodb"})).stat().st_mode) == mode
 
 
 async def test_a_second_stack_names_the_port_and_touches_nothing(stack: Stack) -> None:
@@ -124,6 +158,13 @@ async def test_a_wrong_setting_is_named(stack: Stack) -> None:
     await stack.start()
     assert await stack.ends() == 1
     assert "EMBEDDED_REDIS_PORT: Input should be a valid integer" in "".join(stack.screen)
+
+
+def listening_of_all(stack: Stack) -> set[str]:
+    """Return where the processes of the stack listen."""
+    assert stack.process is not None
+    children = Path(f"/proc/{stack.process.pid}/task/{stack.process.pid}/children").read_text().split()
+    return set().union(*(listening(int(pid)) for pid in children))
 
 
 def _kill_child(stack: Stack, program: str) -> None:

@@ -1,9 +1,7 @@
 """The users that compose.yaml makes: with their rights both services work, and can do nothing else."""
 
 import asyncio
-import re
 import secrets
-import shlex
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from pymongo.errors import OperationFailure
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
+from services.commands.make_secrets import valkey_users
 from services.commands.provision_mongodb import ProvisionError, ProvisionSettings, provision
 from services.commands.setup_db import setup
 from services.embedded.mongod import Mongod
@@ -22,7 +21,7 @@ from services.embedded.ports import free_port
 from services.embedded.valkey import Valkey
 from services.redis.schema import StreamKeys
 from tests.conftest import OwnValkey, RunService
-from tests.deploy.audience import ROOT, audience
+from tests.deploy.audience import audience
 from tests.deploy.orders import create
 from tests.servers import SMALL_OPLOG
 
@@ -56,14 +55,6 @@ class Guarded:
         return {"MONGODB_URI": self.mongodb_uri(user), "REDIS_URL": self.redis_url(user)}
 
 
-def users_of_compose() -> list[str]:
-    """Return the options that make Valkey's users in compose.yaml, with the default passwords."""
-    text = (ROOT / "compose.yaml").read_text("utf-8")
-    found = re.search(r"valkey-server .*?(--user .*?)\n    tmpfs:", text, re.DOTALL)
-    assert found
-    return shlex.split(re.sub(r"\$\{\w+:-(\w+)\}", r"\1", found[1]))
-
-
 @pytest.fixture
 async def guarded(tmp_path: Path, own_valkey: OwnValkey) -> AsyncIterator[Guarded]:
     key = tmp_path / "key"
@@ -71,7 +62,9 @@ async def guarded(tmp_path: Path, own_valkey: OwnValkey) -> AsyncIterator[Guarde
     key.chmod(0o600)
     arguments = (*SMALL_OPLOG, "--keyFile", str(key))
     async with Mongod(folder=tmp_path / "mongod", port=free_port(), alone=False, arguments=arguments) as mongod:
-        guarded = Guarded(mongod, await own_valkey(*users_of_compose()))
+        users = tmp_path / "users.acl"
+        users.write_text(valkey_users("watcher", "gateway"))
+        guarded = Guarded(mongod, await own_valkey("--aclfile", str(users)))
         await asyncio.to_thread(lambda: [*provision(guarded.settings), *setup(guarded.mongodb_uri("admin"))])
         yield guarded
 
@@ -79,6 +72,7 @@ async def guarded(tmp_path: Path, own_valkey: OwnValkey) -> AsyncIterator[Guarde
 async def test_both_services_work_with_the_rights_of_their_users(guarded: Guarded, run_service: RunService) -> None:
     await run_service("watcher", guarded.uris("watcher"))
     gateway = await run_service("gateway", guarded.uris("gateway"))
+    assert "secret of the session ids cannot be read" not in gateway.output
     async with (
         audience(gateway.url, {"websocket": ["websocket"], "sse": ["sse"]}) as crowd,
         aiohttp.ClientSession() as session,
@@ -98,7 +92,13 @@ async def test_both_services_work_with_the_rights_of_their_users(guarded: Guarde
 
 
 async def test_neither_user_can_do_what_is_not_its_own(guarded: Guarded) -> None:
-    for user, collection in (("watcher", "orders"), ("gateway", "stream_state"), ("gateway", "other")):
+    for user, collection in (
+        ("watcher", "orders"),
+        ("watcher", "gateway_secrets"),
+        ("gateway", "gateway_secrets"),
+        ("gateway", "stream_state"),
+        ("gateway", "other"),
+    ):
         async with AsyncMongoClient[dict[str, object]](guarded.mongodb_uri(user)) as client:
             with pytest.raises(OperationFailure, match="not authorized"):
                 await client["realtime_orders"][collection].delete_many({})

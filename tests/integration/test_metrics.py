@@ -17,7 +17,7 @@ Figures = Mapping[tuple[str, frozenset[str]], float]
 
 async def scrape(service: ServiceProcess) -> Figures:
     """Return all samples by name and the values of their labels."""
-    async with aiohttp.ClientSession() as session, session.get(f"{service.url}/metrics") as response:
+    async with aiohttp.ClientSession() as session, session.get(f"{service.admin_url}/metrics") as response:
         assert response.status == 200
         families = text_string_to_metric_families(await response.text())
         return {(one.name, frozenset(one.labels.values())): one.value for each in families for one in each.samples}

@@ -22,7 +22,7 @@ async def test_a_configured_origin_may_read_answers_and_problems(client: Client,
     assert headers[ALLOW] == OURS
     assert "Origin" in headers["Vary"]
     assert "Stream-Cursor" in headers["Access-Control-Expose-Headers"]
-    assert "Access-Control-Allow-Credentials" not in headers
+    assert headers["Access-Control-Allow-Credentials"] == "true"  # cookies of sticky load balancers
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,34 @@ async def test_any_other_origin_may_not_but_caches_are_told(client: Client, orig
         await client.get("/api/orders", headers=sent),
         await client.options("/api/orders", headers={**sent, "Access-Control-Request-Method": "POST"}),
     ):
+        assert (reply.status == 403) == (origin is not None)
         assert ALLOW not in reply.headers
         assert "Access-Control-Allow-Methods" not in reply.headers
         assert "Origin" in reply.headers["Vary"]
+
+
+async def test_a_page_of_a_strangers_changes_nothing(client: Client) -> None:
+    created = await client.post("/api/orders", json=JOHN)
+    order = f"/api/orders/{(await created.json())['_id']}"
+    for origin in ("https://evil.example", "null"):
+        sent = {"Origin": origin}
+        for reply in (
+            await client.delete(order, headers=sent),
+            await client.put(order, json={"status": "shipped"}, headers=sent),
+            await client.post("/api/orders", json=JOHN, headers=sent),
+            await client.post("/api/orders", data="{}", headers={**sent, "Content-Type": "text/plain"}),
+        ):
+            assert reply.status == 403
+            assert reply.content_type == "application/problem+json"
+    assert [one["status"] for one in await (await client.get("/api/orders")).json()] == [JOHN["status"]]
+
+
+@pytest.mark.parametrize("host", ["{host}:{port}", "{HOST}:{port}"])
+async def test_the_page_of_the_server_itself_may_write_however_its_host_is_written(client: Client, host: str) -> None:
+    port = client.port
+    name = host.format(host="localhost", HOST="LOCALHOST", port=port)
+    reply = await client.post("/api/orders", json=JOHN, headers={"Origin": f"http://localhost:{port}", "Host": name})
+    assert reply.status == 201
 
 
 @pytest.mark.parametrize("address", ["/api/orders", "/api/orders/" + "0" * 24, "/api/orders/events"])
@@ -62,6 +87,21 @@ async def test_a_preflight_of_a_configured_origin_is_granted(client: Client, add
     assert (reply.status, reply.headers[ALLOW]) == (204, OURS)
     assert "PUT" in reply.headers["Access-Control-Allow-Methods"]
     assert "Content-Type" in reply.headers["Access-Control-Allow-Headers"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["authorization", "last-event-id", "cache-control", "idempotency-key", "if-match", "content-type,x-of-their-own"],
+)
+async def test_a_configured_origin_may_send_what_its_clients_send(client: Client, asked: str) -> None:
+    headers = {
+        "Origin": OURS,
+        "Access-Control-Request-Method": "GET",
+        "Access-Control-Request-Headers": asked,
+    }
+    reply = await client.options("/api/orders/events", headers=headers)
+    granted = reply.headers["Access-Control-Allow-Headers"].lower().split(", ")
+    assert set(asked.split(",")) <= set(granted)
 
 
 async def test_a_write_from_a_configured_origin_shows_its_cursor(client: Client) -> None:

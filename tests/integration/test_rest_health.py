@@ -4,11 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client import CollectorRegistry
 
-from services.gateway.http.health import Check, Health
+from services.gateway.http.health import Health
+from services.internal.listener import internal_listener
+from services.internal.readiness import Check, Checks
 from tests.integration.rest_api import Client
 
 
@@ -31,7 +35,7 @@ async def breaks() -> str:
 @asynccontextmanager
 async def health(**checks: Check) -> AsyncIterator[Client]:
     app = web.Application()
-    app.add_routes(Health(checks, timeout=0.2).routes())
+    app.add_routes(Health(Checks(checks, timeout=0.2)).routes())
     async with TestClient(TestServer(app)) as client:
         yield client
 
@@ -39,9 +43,15 @@ async def health(**checks: Check) -> AsyncIterator[Client]:
 async def test_a_process_whose_parts_are_all_there_is_ready() -> None:
     async with health(mongodb=says("ok"), redis=says("ok"), feed=says("ok")) as client:
         reply = await client.get("/readyz")
-        assert reply.status == 200
-        assert await reply.json() == {"status": "ready", "checks": {"mongodb": "ok", "redis": "ok", "feed": "ok"}}
+        assert (reply.status, await reply.json()) == (200, {"status": "ready"})
         assert reply.headers["Cache-Control"] == "no-store"
+
+
+async def test_strangers_are_not_told_what_is_missing() -> None:
+    async with health(mongodb=says("10.1.2.3:27017: connection refused"), redis=says("ok")) as client:
+        reply = await client.get("/readyz")
+        assert (reply.status, await reply.json()) == (503, {"status": "unready"})
+        assert (await client.get("/healthz")).status == 200
 
 
 @pytest.mark.parametrize(
@@ -52,12 +62,35 @@ async def test_a_process_whose_parts_are_all_there_is_ready() -> None:
         (breaks, "the check itself failed: KeyError"),
     ],
 )
-async def test_a_part_that_is_missing_is_named_and_the_process_lives(check: Check, said: str) -> None:
-    async with health(mongodb=says("ok"), redis=check) as client:
-        reply = await client.get("/readyz")
-        assert reply.status == 503
-        assert await reply.json() == {"status": "unready", "checks": {"mongodb": "ok", "redis": said}}
-        assert (await client.get("/healthz")).status == 200
+async def test_operators_are_told_which_part_is_missing(check: Check, said: str) -> None:
+    checks = Checks({"mongodb": says("ok"), "redis": check}, timeout=0.2)
+    async with internal_listener("127.0.0.1", 0, checks, CollectorRegistry()) as port, aiohttp.ClientSession() as http:
+        url = f"http://127.0.0.1:{port}"
+        async with http.get(f"{url}/readyz") as reply:
+            assert reply.status == 503
+            assert await reply.json() == {"status": "unready", "checks": {"mongodb": "ok", "redis": said}}
+        async with http.get(f"{url}/healthz") as reply:
+            assert reply.status == 200
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/readyz", "/healthz", "/nothing"])
+async def test_no_page_reaches_the_operators_port_by_dns_rebinding_nor_learns_versions(path: str) -> None:
+    checks = Checks({"mongodb": says("ok")})
+    async with internal_listener("127.0.0.1", 0, checks, CollectorRegistry()) as port, aiohttp.ClientSession() as http:
+        for host, refused in (("evil.example", True), (f"localhost:{port}", False)):
+            async with http.get(f"http://127.0.0.1:{port}{path}", headers={"Host": host}) as reply:
+                assert (reply.status == 421) == refused
+                assert "Server" not in reply.headers
+
+
+async def test_on_a_network_of_operators_any_name_will_do() -> None:
+    checks = Checks({"mongodb": says("ok")})
+    async with (
+        internal_listener("0.0.0.0", 0, checks, CollectorRegistry()) as port,
+        aiohttp.ClientSession() as http,
+        http.get(f"http://127.0.0.1:{port}/readyz", headers={"Host": "gateway:3002"}) as reply,
+    ):
+        assert reply.status == 200
 
 
 async def test_checks_that_hang_share_one_deadline() -> None:

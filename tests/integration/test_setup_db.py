@@ -12,8 +12,10 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
 from services.commands.setup_db import SAMPLES, VALIDATOR, SetupError, setup
+from services.common.secret_document import secrets_of
 from services.embedded.binaries import mongod_binary
 from services.embedded.process import Process
+from tests.service_process import ROOT
 
 Documents = AsyncDatabase[dict[str, Any]]
 
@@ -32,7 +34,7 @@ async def _options(database: Documents) -> dict[str, Any]:
 
 
 async def test_an_empty_database_gets_everything(mongodb_uri: str, database: Documents) -> None:
-    steps = list(setup(mongodb_uri))
+    steps = list(setup(mongodb_uri, samples=True))
     options = await _options(database)
     assert options["changeStreamPreAndPostImages"] == {"enabled": True}
     assert options["validator"] == VALIDATOR
@@ -45,18 +47,28 @@ async def test_an_empty_database_gets_everything(mongodb_uri: str, database: Doc
     ]
 
 
-async def test_a_second_time_changes_nothing(mongodb_uri: str, database: Documents) -> None:
-    list(setup(mongodb_uri))
-    before = await _options(database), await database.orders.find().to_list()
+async def test_samples_are_inserted_only_when_they_are_asked_for(mongodb_uri: str, database: Documents) -> None:
     steps = list(setup(mongodb_uri))
-    assert (await _options(database), await database.orders.find().to_list()) == before
+    assert await database.orders.count_documents({}) == 0
+    assert not any("sample" in step for step in steps)
+
+
+async def test_a_second_time_changes_nothing(mongodb_uri: str, database: Documents) -> None:
+    async def everything() -> object:
+        secrets = await database.gateway_secrets.find().to_list()
+        return await _options(database), await database.orders.find().to_list(), secrets
+
+    list(setup(mongodb_uri, samples=True))
+    before = await everything()
+    steps = list(setup(mongodb_uri, samples=True))
+    assert await everything() == before
     assert "Inserted no sample orders: the collection has orders already" in steps
     assert not any(step.startswith(("Created", "Set ", "Switched")) for step in steps)
 
 
 async def test_orders_of_somebody_else_stay_alone_and_get_images(mongodb_uri: str, database: Documents) -> None:
     await database.orders.insert_one({"_id": 1})
-    list(setup(mongodb_uri))
+    list(setup(mongodb_uri, samples=True))
     assert await database.orders.find().to_list() == [{"_id": 1}]
     assert (await _options(database))["changeStreamPreAndPostImages"] == {"enabled": True}
 
@@ -64,14 +76,14 @@ async def test_orders_of_somebody_else_stay_alone_and_get_images(mongodb_uri: st
 async def test_a_validator_of_somebody_else_is_kept(mongodb_uri: str, database: Documents) -> None:
     theirs = {"total": {"$gte": 0}}
     await database.create_collection("orders", validator=theirs)
-    steps = list(setup(mongodb_uri))
+    steps = list(setup(mongodb_uri, samples=True))
     assert "Kept the validator that is there: it is not ours" in steps
     assert "Inserted no sample orders: Document failed validation" in steps
     assert (await _options(database))["validator"] == theirs
 
 
 async def test_the_samples_satisfy_the_validator(mongodb_uri: str, database: Documents) -> None:
-    list(setup(mongodb_uri))
+    list(setup(mongodb_uri, samples=True))
     assert await database.orders.find({"$nor": [VALIDATOR]}).to_list() == []
 
 
@@ -93,6 +105,27 @@ async def test_the_command_prints_a_line_for_each_step(mongodb_uri: str, tmp_pat
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 6
     assert done.stderr == ""
+    assert "Inserted 10 sample orders" in _run(mongodb_uri, tmp_path, "--samples").stdout
+
+
+async def test_the_gateways_secret_is_random_and_a_new_one_keeps_the_one_before(
+    mongodb_uri: str, database: Documents, tmp_path: Path
+) -> None:
+    async def secrets() -> list[str]:
+        document = await database.gateway_secrets.find_one({"_id": "recovery"})
+        return secrets_of(document or {})
+
+    assert _run(mongodb_uri, tmp_path).returncode == 0
+    [first] = await secrets()
+    assert len(first) == 64
+    for _ in range(2):
+        before = await secrets()
+        done = _run(mongodb_uri, tmp_path, "--rotate-secret")
+        assert "Made a new secret for the gateways" in done.stdout
+        newest, kept = await secrets()
+        assert kept == before[0]
+        assert newest not in before
+        assert newest not in done.stdout
 
 
 def test_a_wrong_setting_is_one_sentence(tmp_path: Path) -> None:
@@ -128,10 +161,10 @@ async def _setup_on(folder: Path, port: int, *arguments: str) -> None:
         await process.kill()
 
 
-def _run(mongodb_uri: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def _run(mongodb_uri: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "services.commands.setup_db"],
-        env={**os.environ, "MONGODB_URI": mongodb_uri},
+        [sys.executable, "-m", "services.commands.setup_db", *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MONGODB_URI": mongodb_uri},
         cwd=folder,  # away from a developer's .env
         capture_output=True,
         text=True,

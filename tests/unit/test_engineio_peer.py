@@ -4,8 +4,11 @@ from ipaddress import ip_network
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
+from structlog.testing import capture_logs
 
-from services.gateway.edge.peer import peer_address
+from services.gateway.edge.admission import Admission, NotAdmitted
+from services.gateway.edge.limits import Incident
+from services.gateway.edge.peer import Peers, account_of
 
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
@@ -32,5 +35,83 @@ PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 )
 def test_only_trusted_proxies_are_believed(remote: str, forwarded: list[str], address: str) -> None:
     request = make_mocked_request("GET", "/", headers=[("X-Forwarded-For", part) for part in forwarded])
-    assert peer_address(request.clone(remote=remote), PROXIES) == address
-    assert peer_address(request.clone(remote=remote)) == remote
+    assert Peers(PROXIES).address(request.clone(remote=remote)) == address
+    assert Peers().address(request.clone(remote=remote)) == remote
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "address"),
+    [
+        ("203.0.113.7:4711", "203.0.113.7"),
+        ("[2001:db8::1]:443", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ('"[2001:db8::1]:443"', "2001:db8::1"),
+        ("2001:DB8:0:0::1", "2001:db8::1"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("[::ffff:203.0.113.7]:80", "203.0.113.7"),
+        ("1.1.1.1:1, 203.0.113.7:4711 ,10.0.0.2:80", "203.0.113.7"),
+    ],
+)
+def test_ports_and_brackets_of_proxies_are_understood(forwarded: str, address: str) -> None:
+    incidents: list[Incident] = []
+    request = make_mocked_request("GET", "/", headers={"X-Forwarded-For": forwarded}).clone(remote="10.0.0.1")
+    assert Peers(PROXIES, incidents.append).address(request) == address
+    assert incidents == []
+
+
+@pytest.mark.parametrize(
+    "forwarded", ["unknown", "_hidden", "203.0.113.7:", "203.0.113.7:a", "[203.0.113.7", "999.1.1.1"]
+)
+def test_what_cannot_be_read_is_counted_each_time_and_logged_once(forwarded: str) -> None:
+    incidents: list[Incident] = []
+    peers = Peers(PROXIES, incidents.append)
+    request = make_mocked_request("GET", "/", headers={"X-Forwarded-For": forwarded}).clone(remote="10.0.0.1")
+    with capture_logs() as lines:
+        assert [peers.address(request), peers.address(request)] == ["10.0.0.1", "10.0.0.1"]
+    assert incidents == [Incident.UNREADABLE_ADDRESS] * 2
+    assert [(line["log_level"], line["entry"]) for line in lines] == [("warning", forwarded)]
+
+
+@pytest.mark.parametrize(
+    ("remote", "said", "scheme"),
+    [
+        ("10.0.0.1", ["https"], "https"),
+        ("10.0.0.1", ["HTTP"], "http"),
+        ("10.0.0.1", ["wss"], "https"),
+        ("10.0.0.1", ["https, https"], "https"),
+        ("10.0.0.1", ["https, http"], None),
+        ("10.0.0.1", ["https", "http"], None),
+        ("10.0.0.1", ["gopher"], None),
+        ("10.0.0.1", [], None),
+        ("203.0.113.1", ["https"], None),
+    ],
+)
+def test_the_scheme_is_what_trusted_proxies_agree_on(remote: str, said: list[str], scheme: str | None) -> None:
+    request = make_mocked_request("GET", "/", headers=[("X-Forwarded-Proto", part) for part in said])
+    assert Peers(PROXIES).scheme(request.clone(remote=remote)) == scheme
+
+
+@pytest.mark.parametrize(
+    ("address", "account"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+    ],
+)
+def test_an_ipv6_client_counts_as_its_network(address: str, account: str) -> None:
+    assert account_of(address) == account
+
+
+def test_all_addresses_of_an_ipv6_network_share_its_places() -> None:
+    admission = Admission(100, 2)
+    admission.enter("2001:db8::1")
+    admission.enter("2001:db8::2")
+    with pytest.raises(NotAdmitted):
+        admission.enter("2001:db8::3")
+    admission.enter("2001:db8:0:1::3")
+    admission.leave("2001:db8::2")
+    admission.enter("2001:db8::4")

@@ -19,6 +19,23 @@ def test_an_id_is_known_by_every_replica_with_the_secret_and_by_no_other() -> No
     assert not SessionIds("other").genuine(pid)
 
 
+def test_an_earlier_secret_still_counts_and_the_newest_signs() -> None:
+    old, new = SessionIds("old"), SessionIds("new", "old")
+    assert new.genuine(old.issue())
+    assert not old.genuine(new.issue())
+    assert SessionIds("new").genuine(new.issue())
+
+
+def test_without_a_secret_ids_are_good_in_their_own_process_also_when_the_secret_comes() -> None:
+    one, other = SessionIds(), SessionIds()
+    pid = one.issue()
+    assert one.genuine(pid)
+    assert not other.genuine(pid)
+    one.use("secret")
+    assert one.genuine(pid)
+    assert SessionIds("secret").genuine(one.issue())
+
+
 def test_no_two_ids_are_equal() -> None:
     ids = SessionIds("secret")
     assert len({ids.issue() for _ in range(1000)}) == 1000

@@ -1,6 +1,7 @@
 """Settings come from the environment; a wrong one stops the process and is named; `.env.example` lists them all."""
 
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -8,13 +9,14 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings
 
 from services.commands.provision_mongodb import ProvisionSettings
+from services.common.secret_files import WrongSetting, secret_fields
 from services.common.settings import CommonSettings
 from services.embedded.settings import EmbeddedSettings
-from services.gateway.settings import GatewaySettings
+from services.gateway.settings import GatewaySettings, secrets_in
 from services.watcher.settings import WatcherSettings
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +34,7 @@ def _empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for settings in CLASSES:
         for name in settings.model_fields:
             monkeypatch.delenv(name.upper(), raising=False)
+            monkeypatch.delenv(f"{name.upper()}_FILE", raising=False)
     monkeypatch.chdir(tmp_path)
 
 
@@ -56,21 +59,85 @@ def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("::1"))
 
 
-def test_replicas_with_one_database_share_a_recovery_secret_and_it_is_not_shown(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    one, other = GatewaySettings(), GatewaySettings(port=4000)
-    assert one.recovery_secret == other.recovery_secret
-    assert one.recovery_secret.get_secret_value() not in repr(one)
-    monkeypatch.setenv("MONGODB_URI", "mongodb://elsewhere/orders")
-    assert GatewaySettings().recovery_secret != one.recovery_secret
-    monkeypatch.setenv("RECOVERY_SECRET", "mine")
-    assert GatewaySettings().recovery_secret.get_secret_value() == "mine"
+def test_the_recovery_secret_owes_nothing_to_the_database_and_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert secrets_in(GatewaySettings().recovery_secret) == []
+    newer, older = "n" * 32, "o" * 32
+    monkeypatch.setenv("RECOVERY_SECRET", f"{newer}, {older}")
+    settings = GatewaySettings()
+    assert secrets_in(settings.recovery_secret) == [newer, older]
+    assert newer not in repr(settings)
 
 
-def test_a_replica_without_a_name_takes_the_hosts() -> None:
-    assert GatewaySettings().server_name
+def test_a_replica_without_a_name_takes_one_that_says_nothing() -> None:
+    one, other = GatewaySettings().server_name, GatewaySettings().server_name
+    assert one
+    assert one != other
+    assert socket.gethostname() not in {one, other}
     assert GatewaySettings(server_name="b").server_name == "b"
+    assert GatewaySettings(server_name="@hostname").server_name == socket.gethostname()
+
+
+def test_everything_listens_on_loopback_unless_told_otherwise() -> None:
+    gateway, watcher, stack = GatewaySettings(), WatcherSettings(), EmbeddedSettings()
+    assert {gateway.host, gateway.admin_host, watcher.watcher_host, stack.host} == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "value"),
+    [
+        (CommonSettings, "MONGODB_URI", "mongodb://u:p@host/orders"),
+        (CommonSettings, "REDIS_URL", "redis://:p@host/0"),
+        (GatewaySettings, "RECOVERY_SECRET", "s" * 40),
+        (EmbeddedSettings, "MONGODB_URI", "mongodb://u:p@host/orders"),
+        (ProvisionSettings, "ADMIN_PASSWORD", "p"),
+        (ProvisionSettings, "WATCHER_PASSWORD", "p"),
+        (ProvisionSettings, "GATEWAY_PASSWORD", "p"),
+    ],
+)
+def test_a_secret_may_stand_in_a_file(
+    monkeypatch: pytest.MonkeyPatch, settings: type[BaseSettings], name: str, value: str
+) -> None:
+    Path("secret").write_text(f"{value}\n")
+    monkeypatch.setenv(f"{name}_FILE", "secret")
+    given = getattr(settings(), name.lower())
+    assert (given.get_secret_value() if isinstance(given, SecretStr) else given) == value
+    monkeypatch.delenv(f"{name}_FILE")
+    Path(".env").write_text(f"{name}_FILE=secret\n")
+    assert getattr(settings(), name.lower()) == given
+
+
+def test_every_setting_that_holds_a_password_may_stand_in_a_file() -> None:
+    secret = re.compile("password|secret|uri|url")
+    for settings in CLASSES:
+        assert secret_fields(settings) == [name for name in settings.model_fields if secret.search(name)]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "No such file"),
+        (b"", "holds nothing"),
+        (b"\n", "holds nothing"),
+        (b"\xff", "is not UTF-8"),
+        (b"a" * 99_999, "holds too much"),
+    ],
+)
+def test_a_file_that_holds_no_secret_is_refused_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, content: bytes | None, complaint: str
+) -> None:
+    if content is not None:
+        Path("secret").write_bytes(content)
+    monkeypatch.setenv("MONGODB_URI_FILE", "secret")
+    with pytest.raises(WrongSetting, match=f"^MONGODB_URI_FILE: secret .*{complaint}"):
+        CommonSettings()
+
+
+def test_a_value_and_a_file_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("secret").write_text("mongodb://host/orders")
+    monkeypatch.setenv("MONGODB_URI_FILE", "secret")
+    monkeypatch.setenv("MONGODB_URI", "mongodb://other/orders")
+    with pytest.raises(WrongSetting, match=r"^MONGODB_URI_FILE: MONGODB_URI is given too"):
+        CommonSettings()
 
 
 @pytest.mark.parametrize(
@@ -83,6 +150,12 @@ def test_a_replica_without_a_name_takes_the_hosts() -> None:
         (CommonSettings, "LOG_FORMAT", "xml"),
         (GatewaySettings, "PORT", "70000"),
         (GatewaySettings, "PORT", "http"),
+        (GatewaySettings, "ADMIN_PORT", "70000"),
+        (GatewaySettings, "ALLOWED_HOSTS", "shop.example,https://shop.example"),
+        (GatewaySettings, "ALLOWED_HOSTS", "shop.example:443"),
+        (GatewaySettings, "SERVER_NAME", "@host"),
+        (GatewaySettings, "RECOVERY_SECRET", "too short"),
+        (GatewaySettings, "RECOVERY_SECRET", "s" * 32 + ",too short"),
         (GatewaySettings, "TRUSTED_PROXIES", "10.0.0.300"),
         (GatewaySettings, "PING_TIMEOUT_SECONDS", "0"),
         (GatewaySettings, "PING_TIMEOUT_SECONDS", "nan"),
@@ -118,12 +191,26 @@ def test_a_service_with_wrong_settings_names_every_one_and_does_not_start(servic
     assert ended.stdout == ""
 
 
-def test_a_wrong_address_does_not_give_its_password_away() -> None:
-    ended = _run("gateway", {"MONGODB_URI": "mongo://user:hunter2@host/db", "REDIS_URL": "redi://:hunter2@host"})
+def test_a_wrong_secret_does_not_give_itself_away() -> None:
+    wrong = {
+        "MONGODB_URI": "mongo://user:hunter2@host/db",
+        "REDIS_URL": "redi://:hunter2/@host",
+        "RECOVERY_SECRET": "hunter2",
+    }
+    ended = _run("gateway", wrong)
     assert ended.returncode == 2
     assert "MONGODB_URI" in ended.stderr
     assert "REDIS_URL" in ended.stderr
+    assert "RECOVERY_SECRET" in ended.stderr
     assert "hunter2" not in ended.stderr
+
+
+def test_a_service_whose_secret_file_is_missing_says_so_and_does_not_start() -> None:
+    ended = _run("watcher", {"REDIS_URL_FILE": "/nowhere"})
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "watcher: REDIS_URL_FILE: /nowhere cannot be read: No such file or directory\n",
+    )
 
 
 def _run(service: str, settings: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from services.gateway.edge.limits import Incident
+from services.gateway.edge.peer import account_of
 
 
 class NotAdmitted(Exception):
@@ -36,14 +37,16 @@ class Admission:
             raise NotAdmitted(Incident.STOPPING)
         if self._inside >= self._most:
             raise NotAdmitted(Incident.TOO_MANY_CONNECTIONS)
-        if self._per_address[address] >= self._most_per_address:
+        account = account_of(address)
+        if self._per_address[account] >= self._most_per_address:
             raise NotAdmitted(Incident.TOO_MANY_FROM_ADDRESS)
-        self._per_address[address] += 1
+        self._per_address[account] += 1
         self._inside += 1
 
     def leave(self, address: str) -> None:
         """Give a place back."""
+        account = account_of(address)
         self._inside -= 1
-        self._per_address[address] -= 1
-        if self._per_address[address] <= 0:
-            del self._per_address[address]
+        self._per_address[account] -= 1
+        if self._per_address[account] <= 0:
+            del self._per_address[account]

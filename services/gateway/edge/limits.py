@@ -1,9 +1,8 @@
 """Says what a client may cost, and names every limit that can be hit."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network
 
 from services.gateway.wire.form import Form
 
@@ -12,7 +11,9 @@ class Incident(StrEnum):
     """What is counted: refusals, and ends of connections that were not the client's wish."""
 
     BAD_REQUEST = "bad_request"
+    HOST_REFUSED = "host_refused"
     ORIGIN_REFUSED = "origin_refused"
+    UNREADABLE_ADDRESS = "unreadable_address"
     TOO_MANY_CONNECTIONS = "too_many_connections"
     TOO_MANY_FROM_ADDRESS = "too_many_from_address"
     STOPPING = "stopping"
@@ -63,5 +64,3 @@ class EngineSettings:
     poll_buffer: int = 131_072  # fan-out that waits for the next poll: no more is written until it has come
     max_packets_per_poll: int = 16  # the others go with the next poll; python-engineio takes no more at once
     max_packets_per_poll_of_browser: int = 256  # where the client is known to take any number
-    allowed_origins: frozenset[str] = field(default_factory=frozenset)  # besides the same origin; "*" for any
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()  # whose X-Forwarded-For is believed

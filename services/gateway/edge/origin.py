@@ -1,51 +1,107 @@
-"""Decides which web pages may connect, because no browser protects websockets across origins."""
+"""Decides which web pages may come in, and tells their browsers so: one rule for REST, SSE, polling and websockets."""
+
+import re
+from collections.abc import Iterable
 
 from aiohttp import hdrs, web
 
+from services.common.authority import Authority
 from services.gateway.edge.request import Request
+
+_METHODS = "GET, HEAD, POST, PUT, DELETE"
+_REQUEST_HEADERS = (
+    "Authorization",
+    "Cache-Control",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "Last-Event-ID",
+)
+_PREFLIGHT_SECONDS = "600"
+_TOKEN = re.compile(r"[0-9A-Za-z!#$%&'*+.^_`|~-]{1,64}", re.ASCII)
 
 
 class OriginPolicy:
-    """Allows the same origin, the listed ones (compared exactly), and programs, which send no Origin at all.
+    """Allows the same origin, the listed ones (scheme, host and port), and programs, which send no Origin at all.
 
-    A missing Origin is safe only because no cookie authenticates anybody here.
+    `*` among the listed means every origin. A missing Origin is safe only because no cookie authenticates anybody here.
     """
 
-    def __init__(self, allowed: frozenset[str]) -> None:
-        self._allowed = allowed
+    def __init__(self, listed: Iterable[str] = (), exposed: Iterable[str] = ()) -> None:
+        names = frozenset(listed)
+        self._any = "*" in names
+        # As browsers write them: a listed origin may have been typed with capitals or with the default port.
+        self._listed = frozenset(_normal(name) or name for name in names - {"*"})
+        self._exposed = ", ".join(exposed)
 
-    def allows(self, request: Request) -> bool:
-        """Whether the page that makes the request may have its answer."""
-        origin = request.headers.get(hdrs.ORIGIN)
-        return origin is None or self._lists(origin) or _same(origin, request)
+    def allows(self, request: Request, scheme: str | None = None) -> bool:
+        """Tell whether the page that makes the request may; `scheme` is the request's own, where it is known."""
+        origins = request.headers.getall(hdrs.ORIGIN, [])
+        if len(origins) > 1:
+            return False
+        return not origins or self._lists(origins[0]) or _same(origins[0], request.headers.get(hdrs.HOST, ""), scheme)
 
     def mark(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
-        """Tell the browser that the page may read the response; nothing for the same origin, which needs nothing."""
+        """Tell the browser that a page of a listed origin may read the response; the same origin needs no telling."""
+        if self._listed:  # always, or a cache would hand the answer for one origin to another
+            response.headers.add(hdrs.VARY, hdrs.ORIGIN)
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is None or not self._lists(origin):
             return
-        if origin in self._allowed:
+        if origin in self._listed:
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
             # For the cookies of sticky load balancers; only ever to origins that are listed by name.
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
-            response.headers[hdrs.VARY] = hdrs.ORIGIN
         else:
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = "*"
+        if self._exposed:
+            response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = self._exposed
 
-    def preflight(self, request: web.BaseRequest) -> web.Response:
-        """Answer the question a browser asks before it sends a request across origins."""
-        response = web.Response(status=204)
-        self.mark(request, response)
-        response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = "GET, POST"
-        response.headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = "Content-Type, Authorization"
-        response.headers[hdrs.ACCESS_CONTROL_MAX_AGE] = "600"
-        return response
+    def preflight(self, request: web.BaseRequest) -> web.Response | None:
+        """Return the answer to what a browser asks before it sends a request of a listed origin, else None.
+
+        Whatever headers are asked for are granted, as the reference server does: a listed page is trusted with them.
+        """
+        origin = request.headers.get(hdrs.ORIGIN, "")
+        asks = request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
+        if not asks or not self._lists(origin):
+            return None
+        wanted = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "").split(",")
+        known = {name.lower() for name in _REQUEST_HEADERS}
+        more = [name.strip() for name in wanted if name.strip().lower() not in known]
+        granted = [*_REQUEST_HEADERS, *filter(_TOKEN.fullmatch, more)]
+        headers = {
+            hdrs.ACCESS_CONTROL_ALLOW_METHODS: _METHODS,
+            hdrs.ACCESS_CONTROL_ALLOW_HEADERS: ", ".join(granted),
+            hdrs.ACCESS_CONTROL_MAX_AGE: _PREFLIGHT_SECONDS,
+            hdrs.VARY: hdrs.ACCESS_CONTROL_REQUEST_HEADERS,
+        }
+        return web.Response(status=204, headers=headers)
 
     def _lists(self, origin: str) -> bool:
-        return origin in self._allowed or "*" in self._allowed
+        return self._any or origin in self._listed
 
 
-def _same(origin: str, request: Request) -> bool:
-    """Compare with the Host header; the scheme is unknown behind a proxy that ends TLS."""
-    scheme, separator, host = origin.partition("://")
-    return bool(separator) and scheme in {"http", "https"} and host == request.headers.get(hdrs.HOST)
+def _same(origin: str, host: str, scheme: str | None) -> bool:
+    """Compare with the Host header, in the normal form of both and with default ports (RFC 3986, 6.2)."""
+    theirs, separator, rest = origin.partition("://")
+    theirs = theirs.lower()
+    page, ours = Authority.parse(rest), Authority.parse(host)
+    if not separator or theirs not in {"http", "https"} or page is None or ours is None:
+        return False
+    if scheme is not None and scheme != theirs:
+        return False
+    return page.host == ours.host and page.port_for(theirs) == ours.port_for(theirs)
+
+
+def _normal(origin: str) -> str | None:
+    scheme, separator, rest = origin.partition("://")
+    page = Authority.parse(rest)
+    if not separator or page is None:
+        return None
+    scheme, port = (
+        scheme.lower(),
+        "" if page.port in {None, Authority("", None).port_for(scheme.lower())} else f":{page.port}",
+    )
+    return f"{scheme}://{f'[{page.host}]' if ':' in page.host else page.host}{port}"

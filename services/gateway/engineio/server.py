@@ -5,9 +5,8 @@ import asyncio
 from aiohttp import hdrs, web
 
 from services.gateway.edge.admission import Admission
-from services.gateway.edge.limits import Count, EngineSettings, Incident, count_nothing
-from services.gateway.edge.origin import OriginPolicy
-from services.gateway.edge.peer import peer_address
+from services.gateway.edge.entrance import Entrance
+from services.gateway.edge.limits import Count, EngineSettings, count_nothing
 from services.gateway.edge.request import Request
 from services.gateway.edge.takeover import give
 from services.gateway.engineio.polling import Polling
@@ -25,7 +24,8 @@ from services.gateway.wire.websocket import CloseCode
 class EngineServer:
     """Calls `accept(session)` for each new session, after its handshake has been sent.
 
-    `admission` is given where its places are shared with other transports.
+    `admission` is given where its places are shared with other transports, and so is `entrance`, which `open` asks;
+    for `handle` the application has asked it already.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class EngineServer:
         settings: EngineSettings | None = None,
         count: Count = count_nothing,
         admission: Admission | None = None,
+        entrance: Entrance | None = None,
     ) -> None:
         self.settings = settings or EngineSettings()
         if admission is None:
@@ -41,7 +42,7 @@ class EngineServer:
         self.sessions = Sessions(self.settings, count, admission)
         self._accept = accept
         self._count = count
-        self._origins = OriginPolicy(self.settings.allowed_origins)
+        self._entrance = entrance or Entrance()
         self._paths: set[str] = set()
 
     def attach(self, app: web.Application, path: str = "/engine.io/") -> None:
@@ -56,7 +57,7 @@ class EngineServer:
         Then `handle` is to say what is wrong, if anything is.
         """
         opens = is_upgrade(request) and request.query.get("transport") == "websocket"
-        if request.path not in self._paths or not opens or not self._origins.allows(request):
+        if request.path not in self._paths or not opens or not self._entrance.admits(request):
             return False
         try:
             if self._verify(request, upgrade=True) is not None:
@@ -75,19 +76,12 @@ class EngineServer:
         """Answer one request, whichever of the protocol's it is."""
         upgrade = is_upgrade(request)
         try:
-            response = await self._answer(request, upgrade=upgrade)
+            return await self._answer(request, upgrade=upgrade)
         except Rejected as rejected:
             self._count(rejected.incident)
-            response = rejected.response(upgrade=upgrade)
-        if not response.prepared:
-            self._origins.mark(request, response)
-        return response
+            return rejected.response(upgrade=upgrade)
 
     async def _answer(self, request: web.Request, *, upgrade: bool) -> web.StreamResponse:
-        if not self._origins.allows(request):
-            raise Rejected(ErrorCode.FORBIDDEN, "Origin not allowed", status=403, incident=Incident.ORIGIN_REFUSED)
-        if request.method == hdrs.METH_OPTIONS and hdrs.ORIGIN in request.headers:
-            return self._origins.preflight(request)
         session = self._verify(request, upgrade=upgrade)
         if upgrade:
             return self._websocket(request, session)
@@ -121,7 +115,7 @@ class EngineServer:
     def _admit(self, request: Request) -> Session:
         if request.query.get("EIO") != PROTOCOL:
             raise Rejected(ErrorCode.UNSUPPORTED_PROTOCOL_VERSION)
-        return self.sessions.admit(peer_address(request, self.settings.trusted_proxies))
+        return self.sessions.admit(self._entrance.peers.address(request))
 
     async def _poll(self, request: web.Request, session: Session) -> web.StreamResponse:
         polling = session.carrier

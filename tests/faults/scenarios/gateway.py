@@ -10,9 +10,9 @@ from tests.faults.scenario import scenario
 from tests.faults.stack import Shape
 from tests.service_process import ServiceProcess
 
-_SSE = b"GET /api/orders/events HTTP/1.1\r\nHost: audit\r\n\r\n"
+_SSE = b"GET /api/orders/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
 _WEBSOCKET = (
-    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: audit\r\nUpgrade: websocket\r\n"
+    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
     b"Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 _JOIN = b"\x81\x82\0\0\0\x0040"

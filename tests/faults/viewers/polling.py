@@ -69,7 +69,7 @@ class _Http:
         return cls(*await asyncio.open_connection(url.hostname, url.port, limit=1 << 24))
 
     async def request(self, method: str, path: str, body: bytes = b"") -> bytes:
-        head = f"{method} {path} HTTP/1.1\r\nHost: audit\r\nUser-Agent: Mozilla/5.0 (audit)\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: Mozilla/5.0 (audit)\r\n"
         head += "Content-Type: text/plain; charset=UTF-8\r\n"
         self.writer.write(head.encode() + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
         answer = (await self._reader.readuntil(b"\r\n\r\n")).lower()

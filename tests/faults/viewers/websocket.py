@@ -32,7 +32,7 @@ class _Link(Link):
     def request(self) -> bytes:
         key = base64.b64encode(os.urandom(16)).decode()
         return (
-            f"GET {_PATH} HTTP/1.1\r\nHost: audit\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"GET {_PATH} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
         ).encode()
 

@@ -1,0 +1,78 @@
+"""Reads settings that are secret from files too, which neither `docker inspect` nor a list of processes shows."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, PydanticBaseSettingsSource
+
+SECRET: dict[str, Any] = {"secret": True}
+"""The mark of such a setting: `Field(…, json_schema_extra=SECRET)`. `NAME_FILE` then names a file with its value."""
+
+_LARGEST = 65_536
+
+
+class WrongSetting(ValueError):
+    """A setting that only its use has shown to be wrong; the message begins with its name."""
+
+
+class SettingsWithSecrets(BaseSettings):
+    """Settings of which those marked as SECRET may be given by the name of a file."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - a folder of files with fixed names
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let a file that one source names count as much as a value of the same source."""
+        sources: list[PydanticBaseSettingsSource] = [init_settings]
+        for source in (env_settings, dotenv_settings):
+            if isinstance(source, (EnvSettingsSource, DotEnvSettingsSource)):
+                sources.append(_SecretFiles(settings_cls, source.env_vars))
+            sources.append(source)
+        return tuple(sources)
+
+
+def secret_fields(settings: type[BaseSettings]) -> list[str]:
+    """Return the names of the fields that may be read from files."""
+    return [name for name, field in settings.model_fields.items() if field.json_schema_extra is SECRET]
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    def __init__(self, settings_cls: type[BaseSettings], variables: Mapping[str, str | None]) -> None:
+        super().__init__(settings_cls)
+        self._variables = variables
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the values of the files that are named."""
+        values: dict[str, Any] = {}
+        for name in secret_fields(self.settings_cls):
+            path = self._variables.get(f"{name}_file")
+            if not path:
+                continue
+            if self._variables.get(name):
+                raise WrongSetting(f"{name.upper()}_FILE: {name.upper()} is given too, and only one of them can count")
+            values[name] = _content(name, Path(path))
+        return values
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+        """Not asked, because `__call__` is our own."""
+        return None, field_name, False
+
+
+def _content(name: str, path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise WrongSetting(f"{name.upper()}_FILE: {path} cannot be read: {reason}") from error
+    value = content.strip()
+    if not value or len(content) > _LARGEST:
+        raise WrongSetting(f"{name.upper()}_FILE: {path} holds {'too much' if value else 'nothing'}")
+    return value

@@ -1,0 +1,73 @@
+"""Says whether a request may come in at all: for a host that is ours, and from a page that may use it."""
+
+from typing import NamedTuple
+
+import structlog
+from aiohttp import hdrs
+
+from services.common.authority import Authority, Hosts
+from services.gateway.edge.limits import Count, Incident, count_nothing
+from services.gateway.edge.origin import OriginPolicy
+from services.gateway.edge.peer import Peers
+from services.gateway.edge.request import Request
+
+log = structlog.get_logger("clients")
+
+
+class Refusal(NamedTuple):
+    """Why a request may not come in."""
+
+    status: int
+    detail: str
+    incident: Incident
+
+
+_NO_HOST = Refusal(400, "The header Host is missing, given twice, or no host.", Incident.BAD_REQUEST)
+_OTHER_HOST = Refusal(421, "This server is not asked for under this host.", Incident.HOST_REFUSED)
+_OTHER_ORIGIN = Refusal(403, "Origin not allowed", Incident.ORIGIN_REFUSED)
+
+
+class Entrance:
+    """The one place that all transports ask; without arguments it answers to any host, and to its own pages only."""
+
+    def __init__(
+        self,
+        hosts: Hosts | None = None,
+        origins: OriginPolicy | None = None,
+        peers: Peers | None = None,
+        count: Count = count_nothing,
+    ) -> None:
+        self._hosts = hosts or Hosts(("*",))
+        self.origins = origins or OriginPolicy()
+        self.peers = peers or Peers()
+        self._count = count
+        self._warned = False
+
+    def admits(self, request: Request) -> bool:
+        """Tell whether the request may come in; nothing is counted, because it is then asked `refuse`."""
+        return self._judge(request, None) is None
+
+    def refuse(self, request: Request, target: str | None = None) -> Refusal | None:
+        """Return why the request may not come in and count it, else None.
+
+        `target`: the host that the request line itself names, if it does.
+        """
+        refusal = self._judge(request, target)
+        if refusal is not None:
+            self._count(refusal.incident)
+            if refusal is _OTHER_HOST and not self._warned:  # once: strangers can cause it by the thousand
+                self._warned = True
+                host = request.headers.get(hdrs.HOST, "")[:100]
+                log.warning("Refused a request for another host; if it is ours, add it to ALLOWED_HOSTS", host=host)
+        return refusal
+
+    def _judge(self, request: Request, target: str | None) -> Refusal | None:
+        named = request.headers.getall(hdrs.HOST, [])
+        if not named and request.version < (1, 1):  # no browser, so no page: HTTP/1.0 knows no Host
+            named = ["localhost"]
+        hosts = [Authority.parse(host) for host in (*named, *([] if target is None else [target]))]
+        if len(named) != 1 or None in hosts:
+            return _NO_HOST
+        if not all(host is not None and self._hosts.answer_to(host.host) for host in hosts):
+            return _OTHER_HOST
+        return None if self.origins.allows(request, self.peers.scheme(request)) else _OTHER_ORIGIN

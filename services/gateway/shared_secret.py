@@ -1,0 +1,84 @@
+"""Shares through MongoDB the random secret by which all replicas know each other's session ids."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pymongo
+import structlog
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from services.common.secret_document import COLLECTION, RECOVERY, new_secret, secrets_of
+from services.gateway.recovery import SessionIds
+
+_PATIENCE = 2.0  # seconds; a start waits no longer for a MongoDB that is away
+
+log = structlog.get_logger("gateway")
+
+
+class SharedSecret:
+    """The secret in the collection `gateway_secrets`, made by the first who misses it, and never changed by us."""
+
+    def __init__(
+        self, database: "AsyncDatabase[dict[str, Any]]", ids: SessionIds, *, refresh: float = 60.0, retry: float = 2.0
+    ) -> None:
+        # Majority for both: what a failover could take back must not be used.
+        self._collection = database.get_collection(
+            COLLECTION, read_concern=ReadConcern("majority"), write_concern=WriteConcern("majority")
+        )
+        self._ids = ids
+        self._refresh = refresh  # seconds until a new secret is known everywhere
+        self._retry = retry
+        self._known: list[str] = []
+        self._failing = False
+
+    @asynccontextmanager
+    async def followed(self) -> AsyncIterator[None]:
+        """Use the secret from now on, and meanwhile a new one when it was changed.
+
+        A MongoDB that is away is no error: the secret is used as soon as it answers.
+        """
+        await self._load()
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(self.follow())
+            yield
+            task.cancel()
+
+    async def follow(self) -> None:
+        """Look again and again, for ever."""
+        while True:
+            await asyncio.sleep(self._retry if self._failing else self._refresh)
+            await self._load()
+
+    async def _load(self) -> None:
+        try:
+            with pymongo.timeout(_PATIENCE):
+                found = await self._read()
+        except PyMongoError as error:
+            if not self._failing:
+                self._failing = True
+                log.warning(
+                    "The secret of the session ids cannot be read; keeping what is known", error=str(error)[:300]
+                )
+            return
+        if self._failing:
+            self._failing = False
+            log.info("The secret of the session ids can be read again")
+        if found != self._known:
+            self._known = found
+            self._ids.use(*found)
+
+    async def _read(self) -> list[str]:
+        document = await self._collection.find_one({"_id": RECOVERY})
+        if document is None:
+            # Where it was dropped while we run, the replicas still agree on the one that they know.
+            document = {"_id": RECOVERY, "secrets": self._known or [new_secret()]}
+            try:
+                await self._collection.insert_one(document)
+            except DuplicateKeyError:
+                document = await self._collection.find_one({"_id": RECOVERY}) or document
+        return secrets_of(document)

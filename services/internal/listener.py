@@ -1,0 +1,60 @@
+"""Serves health, readiness in detail and figures on a listener of its own, which no client is to reach."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from services.common.authority import Authority, Hosts, is_loopback
+from services.front.bodies import let_the_answer_arrive, refuse_encoded
+from services.front.runner import Runner
+from services.internal.readiness import Readiness
+
+_UNCACHED = {"Cache-Control": "no-store"}
+
+
+@asynccontextmanager
+async def internal_listener(
+    host: str, port: int, readiness: Callable[[], Awaitable[Readiness]], registry: CollectorRegistry
+) -> AsyncIterator[int]:
+    """Serve `/healthz`, `/readyz` and `/metrics` meanwhile; give the port. Raise OSError when the port is taken."""
+
+    async def healthz(_request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"}, headers=_UNCACHED)
+
+    async def readyz(_request: web.Request) -> web.Response:
+        found = await readiness()
+        body = {"status": found.status, "checks": dict(found.checks)}
+        return web.json_response(body, status=found.http_status, headers=_UNCACHED)
+
+    async def metrics(_request: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application(middlewares=[let_the_answer_arrive, _for_us(host), refuse_encoded])
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    runner = Runner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+def _for_us(listens_on: str) -> Middleware:
+    """Refuse other hosts on loopback, where a stranger's page would come by DNS rebinding.
+
+    Elsewhere the network decides who may ask, and monitoring may call us by any name.
+    """
+    hosts = Hosts() if is_loopback(listens_on) else Hosts(("*",))
+
+    @web.middleware
+    async def refuse_other_hosts(request: web.Request, handler: Handler) -> web.StreamResponse:
+        asked = Authority.parse(request.headers.get(hdrs.HOST, ""))
+        if asked is None or not hosts.answer_to(asked.host):
+            return web.Response(status=421, text="This is not the host that you ask for.\n")
+        return await handler(request)
+
+    return refuse_other_hosts
