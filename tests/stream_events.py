@@ -64,8 +64,8 @@ class Outlet:
 
     descriptor: ClassVar[None] = None
 
-    def write(self, data: bytes) -> None:
-        self.writes.append(decoded(self.form, data))
+    def write(self, data: bytes | memoryview) -> None:
+        self.writes.append(decoded(self.form, bytes(data)))
         self.room -= 1
         if self.room <= 0:
             self.full()

@@ -14,6 +14,7 @@ from services.gateway.edge.front import Front
 from services.gateway.edge.limits import EngineSettings
 from services.gateway.edge.peer import peer_address
 from services.gateway.edge.server_log import server_log
+from services.gateway.edge.unsent import Unsent
 from services.gateway.http.cors import Cors
 from services.gateway.http.docs import Docs
 from services.gateway.http.headers import add_security_headers
@@ -49,6 +50,7 @@ class Server:
         stream: Stream,
         checks: Mapping[str, Check],
         metrics: Metrics,
+        unsent: Unsent,
     ) -> None:
         self._settings = settings
         self._draining = False
@@ -62,7 +64,7 @@ class Server:
             metrics.disconnected,
             stall=settings.client_stall_seconds,
         )
-        self._sockets = SocketServer({"/": self._live}, _engine(settings), metrics.incident, admission)
+        self._sockets = SocketServer({"/": self._live}, _engine(settings), metrics.incident, admission, unsent)
         self._sse = SseTransport(
             stream,
             admission,
@@ -74,6 +76,7 @@ class Server:
                 heartbeat=settings.sse_heartbeat_seconds,
                 stall=settings.client_stall_seconds,
             ),
+            unsent,
         )
         self._api = OrdersApi(store, stream.epoch, body_limit=settings.max_payload_bytes)
         self._page = Page(settings.web_dir, settings.client_dir)

@@ -27,7 +27,7 @@ class Broken(Outlet):
         if what in self.breaks:
             raise RuntimeError(what)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         self._perhaps("write")
         super().write(data)
 

@@ -10,6 +10,7 @@ from services.gateway.edge.origin import OriginPolicy
 from services.gateway.edge.peer import peer_address
 from services.gateway.edge.request import Request
 from services.gateway.edge.takeover import give
+from services.gateway.edge.unsent import Unsent
 from services.gateway.engineio.polling import Polling
 from services.gateway.engineio.rejection import ErrorCode, Rejected
 from services.gateway.engineio.session import Accept, Session
@@ -25,7 +26,7 @@ from services.gateway.wire.websocket import CloseCode
 class EngineServer:
     """Calls `accept(session)` for each new session, after its handshake has been sent.
 
-    `admission` is given where its places are shared with other transports.
+    `admission` and `unsent` are given where they are shared with other transports.
     """
 
     def __init__(
@@ -34,11 +35,14 @@ class EngineServer:
         settings: EngineSettings | None = None,
         count: Count = count_nothing,
         admission: Admission | None = None,
+        unsent: Unsent | None = None,
     ) -> None:
         self.settings = settings or EngineSettings()
         if admission is None:
             admission = Admission(self.settings.max_connections, self.settings.max_connections_per_address)
-        self.sessions = Sessions(self.settings, count, admission)
+        if unsent is None:
+            unsent = Unsent(self.settings.max_unsent_of_all, count)
+        self.sessions = Sessions(self.settings, count, admission, unsent)
         self._accept = accept
         self._count = count
         self._origins = OriginPolicy(self.settings.allowed_origins)
@@ -169,7 +173,8 @@ class EngineServer:
         session.start(websocket, self._accept, writable=True)
 
     def _connection(self, request: Request) -> WebSocketConnection:
-        return WebSocketConnection(self.settings.max_payload, self.sessions.closing, base64="b64" in request.query)
+        sessions, base64 = self.sessions, "b64" in request.query
+        return WebSocketConnection(self.settings.max_payload, sessions.closing, sessions.unsent, base64=base64)
 
     def _open_packet(self, session: Session, *, upgrades: list[str]) -> bytes:
         settings = self.settings

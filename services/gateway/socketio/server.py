@@ -39,6 +39,7 @@ from services.gateway.edge.admission import Admission
 from services.gateway.edge.deadlines import Deadlines
 from services.gateway.edge.failures import Failures
 from services.gateway.edge.limits import Count, EngineSettings, Incident, count_nothing
+from services.gateway.edge.unsent import Unsent
 from services.gateway.engineio.server import EngineServer
 from services.gateway.engineio.session import Session
 from services.gateway.socketio.connection import SocketConnection
@@ -60,7 +61,7 @@ __all__ = [
 
 
 class SocketServer:
-    """Serves the given namespaces; `count` is called with each `Incident`, `admission` may be shared with others."""
+    """Serves the given namespaces; `count` is called with each `Incident`, `admission` and `unsent` may be shared."""
 
     def __init__(
         self,
@@ -68,12 +69,13 @@ class SocketServer:
         settings: EngineSettings | None = None,
         count: Count = count_nothing,
         admission: Admission | None = None,
+        unsent: Unsent | None = None,
     ) -> None:
         settings = settings or EngineSettings()
         self._namespaces = dict(namespaces)
         self._connect_due: Deadlines[SocketConnection] = Deadlines(settings.connect_timeout, SocketConnection.overdue)
         self._failures = Failures("A Socket.IO handler failed", count)
-        self._engine = EngineServer(self._accept, settings, count, admission)
+        self._engine = EngineServer(self._accept, settings, count, admission, unsent)
 
     def __len__(self) -> int:
         """The number of connections."""
