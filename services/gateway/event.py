@@ -15,7 +15,7 @@ _NAME_JSON = strict_json.dumps(EVENT_NAME)
 # What Python takes for an event and its small parts, and for one thing more that it keeps; measured by a test.
 _EVENT_BYTES = 600
 _KEPT_BYTES = 150
-_IMAGES_BYTES = 500
+_IMAGES_BYTES = 150
 
 
 class Allowance:
@@ -47,26 +47,16 @@ class _Envelope(msgspec.Struct):
     at: str
 
 
-class _Image(msgspec.Struct):
-    """What filters look at, of an order of whatever shape."""
+class _Images(msgspec.Struct):
+    """What filters look at, as the watcher published it; None where nobody knows."""
 
-    status: Any = None
-    customer_name: Any = None
-
-    def fields(self) -> dict[str, Any]:
-        """Return those that are strings; no other value fits a filter, and it may be large."""
-        given = {"status": self.status, "customer_name": self.customer_name}
-        return {name: value for name, value in given.items() if isinstance(value, str)}
-
-
-class _Data(msgspec.Struct):
-    data: _Image | None
+    after: dict[str, Any] | None = None
+    before: dict[str, Any] | None = None
 
 
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
-_DATA = msgspec.json.Decoder(_Data)
-_BEFORE: msgspec.json.Decoder[_Image | None] = msgspec.json.Decoder(_Image | None)
-_Fields = dict[str, Any] | None
+_IMAGES: msgspec.json.Decoder[_Images | None] = msgspec.json.Decoder(_Images | None)
+_UNKNOWN = _Images()
 
 
 class Event:
@@ -77,9 +67,9 @@ class Event:
 
     __slots__ = (
         "_allowance",
-        "_before_json",
         "_encoded",
         "_images",
+        "_images_json",
         "at",
         "cursor",
         "envelope",
@@ -89,7 +79,7 @@ class Event:
         "position",
     )
 
-    def __init__(self, envelope: bytes, before: bytes) -> None:
+    def __init__(self, envelope: bytes, images: bytes) -> None:
         head = _ENVELOPE.decode(envelope)
         self.envelope = envelope
         self.operation = head.operation
@@ -97,8 +87,8 @@ class Event:
         self.cursor = head.cursor
         self.position: Position = Cursor.parse(head.cursor).position
         self.at = head.at
-        self._before_json = before
-        self._images: tuple[_Fields, _Fields] | None = None
+        self._images_json = images
+        self._images: _Images | None = None
         self._encoded: dict[Form, bytes] | None = None
         self._allowance: Allowance | None = None
         self.kept = 0
@@ -106,7 +96,7 @@ class Event:
     @property
     def size(self) -> int:
         """How many bytes it takes before it keeps anything more."""
-        return _EVENT_BYTES + len(self.envelope) + len(self._before_json) + len(self.id)
+        return _EVENT_BYTES + len(self.envelope) + len(self._images_json) + len(self.id)
 
     def enter(self, allowance: Allowance) -> None:
         """Become part of a log, which has to have room for it."""
@@ -132,28 +122,26 @@ class Event:
 
     @property
     def data(self) -> dict[str, Any] | None:
-        """What filters look at, as the envelope shows it; None where nobody knows."""
-        return self._looked_at()[0]
+        """What filters look at, as it is after the change, or was last; None where nobody knows."""
+        return self._looked_at().after
 
     @property
     def before(self) -> dict[str, Any] | None:
         """What filters look at, as it was before an update; None where nobody knows."""
-        return self._looked_at()[1]
+        return self._looked_at().before
 
-    def _looked_at(self) -> tuple[_Fields, _Fields]:
+    def _looked_at(self) -> _Images:
         images = self._images
         if images is None:
-            images = (_fields(_DATA.decode(self.envelope).data), _fields(_BEFORE.decode(self._before_json)))
-            if self._may_keep(
-                _IMAGES_BYTES + sum(4 * len(value) for image in images for value in (image or {}).values())
-            ):
+            images = _IMAGES.decode(self._images_json) or _UNKNOWN
+            if self._may_keep(_IMAGES_BYTES + 4 * len(self._images_json)):
                 self._images = images
         return images
 
     @property
     def left(self) -> "Event":
         """The event that says instead that the order has left the client's filter; not kept, since few ask."""
-        return Event(left_filter(self.id, self.cursor, self.at), b"null")
+        return Event(left_filter(self.id, self.cursor, self.at), b"{}")
 
     def encoded(self, form: Form, suffix: str = "") -> bytes:
         """Return the event as the bytes that go out; ``suffix`` is added to the offset that recovery sends back.
@@ -184,10 +172,6 @@ class Event:
 
     def _packet(self, suffix: str) -> bytes:
         return socketio.encoded_event(_NAME_JSON, self.envelope, f'"{self.cursor}{suffix}"'.encode())
-
-
-def _fields(image: _Image | None) -> _Fields:
-    return None if image is None else image.fields()
 
 
 SEPARATOR = {Form.WEBSOCKET: b"", Form.POLLING: b"\x1e", Form.SSE: b"", Form.SSE_PLAIN: b""}

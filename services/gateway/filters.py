@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Annotated, Any, Protocol, get_args
 
@@ -76,9 +76,12 @@ class Filter(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     def _fits(self, fields: Mapping[str, Any] | None) -> bool:
         if fields is None:
             return True  # nobody knows what it was
-        return (self.status is None or fields.get("status") in self.status) and (
-            self.customer_name is None or fields.get("customer_name") in self.customer_name
-        )
+        return is_one_of(fields, "status", self.status) and is_one_of(fields, "customer_name", self.customer_name)
+
+
+def is_one_of(fields: Mapping[str, Any], name: str, values: Collection[str] | None) -> bool:
+    """Tell whether the field is one of these strings, for which the fields are `deciding_fields`; None means any."""
+    return values is None or fields.get(name) in values
 
 
 class _Asked(msgspec.Struct, forbid_unknown_fields=True):
@@ -111,7 +114,13 @@ def parse_filter(asked: object) -> Filter:
         fields = msgspec.convert(asked, _Asked)
     except msgspec.ValidationError as error:
         raise _refusal(str(error)) from error
-    return _filter(fields)
+    wanted = _filter(fields)
+    for field in _FIELDS:
+        try:
+            "".join(getattr(wanted, field) or ()).encode()
+        except UnicodeEncodeError as error:  # of bytes in an address that are no UTF-8
+            raise InvalidFilter("must be valid Unicode text", field) from error
+    return wanted
 
 
 def _refusal(message: str) -> InvalidFilter:

@@ -25,7 +25,7 @@ PAGE = 64
 
 Entries = list[tuple[bytes, dict[bytes, bytes]]]
 _HEAD_FIELDS = (HeadField.EPOCH, HeadField.POSITION, HeadField.FLOOR, HeadField.REASON, HeadField.ALIVE)
-_ENVELOPE, _BEFORE, _PREV = (field.encode() for field in (EntryField.ENVELOPE, EntryField.BEFORE, EntryField.PREV))
+_ENVELOPE, _IMAGES, _PREV = (field.encode() for field in (EntryField.ENVELOPE, EntryField.IMAGES, EntryField.PREV))
 
 
 class LogUnavailable(Exception):
@@ -75,7 +75,7 @@ class _Message(msgspec.Struct):
     epoch: str
     prev: str
     events: list[msgspec.Raw]
-    before: list[msgspec.Raw]
+    images: list[msgspec.Raw]
 
 
 _MESSAGE = msgspec.json.Decoder(_Message)
@@ -191,8 +191,8 @@ class _translated:  # noqa: N801 - used as a keyword
 def _batch(data: bytes) -> Batch:
     try:
         message = _MESSAGE.decode(data)
-        pairs = zip(message.events, message.before, strict=True)
-        events = [Event(bytes(envelope), bytes(before)) for envelope, before in pairs]
+        pairs = zip(message.events, message.images, strict=True)
+        events = [Event(bytes(envelope), bytes(images)) for envelope, images in pairs]
         return Batch(message.epoch, Position.parse(message.prev), events)
     except (msgspec.DecodeError, InvalidCursor) as error:
         raise LogUnavailable(str(error)) from error
@@ -209,7 +209,7 @@ def _consecutive(
         if entry[_PREV] != expected:
             runs.append([])
             prevs.append(Position.parse(entry[_PREV].decode()))
-        runs[-1].append(Event(entry[_ENVELOPE], entry[_BEFORE]))
+        runs[-1].append(Event(entry[_ENVELOPE], entry[_IMAGES]))
         expected = name
     if not runs:
         return [], None

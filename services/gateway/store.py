@@ -14,8 +14,10 @@ from pymongo.asynchronous.database import AsyncDatabase
 from services.common.cursor import cluster_time
 from services.common.dependency_metrics import Dependency
 from services.common.documents import CODEC, Json, to_json
+from services.common.filter_fields import FILTER_FIELDS, deciding_fields
 from services.common.settings import WrongSetting
 from services.gateway.batch_loader import BatchLoader
+from services.gateway.filters import is_one_of
 from services.gateway.orders import ListQuery, NewOrder, OrderChange
 from services.gateway.page_mark import marked_id, page_mark
 from services.gateway.snapshot import Document, Snapshot, is_not_yet, read_snapshot
@@ -113,12 +115,7 @@ class OrderStore:
 
     async def page(self, query: ListQuery) -> Page:
         """Return one page of orders, newest id first."""
-        wanted = {
-            "_id": [ObjectId(one) for one in query.id],
-            "status": query.status,
-            "customer_name": query.customer_name,
-        }
-        conditions: Document = {field: {"$in": [*values]} for field, values in wanted.items() if values}
+        conditions = _conditions(query)
         if query.after is not None:
             # $expr compares across BSON types (a plain $lt would end the list at the first id of another type), and
             # $literal keeps whatever the mark holds from being read as an expression.
@@ -126,7 +123,8 @@ class OrderStore:
         found, at, is_cut = await self._read(conditions, query.limit + 1)
         page = found[: query.limit]
         more = is_cut or len(found) > query.limit
-        return Page([to_json(document) for document in page], page_mark(page[-1]["_id"]) if more else None, at)
+        shown = [to_json(document) for document in page if _is_wanted(query, document)]
+        return Page(shown, page_mark(page[-1]["_id"]) if more else None, at)
 
     async def get(self, id: str) -> Found:
         """Return one order; raise OrderNotFound."""
@@ -195,6 +193,24 @@ class OrderStore:
         if not self._reachable:
             self._reachable = True
             log.info("MongoDB answers again")
+
+
+def _conditions(query: ListQuery) -> Document:
+    """Return the conditions in MongoDB's words, for which there are indexes.
+
+    Arrays are excluded, because to MongoDB an array equals each of its elements.
+    """
+    conditions: Document = {"_id": {"$in": [ObjectId(one) for one in query.id]}} if query.id else {}
+    for name in FILTER_FIELDS:
+        if values := getattr(query, name):
+            conditions[name] = {"$in": [*values], "$not": {"$type": "array"}}
+    return conditions
+
+
+def _is_wanted(query: ListQuery, document: Document) -> bool:
+    """Judge as live filters do: under a collation MongoDB finds more, and only with its indexes."""
+    fields = deciding_fields(document) or {}
+    return all(is_one_of(fields, name, getattr(query, name) or None) for name in FILTER_FIELDS)
 
 
 def store_error(error: errors.PyMongoError, *, writing: bool) -> StoreError:

@@ -140,12 +140,17 @@ async def test_a_query_that_would_be_ignored_in_part_is_refused_as_a_list_refuse
         ("since=a&since=b", "since"),
         ("lastEventId=a&last-event-id=b", "last-event-id"),
         (f"{'x' * 1000}=1", "x" * 100),
-        ("%FF%00=1", None),
-        ("customer_name=%ED%A0%80", None),
     ):
         out = json.loads(await run("curl", "-s", "-m", "5", f"{gateway.url}{EVENTS}?{query}"))
         assert out["status"] == 422, query
-        assert (out["errors"][0]["in"], out["errors"][0]["field"]) == ("query", field or out["errors"][0]["field"])
+        assert (out["errors"][0]["in"], out["errors"][0]["field"]) == ("query", field)
+    for target in (b"customer_name=\xff", b"\xff=1"):
+        request = b"GET " + EVENTS.encode() + b"?" + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(request)
+        assert (await reader.readline()).split()[1] in (b"400", b"422"), target
+        writer.transport.abort()
+    assert "failed" not in gateway.output
 
 
 @pytest.mark.timeout(60)

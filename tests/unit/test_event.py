@@ -16,7 +16,7 @@ JSON = CHANGE.envelope
 
 
 def made() -> Event:
-    return Event(CHANGE.envelope, CHANGE.before)
+    return Event(CHANGE.envelope, CHANGE.images)
 
 
 def test_what_the_gateway_needs_is_read_from_the_envelope() -> None:

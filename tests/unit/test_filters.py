@@ -129,6 +129,7 @@ def test_equal_wishes_make_equal_filters(asked: dict[str, Any], expected: Filter
         ({"status": "lost"}, "status"),
         ({"status": ["pending", "Pending"]}, "status"),
         ({"customer_name": ""}, "customer_name"),
+        ({"customer_name": ["Ada", "\udcff"]}, "customer_name"),
         ({"customer_name": ["x" * 201]}, "customer_name"),
         ({"customer_name": [None]}, "customer_name"),
         ({"ids": "a"}, "ids"),
@@ -183,7 +184,8 @@ def test_more_is_refused_with_the_field_and_the_limit(asked: list[dict[str, Any]
     assert refused.value.field == field
 
 
-def test_an_interest_that_is_longer_than_any_is_refused_unread() -> None:
+def test_an_interest_that_is_longer_than_any_is_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.gateway.filters._ASKED", None)
     text = to_text(frozenset({Filter(ids=tuple(ids(57)))}))
     assert len(text) > MAX_TEXT
     with pytest.raises(InvalidFilter):

@@ -90,7 +90,7 @@ def fresh(number: int, padding: int) -> Event:
     """Return an event of which nothing is shared with any other."""
     order: dict[str, Json] = {"status": "shipped", "customer_name": f"Ada {number}", "padding": "x" * padding}
     made = change(number, Operation.UPDATE, id=f"{number:024x}", data=order, before={"status": f"pending {number}"})
-    return Event(bytes(bytearray(made.envelope)), bytes(bytearray(made.before)))
+    return Event(bytes(bytearray(made.envelope)), bytes(bytearray(made.images)))
 
 
 def ask_for_everything(event: Event, suffix: str) -> None:

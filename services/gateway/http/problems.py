@@ -142,7 +142,8 @@ def _of_http(error: web.HTTPException) -> Problem:
 
 
 def _error(fault: Fault, place: str) -> Json:
-    error: dict[str, Json] = {"in": place, "field": fault.field or place, "message": fault.message}
+    field = fault.field.encode(errors="replace").decode()  # a name that a client chose, perhaps no Unicode text
+    error: dict[str, Json] = {"in": place, "field": field or place, "message": fault.message}
     if place == "body":  # a JSON pointer, as in the example of RFC 9457
-        error["pointer"] = "#/" + fault.field.replace("~", "~0").replace("/", "~1") if fault.field else "#"
+        error["pointer"] = "#/" + field.replace("~", "~0").replace("/", "~1") if field else "#"
     return error
