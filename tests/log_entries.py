@@ -16,11 +16,11 @@ _opened: list[Publisher] = []
 
 
 class Entry(NamedTuple):
-    """One entry: its ID, the envelope, what filters looked at before, and the position before it."""
+    """One entry: its ID, the envelope, what filters look at, and the position before it."""
 
     id: str
     envelope: bytes
-    before: bytes
+    images: bytes
     previous: str
 
 

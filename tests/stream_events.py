@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from services.common.cursor import Cursor, Position
 from services.common.documents import Json, dumps
 from services.common.envelope import Operation, encode_envelope
+from services.common.filter_fields import deciding_fields
 from services.common.normalize import Change
 from services.gateway.event import Event
 from services.gateway.wire.form import Form
@@ -28,7 +29,13 @@ def change(
     """Return a change as the watcher publishes it; a number stands for the position (number, 0)."""
     place = Position(position, 0) if isinstance(position, int) else position
     envelope = encode_envelope(operation, id, data, str(Cursor(epoch, place)), AT)
-    return Change(place, f"token-{place}", envelope, dumps(before))
+    images: Json = {"after": deciding(data), "before": deciding(before)}
+    return Change(place, f"token-{place}", envelope, dumps(images))
+
+
+def deciding(fields: dict[str, Json] | None) -> Json:
+    found = deciding_fields(fields)
+    return None if found is None else {**found}
 
 
 def event(
@@ -42,7 +49,7 @@ def event(
 ) -> Event:
     """Return the same change as the gateway keeps it."""
     made = change(position, operation, id=id, data=data, before=before, epoch=epoch)
-    return Event(made.envelope, made.before)
+    return Event(made.envelope, made.images)
 
 
 def events(first: int, last: int, epoch: str = EPOCH) -> list[Event]:
@@ -64,8 +71,8 @@ class Outlet:
 
     descriptor: ClassVar[None] = None
 
-    def write(self, data: bytes) -> None:
-        self.writes.append(decoded(self.form, data))
+    def write(self, data: bytes | memoryview) -> None:
+        self.writes.append(decoded(self.form, bytes(data)))
         self.room -= 1
         if self.room <= 0:
             self.full()

@@ -6,6 +6,7 @@ from typing import NamedTuple, Self
 from bson import Timestamp
 
 LAST_ORDINAL = 2**32 - 1
+LONGEST_CURSOR = 32 + 1 + 20 + 1 + 10  # epoch, dot, time, hyphen, ordinal
 
 _POSITION = re.compile(r"(0|[1-9][0-9]{0,19})-(0|[1-9][0-9]{0,9})", re.ASCII)
 _EPOCH = re.compile(r"[0-9a-z]{1,32}", re.ASCII)
@@ -74,6 +75,8 @@ class Cursor(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read ``"<epoch>.<ts>-<n>"``; raise InvalidCursor for anything else."""
+        if len(text) > LONGEST_CURSOR:
+            raise InvalidCursor("longer than any cursor")
         epoch, dot, position = text.partition(".")
         if not dot or _EPOCH.fullmatch(epoch) is None:
             raise InvalidCursor(f"not a cursor: {text[:64]!r}")

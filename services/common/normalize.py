@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from services.common.cursor import Cursor, Position, cluster_time
-from services.common.documents import Json, id_text, iso, json_value, to_json
+from services.common.documents import id_text, iso, to_json
 from services.common.envelope import Operation, encode_envelope
-from services.common.filter_fields import FILTER_FIELDS
+from services.common.filter_fields import deciding_fields
 
 
 def matching(collection: str) -> dict[str, Any]:
@@ -69,13 +69,14 @@ ENDS = {
 class Change(NamedTuple):
     """One change, ready for the log: ``envelope`` and ``before`` are JSON, ``token`` resumes the stream after it.
 
-    ``before`` holds what filters look at, as it was before an UPDATE; ``null`` where nobody knows.
+    ``images`` holds what filters look at, ``after`` the change (or as it was last) and ``before`` an UPDATE, each
+    ``null`` where nobody knows; also where the envelope has no room for the order.
     """
 
     position: Position
     token: str
     envelope: bytes
-    before: bytes
+    images: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,8 @@ def normalize(event: Mapping[str, Any], epoch: str, last: Position) -> Change | 
     if len(envelope) > LARGEST_ENVELOPE:
         envelope = encode_envelope(operation, name, None, cursor, at)
     before = event.get("fullDocumentBeforeChange") if operation is Operation.UPDATE else None
-    return Change(position, token, envelope, _before(before))
+    images = orjson.dumps({"after": deciding_fields(document), "before": deciding_fields(before)})
+    return Change(position, token, envelope, images)
 
 
 def token_time(token: str) -> int | None:
@@ -127,10 +129,3 @@ def token_time(token: str) -> int | None:
 def _committed(event: Mapping[str, Any]) -> str:
     wall = event.get("wallTime")  # from MongoDB 6.0 on; the cluster time knows only the second
     return iso(wall) if isinstance(wall, datetime) else iso(datetime.fromtimestamp(event["clusterTime"].time, UTC))
-
-
-def _before(document: Mapping[str, Any] | None) -> bytes:
-    if document is None:
-        return b"null"
-    fields: dict[str, Json] = {name: json_value(document[name]) for name in FILTER_FIELDS if name in document}
-    return orjson.dumps(fields)

@@ -8,6 +8,7 @@ from services.common.dependency_health import DependencyHealth
 from services.common.dependency_metrics import Dependency
 from services.common.process import tune_gc
 from services.gateway.catch_up import CatchUp
+from services.gateway.edge.unsent import Unsent
 from services.gateway.feed import Feed, Limits
 from services.gateway.history import History
 from services.gateway.log import Log
@@ -40,12 +41,13 @@ async def run(settings: GatewaySettings) -> None:
         events = Log(settings.ring_events, settings.ring_bytes)
         catch_up = CatchUp(source, history, events, health, metrics.resumed)
         stack.push_async_callback(catch_up.close)
-        metrics.observe(catch_up.hub, events, [Dependency.of(health), store.dependency])
+        unsent = Unsent(settings.client_buffers_total_bytes, metrics.incident)
+        metrics.observe(catch_up.hub, events, unsent, [Dependency.of(health), store.dependency])
         limits = Limits(settings.ring_events, settings.stale_seconds)
         feed = Feed(source, history, events, catch_up.hub, health, limits)
         stream = Stream(catch_up.hub, feed.ready, feed.here, catch_up.locate, catch_up.locate_now)
         ids = SessionIds(*secrets_in(settings.recovery_secret))
-        server = Server(settings, store, stream, ids, metrics)
+        server = Server(settings, store, stream, ids, metrics, unsent)
         ready = Checks({"mongodb": store.check, "redis": feed.check, "gateway": server.check})
         admin = internal_listener(settings.admin_host, settings.admin_port, ready, metrics.registry)
         admin_port = await stack.enter_async_context(admin)

@@ -17,7 +17,6 @@ from services.gateway.log import Log
 from services.gateway.redis_log import LogUnavailable, RedisLog
 from services.gateway.subscription import Located, ResyncReason, Subscription
 
-PAGE = 200  # as much as a client may throw away that takes only a part of it
 READS_AT_ONCE = 4  # enough to keep Redis busy, too few to keep it from the feed
 PAUSE_SECONDS = 1.0
 
@@ -122,7 +121,7 @@ class CatchUp:
             asked = subscription.position
             try:
                 async with self._reads:
-                    page = await self._source.after(asked, PAGE)
+                    page = await self._source.after(asked)
             except LogUnavailable as error:
                 await asyncio.sleep(self._health.failed(error))
                 continue

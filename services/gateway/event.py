@@ -12,6 +12,31 @@ from services.gateway.wire.form import Form
 EVENT_NAME = "orderUpdate"
 _NAME_JSON = strict_json.dumps(EVENT_NAME)
 
+# What Python takes for an event and its small parts, and for one thing more that it keeps; measured by a test.
+_EVENT_BYTES = 600
+_KEPT_BYTES = 150
+_IMAGES_BYTES = 150
+
+
+class Allowance:
+    """How many bytes the events of one log may take together, and how many they do."""
+
+    __slots__ = ("most", "used")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.used = 0
+
+    def grant(self, size: int) -> bool:
+        """Count so many bytes more, or return False where that would be too many."""
+        if self.used + size > self.most:
+            return False
+        self.used += size
+        return True
+
+
+_NOTHING_MORE = Allowance(0)
+
 
 class _Envelope(msgspec.Struct):
     """What the gateway itself needs to know of an envelope."""
@@ -22,33 +47,39 @@ class _Envelope(msgspec.Struct):
     at: str
 
 
-class _Fields(msgspec.Struct):
-    data: dict[str, Any] | None
+class _Images(msgspec.Struct):
+    """What filters look at, as the watcher published it; None where nobody knows."""
+
+    after: dict[str, Any] | None = None
+    before: dict[str, Any] | None = None
 
 
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
-_FIELDS = msgspec.json.Decoder(_Fields)
-_BEFORE: msgspec.json.Decoder[dict[str, Any] | None] = msgspec.json.Decoder(dict[str, Any] | None)
+_IMAGES: msgspec.json.Decoder[_Images | None] = msgspec.json.Decoder(_Images | None)
+_UNKNOWN = _Images()
 
 
 class Event:
-    """One change. What only filters ask for is decoded when the first filter asks."""
+    """One change. What only filters ask for is decoded when the first filter asks.
+
+    In a log it counts what it keeps, and keeps no more than the log allows; outside it lives no longer than a page.
+    """
 
     __slots__ = (
-        "_after",
-        "_before",
-        "_before_json",
+        "_allowance",
         "_encoded",
-        "_left",
+        "_images",
+        "_images_json",
         "at",
         "cursor",
         "envelope",
         "id",
+        "kept",
         "operation",
         "position",
     )
 
-    def __init__(self, envelope: bytes, before: bytes) -> None:
+    def __init__(self, envelope: bytes, images: bytes) -> None:
         head = _ENVELOPE.decode(envelope)
         self.envelope = envelope
         self.operation = head.operation
@@ -56,51 +87,86 @@ class Event:
         self.cursor = head.cursor
         self.position: Position = Cursor.parse(head.cursor).position
         self.at = head.at
-        self._before_json = before
-        self._encoded: dict[tuple[Form, str], bytes] = {}
+        self._images_json = images
+        self._images: _Images | None = None
+        self._encoded: dict[Form, bytes] | None = None
+        self._allowance: Allowance | None = None
+        self.kept = 0
+
+    @property
+    def size(self) -> int:
+        """How many bytes it takes before it keeps anything more."""
+        return _EVENT_BYTES + len(self.envelope) + len(self._images_json) + len(self.id)
+
+    def enter(self, allowance: Allowance) -> None:
+        """Become part of a log, which has to have room for it."""
+        self._allowance = allowance
+        self.kept = self.size
+        allowance.used += self.kept
+        self._encoded = self._images = None
+
+    def leave(self) -> None:
+        """Be no longer part of a log, and keep nothing more: a client may still be waiting to be sent it."""
+        if self._allowance is not None:
+            self._allowance.used -= self.kept
+        self._allowance = _NOTHING_MORE
+        self._encoded = self._images = None
+
+    def _may_keep(self, size: int) -> bool:
+        if self._allowance is None:
+            return True
+        if not self._allowance.grant(size + _KEPT_BYTES):
+            return False
+        self.kept += size + _KEPT_BYTES
+        return True
 
     @property
     def data(self) -> dict[str, Any] | None:
-        """The order as the envelope shows it."""
-        try:
-            return self._after
-        except AttributeError:
-            self._after: dict[str, Any] | None = _FIELDS.decode(self.envelope).data
-            return self._after
+        """What filters look at, as it is after the change, or was last; None where nobody knows."""
+        return self._looked_at().after
 
     @property
     def before(self) -> dict[str, Any] | None:
         """What filters look at, as it was before an update; None where nobody knows."""
-        try:
-            return self._before
-        except AttributeError:
-            self._before: dict[str, Any] | None = _BEFORE.decode(self._before_json)
-            return self._before
+        return self._looked_at().before
+
+    def _looked_at(self) -> _Images:
+        images = self._images
+        if images is None:
+            images = _IMAGES.decode(self._images_json) or _UNKNOWN
+            if self._may_keep(_IMAGES_BYTES + 4 * len(self._images_json)):
+                self._images = images
+        return images
 
     @property
     def left(self) -> "Event":
-        """The event that says instead that the order has left the client's filter."""
-        try:
-            return self._left
-        except AttributeError:
-            self._left: Event = Event(left_filter(self.id, self.cursor, self.at), b"null")
-            return self._left
+        """The event that says instead that the order has left the client's filter; not kept, since few ask."""
+        return Event(left_filter(self.id, self.cursor, self.at), b"{}")
 
     def encoded(self, form: Form, suffix: str = "") -> bytes:
-        """Return the event as the bytes that go out; ``suffix`` is added to the offset that recovery sends back."""
-        data = self._encoded.get((form, suffix))
-        if data is None:
-            data = self._encoded[form, suffix] = self._encode(form, suffix)
+        """Return the event as the bytes that go out; ``suffix`` is added to the offset that recovery sends back.
+
+        With a suffix, of which clients may have as many as they like, it is encoded each time and not kept.
+        """
+        if suffix:
+            return self._encode(form, suffix)
+        if self._encoded is not None and (data := self._encoded.get(form)) is not None:
+            return data
+        data = self._encode(form)
+        if self._may_keep(len(data)):
+            if self._encoded is None:
+                self._encoded = {}
+            self._encoded[form] = data
         return data
 
-    def _encode(self, form: Form, suffix: str) -> bytes:
+    def _encode(self, form: Form, suffix: str = "") -> bytes:
         match form:
             case Form.WEBSOCKET:
                 return websocket.text_frame(b"4" + self._packet(suffix))
             case Form.POLLING:
                 return b"4" + self._packet(suffix)
             case Form.SSE:
-                return sse.chunk(self.encoded(Form.SSE_PLAIN))
+                return sse.chunk(self._encode(Form.SSE_PLAIN))
             case Form.SSE_PLAIN:
                 return sse.event(EVENT_NAME, self.envelope, self.cursor)
 

@@ -20,7 +20,6 @@ from services.gateway.redis_log import Batch, Head, LogUnavailable, RedisLog
 from services.gateway.subscription import ResyncReason
 
 CHECK_SECONDS = 1.0
-PAGE = 1000
 
 log = structlog.get_logger("feed")
 
@@ -128,7 +127,7 @@ class Feed:
 
     async def _begin(self, head: Head) -> None:
         """Load the newest events, and forget what came before."""
-        page = await self._source.newest(self._limits.ring)
+        page = await self._source.newest(self._limits.ring, self._log.most_bytes)
         if page.head is None or page.head.epoch != head.epoch:
             raise LogUnavailable("the log changed while it was read")
         self._log.begin(head.epoch, page.prev or page.head.floor)
@@ -139,7 +138,7 @@ class Feed:
     async def _fill(self) -> None:
         """Read what is missing from the log in Redis."""
         while True:
-            page = await self._source.after(self._log.position, PAGE)
+            page = await self._source.after(self._log.position)
             if page.head is None or page.head.epoch != self._log.epoch:
                 return
             if page.lacks(self._log.position):
@@ -150,7 +149,7 @@ class Feed:
                 self._hub.resync_all(ResyncReason.HISTORY_LOST)
                 return
             self._add(page.events)
-            if len(page.events) < PAGE:
+            if not page.events or self._log.position >= page.head.position:
                 return
 
     async def _bridge(self, target: Position) -> bool:

@@ -3,18 +3,28 @@
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, get_args
 
 import msgspec
 
 from services.common.envelope import Operation
+from services.gateway.orders import LONGEST_NAME, Status
 
+# What one client may ask for. The text rides in every event that a Socket.IO client with filters is sent, so it is
+# bounded in bytes; the numbers bound what the index of filters keeps and what a verdict costs.
+MAX_TEXT = 2048
 MAX_FILTERS = 10
+MAX_VALUES = 100  # of all fields of all filters
+
+_LONGEST_MESSAGE = 200
+_ADVICE = "follow everything, a status or a customer and filter in the client, or open several connections"
 _FIELD = re.compile(r"\.(\w+)")
-Value = Annotated[str, msgspec.Meta(max_length=200)]
-Values = Annotated[list[Value], msgspec.Meta(min_length=1, max_length=100)]
+_OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
+Value = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME)]
+Values = Annotated[list[Value], msgspec.Meta(min_length=1)]
+Statuses = Annotated[list[Status], msgspec.Meta(min_length=1)]
 
 
 class Change(Protocol):
@@ -66,18 +76,22 @@ class Filter(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     def _fits(self, fields: Mapping[str, Any] | None) -> bool:
         if fields is None:
             return True  # nobody knows what it was
-        return (self.status is None or fields.get("status") in self.status) and (
-            self.customer_name is None or fields.get("customer_name") in self.customer_name
-        )
+        return is_one_of(fields, "status", self.status) and is_one_of(fields, "customer_name", self.customer_name)
+
+
+def is_one_of(fields: Mapping[str, Any], name: str, values: Collection[str] | None) -> bool:
+    """Tell whether the field is one of these strings, for which the fields are `deciding_fields`; None means any."""
+    return values is None or fields.get(name) in values
 
 
 class _Asked(msgspec.Struct, forbid_unknown_fields=True):
     ids: Values | None = None
-    status: Values | Value | None = None
+    status: Statuses | Status | None = None
     customer_name: Values | Value | None = None
 
 
 _ASKED = msgspec.json.Decoder(list[_Asked])
+_FIELDS = Filter.__struct_fields__
 
 Interest = frozenset[Filter]
 """What one client wants: the orders that fit any of its filters. Equal ones share every decision."""
@@ -99,17 +113,31 @@ def parse_filter(asked: object) -> Filter:
     try:
         fields = msgspec.convert(asked, _Asked)
     except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$")
-        found = _FIELD.match(path)
-        raise InvalidFilter(message, found[1] if found else "") from error
-    return _filter(fields)
+        raise _refusal(str(error)) from error
+    wanted = _filter(fields)
+    for field in _FIELDS:
+        try:
+            "".join(getattr(wanted, field) or ()).encode()
+        except UnicodeEncodeError as error:  # of bytes in an address that are no UTF-8
+            raise InvalidFilter("must be valid Unicode text", field) from error
+    return wanted
+
+
+def _refusal(message: str) -> InvalidFilter:
+    """Return msgspec's message as ours: with the field beside it, and no longer than a sentence, whatever was sent."""
+    said, _, path = message.partition(" - at `$")
+    found = _FIELD.match(path)
+    if said.startswith("Invalid enum value"):
+        said = f"must be one of {', '.join(map(repr, get_args(Status)))}"
+    return InvalidFilter(said[:_LONGEST_MESSAGE], found[1] if found else "")
 
 
 def _filter(fields: _Asked) -> Filter:
-    return Filter(ids=_values(fields.ids), status=_values(fields.status), customer_name=_values(fields.customer_name))
+    ids = None if fields.ids is None else [one.lower() if _OBJECT_ID.fullmatch(one) else one for one in fields.ids]
+    return Filter(ids=_values(ids), status=_values(fields.status), customer_name=_values(fields.customer_name))
 
 
-def _values(asked: list[str] | str | None) -> tuple[str, ...] | None:
+def _values(asked: Sequence[str] | str | None) -> tuple[str, ...] | None:
     if asked is None:
         return None
     return (asked,) if isinstance(asked, str) else tuple(sorted(set(asked)))
@@ -124,9 +152,11 @@ def to_text(interest: Interest) -> str:
 
 
 def from_text(text: str) -> Interest:
-    """Read what ``to_text`` wrote; raise InvalidFilter."""
+    """Read what ``to_text`` wrote; raise InvalidFilter. What is longer than any that was given out is not looked at."""
     if not text:
         return EVERYTHING
+    if len(text) > MAX_TEXT:
+        raise InvalidFilter("not an interest")
     try:
         # Decoded as what it has to be: without a type, deep nesting would exhaust the stack.
         asked = _ASKED.decode(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
@@ -136,8 +166,18 @@ def from_text(text: str) -> Interest:
 
 
 def union(filters: Iterable[Filter]) -> Interest:
-    """Put filters together; raise InvalidFilter when there are too many."""
+    """Put a client's filters together; raise InvalidFilter, with the field that takes most, where they are too much."""
     interest = frozenset(filters)
     if len(interest) > MAX_FILTERS:
         raise InvalidFilter(f"more than {MAX_FILTERS} filters")
+    values = {field: [value for each in interest for value in getattr(each, field) or ()] for field in _FIELDS}
+    if sum(map(len, values.values())) > MAX_VALUES:
+        field = max(_FIELDS, key=lambda field: len(values[field]))
+        raise InvalidFilter(f"all filters of a client may have {MAX_VALUES} values in all: {_ADVICE}", field)
+    size = len(to_text(interest))
+    if size > MAX_TEXT:
+        field = max(_FIELDS, key=lambda field: sum(map(len, values[field])))
+        raise InvalidFilter(
+            f"all filters of a client may take {MAX_TEXT} bytes of text, these take {size}: {_ADVICE}", field
+        )
     return interest

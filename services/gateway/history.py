@@ -77,7 +77,7 @@ class History:
                     if isinstance(item, Change):
                         last = item.position
                         if last > position:
-                            page.append(Event(item.envelope, item.before))
+                            page.append(Event(item.envelope, item.images))
                 elif not stream.alive:
                     raise HistoryUnavailable("the change stream was closed")
                 if event is None:

@@ -4,14 +4,15 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from services.common.cursor import Cursor, Position
-from services.gateway.event import Event
+from services.gateway.event import Allowance, Event
 
 
 class Log:
     """The last events of one epoch, without a hole between ``floor`` and ``position``.
 
     Whoever stands at or above the floor can be told all that came since; it is what slow and returning clients are
-    served from, so that they cost neither a queue each nor a read of Redis.
+    served from, so that they cost neither a queue each nor a read of Redis. ``most_bytes`` bounds the memory that its
+    events take with everything that they keep: the oldest are forgotten, and forms are encoded anew rather than kept.
     """
 
     def __init__(self, size: int, most_bytes: int = 64 << 20) -> None:
@@ -19,13 +20,22 @@ class Log:
         self.floor = Position(0, 0)
         self.position = Position(0, 0)
         self._size = size
-        self._most_bytes = most_bytes
-        self._bytes = 0
+        self._allowance = Allowance(most_bytes)
         self._events: list[Event] = []
         self._positions: list[Position] = []
 
     def __len__(self) -> int:
         return len(self._events)
+
+    @property
+    def most_bytes(self) -> int:
+        """How much memory the events may take."""
+        return self._allowance.most
+
+    @property
+    def bytes(self) -> int:
+        """How much memory the events take, with everything that they keep."""
+        return self._allowance.used
 
     @property
     def cursor(self) -> Cursor | None:
@@ -36,9 +46,7 @@ class Log:
         """Forget all and begin after ``floor``."""
         self.epoch = epoch
         self.floor = self.position = floor
-        self._bytes = 0
-        self._events.clear()
-        self._positions.clear()
+        self._forget(len(self._events))
 
     def append(self, events: Sequence[Event]) -> Sequence[Event]:
         """Add the events that are new, and return those; all must follow ``position`` without a hole."""
@@ -46,23 +54,29 @@ class Log:
             events = events[bisect_right([event.position for event in events], self.position) :]
         if not events:
             return events
+        for event in events:
+            event.enter(self._allowance)
         self._events.extend(events)
         self._positions.extend(event.position for event in events)
         self.position = self._positions[-1]
-        self._bytes += sum(len(event.envelope) for event in events)
         # Trimmed by the half, so that it is cheap per event: there are at most twice as many as were asked for.
-        if len(self._events) > 2 * self._size or self._bytes > self._most_bytes:
+        if len(self._events) > 2 * self._size or self._allowance.used > self._allowance.most:
             self._trim()
         return events
 
     def _trim(self) -> None:
         surplus = max(0, len(self._events) - self._size)
-        self._bytes -= sum(len(event.envelope) for event in self._events[:surplus])
-        while self._bytes > self._most_bytes // 2 and surplus < len(self._events):
-            self._bytes -= len(self._events[surplus].envelope)
+        used = self._allowance.used - sum(event.kept for event in self._events[:surplus])
+        while used > self._allowance.most // 2 and surplus < len(self._events):
+            used -= self._events[surplus].kept
             surplus += 1
         self.floor = self._positions[surplus - 1]
-        del self._events[:surplus], self._positions[:surplus]
+        self._forget(surplus)
+
+    def _forget(self, count: int) -> None:
+        for event in self._events[:count]:
+            event.leave()
+        del self._events[:count], self._positions[:count]
 
     def advance(self, position: Position) -> None:
         """Go on to ``position``, up to which nothing more has happened."""

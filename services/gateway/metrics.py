@@ -16,6 +16,7 @@ from services.common.dependency_metrics import Dependency, DependencyCollector
 from services.gateway.catch_up import Source
 from services.gateway.edge.failures import Failures
 from services.gateway.edge.limits import Incident
+from services.gateway.edge.unsent import Unsent
 from services.gateway.event import Event
 from services.gateway.hub import Hub
 from services.gateway.log import Log
@@ -25,8 +26,8 @@ from services.gateway.wire.form import Form
 log = structlog.get_logger("clients")
 
 _TRANSPORTS = {Form.WEBSOCKET: "websocket", Form.POLLING: "polling", Form.SSE: "sse", Form.SSE_PLAIN: "sse"}
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})
 _LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
-_METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"}
 _DURATION = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
@@ -72,9 +73,9 @@ class Metrics:
             registry=registry,
         )
 
-    def observe(self, hub: Hub, events: Log, dependencies: Sequence[Dependency]) -> None:
+    def observe(self, hub: Hub, events: Log, unsent: Unsent, dependencies: Sequence[Dependency]) -> None:
         """Show how these stand whenever Prometheus asks, and count what the hub sends."""
-        self.registry.register(_Stand(hub, events))
+        self.registry.register(_Stand(hub, events, unsent))
         self.registry.register(DependencyCollector("gateway", dependencies))
         hub.published = self.published
         hub.failed = Failures("A client was cut off because it could not be served", self.incident).note
@@ -115,17 +116,20 @@ class Metrics:
 
 
 class _Stand(Collector):
-    """How hub and ring stand when Prometheus asks."""
+    """How hub, ring and buffers stand when Prometheus asks."""
 
-    def __init__(self, hub: Hub, events: Log) -> None:
+    def __init__(self, hub: Hub, events: Log, unsent: Unsent) -> None:
         self._hub = hub
         self._log = events
+        self._unsent = unsent
 
     def collect(self) -> Iterable[Metric]:
         """Return the figures of this moment."""
         yield self._clients()
         yield _gauge("stale", "1 while clients are told that what they see may be old.", self._hub.stale is not None)
         yield _gauge("ring_events", "Changes in the gateway's own memory.", len(self._log))
+        yield _gauge("ring_bytes", "Memory that these take, with every form that is kept of them.", self._log.bytes)
+        yield _gauge("unsent_bytes", "What waits here for all clients whose connections are full.", self._unsent.bytes)
         here = _seconds(self._log.position.ts)
         yield _gauge("position_seconds", "Commit time of the newest change here, or of where the stream stands.", here)
         spans = {"ring": self._log.floor.ts, "log": self._hub.log_floor.ts}

@@ -56,7 +56,7 @@ class Recipients(Generic[Client]):
 
     __slots__ = ("_sockets", "_writes", "_writes_only")
 
-    def __init__(self, clients: Sequence[tuple[Client, Callable[[bytes], None], int | None]]) -> None:
+    def __init__(self, clients: Sequence[tuple[Client, Callable[[bytes | memoryview], None], int | None]]) -> None:
         self._writes = [(client, write) for client, write, descriptor in clients if descriptor is not None]
         self._sockets = array("i", [descriptor for _, _, descriptor in clients if descriptor is not None])
         self._writes_only = [(client, write) for client, write, descriptor in clients if descriptor is None]
@@ -74,13 +74,14 @@ class Recipients(Generic[Client]):
                 write(data)
             except Exception as error:  # noqa: BLE001 - whatever it is, it is this client's alone
                 failed(client, error)
+        rest = memoryview(data)  # clients that do not take all share what is left: a copy each would be the size of all
         first = 0
         while first < len(self._writes):
             stopped, taken = _send_to_each(self._sockets, first, data)
             if stopped < len(self._writes):
                 client, write = self._writes[stopped]
                 try:
-                    write(data[taken:])
+                    write(rest[taken:])
                 except Exception as error:  # noqa: BLE001 - the same
                     failed(client, error)
             first = stopped + 1

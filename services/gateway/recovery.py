@@ -5,9 +5,13 @@ import hmac
 import secrets
 from typing import NamedTuple
 
-from services.common.cursor import Cursor, InvalidCursor
-from services.gateway.filters import Interest, InvalidFilter, from_text
+from services.common.cursor import LONGEST_CURSOR, Cursor, InvalidCursor
+from services.gateway.filters import MAX_TEXT, Interest, InvalidFilter, from_text
 from services.gateway.group import OFFSET_SEPARATOR
+
+_NONCE_BYTES = 9
+_PID_LENGTH = 37  # of the nonce in base64, a dot, and 24 digits of the signature
+_LONGEST_OFFSET = LONGEST_CURSOR + len(OFFSET_SEPARATOR) + MAX_TEXT
 
 
 class Offset(NamedTuple):
@@ -18,7 +22,12 @@ class Offset(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Offset":
-        """Read ``"<cursor>"`` or ``"<cursor>~<interest>"``; raise InvalidCursor."""
+        """Read ``"<cursor>"`` or ``"<cursor>~<interest>"``; raise InvalidCursor.
+
+        What is longer than any that was given out is refused unread: it comes with every attempt to connect.
+        """
+        if len(text) > _LONGEST_OFFSET:
+            raise InvalidCursor("longer than any offset")
         cursor, _, interest = text.partition(OFFSET_SEPARATOR)
         try:
             return cls(Cursor.parse(cursor), from_text(interest))
@@ -43,11 +52,13 @@ class SessionIds:
 
     def issue(self) -> str:
         """Return a new one."""
-        nonce = secrets.token_urlsafe(9)
+        nonce = secrets.token_urlsafe(_NONCE_BYTES)
         return f"{nonce}.{_sign(self._keys[0], nonce)}"
 
     def genuine(self, pid: str) -> bool:
         """Tell whether it was given out with one of the secrets."""
+        if len(pid) != _PID_LENGTH:
+            return False
         nonce, _, signature = pid.partition(".")
         return any(hmac.compare_digest(signature.encode(), _sign(key, nonce).encode()) for key in self._keys)
 

@@ -19,9 +19,13 @@ from services.redis.client import redis_client
 from services.redis.schema import EntryField, HeadField, StreamKeys
 from services.redis.wire import RedisWire, packed
 
+# Entries that are asked for at once. Redis counts no bytes: of the largest envelopes these are 16 MiB, and several
+# readers read at once; of usual ones a larger page saves little, because to decode them takes longer than to ask.
+PAGE = 64
+
 Entries = list[tuple[bytes, dict[bytes, bytes]]]
 _HEAD_FIELDS = (HeadField.EPOCH, HeadField.POSITION, HeadField.FLOOR, HeadField.REASON, HeadField.ALIVE)
-_ENVELOPE, _BEFORE, _PREV = (field.encode() for field in (EntryField.ENVELOPE, EntryField.BEFORE, EntryField.PREV))
+_ENVELOPE, _IMAGES, _PREV = (field.encode() for field in (EntryField.ENVELOPE, EntryField.IMAGES, EntryField.PREV))
 
 
 class LogUnavailable(Exception):
@@ -71,7 +75,7 @@ class _Message(msgspec.Struct):
     epoch: str
     prev: str
     events: list[msgspec.Raw]
-    before: list[msgspec.Raw]
+    images: list[msgspec.Raw]
 
 
 _MESSAGE = msgspec.json.Decoder(_Message)
@@ -94,13 +98,27 @@ class RedisLog:
                 fields, now = await pipe.execute()
         return _head(fields, now)
 
-    async def after(self, position: Position, most: int) -> Page:
-        """Return up to ``most`` entries that follow ``position``."""
-        return await self._page("xrange", f"({position}", "+", most)
+    async def after(self, position: Position) -> Page:
+        """Return entries that follow ``position``: a page of them, or none where there are none."""
+        return await self._page("xrange", f"({position}", "+", PAGE)
 
-    async def newest(self, most: int) -> Page:
-        """Return the last entries, oldest first."""
-        return await self._page("xrevrange", "+", "-", most)
+    async def newest(self, most: int, most_bytes: int) -> Page:
+        """Return the last entries, oldest first, with the head as it was when the newest was read."""
+        page = await self._page("xrevrange", "+", "-", min(most, PAGE))
+        head, pages, prev, missing, size = page.head, [page.events], page.prev, most, 0
+        while page.events and prev is not None and head is not None:
+            missing -= len(page.events)
+            size += sum(event.size for event in page.events)
+            if missing <= 0 or size > most_bytes:
+                break
+            page = await self._page("xrevrange", f"({page.events[0].position}", "-", min(missing, PAGE))
+            if page.head is None or page.head.epoch != head.epoch:
+                raise LogUnavailable("the log changed while it was read")
+            if not page.events or page.events[-1].position != prev:
+                break  # what came before has been trimmed meanwhile, or there is a hole
+            pages.append(page.events)
+            prev = page.prev
+        return Page(head, [event for events in reversed(pages) for event in events], prev)
 
     async def _page(self, command: str, start: str, end: str, most: int) -> Page:
         # As one transaction: the head says whether anything is missing before the first entry of this very answer.
@@ -173,8 +191,8 @@ class _translated:  # noqa: N801 - used as a keyword
 def _batch(data: bytes) -> Batch:
     try:
         message = _MESSAGE.decode(data)
-        pairs = zip(message.events, message.before, strict=True)
-        events = [Event(bytes(envelope), bytes(before)) for envelope, before in pairs]
+        pairs = zip(message.events, message.images, strict=True)
+        events = [Event(bytes(envelope), bytes(images)) for envelope, images in pairs]
         return Batch(message.epoch, Position.parse(message.prev), events)
     except (msgspec.DecodeError, InvalidCursor) as error:
         raise LogUnavailable(str(error)) from error
@@ -191,7 +209,7 @@ def _consecutive(
         if entry[_PREV] != expected:
             runs.append([])
             prevs.append(Position.parse(entry[_PREV].decode()))
-        runs[-1].append(Event(entry[_ENVELOPE], entry[_BEFORE]))
+        runs[-1].append(Event(entry[_ENVELOPE], entry[_IMAGES]))
         expected = name
     if not runs:
         return [], None

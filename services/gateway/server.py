@@ -17,6 +17,7 @@ from services.gateway.edge.front import Front
 from services.gateway.edge.limits import EngineSettings
 from services.gateway.edge.origin import OriginPolicy
 from services.gateway.edge.peer import Peers
+from services.gateway.edge.unsent import Unsent
 from services.gateway.http.docs import Docs
 from services.gateway.http.entrance import install_entrance
 from services.gateway.http.headers import add_security_headers
@@ -53,6 +54,7 @@ class Server:
         stream: Stream,
         ids: SessionIds,
         metrics: Metrics,
+        unsent: Unsent,
     ) -> None:
         self._settings = settings
         self._draining = False
@@ -67,7 +69,9 @@ class Server:
             metrics.disconnected,
             stall=settings.client_stall_seconds,
         )
-        self._sockets = SocketServer({"/": self._live}, _engine(settings), metrics.incident, admission, self._entrance)
+        self._sockets = SocketServer(
+            {"/": self._live}, _engine(settings), metrics.incident, admission, self._entrance, unsent
+        )
         self._sse = SseTransport(
             stream,
             admission,
@@ -79,6 +83,7 @@ class Server:
                 heartbeat=settings.sse_heartbeat_seconds,
                 stall=settings.client_stall_seconds,
             ),
+            unsent,
         )
         self._api = OrdersApi(store, stream.epoch, body_limit=settings.max_payload_bytes)
         self._page = Page(settings.web_dir, settings.client_dir)

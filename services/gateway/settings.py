@@ -67,7 +67,7 @@ class GatewaySettings(CommonSettings):
     ring_events: int = Field(default=10_000, ge=10, description="Changes that this gateway remembers itself.")
     ring_bytes: Bytes = Field(
         default=67_108_864,
-        description="Most bytes of such changes, of each form they are sent in.",
+        description="Most bytes of memory for such changes, in every form that is kept of them.",
     )
     stale_seconds: Seconds = Field(
         default=10.0, description="Clients are told that what they see is old when the watcher is silent for so long."
@@ -85,6 +85,10 @@ class GatewaySettings(CommonSettings):
     max_payload_bytes: Bytes = Field(default=65_536, description="Largest packet or request body that is taken.")
     client_buffer_bytes: Bytes = Field(
         default=2_097_152, description="Most bytes that wait here for a client; one that is to be told more is closed."
+    )
+    client_buffers_total_bytes: Bytes = Field(
+        default=268_435_456,
+        description="Most bytes that wait here for all clients together; beyond, those slow for longest are closed.",
     )
     drain_seconds: float = Field(
         default=5.0, ge=0, le=600, description="Over how long connections are closed when the gateway stops."

@@ -14,6 +14,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 
 from services.common.cursor import cluster_time
 from services.common.documents import CODEC, Json, to_json
+from services.common.filter_fields import deciding_fields
 from services.gateway.pace import Pace
 from services.gateway.store_errors import StoreFailed
 
@@ -31,10 +32,11 @@ _NOT_YET = frozenset({134, 239, 246})
 
 
 class Read(NamedTuple):
-    """A document as JSON values, and its ``_id`` as it is."""
+    """A document as JSON values, its ``_id`` as it is, and those fields that decide a filter."""
 
     id: Any
     order: dict[str, Json]
+    fields: Mapping[str, str]
 
 
 class Snapshot(NamedTuple):
@@ -78,13 +80,16 @@ async def read(document: RawBSONDocument) -> Read:
 
 
 def _read(raw: bytes) -> Read:
-    document = bson.decode(raw, CODEC)
-    return Read(document["_id"], to_json(document))
+    return _converted(bson.decode(raw, CODEC))
+
+
+def _converted(document: Document) -> Read:
+    return Read(document["_id"], to_json(document), deciding_fields(document) or {})
 
 
 async def _documents(reply: RawBSONDocument) -> list[Read]:
     if len(reply.raw) <= AT_ONCE:  # nearly always, and cheaper than one by one
-        return [Read(each["_id"], to_json(each)) for each in bson.decode(reply.raw, CODEC)["cursor"]["firstBatch"]]
+        return [_converted(each) for each in bson.decode(reply.raw, CODEC)["cursor"]["firstBatch"]]
     documents, pace = [], Pace()
     for raw in reply["cursor"]["firstBatch"]:
         documents.append(await read(raw))

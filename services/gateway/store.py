@@ -15,11 +15,13 @@ from pymongo.asynchronous.database import AsyncDatabase
 from services.common.cursor import cluster_time
 from services.common.dependency_metrics import Dependency
 from services.common.documents import CODEC, Json, to_json
+from services.common.filter_fields import FILTER_FIELDS
 from services.common.settings import WrongSetting
 from services.gateway.batch_loader import BatchLoader
+from services.gateway.filters import is_one_of
 from services.gateway.orders import ListQuery, NewOrder, OrderChange
 from services.gateway.page_mark import PageMark
-from services.gateway.snapshot import RAW, Document, Snapshot, is_not_yet, read, read_snapshot
+from services.gateway.snapshot import RAW, Document, Read, Snapshot, is_not_yet, read, read_snapshot
 from services.gateway.store_errors import OrderNotFound, OutcomeUnknown, StoreError, StoreFailed, StoreUnavailable
 
 log = structlog.get_logger(__name__)
@@ -115,12 +117,7 @@ class OrderStore:
 
     async def page(self, query: ListQuery) -> Page:
         """Return one page of orders, newest id first."""
-        wanted = {
-            "_id": [ObjectId(one) for one in query.id],
-            "status": query.status,
-            "customer_name": query.customer_name,
-        }
-        conditions: Document = {field: {"$in": [*values]} for field, values in wanted.items() if values}
+        conditions = _conditions(query)
         if query.after is not None and query.after.below is not None:
             # $expr compares across BSON types (a plain $lt would end the list at the first id of another type), and
             # $literal keeps whatever the mark holds from being read as an expression.
@@ -130,7 +127,8 @@ class OrderStore:
         page = found[: query.limit]
         more = is_cut or len(found) > query.limit
         mark = PageMark.behind([each.id for each in page], query.after) if more else None
-        return Page([each.order for each in page], None if mark is None else str(mark), at)
+        shown = [each.order for each in page if _is_wanted(query, each)]
+        return Page(shown, None if mark is None else str(mark), at)
 
     async def get(self, id: str) -> Found:
         """Return one order; raise OrderNotFound."""
@@ -199,6 +197,23 @@ class OrderStore:
         if not self._reachable:
             self._reachable = True
             log.info("MongoDB answers again")
+
+
+def _conditions(query: ListQuery) -> Document:
+    """Return the conditions in MongoDB's words, for which there are indexes.
+
+    Arrays are excluded, because to MongoDB an array equals each of its elements.
+    """
+    conditions: Document = {"_id": {"$in": [ObjectId(one) for one in query.id]}} if query.id else {}
+    for name in FILTER_FIELDS:
+        if values := getattr(query, name):
+            conditions[name] = {"$in": [*values], "$not": {"$type": "array"}}
+    return conditions
+
+
+def _is_wanted(query: ListQuery, found: Read) -> bool:
+    """Judge as live filters do: under a collation MongoDB finds more, and only with its indexes."""
+    return all(is_one_of(found.fields, name, getattr(query, name) or None) for name in FILTER_FIELDS)
 
 
 def store_error(error: errors.PyMongoError, *, writing: bool) -> StoreError:

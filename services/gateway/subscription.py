@@ -31,7 +31,7 @@ class Outlet(Protocol):
     def descriptor(self) -> int | None:
         """The file descriptor that takes what ``write`` takes, while the client is live; None where there is none."""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Send complete encoded events; may call ``pause`` meanwhile."""
 
     def resync(self, reason: str, cursor: Cursor) -> None:

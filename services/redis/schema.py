@@ -5,7 +5,7 @@ The watcher's scripts write it and the gateway reads it; a test holds the script
 - **log**: a stream of the newest changes, one entry each. Its ID is the change's position.
 - **head**: a hash that says how far the log goes, and since when it is complete.
 - **channel**: where each batch is published once it is in the log, as the JSON object
-  ``{"epoch", "prev", "events": [envelope, …], "before": [fields, …]}``; ``prev`` is the
+  ``{"epoch", "prev", "events": [envelope, …], "images": [{"after", "before"}, …]}``; ``prev`` is the
   position before its first event.
 """
 
@@ -31,7 +31,7 @@ class EntryField(StrEnum):
     """The fields of an entry in the log."""
 
     ENVELOPE = "e"
-    BEFORE = "b"  # what filters look at, as it was before an UPDATE: a JSON object, or null where nobody knows
+    IMAGES = "b"  # what filters look at, after the change and before an UPDATE: JSON, null where nobody knows
     PREV = "p"  # the position of the entry before this one, so that a reader sees a hole whatever made it
 
 

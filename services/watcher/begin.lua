@@ -13,5 +13,5 @@ if tonumber(stored or '0') > tonumber(term) then return {'FENCED', stored} end
 redis.call('HSET', KEYS[1], 'term', term, 'epoch', epoch, 'reason', reason, 'floor', floor, 'position', floor,
   'token', token, 'alive', redis.call('TIME')[1])
 redis.call('DEL', KEYS[2])
-redis.call('PUBLISH', KEYS[3], '{"epoch":"' .. epoch .. '","prev":"' .. floor .. '","events":[],"before":[]}')
+redis.call('PUBLISH', KEYS[3], '{"epoch":"' .. epoch .. '","prev":"' .. floor .. '","events":[],"images":[]}')
 return {'OK'}

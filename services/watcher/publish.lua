@@ -2,7 +2,7 @@
 -- With no changes it only checks the chain and says that the watcher is alive.
 --
 -- KEYS: head, log, channel
--- ARGV: term, epoch, prev, maxlen, token, then for each change: position, envelope, before; maxlen is empty but now and
+-- ARGV: term, epoch, prev, maxlen, token, then for each change: position, envelope, images; maxlen is empty but now and
 -- then, when the log is to be trimmed and the sign of life renewed
 -- Answers {'OK', appended} | {'GAP'} (the log does not end at prev, nor beyond it) | {'FENCED', term}
 
@@ -40,7 +40,7 @@ if first > count then
   return {'OK', 0}
 end
 
-local events, before = {}, {}
+local events, images = {}, {}
 local previous = top
 for i = first, count do
   local at = 3 + i * 3
@@ -48,7 +48,7 @@ for i = first, count do
   redis.call('XADD', KEYS[2], ARGV[at], 'e', ARGV[at + 1], 'b', ARGV[at + 2], 'p', previous)
   previous = ARGV[at]
   events[#events + 1] = ARGV[at + 1]
-  before[#before + 1] = ARGV[at + 2]
+  images[#images + 1] = ARGV[at + 2]
 end
 local position = ARGV[3 + count * 3]
 redis.call('HSET', KEYS[1], 'term', term, 'position', position, 'token', token)
@@ -60,5 +60,5 @@ if maxlen ~= '' then
   end
 end
 redis.call('PUBLISH', KEYS[3], '{"epoch":"' .. epoch .. '","prev":"' .. top .. '","events":[' .. table.concat(events, ',')
-  .. '],"before":[' .. table.concat(before, ',') .. ']}')
+  .. '],"images":[' .. table.concat(images, ',') .. ']}')
 return {'OK', #events}

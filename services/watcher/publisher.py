@@ -110,7 +110,7 @@ class Publisher:
         token = changes[-1].token if changes else ""
         args: list[str | bytes] = [self._term, epoch, str(prev), maxlen, token]
         for change in changes:
-            args += str(change.position), change.envelope, change.before
+            args += str(change.position), change.envelope, change.images
         self._batch = _Call(PUBLISH, self._all_keys, args, (_FIRST,))
         self._send(self._batch)
 

@@ -186,6 +186,23 @@ async def test_what_a_polling_client_does_not_fetch_is_bounded_too(engine_with: 
     assert engine.incidents == {Incident.SLOW_CONSUMER: 1}
 
 
+async def test_what_all_clients_together_do_not_fetch_is_bounded_as_well(engine_with: EngineWith) -> None:
+    """The one for which something has waited longest is given up; those that fetch are not."""
+    engine = await engine_with(max_unsent_of_all=120_000, ping_interval=10)
+    sids = [await engine.open_polling() for _ in range(4)]
+    for sid in sids[:3]:
+        assert (await engine.post(sid, "4" + "x" * 50_000))[0] == 200
+        if sid == sids[0]:
+            assert len((await engine.get(sid))[1]) == 50_001
+            assert (await engine.post(sid, "4" + "y" * 50_000))[0] == 200
+    await engine.counted(Incident.SLOW_CONSUMER)
+    assert (await engine.get(sids[0]))[0] == 400
+    for sid in sids[1:3]:
+        assert len((await engine.get(sid))[1]) == 50_001
+    assert (await engine.post(sids[3], "4" + "x" * 50_000))[0] == 200
+    assert engine.incidents[Incident.SLOW_CONSUMER] == 1
+
+
 async def test_a_client_that_does_not_answer_the_close_is_cut_off(engine_with: EngineWith) -> None:
     engine = await engine_with(close_timeout=0.1)
     reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)

@@ -205,6 +205,21 @@ async def test_more_events_than_may_wait_close_the_connection() -> None:
     assert server.incidents == {Incident.TOO_MANY_EVENTS: 1}
 
 
+@pytest.mark.parametrize("attached", [False, True])
+async def test_more_bytes_than_may_wait_close_the_connection(*, attached: bool) -> None:
+    """A hundred events of the largest payload would be megabytes for one client, and many more once they are parsed."""
+    half = "x" * 600
+    event: list[str | bytes] = [f'42["more","{half}"]']
+    if attached:
+        event = [f'451-["more",{{"_placeholder":true,"num":0}},"{half[:300]}"]', half[:300].encode()]
+    settings = replace(CALM, max_payload=1000)
+    async with socket_server({"/": Diary()}, settings) as server, server.session() as socket:
+        await join(socket)
+        await socket.send('42["wait"]', *event, '42["small"]', *event)
+        assert await socket.closed() == 1008
+    assert server.incidents == {Incident.TOO_MANY_EVENTS: 1}
+
+
 @pytest.mark.parametrize(
     "packets", [[], ["40/nowhere"], ["40", "41"], ["40", '452-["x",{"_placeholder":true,"num":0}]', b"\x00"]]
 )

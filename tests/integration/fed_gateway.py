@@ -113,5 +113,5 @@ class World:
 
     async def log_silently(self, head: str = KEYS.head) -> None:
         """Let change 1, the first, be in the log, as its ``head`` says, without the message that tells of it."""
-        await self.redis.xadd(KEYS.log, {"e": change(1).envelope, "b": "null", "p": "0-0"}, id="1-0")
+        await self.redis.xadd(KEYS.log, {"e": change(1).envelope, "b": "{}", "p": "0-0"}, id="1-0")
         await self.redis.hset(head, "position", "1-0")

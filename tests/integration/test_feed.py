@@ -68,10 +68,10 @@ async def test_a_new_gateway_on_a_short_log_holds_all_of_it(world: World) -> Non
     "message",
     [
         "{",
-        '{"epoch":"e1","prev":"x","events":[],"before":[]}',
-        '{"epoch":"e1","prev":"0-0","events":[{"operation":"INSERT","id":"a","cursor":"e1.x","at":""}],"before":[null]}',
-        '{"epoch":"e1","prev":"0-0","events":[{"operation":"INSERT","id":"a","cursor":"\\n.1-0","at":""}],"before":[null]}',
-        '{"epoch":"e1","prev":"0-0","events":[{"operation":"?","id":"a","cursor":"e1.1-0","at":""}],"before":[null]}',
+        '{"epoch":"e1","prev":"x","events":[],"images":[]}',
+        '{"epoch":"e1","prev":"0-0","events":[{"operation":"INSERT","id":"a","cursor":"e1.x","at":""}],"images":[null]}',
+        '{"epoch":"e1","prev":"0-0","events":[{"operation":"INSERT","id":"a","cursor":"\\n.1-0","at":""}],"images":[null]}',
+        '{"epoch":"e1","prev":"0-0","events":[{"operation":"?","id":"a","cursor":"e1.1-0","at":""}],"images":[null]}',
     ],
 )
 async def test_a_message_that_means_nothing_takes_nothing_along(world: World, message: str) -> None:
@@ -134,7 +134,7 @@ async def test_a_look_at_the_log_that_failed_is_taken_again(world: World, monkey
     async with world.gateway() as gateway:
         await world.redis.rename(KEYS.head, "aside")
         await world.redis.set(KEYS.head, "of another type")
-        await world.redis.publish(KEYS.channel, '{"epoch":"e1","prev":"9-0","events":[],"before":[]}')
+        await world.redis.publish(KEYS.channel, '{"epoch":"e1","prev":"9-0","events":[],"images":[]}')
         await asyncio.sleep(0.5)
         await world.log_silently("aside")
         await world.redis.rename("aside", KEYS.head)
@@ -190,7 +190,7 @@ async def test_a_gateway_that_missed_more_than_redis_keeps_tells_its_clients(wor
         await gateway.reached(5)
         async with world.redis.pipeline(transaction=True) as cut:  # no message, no check in between
             cut.delete(KEYS.log)
-            cut.xadd(KEYS.log, {"e": change(900).envelope, "b": "null", "p": "899-0"}, id="900-0")
+            cut.xadd(KEYS.log, {"e": change(900).envelope, "b": "{}", "p": "899-0"}, id="900-0")
             cut.hset(KEYS.head, mapping={"position": "900-0", "floor": "899-0"})
             await cut.execute()
         await gateway.reached(900)

@@ -34,6 +34,18 @@ async def services(run_service: RunService, mongodb_uri: str, redis_url: str) ->
     return watcher, await run_service("gateway", settings)
 
 
+async def test_no_word_of_a_client_becomes_a_label(services: tuple[ServiceProcess, ServiceProcess]) -> None:
+    _, gateway = services
+    async with aiohttp.ClientSession() as session:
+        for method in ("PROPFIND", "MKCOL", "SEARCH", "LOCK", "M-SEARCH"):
+            for path in ("/api/orders", "/api/orders-of-nobody", "/api/orders/x/y"):
+                async with session.request(method, gateway.url + path) as response:
+                    assert response.status in (404, 405)
+    shown = await scrape(gateway)
+    assert figure(shown, "orders_gateway_request_seconds_count", "other", "404") == 10
+    assert not [labels for _, labels in shown if labels & {"PROPFIND", "MKCOL", "SEARCH", "LOCK", "M-SEARCH"}]
+
+
 async def test_changes_clients_and_their_ends_are_counted(services: tuple[ServiceProcess, ServiceProcess]) -> None:
     watcher, gateway = services
     async with audience(gateway.url, EVERY_TRANSPORT) as crowd, aiohttp.ClientSession() as session:

@@ -43,7 +43,7 @@ async def test_a_batch_is_appended_and_the_head_moves(redis: Redis) -> None:
         "reason": "first_start",
     }
     found_entries = await entries(redis)
-    assert found_entries[0][1:] == (change(11, data={"number": 11}).envelope, b"null", "10-0")
+    assert found_entries[0][1:] == (change(11, data={"number": 11}).envelope, b'{"after":{},"before":null}', "10-0")
     assert [entry.previous for entry in found_entries] == ["10-0", "11-0", "12-0"]
 
 
@@ -64,8 +64,8 @@ async def test_the_message_tells_what_was_appended_and_what_came_before_it(redis
         ("e1", "12-0", ["13-0"]),
         ("e1", "13-0", ["14-0"]),
     ]
-    assert told[-1]["before"] == [{"status": "pending"}]
-    assert told[1]["before"] == [None, None]
+    assert told[-1]["images"] == [{"after": None, "before": {"status": "pending"}}]
+    assert told[1]["images"] == [{"after": {}, "before": None}] * 2
 
 
 async def messages(channel: Any, until: str) -> list[dict[str, Any]]:

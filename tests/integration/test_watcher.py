@@ -59,8 +59,9 @@ async def test_what_an_order_was_before_goes_to_the_filters_only(stack: Stack) -
     await stack.orders.update_one({"_id": order}, {"$set": {"status": "shipped"}})
     await stack.log_of(2)
     inserted, updated = await entries(stack.redis)
-    assert inserted.before == b"null"
-    assert json.loads(updated.before) == {"status": "pending", "customer_name": "John Doe"}
+    before, after = ({"status": status, "customer_name": "John Doe"} for status in ("pending", "shipped"))
+    assert json.loads(inserted.images) == {"after": before, "before": None}
+    assert json.loads(updated.images) == {"after": after, "before": before}
     assert b"pending" not in updated.envelope
 
 

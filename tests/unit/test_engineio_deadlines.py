@@ -110,3 +110,18 @@ async def test_one_whose_turn_fails_does_not_keep_the_others_waiting() -> None:
         await done.wait()
     assert failed == ["faulty"]
     deadlines.close()
+
+
+async def test_waits_that_are_begun_and_ended_all_the_time_do_not_pile_up(due: list[str]) -> None:
+    """A client that is full and empty by turns begins one each time; they were kept for half a minute each."""
+    deadlines = Deadlines(3600, due.append)
+    kept = [deadlines.add(f"{number}") for number in range(300)]
+    for _ in range(100_000):
+        deadlines.add("again").cancel()
+    assert len(deadlines) < 1200
+    assert deadlines.pending == [f"{number}" for number in range(300)]
+    for entry in kept:
+        entry.cancel()
+        entry.cancel()
+    assert len(deadlines) <= 600
+    deadlines.close()

@@ -7,6 +7,7 @@ import pytest
 from services.common.cursor import Position
 from services.common.envelope import Operation
 from services.gateway.event import SEPARATOR, Event
+from services.gateway.log import Log
 from services.gateway.wire.form import Form
 from tests.stream_events import change, event
 
@@ -15,7 +16,7 @@ JSON = CHANGE.envelope
 
 
 def made() -> Event:
-    return Event(CHANGE.envelope, CHANGE.before)
+    return Event(CHANGE.envelope, CHANGE.images)
 
 
 def test_what_the_gateway_needs_is_read_from_the_envelope() -> None:
@@ -54,7 +55,30 @@ def test_http_1_1_gets_the_event_in_one_chunk() -> None:
 def test_it_is_encoded_once_in_each_form(form: Form) -> None:
     found = made()
     assert found.encoded(form) is found.encoded(form)
-    assert found.encoded(form, "~x") is found.encoded(form, "~x")
+
+
+def test_what_clients_add_to_an_offset_is_not_kept() -> None:
+    """There are as many suffixes as clients like; each was kept as long as the ring had the event."""
+    log = Log(10)
+    log.begin("e1", Position(0, 0))
+    found = made()
+    log.append([found])
+    before = log.bytes
+    for form in Form:
+        assert b"~x" in found.encoded(form, "~x") or form not in (Form.WEBSOCKET, Form.POLLING)
+    assert found.left.encoded(Form.WEBSOCKET, "~x")
+    assert log.bytes == before
+    assert found.encoded(Form.WEBSOCKET, "~x") is not found.encoded(Form.WEBSOCKET, "~x")
+
+
+def test_of_an_order_of_any_shape_only_the_strings_that_filters_look_at_are_decoded() -> None:
+    shaped = event(
+        1,
+        Operation.UPDATE,
+        data={"status": ["shipped"], "customer_name": "Ada", "notes": "x" * 1000},
+        before={"status": 7, "customer_name": {"a": "Ada"}},
+    )
+    assert (shaped.data, shaped.before) == ({"customer_name": "Ada"}, {})
 
 
 def test_an_order_that_left_shows_nothing_of_itself_in_any_form() -> None:

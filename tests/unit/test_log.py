@@ -1,8 +1,17 @@
 """The ring of newest events: without a hole, bounded, and honest about what it has forgotten."""
 
+import gc
+import tracemalloc
+
+import pytest
+
 from services.common.cursor import Cursor, Position
+from services.common.documents import Json
+from services.common.envelope import Operation
+from services.gateway.event import Event
 from services.gateway.log import Log
-from tests.stream_events import event, events, positions
+from services.gateway.wire.form import Form
+from tests.stream_events import change, event, events, positions
 
 
 def log_of(size: int, upto: int) -> Log:
@@ -75,3 +84,59 @@ def test_large_events_are_bounded_by_their_bytes() -> None:
     assert len(log) * 5000 <= 100_000
     assert not log.holds(Position(1, 0))
     assert positions(log.after(log.floor, 1)) == [log.floor.ts + 1]
+
+
+def fresh(number: int, padding: int) -> Event:
+    """Return an event of which nothing is shared with any other."""
+    order: dict[str, Json] = {"status": "shipped", "customer_name": f"Ada {number}", "padding": "x" * padding}
+    made = change(number, Operation.UPDATE, id=f"{number:024x}", data=order, before={"status": f"pending {number}"})
+    return Event(bytes(bytearray(made.envelope)), bytes(bytearray(made.images)))
+
+
+def ask_for_everything(event: Event, suffix: str) -> None:
+    assert event.data is not None
+    for form in Form:
+        event.encoded(form)
+        event.encoded(form, suffix)
+        event.left.encoded(form)
+
+
+@pytest.mark.parametrize("padding", [0, 300, 5_000, 60_000])
+def test_the_memory_of_the_ring_is_bounded_whatever_clients_have_it_keep(padding: int) -> None:
+    """In every form, with what filters look at, as left, and with the offsets of many clients."""
+    most = 2 << 20
+    log = Log(10**6, most)
+    log.begin("e1", Position(0, 0))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for number in range(1, 2 * most // (padding + 1000)):
+            log.append([fresh(number, padding)])
+            for each in log.after(Position(max(0, number - 3), 0), 3):
+                ask_for_everything(each, f"~{number}" + "f" * 2000)
+        gc.collect()
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert log.bytes <= most
+    assert taken < 1.2 * log.bytes + 200_000
+    assert not log.holds(Position(1, 0))
+
+
+def test_an_event_that_has_left_the_ring_keeps_nothing_more() -> None:
+    """A page of them may still wait for a client, and they are counted no longer."""
+    log = Log(10, 100_000)
+    log.begin("e1", Position(0, 0))
+    first = fresh(1, 1000)
+    log.append([first])
+    log.append([fresh(number, 40_000) for number in range(2, 6)])
+    assert not log.holds(Position(0, 0))
+    before = log.bytes
+    assert first.encoded(Form.SSE) is not first.encoded(Form.SSE)
+    assert log.bytes == before
+
+
+def test_a_ring_that_begins_anew_counts_from_nothing() -> None:
+    log = log_of(10, 5)
+    log.begin("e2", Position(3, 0))
+    assert log.bytes == 0

@@ -1,11 +1,12 @@
 """Each kind of change event becomes one envelope, one end of an epoch, or nothing."""
 
 import json
+import math
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from bson import ObjectId, Timestamp
+from bson import Code, Decimal128, Int64, ObjectId, Timestamp
 
 from services.common.cursor import Position
 from services.common.normalize import ENDS, Change, End, EpochReason, Unknown, normalize
@@ -57,7 +58,7 @@ def change(event: dict[str, Any], last: Position = BEFORE_ALL) -> Change:
             raw("replace", fullDocument=ORDER, fullDocumentBeforeChange={"_id": ID, "customer_name": 7, "status": ID}),
             "UPDATE",
             PLAIN,
-            {"status": str(ID), "customer_name": 7},
+            {},
         ),
         (raw("update", fullDocument=ORDER, fullDocumentBeforeChange={}), "UPDATE", PLAIN, {}),
         (raw("delete", fullDocumentBeforeChange=ORDER), "DELETE", PLAIN, None),
@@ -76,8 +77,39 @@ def test_each_kind_of_change_has_its_envelope(
         "cursor": f"e1.{TS}-0",
         "at": "2026-01-01T12:00:00.250Z",
     }
-    assert json.loads(found.before) == before
+    assert json.loads(found.images)["before"] == before
     assert (found.position, found.token) == (Position(TS, 0), "82AB")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("Ada", "Ada"),
+        ("x" * 200, "x" * 200),
+        ("x" * 201, None),  # no filter asks for it
+        (Int64(2**60), None),
+        (ID, None),
+        (Decimal128("1.5"), None),
+        (datetime(2026, 1, 1), None),  # noqa: DTZ001
+        (math.nan, None),
+        (Code("Ada"), None),
+        (["Ada"], None),
+        ({"Ada": 1}, None),
+        (None, None),
+    ],
+)
+def test_what_decides_a_filter_is_told_by_the_type_in_bson(value: Any, expected: str | None) -> None:
+    """As JSON a long integer, an ObjectId and a date are strings, too."""
+    found = change(raw("update", fullDocument={"_id": ID, "customer_name": value}))
+    assert json.loads(found.images)["after"] == ({} if expected is None else {"customer_name": expected})
+
+
+def test_what_decides_a_filter_is_told_where_the_order_is_too_large_to_be() -> None:
+    found = change(raw("insert", fullDocument={**ORDER, "notes": "x" * 300_000}))
+    assert json.loads(found.envelope)["data"] is None
+    assert json.loads(found.images)["after"] == {
+        name: PLAIN[name] for name in ("status", "customer_name") if name in PLAIN
+    }
 
 
 def test_changes_of_one_cluster_time_are_numbered() -> None:

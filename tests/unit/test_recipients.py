@@ -153,7 +153,7 @@ async def test_the_others_do_not_wait_for_who_takes_nothing(connect: Callable[[]
     loop = asyncio.get_running_loop()
     pairs = [connect() for _ in range(3)]
     made = [await loop.connect_accepted_socket(Connection, pair.ours) for pair in pairs]
-    buffered: list[bytes] = []
+    buffered: list[bytes | memoryview] = []
     recipients = Recipients(
         [("polling", buffered.append, None), *[("websocket", each.write, each.descriptor) for _, each in made]]
     )
@@ -180,7 +180,7 @@ async def test_one_whose_client_has_gone_costs_the_others_nothing(connect: Calla
 
 
 async def test_one_whose_own_way_fails_is_named_and_the_others_get_theirs(connect: Callable[[], Pair]) -> None:
-    def broken(_: bytes) -> None:
+    def broken(_: bytes | memoryview) -> None:
         raise RuntimeError("broken")
 
     loop = asyncio.get_running_loop()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.cursor import Cursor, InvalidCursor, Position
-from services.gateway.filters import EVERYTHING, parse_filter, to_text
+from services.gateway.filters import EVERYTHING, parse_filter, to_text, union
 from services.gateway.group import offset_suffix
 from services.gateway.recovery import Offset, SessionIds
 
@@ -75,3 +75,18 @@ def test_an_offset_of_a_client_without_filters_is_its_cursor() -> None:
 def test_what_is_no_offset_is_refused(text: str) -> None:
     with pytest.raises(InvalidCursor):
         Offset.parse(text)
+
+
+def test_an_offset_that_is_longer_than_any_is_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes with every attempt to connect, before anybody is admitted."""
+    monkeypatch.setattr("services.gateway.recovery.from_text", lambda text: pytest.fail(f"read {len(text)} bytes"))
+    with pytest.raises(InvalidCursor):
+        Offset.parse(f"{HERE}~{'A' * 2200}")
+    with pytest.raises(InvalidCursor):
+        Offset.parse("1" * 60_000 + ".1-1")
+
+
+def test_the_longest_offset_that_is_given_out_is_taken() -> None:
+    interest = union([parse_filter({"ids": [f"{number:024x}" for number in range(56)]})])
+    longest = Cursor("z" * 32, Position(2**64 - 1, 2**32 - 1))
+    assert Offset.parse(f"{longest}{offset_suffix(interest)}") == Offset(longest, interest)

@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from services.common.cursor import Position
 from services.gateway.edge.deadlines import Deadlines
+from services.gateway.edge.unsent import Unsent
 from services.gateway.filters import EVERYTHING
 from services.gateway.hub import Hub
 from services.gateway.log import Log
@@ -49,7 +50,7 @@ async def served() -> AsyncIterator[Served]:
     dropped: asyncio.Queue[SseStream] = asyncio.Queue()
     stalls: Deadlines[SseStream] = Deadlines(0.05, dropped.put_nowait)
     lost = asyncio.Event()
-    stream = SseStream(Form.SSE, hub, stalls, lambda _: lost.set())
+    stream = SseStream(Form.SSE, hub, stalls, lambda _: lost.set(), Unsent(1 << 30))
     ours, client = socket.socketpair()
     with client:
         await asyncio.get_running_loop().connect_accepted_socket(lambda: stream, ours)

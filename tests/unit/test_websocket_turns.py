@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from services.gateway.edge.deadlines import Deadlines
+from services.gateway.edge.unsent import Unsent
 from services.gateway.engineio.websocket_connection import WebSocketConnection
 from services.gateway.wire.websocket import CloseCode
 from tests.unit.websocket_client import CONTINUATION, PONG, TEXT, frame
@@ -50,6 +51,9 @@ class Owner:
     def websocket_lost(self, violation: CloseCode | None) -> None:
         pass
 
+    def cut(self) -> None:
+        pass
+
     def pause_writing(self) -> None:
         pass
 
@@ -65,7 +69,7 @@ async def flooded(data: bytes, allowed: int = 10**9) -> AsyncIterator[Owner]:
     theirs.setblocking(False)
     assert theirs.send(data) == len(data), "the kernel takes it at once"
     closing: Deadlines[WebSocketConnection] = Deadlines(5, WebSocketConnection.abort)
-    connection = WebSocketConnection(LIMIT, closing)
+    connection = WebSocketConnection(LIMIT, closing, Unsent(1 << 20))
     owner = Owner(connection, allowed)
     connection.report_to(owner)
     transport, _ = await asyncio.get_running_loop().create_unix_connection(lambda: connection, sock=ours)

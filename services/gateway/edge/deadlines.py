@@ -11,18 +11,26 @@ Item = TypeVar("Item")
 _STALL = 0.25
 
 
+# So many cancelled waits are kept until their time; beyond, they are thrown out as soon as they are the most. Else a
+# client that begins and ends waits as fast as it can would have one kept for each, as long as `delay`.
+_CANCELLED_KEPT = 256
+
+
 class Entry(Generic[Item]):
     """One wait; cancelled by forgetting whom it is for."""
 
-    __slots__ = ("at", "item")
+    __slots__ = ("_cancelled", "at", "item")
 
-    def __init__(self, at: float, item: Item) -> None:
+    def __init__(self, at: float, item: Item, cancelled: Callable[[], None]) -> None:
         self.at = at
         self.item: Item | None = item
+        self._cancelled = cancelled
 
     def cancel(self) -> None:
         """Let the time pass without effect."""
-        self.item = None
+        if self.item is not None:
+            self.item = None
+            self._cancelled()
 
 
 class Deadlines(Generic[Item]):
@@ -36,14 +44,20 @@ class Deadlines(Generic[Item]):
         self._delay = delay
         self._due = due
         self._entries: deque[Entry[Item]] = deque()
+        self._cancelled = 0  # about; those that have fallen due since are still counted
+        self._note = self._note_cancelled  # one bound method for all entries
         self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        """How many waits are kept, with those that were cancelled."""
+        return len(self._entries)
 
     def add(self, item: Item, after: Entry[Item] | None = None) -> Entry[Item]:
         """Begin a wait, `after` the end of another where given: then delays do not add up, unless the loop stalled."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         start = after.at if after is not None and now - after.at < _STALL else now
-        entry = Entry(start + self._delay, item)
+        entry = Entry(start + self._delay, item, self._note)
         self._entries.append(entry)
         if self._timer is None:
             self._timer = loop.call_at(entry.at, self._fire)
@@ -57,9 +71,16 @@ class Deadlines(Generic[Item]):
     def close(self) -> None:
         """Forget everything."""
         self._entries.clear()
+        self._cancelled = 0
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _note_cancelled(self) -> None:
+        self._cancelled += 1
+        if self._cancelled > _CANCELLED_KEPT and self._cancelled > len(self._entries) // 2:
+            self._entries = deque(entry for entry in self._entries if entry.item is not None)
+            self._cancelled = 0
 
     def _fire(self) -> None:
         # Even after a stall nobody is given up whose answer is in its socket: both loops read before late timers run.

@@ -62,5 +62,6 @@ class EngineSettings:
     max_depth: int = 32  # malformed
     max_unsent: int = 2_097_152  # what is unsent when the client is sent one more packet of its own: closed
     poll_buffer: int = 131_072  # fan-out that waits for the next poll: no more is written until it has come
+    max_unsent_of_all: int = 268_435_456  # what is unsent for all clients together: the slowest are cut
     max_packets_per_poll: int = 16  # the others go with the next poll; python-engineio takes no more at once
     max_packets_per_poll_of_browser: int = 256  # where the client is known to take any number

@@ -29,7 +29,7 @@ class Carrier(Protocol):
     def descriptor(self) -> int | None:
         """The file descriptor that takes what `write` takes, while nothing is unsent; None where there is none."""
 
-    def write(self, encoded: bytes) -> None:
+    def write(self, encoded: bytes | memoryview) -> None:
         """Send what is already in the carrier's form."""
 
     def close(self, code: CloseCode, reason: str, *, orderly: bool) -> bool:

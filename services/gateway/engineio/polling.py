@@ -71,13 +71,21 @@ class Polling:
         """Send a binary message."""
         self.write(base64_packet(data))
 
-    def write(self, encoded: bytes) -> None:
+    def write(self, encoded: bytes | memoryview) -> None:
         """Send packets that are joined by the separator."""
-        self._unsent += encoded.split(SEPARATOR)
+        self._unsent += bytes(encoded).split(SEPARATOR)
         self._size += len(encoded) + 1
+        self._note_unsent()
         self._answer()
         if not self.writable:
             self._session.pause_writing()
+
+    def _note_unsent(self) -> None:
+        unsent = self._session.sessions.unsent
+        if self._size and self._poll is None:
+            unsent.hold(self._session, self._size)
+        else:
+            unsent.release(self._session)
 
     def _answer(self) -> None:
         # The request's own task takes what is unsent, one turn of the loop later: until then more may join.
@@ -122,7 +130,8 @@ class Polling:
         self._poll = None
         body = SEPARATOR.join(self._unsent[:most])
         del self._unsent[:most]
-        self._size = max(self._size - len(body) - 1, 0)
+        self._size = max(self._size - len(body) - 1, 0) if self._unsent else 0
+        self._note_unsent()
         if self._session.carrier is self:
             self._session.pause_writing()
         return web.Response(body=body, content_type="text/plain", charset="UTF-8", headers=_NO_STORE)
@@ -225,6 +234,7 @@ class Polling:
         unsent = [packet for packet in self._unsent if packet != _NOOP]
         self._unsent.clear()
         self._size = 0
+        self._note_unsent()
         if self._poll is not None:  # released by the probe, and not yet answered
             self.write(_NOOP)
         return unsent

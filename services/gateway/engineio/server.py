@@ -9,6 +9,7 @@ from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.limits import Count, EngineSettings, count_nothing
 from services.gateway.edge.request import Request
 from services.gateway.edge.takeover import give
+from services.gateway.edge.unsent import Unsent
 from services.gateway.engineio.polling import Polling
 from services.gateway.engineio.rejection import ErrorCode, Rejected
 from services.gateway.engineio.session import Accept, Session
@@ -24,8 +25,8 @@ from services.gateway.wire.websocket import CloseCode
 class EngineServer:
     """Calls `accept(session)` for each new session, after its handshake has been sent.
 
-    `admission` is given where its places are shared with other transports, and so is `entrance`, which `open` asks;
-    for `handle` the application has asked it already.
+    `admission`, `unsent` and `entrance`, which `open` asks, are given where they are shared with other transports; for
+    `handle` the application has asked at the entrance already.
     """
 
     def __init__(
@@ -35,11 +36,14 @@ class EngineServer:
         count: Count = count_nothing,
         admission: Admission | None = None,
         entrance: Entrance | None = None,
+        unsent: Unsent | None = None,
     ) -> None:
         self.settings = settings or EngineSettings()
         if admission is None:
             admission = Admission(self.settings.max_connections, self.settings.max_connections_per_address)
-        self.sessions = Sessions(self.settings, count, admission)
+        if unsent is None:
+            unsent = Unsent(self.settings.max_unsent_of_all, count)
+        self.sessions = Sessions(self.settings, count, admission, unsent)
         self._accept = accept
         self._count = count
         self._entrance = entrance or Entrance()
@@ -163,7 +167,8 @@ class EngineServer:
         session.start(websocket, self._accept, writable=True)
 
     def _connection(self, request: Request) -> WebSocketConnection:
-        return WebSocketConnection(self.settings.max_payload, self.sessions.closing, base64="b64" in request.query)
+        sessions, base64 = self.sessions, "b64" in request.query
+        return WebSocketConnection(self.settings.max_payload, sessions.closing, sessions.unsent, base64=base64)
 
     def _open_packet(self, session: Session, *, upgrades: list[str]) -> bytes:
         settings = self.settings

@@ -84,7 +84,7 @@ class Session:
         """What carries the session now."""
         return self._carrier
 
-    def write(self, encoded: bytes) -> None:
+    def write(self, encoded: bytes | memoryview) -> None:
         """Send ready-made bytes; for the fan-out, which stops while the session is not `writable`."""
         if self.is_open:
             self._carrier.write(encoded)
@@ -193,6 +193,10 @@ class Session:
     def abort(self, reason: str) -> None:
         """Cut the connection, whatever is unsent, after an error of ours; the client comes back by itself."""
         self._end(reason, self._carrier.abort)
+
+    def cut(self) -> None:
+        """Give up the client, because too much is unsent for all clients together."""
+        self.abort("slow consumer")
 
     def _end(self, reason: str, leave: Callable[[], bool | None]) -> None:
         if not self.is_open:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from services.gateway.edge.admission import Admission, NotAdmitted
 from services.gateway.edge.deadlines import Deadlines
 from services.gateway.edge.limits import Count, EngineSettings, Incident
+from services.gateway.edge.unsent import Unsent
 from services.gateway.engineio.rejection import ErrorCode, Rejected
 from services.gateway.engineio.session import Session
 from services.gateway.engineio.upgrade import Upgrade
@@ -17,9 +18,10 @@ from services.gateway.wire.websocket import CloseCode
 class Sessions:
     """The registry of one server."""
 
-    def __init__(self, settings: EngineSettings, count: Count, admission: Admission) -> None:
+    def __init__(self, settings: EngineSettings, count: Count, admission: Admission, unsent: Unsent) -> None:
         self.settings = settings
         self.count = count
+        self.unsent = unsent
         self.ping_due: Deadlines[Session] = Deadlines(settings.ping_interval, Session.ping)
         self.pong_due: Deadlines[Session] = Deadlines(settings.ping_timeout, _pong_missed)
         self.upgrade_due: Deadlines[Upgrade] = Deadlines(settings.upgrade_timeout, Upgrade.fail)
@@ -74,6 +76,7 @@ class Sessions:
     def _forget(self, session: Session) -> None:
         if self._by_sid.pop(session.sid, None) is not None:
             self._admission.leave(session.address)
+            self.unsent.release(session)
 
     async def drained(self) -> None:
         """Wait until the clients have closed too, at most as long as they are given for that; cut off the others."""

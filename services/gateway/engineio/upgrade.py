@@ -74,6 +74,10 @@ class Upgrade:
         """Give up."""
         self.fail()
 
+    def cut(self) -> None:
+        """Give up."""
+        self.fail()
+
     def pause_writing(self) -> None:
         """Nothing is written yet that could be paused."""
 

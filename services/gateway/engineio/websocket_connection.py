@@ -6,6 +6,7 @@ from typing import Protocol, cast
 
 from services.gateway.edge.deadlines import Deadlines, Entry
 from services.gateway.edge.descriptor import unbuffered_descriptor
+from services.gateway.edge.unsent import Unsent
 from services.gateway.wire.engineio import base64_packet
 from services.gateway.wire.form import Form
 from services.gateway.wire.frame_reader import Close, FrameReader, Ping, Violation
@@ -23,6 +24,9 @@ class Owner(Protocol):
 
     def websocket_lost(self, violation: CloseCode | None) -> None:
         """The connection is over; `violation` where the client broke the protocol. Called at most once."""
+
+    def cut(self) -> None:
+        """The websocket is cut off, because too much is unsent for all clients together."""
 
     def pause_writing(self) -> None:
         """Something is unsent: the client reads too slowly."""
@@ -53,13 +57,17 @@ class WebSocketConnection(asyncio.Protocol):
         "_paused",
         "_reader",
         "_transport",
+        "_unsent",
         "descriptor",
     )
 
     form = Form.WEBSOCKET
 
-    def __init__(self, max_payload: int, closing: "Deadlines[WebSocketConnection]", *, base64: bool = False) -> None:
+    def __init__(
+        self, max_payload: int, closing: "Deadlines[WebSocketConnection]", unsent: Unsent, *, base64: bool = False
+    ) -> None:
         self._closing = closing
+        self._unsent = unsent
         self._reader = FrameReader(max_payload)
         self._owner: Owner | None = None
         self._cutoff: Entry[WebSocketConnection] | None = None
@@ -138,17 +146,19 @@ class WebSocketConnection(asyncio.Protocol):
         """How many bytes wait to be sent."""
         return self._transport.get_write_buffer_size()
 
-    def write(self, encoded: bytes) -> None:
+    def write(self, encoded: bytes | memoryview) -> None:
         """Send complete frames."""
         self._transport.write(encoded)
+        if self._paused:
+            self._unsent.hold(self, self.unsent, encoded)
 
     def send_text(self, *packets: bytes) -> None:
         """Send packets, each in a frame of its own."""
-        self._transport.write(b"".join(map(text_frame, packets)))
+        self.write(b"".join(map(text_frame, packets)))
 
     def send_binary(self, data: bytes) -> None:
         """Send a binary message."""
-        self._transport.write(text_frame(base64_packet(data)) if self._base64 else binary_frame(data))
+        self.write(text_frame(base64_packet(data)) if self._base64 else binary_frame(data))
 
     def close(self, code: CloseCode, reason: str = "", *, orderly: bool = True) -> bool:  # noqa: ARG002
         """Begin the closing handshake; a client that does not end it is cut off."""
@@ -162,6 +172,13 @@ class WebSocketConnection(asyncio.Protocol):
         self._going = True
         self._reader.stop()
         self._transport.abort()
+
+    def cut(self) -> None:
+        """Cut the connection, because too much is unsent for all clients together."""
+        owner = self._owner
+        self.abort()
+        if owner is not None:
+            owner.cut()
 
     def _finish(self, code: int | None, *, violation: CloseCode | None = None) -> None:
         """Answer the client's close frame, or its violation."""
@@ -195,6 +212,7 @@ class WebSocketConnection(asyncio.Protocol):
             self._cutoff.cancel()
         if self._next_turn is not None:
             self._next_turn.cancel()
+        self._unsent.release(self)
         owner, self._owner = self._owner, None
         if owner is not None:
             owner.websocket_lost(None)
@@ -208,5 +226,6 @@ class WebSocketConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Pass on."""
         self._paused = False
+        self._unsent.release(self)
         if self._owner is not None:
             self._owner.resume_writing()

@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from services.gateway.filters import MAX_TEXT
 from services.gateway.orders import MOST_VALUES, ListQuery, NewOrder, OrderChange
 
 _Schema = dict[str, Any]
@@ -105,13 +106,15 @@ def _events(query: _Schema) -> _Schema:
     return {
         "operationId": "followOrders",
         "summary": "Follow the changes as Server-Sent Events",
-        "description": "Events `connected`, `orderUpdate` and `resync`; each event's id is its cursor.",
+        "description": "Events `connected`, `orderUpdate` and `resync`; each event's id is its cursor. "
+        f"All filters together may take {MAX_TEXT} bytes as JSON in base64: some 55 ids.",
         "parameters": [since, *filters],
         "responses": {
             "200": {
                 "description": "A stream that does not end.",
                 "content": {"text/event-stream": {"schema": {"type": "string"}}},
-            }
+            },
+            **_problems("422"),
         },
     }
 

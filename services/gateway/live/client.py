@@ -48,7 +48,7 @@ class LiveClient:
         """The file descriptor that takes the same while the client is live, if there is one."""
         return self._socket.descriptor
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Send complete encoded events."""
         self._socket.write_encoded(data)
 

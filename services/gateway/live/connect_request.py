@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from services.common.cursor import Cursor, InvalidCursor
-from services.gateway.filters import EVERYTHING, Interest, InvalidFilter, parse_filter
+from services.gateway.filters import EVERYTHING, Interest, InvalidFilter, parse_filter, union
 from services.gateway.recovery import Offset, SessionIds
 from services.gateway.socketio.namespace import ConnectionRefused
 from services.gateway.subscription import ResyncReason
@@ -48,6 +48,6 @@ def _wanted(auth: Mapping[str, Argument]) -> Interest:
     if auth.get("filter") is None:
         return EVERYTHING
     try:
-        return frozenset({parse_filter(auth["filter"])})
+        return union([parse_filter(auth["filter"])])
     except InvalidFilter as error:
         raise ConnectionRefused("invalid filter", {"field": error.field, "message": str(error)}) from error

@@ -32,7 +32,17 @@ Namespaces = Mapping[str, Namespace[Any]]
 class SocketConnection(Application):
     """What is spoken over one Engine.IO session."""
 
-    __slots__ = ("_attachments", "_deadline", "_deadlines", "_failed", "_namespaces", "_packet", "_session", "_sockets")
+    __slots__ = (
+        "_attachments",
+        "_deadline",
+        "_deadlines",
+        "_failed",
+        "_namespaces",
+        "_packet",
+        "_session",
+        "_size",
+        "_sockets",
+    )
 
     def __init__(
         self,
@@ -47,6 +57,7 @@ class SocketConnection(Application):
         self._sockets: dict[str, Socket[Any]] = {}
         self._packet: Packet | None = None  # whose attachments are not complete
         self._attachments: list[bytes] = []
+        self._size = 0  # of the packet that is coming in, with its attachments
         self._deadlines = deadlines
         self._deadline: Entry[SocketConnection] = deadlines.add(self)
 
@@ -58,8 +69,10 @@ class SocketConnection(Application):
         """Take a packet, or an attachment of the one before."""
         try:
             packet = self._take_text(message) if isinstance(message, str) else self._take_attachment(message)
+            self._size += len(message)
             if packet is not None:
-                self._dispatch(packet)
+                size, self._size = self._size, 0
+                self._dispatch(packet, size)
         except MalformedPacket:
             self._session.fail(Incident.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)
 
@@ -92,7 +105,7 @@ class SocketConnection(Application):
         if self._packet is not None or not any(socket.is_connected for socket in self._sockets.values()):
             self._deadline = self._deadlines.add(self)
 
-    def _dispatch(self, packet: Packet) -> None:
+    def _dispatch(self, packet: Packet, size: int) -> None:
         socket = self._sockets.get(packet.namespace)
         if packet.type is PacketType.CONNECT:
             if socket is None:
@@ -104,7 +117,7 @@ class SocketConnection(Application):
             raise MalformedPacket("not connected")
         match packet.type:
             case PacketType.EVENT | PacketType.BINARY_EVENT:
-                self._event(socket, packet)
+                self._event(socket, packet, size)
             case PacketType.DISCONNECT:
                 self._gone(socket, "client namespace disconnect")
             case _:
@@ -115,7 +128,8 @@ class SocketConnection(Application):
         if namespace is None:
             self._session.send(connect_error_packet(name, "Invalid namespace"))
             return
-        inbox = SerialQueue(self._session.sessions.settings.max_queued_events)
+        settings = self._session.sessions.settings
+        inbox = SerialQueue(settings.max_queued_events, settings.max_payload)
         socket: Socket[Any] = Socket(self._session, name, secrets.token_urlsafe(15), inbox, self._gone)
         self._sockets[name] = socket
         ask = partial(namespace.connect, socket, auth)
@@ -143,11 +157,11 @@ class SocketConnection(Application):
             self._failed(error)
             self._session.send(connect_error_packet(socket.namespace, "Internal server error"))
 
-    def _event(self, socket: Socket[Any], packet: Packet) -> None:
+    def _event(self, socket: Socket[Any], packet: Packet, size: int) -> None:
         name, *args = cast("list[Argument]", packet.data)
         ack = None if packet.id is None else self._ack(socket, packet.id)
         event = self._namespaces[socket.namespace].event
-        if not socket.inbox.put(Call(partial(event, socket, str(name), args, ack), self._failed)):
+        if not socket.inbox.put(Call(partial(event, socket, str(name), args, ack), self._failed, size=size)):
             self._session.fail(Incident.TOO_MANY_EVENTS, CloseCode.POLICY)
 
     def _ack(self, socket: Socket[Any], id: int) -> Ack:

@@ -11,20 +11,25 @@ Failed = Callable[[Exception], object]
 
 
 class Call(NamedTuple):
-    """`begin()` may return something to await; its result goes to `then`, before anything else is begun."""
+    """`begin()` may return something to await; its result goes to `then`, before anything else is begun.
+
+    `size` is how many bytes the client has sent for it.
+    """
 
     begin: Callable[[], object]
     failed: Failed
     then: Callable[[Any], object] | None = None
+    size: int = 0
 
 
 class SerialQueue:
     """A call that returns nothing to await costs no task."""
 
-    __slots__ = ("_limit", "_running", "_waiting")
+    __slots__ = ("_limit", "_most_bytes", "_running", "_waiting")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, most_bytes: int) -> None:
         self._limit = limit
+        self._most_bytes = most_bytes
         self._running: asyncio.Future[object] | None = None
         self._waiting: deque[Call] | None = None  # made when first needed: most clients never wait
 
@@ -35,7 +40,8 @@ class SerialQueue:
             return True
         if self._waiting is None:
             self._waiting = deque()
-        if len(self._waiting) >= self._limit:
+        # Summed anew each time: few wait, and nearly never.
+        if len(self._waiting) >= self._limit or sum(each.size for each in self._waiting) + call.size > self._most_bytes:
             return False
         self._waiting.append(call)
         return True

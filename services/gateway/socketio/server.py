@@ -40,6 +40,7 @@ from services.gateway.edge.deadlines import Deadlines
 from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.failures import Failures
 from services.gateway.edge.limits import Count, EngineSettings, Incident, count_nothing
+from services.gateway.edge.unsent import Unsent
 from services.gateway.engineio.server import EngineServer
 from services.gateway.engineio.session import Session
 from services.gateway.socketio.connection import SocketConnection
@@ -70,12 +71,13 @@ class SocketServer:
         count: Count = count_nothing,
         admission: Admission | None = None,
         entrance: Entrance | None = None,
+        unsent: Unsent | None = None,
     ) -> None:
         settings = settings or EngineSettings()
         self._namespaces = dict(namespaces)
         self._connect_due: Deadlines[SocketConnection] = Deadlines(settings.connect_timeout, SocketConnection.overdue)
         self._failures = Failures("A Socket.IO handler failed", count)
-        self._engine = EngineServer(self._accept, settings, count, admission, entrance)
+        self._engine = EngineServer(self._accept, settings, count, admission, entrance, unsent)
 
     def __len__(self) -> int:
         """The number of connections."""

@@ -69,7 +69,7 @@ class Socket(Generic[State]):
         """The file descriptor that takes what `write_encoded` takes; to be asked for anew after each `Flow.resumed`."""
         return self._session.carrier.descriptor
 
-    def write_encoded(self, data: bytes) -> None:
+    def write_encoded(self, data: bytes | memoryview) -> None:
         """Send bytes that are encoded in `form`; without effect once the connection is over."""
         self._session.write(data)
 

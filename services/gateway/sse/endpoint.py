@@ -17,9 +17,10 @@ from services.gateway.edge.admission import Admission, NotAdmitted
 from services.gateway.edge.deadlines import Deadlines
 from services.gateway.edge.limits import Count, Incident, OnDisconnect
 from services.gateway.edge.takeover import TakenOver, take_over
-from services.gateway.filters import EVERYTHING, Interest, InvalidFilter, parse_filter
+from services.gateway.edge.unsent import Unsent
+from services.gateway.filters import Interest
 from services.gateway.http.problems import Kind, Problem
-from services.gateway.orders import Fault
+from services.gateway.sse.query import parse_query
 from services.gateway.sse.stream import SseStream
 from services.gateway.stream import Stream
 from services.gateway.subscription import Located, ResyncReason
@@ -27,8 +28,6 @@ from services.gateway.wire import sse
 from services.gateway.wire.form import Form
 
 PATH = "/api/orders/events"
-_PARAMETERS = {"id": "ids", "status": "status", "customer_name": "customer_name"}
-_PARAMETER_OF = {field: parameter for parameter, field in _PARAMETERS.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +52,7 @@ class SseTransport:
         count: Count,
         left: OnDisconnect,
         settings: SseSettings,
+        unsent: Unsent,
     ) -> None:
         self._hub = stream.hub
         self._locate = stream.locate
@@ -64,6 +64,7 @@ class SseTransport:
         self._count = count
         self._left = left
         self._settings = settings
+        self._unsent = unsent
         self._stalls: Deadlines[SseStream] = Deadlines(settings.stall, self._drop)
         self._streams: dict[SseStream, str] = {}
 
@@ -76,7 +77,7 @@ class SseTransport:
 
     async def open(self, request: web.Request) -> web.StreamResponse:
         """Open a stream: `connected` first, then every later change that fits the query's filter."""
-        interest = _interest(request)
+        query = parse_query(request)
         address = self._address(request)
         self._enter(address)
         taken = False
@@ -88,13 +89,14 @@ class SseTransport:
                 return response
             async with asyncio.timeout(self._settings.ready):
                 await self._ready.wait()
-            located = await self._place(_since(request))
+            located = await self._place(query.since)
             chunked = request.version >= HttpVersion11
-            stream = SseStream(Form.SSE if chunked else Form.SSE_PLAIN, self._hub, self._stalls, self._forget)
+            form = Form.SSE if chunked else Form.SSE_PLAIN
+            stream = SseStream(form, self._hub, self._stalls, self._forget, self._unsent)
             taken = take_over(request, stream) is not None
             if taken:
                 self._streams[stream] = address
-                self._begin(stream, interest, located)
+                self._begin(stream, query.interest, located)
             return TakenOver(200)
         except TimeoutError:
             return response  # no word from Redis yet: the client comes back
@@ -176,27 +178,3 @@ class SseTransport:
                 stream.send(self._retry())
                 stream.end()
             await asyncio.sleep(spread / len(streams))
-
-
-def _since(request: web.Request) -> str | None:
-    """Return the cursor to go on from: what a client sends by itself is newer than what a page wrote into the address.
-
-    Browsers send it as a header; polyfills of EventSource, which cannot, as one of these parameters.
-    """
-    query = {name.lower(): value for name, value in request.query.items()}
-    polyfilled = query.get("lasteventid") or query.get("last-event-id") or query.get("evs_last_event_id")
-    return request.headers.get("Last-Event-ID") or polyfilled or query.get("since")
-
-
-def _interest(request: web.Request) -> Interest:
-    """Read ``?id=…&status=…&customer_name=…``, each as often as wanted."""
-    asked = {
-        field: request.query.getall(parameter) for parameter, field in _PARAMETERS.items() if parameter in request.query
-    }
-    if not asked:
-        return EVERYTHING
-    try:
-        return frozenset({parse_filter(asked)})
-    except InvalidFilter as error:
-        faults = [Fault(_PARAMETER_OF.get(error.field, error.field), str(error))]
-        raise Problem(400, Kind.INVALID, "The filter is not valid.", faults=faults, place="query") from error

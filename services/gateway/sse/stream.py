@@ -8,6 +8,7 @@ from services.common.cursor import Cursor
 from services.common.documents import Json, dumps
 from services.gateway.edge.deadlines import Deadlines, Entry
 from services.gateway.edge.descriptor import unbuffered_descriptor
+from services.gateway.edge.unsent import Unsent
 from services.gateway.hub import Hub
 from services.gateway.subscription import Mode, Subscription
 from services.gateway.wire import sse
@@ -24,6 +25,7 @@ class SseStream(asyncio.Protocol):
         "_stall",
         "_stalls",
         "_transport",
+        "_unsent",
         "descriptor",
         "form",
         "reason",
@@ -31,7 +33,12 @@ class SseStream(asyncio.Protocol):
     )
 
     def __init__(
-        self, form: Form, hub: Hub, stalls: "Deadlines[SseStream]", lost: Callable[["SseStream"], None]
+        self,
+        form: Form,
+        hub: Hub,
+        stalls: "Deadlines[SseStream]",
+        lost: Callable[["SseStream"], None],
+        unsent: Unsent,
     ) -> None:
         self.form = form
         self.reason = "transport close"  # why it will have ended
@@ -40,6 +47,7 @@ class SseStream(asyncio.Protocol):
         self._stalls = stalls
         self._stall: Entry[SseStream] | None = None
         self._lost = lost
+        self._unsent = unsent
         self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -55,9 +63,11 @@ class SseStream(asyncio.Protocol):
         else:
             self._hub.resume(subscription)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Send complete encoded events."""
         self._transport.write(data)
+        if self._paused:
+            self._unsent.hold(self, self._transport.get_write_buffer_size(), data)
 
     def send(self, data: bytes) -> None:
         """Send something of the stream's own."""
@@ -92,6 +102,11 @@ class SseStream(asyncio.Protocol):
         self._leave()
         self._transport.abort()
 
+    def cut(self) -> None:
+        """Cut the connection, because too much is unsent for all clients together."""
+        self.reason = "slow consumer"
+        self.abort()
+
     def data_received(self, data: bytes) -> None:
         """Ignore it: on this connection there is nothing more to ask."""
 
@@ -102,6 +117,7 @@ class SseStream(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Report it."""
         self._relax()
+        self._unsent.release(self)
         self._leave()
         self._lost(self)
 
@@ -115,6 +131,7 @@ class SseStream(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Nothing is unsent any more."""
         self._paused = False
+        self._unsent.release(self)
         self._relax()
         if self.subscription is not None:
             self._hub.resume(self.subscription)

@@ -176,7 +176,7 @@ async def overflow_a_subscriber(audit: Audit) -> None:
         await redis.config_set("client-output-buffer-limit", "pubsub 8mb 4mb 5")
         gateway.pause()
         audit.injected()
-        filler = b'{"epoch":"0","prev":"0-0","events":[],"before":[],"filler":"' + b"x" * (1 << 20) + b'"}'
+        filler = b'{"epoch":"0","prev":"0-0","events":[],"images":[],"filler":"' + b"x" * (1 << 20) + b'"}'
         for _ in range(80):
             with suppress(RedisError):
                 await redis.publish("{orders}:events", filler)

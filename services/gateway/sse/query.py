@@ -1,0 +1,56 @@
+"""Reads what the address of a stream asks for: which orders, and from where on."""
+
+from typing import NamedTuple
+
+from aiohttp import web
+
+from services.gateway.filters import Interest, InvalidFilter, parse_filter, union
+from services.gateway.http.problems import Kind, Problem
+from services.gateway.orders import Fault
+
+_FIELD_OF = {"id": "ids", "status": "status", "customer_name": "customer_name"}
+_PARAMETER_OF = {field: parameter for parameter, field in _FIELD_OF.items()}
+_SINCE, _LAST_EVENT_ID = _CURSORS = ("since", "Last-Event-ID")
+_LAST_EVENT_IDS = frozenset({"lasteventid", "evslasteventid"})  # lastEventId, last-event-id, evs_last_event_id, …
+
+
+class StreamQuery(NamedTuple):
+    """What the address asks for."""
+
+    interest: Interest
+    since: str | None
+
+
+def parse_query(request: web.BaseRequest) -> StreamQuery:
+    """Read ``?id=…&status=…&customer_name=…``, each as often as wanted, and ``since``; raise a Problem for the rest.
+
+    Polyfills of EventSource that cannot set a header come back with `Last-Event-ID` as a parameter, in some spelling.
+    What a browser sends by itself when it comes back is newer than what the page wrote into the address.
+    """
+    asked: dict[str, list[str]] = {}
+    cursors: dict[str, str] = {}
+    for name, value in request.query.items():
+        if name in _FIELD_OF:
+            asked.setdefault(_FIELD_OF[name], []).append(value)
+            continue
+        known = _LAST_EVENT_ID if _plain(name) in _LAST_EVENT_IDS else name
+        if known not in _CURSORS:
+            raise _unprocessable(name, "is not a parameter that can be given")
+        if known in cursors:
+            raise _unprocessable(name, "is given more than once")
+        cursors[known] = value
+    since = request.headers.get("Last-Event-ID") or cursors.get(_LAST_EVENT_ID) or cursors.get(_SINCE)
+    try:
+        return StreamQuery(union([parse_filter(asked)]), since)
+    except InvalidFilter as error:
+        raise _unprocessable(_PARAMETER_OF.get(error.field, error.field), str(error)) from error
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
+
+
+def _unprocessable(parameter: str, message: str) -> Problem:
+    return Problem(
+        422, Kind.INVALID, "The query is not valid.", faults=[Fault(parameter[:100], message)], place="query"
+    )
