@@ -7,6 +7,7 @@ import structlog
 from services.common.dependency_health import DependencyHealth
 from services.common.dependency_metrics import Dependency
 from services.common.process import tune_gc
+from services.common.tasks import Tasks
 from services.gateway.catch_up import CatchUp
 from services.gateway.feed import Feed, Limits
 from services.gateway.history import History
@@ -26,7 +27,11 @@ log = structlog.get_logger("gateway")
 
 
 async def run(settings: GatewaySettings) -> None:
-    """Serve until cancelled, then drain."""
+    """Serve until cancelled, then drain.
+
+    What is opened first is closed last: the connections of clients are closed while changes still flow, then the feed
+    ends, then Redis and MongoDB are left.
+    """
     async with AsyncExitStack() as stack:
         metrics = Metrics()
         health = DependencyHealth("redis")
@@ -34,16 +39,17 @@ async def run(settings: GatewaySettings) -> None:
         source = await stack.enter_async_context(open_redis_log(settings.redis_url, StreamKeys.of(STREAM)))
         history = History(store.database, STREAM)
         events = Log(settings.ring_events, settings.ring_bytes)
-        catch_up = CatchUp(source, history, events, health, metrics.resumed)
-        stack.push_async_callback(catch_up.close)
+        tasks = await stack.enter_async_context(Tasks())
+        catch_up = CatchUp(source, history, events, health, metrics.resumed, tasks.spawn)
         metrics.observe(catch_up.hub, events, [Dependency.of(health), store.dependency])
         limits = Limits(settings.ring_events, settings.stale_seconds)
         feed = Feed(source, history, events, catch_up.hub, health, limits)
         stream = Stream(catch_up.hub, feed.ready, feed.here, catch_up.locate, catch_up.locate_now)
         checks = {"mongodb": store.check, "redis": feed.check}
-        server = Server(settings, store, stream, checks, metrics)
+        feed.start(tasks)
+        server = Server(settings, store, stream, checks, metrics, tasks)
         await stack.enter_async_context(server.serving())
         log.info("Gateway started", port=settings.port, server=settings.server_name, compiled=COMPILED)
         tune_gc()
         await store.check()  # says at once if there is no MongoDB, though nobody has asked for an order yet
-        await feed.run()
+        await tasks.forever()

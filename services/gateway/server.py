@@ -9,6 +9,7 @@ import structlog
 from aiohttp import web
 
 from services import __version__
+from services.common.tasks import Tasks
 from services.gateway.edge.admission import Admission
 from services.gateway.edge.front import Front
 from services.gateway.edge.limits import EngineSettings
@@ -49,10 +50,12 @@ class Server:
         stream: Stream,
         checks: Mapping[str, Check],
         metrics: Metrics,
+        tasks: Tasks,
     ) -> None:
         self._settings = settings
         self._draining = False
         self._metrics = metrics
+        self._tasks = tasks
         admission = Admission(settings.max_connections, settings.max_connections_per_address)
         self._live = LiveOrders(
             stream,
@@ -106,7 +109,9 @@ class Server:
         )
         await runner.setup()
         try:
-            async with self._sse.beating(), self._live.marking():
+            self._tasks.keep("SSE heartbeats", self._sse.beat_always())
+            self._tasks.keep("Socket.IO marks", self._live.mark_always())
+            with self._sse.stopping(), self._live.stopping():
                 try:
                     async with self._listening(runner):
                         yield
@@ -129,7 +134,8 @@ class Server:
     async def _drain(self) -> None:
         self._draining = True  # the load balancer is to see it before its clients come back
         log.info("Closing connections", count=len(self._sockets) + len(self._sse))
-        spread = self._settings.drain_seconds
+        # Without one of the tasks clients would wait for changes that do not come: they are better off elsewhere.
+        spread = 0 if self._tasks.has_failed else self._settings.drain_seconds
         await asyncio.gather(self._sockets.close(spread), self._sse.close(spread))
 
     async def _accepting(self) -> str:
