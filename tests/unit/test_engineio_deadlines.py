@@ -7,7 +7,7 @@ import time
 import pytest
 import uvloop
 
-from services.gateway.edge.deadlines import Deadlines
+from services.common.deadlines import Deadlines
 from tests.waiting import until
 
 
