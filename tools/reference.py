@@ -20,6 +20,7 @@ from services.common.dependency_metrics import Dependency
 from services.common.secret_files import SECRET
 from services.common.settings import CommonSettings
 from services.embedded.settings import EmbeddedSettings
+from services.front.connections import Bounds, Connections
 from services.gateway.edge.unsent import Unsent
 from services.gateway.hub import Hub
 from services.gateway.log import Log
@@ -102,6 +103,7 @@ def metrics() -> Iterator[tuple[str, str, str]]:
 
 def _gateway_registry() -> CollectorRegistry:
     shown, events = GatewayMetrics(), Log(10)
+    shown.observe_connections(Connections(Bounds(most=1, per_address=1, last_descriptor=1), lambda _: None))
     shown.observe(Hub(events, lambda _: None), events, Unsent(1), [Dependency.of(DependencyHealth("redis"))])
     return shown.registry
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from services.common.logs import configure
 from services.common.secret_files import secret_fields
 from services.common.settings import CommonSettings, WrongSetting
+from services.common.tasks import TaskEnded
 
 S = TypeVar("S", bound=CommonSettings)
 
@@ -54,6 +55,9 @@ async def _until_told(service: str, work: Awaitable[None]) -> int:
         reason, code = str(error), 2
     except OSError as error:  # a port that is taken, most likely
         reason, code = str(error), 1
+    except TaskEnded as error:
+        log.exception("Stopped by a fault", error=str(error))
+        return 1
     log.error("Cannot start", error=reason)
     return code
 

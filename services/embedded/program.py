@@ -42,9 +42,10 @@ class Program:
         """Return its exit code."""
         if self._process is None or self._relay is None:
             raise RuntimeError(f"{self.name} was never started")
-        code = await self._process.wait()
-        await asyncio.shield(self._relay)
-        return code
+        await asyncio.shield(
+            self._relay
+        )  # first: if it fails, nobody reads what the program writes, and it stands still
+        return await self._process.wait()
 
     async def stop(self) -> None:
         """End it by SIGTERM, and write what it says to that."""

@@ -7,7 +7,10 @@ import structlog
 from services.common.dependency_health import DependencyHealth
 from services.common.dependency_metrics import Dependency
 from services.common.process import tune_gc
+from services.common.tasks import Tasks
+from services.front.answering import few_connections
 from services.gateway.catch_up import CatchUp
+from services.gateway.edge.limits import Incident
 from services.gateway.edge.unsent import Unsent
 from services.gateway.feed import Feed, Limits
 from services.gateway.history import History
@@ -31,7 +34,11 @@ log = structlog.get_logger("gateway")
 
 
 async def run(settings: GatewaySettings) -> None:
-    """Serve until cancelled, then drain."""
+    """Serve until cancelled, then drain.
+
+    What is opened first is closed last: the connections of clients are closed while changes still flow, then the feed
+    ends, then Redis and MongoDB are left.
+    """
     async with AsyncExitStack() as stack:
         metrics = Metrics()
         health = DependencyHealth("redis")
@@ -39,20 +46,24 @@ async def run(settings: GatewaySettings) -> None:
         source = await stack.enter_async_context(open_redis_log(settings.redis_url, StreamKeys.of(STREAM)))
         history = History(store.database, STREAM)
         events = Log(settings.ring_events, settings.ring_bytes)
-        catch_up = CatchUp(source, history, events, health, metrics.resumed)
-        stack.push_async_callback(catch_up.close)
+        tasks = await stack.enter_async_context(Tasks())
+        catch_up = CatchUp(source, history, events, health, metrics.resumed, tasks.spawn)
         unsent = Unsent(settings.client_buffers_total_bytes, metrics.incident)
         metrics.observe(catch_up.hub, events, unsent, [Dependency.of(health), store.dependency])
         limits = Limits(settings.ring_events, settings.stale_seconds)
         feed = Feed(source, history, events, catch_up.hub, health, limits)
+        feed.start(tasks)
         stream = Stream(catch_up.hub, feed.ready, feed.here, catch_up.locate, catch_up.locate_now)
         ids = SessionIds(*secrets_in(settings.recovery_secret))
-        server = Server(settings, store, stream, ids, metrics, unsent)
-        ready = Checks({"mongodb": store.check, "redis": feed.check, "gateway": server.check})
-        admin = internal_listener(settings.admin_host, settings.admin_port, ready, metrics.registry)
-        admin_port = await stack.enter_async_context(admin)
         if not secrets_in(settings.recovery_secret):
-            await stack.enter_async_context(SharedSecret(store.database, ids).followed())
+            shared = SharedSecret(store.database, ids)
+            await shared.load()
+            tasks.keep("the secret of session ids", shared.follow())
+        server = Server(settings, store, stream, ids, metrics, unsent, tasks)
+        ready = Checks({"mongodb": store.check, "redis": feed.check, "gateway": server.check})
+        places = few_connections(lambda refusal: metrics.incident(Incident(refusal.value)))
+        admin = internal_listener(settings.admin_host, settings.admin_port, ready, metrics.registry, places)
+        admin_port = await stack.enter_async_context(admin)
         await stack.enter_async_context(server.serving(ready))
         log.info(
             "Gateway started",
@@ -69,4 +80,4 @@ async def run(settings: GatewaySettings) -> None:
             )
         tune_gc()
         await store.check()  # says at once if there is no MongoDB, though nobody has asked for an order yet
-        await feed.run()
+        await tasks.forever()

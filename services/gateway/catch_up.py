@@ -9,7 +9,7 @@ import structlog
 
 from services.common.cursor import Cursor, Position
 from services.common.dependency_health import DependencyHealth
-from services.common.tasks import raise_if_cancelled
+from services.common.tasks import Spawn, raise_if_cancelled
 from services.gateway.event import Event
 from services.gateway.history import History, HistoryLost, HistoryUnavailable
 from services.gateway.hub import Hub
@@ -42,16 +42,18 @@ class CatchUp:
         events: Log,
         health: DependencyHealth,
         resumed: Callable[[Source], None],
+        spawn: Spawn,
     ) -> None:
         self._source = source
         self._history = history
         self._log = events
         self._health = health
         self._resumed = resumed
-        self._tasks: dict[Subscription, asyncio.Task[None]] = {}
+        self._spawn = spawn
+        self._served: set[Subscription] = set()  # from the log in Redis, now
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._oplog_waiters: set[Subscription] = set()
-        self._reader: asyncio.Task[None] | None = None
+        self._is_reading = False  # the oplog
         self._replay_until = Position(0, 0)
         self.hub = Hub(events, self._fetch)
 
@@ -84,32 +86,28 @@ class CatchUp:
         except HistoryUnavailable:
             return False
 
-    async def close(self) -> None:
-        """Stop serving."""
-        tasks = [*self._tasks.values(), *([self._reader] if self._reader else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
     def _fetch(self, subscription: Subscription) -> None:
         if subscription.position < self.hub.log_floor:
             self._queue_oplog_replay(subscription, self.hub.log_floor)
-        elif subscription not in self._tasks:
-            self._tasks[subscription] = asyncio.create_task(self._serve_from_log(subscription))
+        elif subscription not in self._served:
+            self._served.add(subscription)
+            self._spawn("serving from Redis", self._serve_from_log(subscription))
 
     def _queue_oplog_replay(self, subscription: Subscription, reach: Position) -> None:
         """Have a client served from the oplog until it stands at ``reach``, from where on Redis has everything."""
         self._replay_until = max(self._replay_until, reach)
         self._oplog_waiters.add(subscription)
-        if self._reader is None:
-            self._reader = asyncio.create_task(self._read_history())
+        if not self._is_reading:
+            self._is_reading = True
+            self._spawn("serving from the oplog", self._read_history())
 
     async def _serve_from_log(self, subscription: Subscription) -> None:
         try:
-            await self._read_log(subscription)
+            with self.hub.isolating(subscription):
+                await self._read_log(subscription)
         finally:
             # At once, not by a callback: a client that falls behind again before that would be fetched for by nobody.
-            del self._tasks[subscription]
+            self._served.remove(subscription)
 
     async def _read_log(self, subscription: Subscription) -> None:
         """Serve one client from the log in Redis until the gateway's own log holds its position."""
@@ -158,7 +156,7 @@ class CatchUp:
                     self._oplog_waiters |= waiting
                     await asyncio.sleep(PAUSE_SECONDS)
         finally:
-            self._reader = None
+            self._is_reading = False
 
     async def _read_history_for(self, waiting: set[Subscription]) -> None:
         epoch = self._log.epoch

@@ -11,7 +11,7 @@ import structlog
 
 from services.common.cursor import Cursor, Position
 from services.common.dependency_health import DependencyHealth
-from services.common.tasks import raise_if_cancelled, run_until_first_exits
+from services.common.tasks import Tasks, raise_if_cancelled
 from services.gateway.event import Event
 from services.gateway.history import History, HistoryLost, HistoryUnavailable
 from services.gateway.hub import Hub
@@ -69,9 +69,10 @@ class Feed:
             return "no stream yet: is the watcher running?"
         return self._hub.stale or "ok"
 
-    async def run(self) -> None:
-        """Follow the stream until cancelled."""
-        await run_until_first_exits(self._check_always(), self._listen_always())
+    def start(self, tasks: Tasks) -> None:
+        """Follow the stream until ``tasks`` end."""
+        tasks.keep("comparing positions with Redis", self._check_always())
+        tasks.keep("listening to Redis", self._listen_always())
 
     async def _listen_always(self) -> None:
         while True:

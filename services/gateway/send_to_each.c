@@ -9,7 +9,7 @@
 size_t send_to_each(const int *sockets, size_t first, size_t count, const char *data, size_t size, size_t *taken)
 {
     for (size_t index = first; index < count; index++) {
-        ssize_t sent = send(sockets[index], data, size, MSG_DONTWAIT);
+        ssize_t sent = send(sockets[index], data, size, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent != (ssize_t)size) {
             *taken = sent > 0 ? (size_t)sent : 0;
             return index;

@@ -9,14 +9,18 @@ from aiohttp import web
 
 from services import __version__
 from services.common.authority import Hosts
+from services.common.tasks import Tasks
 from services.front.bodies import let_the_answer_arrive, refuse_encoded
+from services.front.connections import Bounds, Connections
+from services.front.front import KEEPALIVE_SECONDS, UNREAD_SECONDS, Front
 from services.front.runner import Runner
 from services.gateway.edge.admission import Admission
 from services.gateway.edge.entrance import Entrance
-from services.gateway.edge.front import Front
-from services.gateway.edge.limits import EngineSettings
+from services.gateway.edge.limits import EngineSettings, Incident
+from services.gateway.edge.opening import opening
 from services.gateway.edge.origin import OriginPolicy
 from services.gateway.edge.peer import Peers
+from services.gateway.edge.places import places
 from services.gateway.edge.unsent import Unsent
 from services.gateway.http.docs import Docs
 from services.gateway.http.entrance import install_entrance
@@ -39,8 +43,6 @@ from services.internal.readiness import Readiness
 # Between the last connection that is accepted and the end of those that ask nothing: what was just sent is to arrive.
 LINGER_SECONDS = 0.3
 
-KEEPALIVE_SECONDS = 75.0  # of a connection that asks nothing; those of load balancers are shorter
-
 log = structlog.get_logger("gateway")
 
 
@@ -55,12 +57,30 @@ class Server:
         ids: SessionIds,
         metrics: Metrics,
         unsent: Unsent,
+        tasks: Tasks,
     ) -> None:
         self._settings = settings
         self._draining = False
         self._metrics = metrics
+        self._tasks = tasks
         self._entrance = _entrance(settings, metrics)
-        admission = Admission(settings.max_connections, settings.max_connections_per_address)
+        room = places(settings.max_connections)
+        if room.clients < settings.max_connections:
+            log.warning(
+                "The limit of file descriptors allows fewer clients than MAX_CONNECTIONS",
+                allowed=room.clients,
+                max_connections=settings.max_connections,
+            )
+        self._connections = Connections(
+            Bounds(
+                most=room.connections,
+                per_address=settings.max_connections_per_address,
+                last_descriptor=room.last_descriptor,
+            ),
+            lambda refusal: metrics.incident(Incident(refusal.value)),
+        )
+        metrics.observe_connections(self._connections)
+        admission = Admission(room.clients, settings.max_connections_per_address)
         self._live = LiveOrders(
             stream,
             ids,
@@ -114,7 +134,9 @@ class Server:
         )
         await runner.setup()
         try:
-            async with self._sse.beating(), self._live.marking():
+            self._tasks.keep("SSE heartbeats", self._sse.beat_always())
+            self._tasks.keep("Socket.IO marks", self._live.mark_always())
+            with self._sse.stopping(), self._live.stopping():
                 try:
                     async with self._listening(runner):
                         yield
@@ -127,8 +149,17 @@ class Server:
     async def _listening(self, runner: web.AppRunner) -> AsyncIterator[None]:
         if runner.server is None:
             raise RuntimeError("the runner is not set up")
-        front = Front(runner.server, self._sockets.open, KEEPALIVE_SECONDS)
-        async with front.listening(self._settings.host, self._settings.port):
+        settings = self._settings
+        front = Front(
+            runner.server,
+            self._connections,
+            opening(self._sockets.open),
+            self._entrance.peers.counted_as,
+            unread=max(
+                UNREAD_SECONDS, 2 * settings.client_stall_seconds
+            ),  # later than we drop a slow client, and count it
+        )
+        async with front.listening(settings.host, settings.port):
             try:
                 yield
             finally:
@@ -137,7 +168,8 @@ class Server:
     async def _drain(self) -> None:
         self._draining = True  # the load balancer is to see it before its clients come back
         log.info("Closing connections", count=len(self._sockets) + len(self._sse))
-        spread = self._settings.drain_seconds
+        # Without one of the tasks clients would wait for changes that do not come: they are better off elsewhere.
+        spread = 0 if self._tasks.has_failed else self._settings.drain_seconds
         await asyncio.gather(self._sockets.close(spread), self._sse.close(spread))
 
     async def check(self) -> str:

@@ -1,8 +1,6 @@
 """Shares through MongoDB the random secret by which all replicas know each other's session ids."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pymongo
@@ -36,25 +34,14 @@ class SharedSecret:
         self._known: list[str] = []
         self._failing = False
 
-    @asynccontextmanager
-    async def followed(self) -> AsyncIterator[None]:
-        """Use the secret from now on, and meanwhile a new one when it was changed.
-
-        A MongoDB that is away is no error: the secret is used as soon as it answers.
-        """
-        await self._load()
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(self.follow())
-            yield
-            task.cancel()
-
     async def follow(self) -> None:
-        """Look again and again, for ever."""
+        """Use a new secret when it was changed: look again and again, for ever."""
         while True:
             await asyncio.sleep(self._retry if self._failing else self._refresh)
-            await self._load()
+            await self.load()
 
-    async def _load(self) -> None:
+    async def load(self) -> None:
+        """Read it. A MongoDB that is away is no error: what is known is kept, and the secret used once it answers."""
         try:
             with pymongo.timeout(_PATIENCE):
                 found = await self._read()

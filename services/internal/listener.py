@@ -8,8 +8,9 @@ from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from services.common.authority import Authority, Hosts, is_loopback
+from services.front.answering import answering
 from services.front.bodies import let_the_answer_arrive, refuse_encoded
-from services.front.runner import Runner
+from services.front.connections import Connections
 from services.internal.readiness import Readiness
 
 _UNCACHED = {"Cache-Control": "no-store"}
@@ -17,7 +18,11 @@ _UNCACHED = {"Cache-Control": "no-store"}
 
 @asynccontextmanager
 async def internal_listener(
-    host: str, port: int, readiness: Callable[[], Awaitable[Readiness]], registry: CollectorRegistry
+    host: str,
+    port: int,
+    readiness: Callable[[], Awaitable[Readiness]],
+    registry: CollectorRegistry,
+    connections: Connections,
 ) -> AsyncIterator[int]:
     """Serve `/healthz`, `/readyz` and `/metrics` meanwhile; give the port. Raise OSError when the port is taken."""
 
@@ -34,13 +39,8 @@ async def internal_listener(
 
     app = web.Application(middlewares=[let_the_answer_arrive, _for_us(host), refuse_encoded])
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
-    runner = Runner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
+    async with answering(app, connections, host, port) as chosen:
+        yield chosen
 
 
 def _for_us(listens_on: str) -> Middleware:

@@ -129,6 +129,11 @@ class MongoWire(asyncio.Protocol):
             await asyncio.sleep(_LOOK_SECONDS)
         self._end(OSError("the server was given up"))
 
+    def unwatched(self, watching: "asyncio.Task[None]") -> None:
+        """End it where the watch itself fails: nobody would find out that the server is silent."""
+        if not watching.cancelled() and (error := watching.exception()) is not None:
+            self._end(OSError(f"the watch over the server failed: {error!r}"))
+
     @property
     def _waiting(self) -> "asyncio.Future[Any] | None":
         """The answer that is still to come."""
@@ -155,6 +160,7 @@ async def mongo_wire(
         )
         wire = MongoWire(checkout, connection)
         watching = asyncio.create_task(wire.watch())
+        watching.add_done_callback(wire.unwatched)
         try:
             yield wire, reply
         finally:

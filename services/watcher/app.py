@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 from services.common.dependency_health import DependencyHealth
 from services.common.process import tune_gc
 from services.common.settings import WrongSetting
+from services.common.tasks import Tasks
 from services.mongodb.change_stream import ChangeStream
 from services.mongodb.primary import Primary
 from services.redis.client import redis_client
@@ -90,10 +91,9 @@ async def _leading(parts: Parts, term: int, seconds: float) -> AsyncIterator[Non
     parts.metrics.leader.set(1)
     parts.metrics.term.set(term)
     try:
-        async with asyncio.TaskGroup() as group:
-            holder = group.create_task(lease.hold(parts.state, term, seconds))
+        async with Tasks(LeaseLost) as tasks:
+            tasks.keep("holding the lease", lease.hold(parts.state, term, seconds))
             yield
-            holder.cancel()
     finally:
         parts.metrics.leader.set(0)
         with suppress(StateUnavailable, LeaseLost, TimeoutError):

@@ -19,6 +19,6 @@ async def serve_health(settings: WatcherSettings, parts: Parts) -> AsyncIterator
         ready = parts.mongodb.is_up and parts.redis.is_up
         return Readiness(ready, {**checks, "oplog": parts.oplog.low or "ok"})
 
-    host, port = settings.watcher_host, settings.watcher_port
-    async with internal_listener(host, port, readiness, parts.metrics.registry) as chosen:
+    host, port, places = settings.watcher_host, settings.watcher_port, parts.metrics.connections
+    async with internal_listener(host, port, readiness, parts.metrics.registry, places) as chosen:
         yield chosen

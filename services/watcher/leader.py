@@ -11,13 +11,13 @@ import structlog
 from services.common.cursor import Position
 from services.common.dependency_health import DependencyHealth
 from services.common.normalize import End, EpochReason, token_time
-from services.common.tasks import raise_if_cancelled, run_until_first_exits
+from services.common.tasks import Tasks, raise_if_cancelled
 from services.mongodb.change_stream import ChangeStream, SourceFailed, StartAfter, StartAt
 from services.mongodb.deployment import Deployment
 from services.mongodb.faults import Fault
 from services.watcher.metrics import Metrics
 from services.watcher.oplog import OplogWindow
-from services.watcher.publisher import LogUnavailable, Publisher
+from services.watcher.publisher import Fenced, LogUnavailable, Publisher
 from services.watcher.relay import Bounds, GapFound, Progress, Relay
 from services.watcher.start import Checkpoint, Continue, NewEpoch, Rebuild, Start, decide
 from services.watcher.state import DatabaseWentBack, LeaseLost, StateUnavailable, StreamState
@@ -57,9 +57,11 @@ class Leader:
     async def lead(self) -> None:
         """Carry changes until cancelled; raise Fenced or LeaseLost when the term is over."""
         try:
-            await run_until_first_exits(
-                self._save_always(), self._follow_always(), self._parts.oplog.watch(self._token_time)
-            )
+            async with Tasks(Fenced, LeaseLost) as tasks:
+                tasks.keep("following the change stream", self._follow_always())
+                tasks.keep("saving the checkpoint", self._save_always())
+                tasks.keep("watching the oplog", self._parts.oplog.watch(self._token_time))
+                await tasks.forever()
         finally:
             with suppress(StateUnavailable, LeaseLost):  # what is not saved is published again, and then refused
                 await self._save()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from services.common.cursor import Cursor, Position
+from services.common.tasks import Tasks
 from services.gateway.edge.limits import Incident
 from services.gateway.event import Event
 from services.gateway.filters import EVERYTHING
@@ -103,9 +104,12 @@ async def orders_server(*, ring: int = 10_000, stall: float = 30.0, **changes: A
         lambda _form, _reason: None,
         stall=stall,
     )
-    async with live.marking(), socket_server({"/": live}, replace(CALM, **changes)) as running:
-        orders = Orders(running, log, hub, history, incidents)
-        hub.failed = orders.errors.append
-        yield orders
+    async with Tasks() as tasks:
+        tasks.keep("marks", live.mark_always())
+        with live.stopping():
+            async with socket_server({"/": live}, replace(CALM, **changes)) as running:
+                orders = Orders(running, log, hub, history, incidents)
+                hub.failed = orders.errors.append
+                yield orders
     assert orders.left_over() == []
     assert orders.errors == []

@@ -13,6 +13,7 @@ from services.common.cursor import Cursor, Position
 from services.common.dependency_health import DependencyHealth
 from services.common.documents import Json
 from services.common.normalize import EpochReason
+from services.common.tasks import Tasks
 from services.embedded.valkey import Valkey
 from services.gateway.catch_up import CatchUp, Source
 from services.gateway.feed import Feed, Limits
@@ -45,19 +46,22 @@ class Gateway:
         await self._stack.enter_async_context(client)
         source = await self._stack.enter_async_context(open_redis_log(self.server.uri(), KEYS))
         history = History(client.get_default_database(), "orders")
+        tasks = await self._stack.enter_async_context(Tasks())
         self._catch_up = CatchUp(
-            source, history, self.log, DependencyHealth("redis"), lambda where: self.resumed.update([where])
+            source,
+            history,
+            self.log,
+            DependencyHealth("redis"),
+            lambda where: self.resumed.update([where]),
+            tasks.spawn,
         )
-        self._stack.push_async_callback(self._catch_up.close)
         feed = Feed(source, history, self.log, self.hub, DependencyHealth("redis"), Limits(RING, 60))
-        self._task = asyncio.create_task(feed.run())
+        feed.start(tasks)
         async with asyncio.timeout(10):
             await feed.ready.wait()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
         await self._stack.aclose()
 
     @property

@@ -11,9 +11,11 @@ from threading import Thread
 from aiohttp import web
 
 from services.front.bodies import let_the_answer_arrive, refuse_encoded
+from services.front.connections import Bounds, Connections
+from services.front.front import Front
 from services.front.runner import Runner
-from services.gateway.edge.front import Front
 from services.gateway.edge.limits import EngineSettings
+from services.gateway.edge.opening import opening
 from services.gateway.http.problems import problems
 from services.gateway.http.rest import OrdersApi
 from services.gateway.socketio.server import SocketServer
@@ -62,7 +64,8 @@ async def measured_server(uri: str, settings: EngineSettings) -> AsyncIterator[M
             runner = Runner(app)
             await runner.setup()
             assert runner.server is not None
-            async with Front(runner.server, sockets.open, 20).listening("127.0.0.1", 0) as port:
+            places = Connections(Bounds(most=1000, per_address=1000, last_descriptor=1_000_000), lambda _: None)
+            async with Front(runner.server, places, opening(sockets.open)).listening("127.0.0.1", 0) as port:
                 here.call_soon_threadsafe(ready.set_result, Measured(port, loop))
                 await stop.wait()
                 await sockets.close()

@@ -12,6 +12,7 @@ from services.common.documents import Json
 from services.common.normalize import EpochReason
 from services.gateway.catch_up import Source
 from services.gateway.filters import EVERYTHING
+from services.gateway.redis_log import Page, RedisLog
 from tests.conftest import OwnValkey
 from tests.integration.fed_gateway import RING, World
 from tests.log_entries import KEYS
@@ -267,3 +268,27 @@ async def test_many_clients_that_are_behind_are_all_served(world: World) -> None
             await gateway.join(outlet, at(start))
         await until(lambda: all(outlet.positions[-1:] == [1500] for outlet in outlets), "everyone has everything")
     assert [outlet.positions for outlet in outlets] == [list(range(start + 1, 1501)) for start in range(30)]
+
+
+async def test_an_error_while_one_client_is_served_from_redis_costs_that_client_only(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after = RedisLog.after
+
+    async def odd(log: RedisLog, position: Position) -> Page:
+        if position == Position(3, 0):
+            raise LookupError("odd")
+        return await after(log, position)
+
+    monkeypatch.setattr(RedisLog, "after", odd)
+    writing = world.writing()
+    await writing.begin()
+    await writing.upto(200)
+    async with world.gateway() as gateway:
+        bad, good = Outlet(), Outlet()
+        await gateway.join(bad, at(3))
+        await gateway.join(good, at(4))
+        await until(lambda: bad.aborted, "the connection is cut")
+        await writing.upto(201)
+        await until(lambda: good.positions == list(range(5, 202)), "the other is served")
+    assert bad.positions == []

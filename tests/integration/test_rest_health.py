@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import aiohttp
 import pytest
@@ -10,10 +10,16 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 
+from services.front.answering import few_connections
 from services.gateway.http.health import Health
 from services.internal.listener import internal_listener
 from services.internal.readiness import Check, Checks
 from tests.integration.rest_api import Client
+
+
+def listening(host: str, checks: Checks) -> AbstractAsyncContextManager[int]:
+    """Listen as a service does for its operators; give the port."""
+    return internal_listener(host, 0, checks, CollectorRegistry(), few_connections(lambda _: None))
 
 
 def says(answer: str) -> Check:
@@ -64,7 +70,10 @@ async def test_strangers_are_not_told_what_is_missing() -> None:
 )
 async def test_operators_are_told_which_part_is_missing(check: Check, said: str) -> None:
     checks = Checks({"mongodb": says("ok"), "redis": check}, timeout=0.2)
-    async with internal_listener("127.0.0.1", 0, checks, CollectorRegistry()) as port, aiohttp.ClientSession() as http:
+    async with (
+        listening("127.0.0.1", checks) as port,
+        aiohttp.ClientSession() as http,
+    ):
         url = f"http://127.0.0.1:{port}"
         async with http.get(f"{url}/readyz") as reply:
             assert reply.status == 503
@@ -76,7 +85,10 @@ async def test_operators_are_told_which_part_is_missing(check: Check, said: str)
 @pytest.mark.parametrize("path", ["/metrics", "/readyz", "/healthz", "/nothing"])
 async def test_no_page_reaches_the_operators_port_by_dns_rebinding_nor_learns_versions(path: str) -> None:
     checks = Checks({"mongodb": says("ok")})
-    async with internal_listener("127.0.0.1", 0, checks, CollectorRegistry()) as port, aiohttp.ClientSession() as http:
+    async with (
+        listening("127.0.0.1", checks) as port,
+        aiohttp.ClientSession() as http,
+    ):
         for host, refused in (("evil.example", True), (f"localhost:{port}", False)):
             async with http.get(f"http://127.0.0.1:{port}{path}", headers={"Host": host}) as reply:
                 assert (reply.status == 421) == refused
@@ -86,7 +98,7 @@ async def test_no_page_reaches_the_operators_port_by_dns_rebinding_nor_learns_ve
 async def test_on_a_network_of_operators_any_name_will_do() -> None:
     checks = Checks({"mongodb": says("ok")})
     async with (
-        internal_listener("0.0.0.0", 0, checks, CollectorRegistry()) as port,
+        listening("0.0.0.0", checks) as port,
         aiohttp.ClientSession() as http,
         http.get(f"http://127.0.0.1:{port}/readyz", headers={"Host": "gateway:3002"}) as reply,
     ):

@@ -15,6 +15,7 @@ from pymongo.monitoring import TopologyDescriptionChangedEvent
 from services.embedded.mongod import Mongod
 from services.mongodb.primary import Primary
 from services.mongodb.server_cursor import Documents, ServerCursor, server_cursor
+from services.mongodb.wire import MongoWire
 from tests.conftest import OwnMongod
 from tests.integration.cursors import open_cursors
 from tests.waiting import until
@@ -276,3 +277,19 @@ async def test_what_mongodb_says_unasked_ends_the_connection(server: Mongod) -> 
         cursor._wire.data_received(struct.pack("<iiiiIB", 26, 7, 1, 2013, 0, 0) + b"\x05\0\0\0\0")
         with pytest.raises(AutoReconnect):
             await asyncio.wait_for(cursor.more(list), 10)
+
+
+async def test_a_watch_over_the_server_that_fails_itself_ends_the_connection(
+    server: Mongod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise nobody would find out that the server is silent."""
+
+    async def watch(_: MongoWire) -> None:
+        await asyncio.sleep(0.05)
+        raise LookupError("odd")
+
+    monkeypatch.setattr(MongoWire, "watch", watch)
+    async with database_of(server) as database, server_cursor(database, WATCH, 10, 30_000) as cursor:
+        async with asyncio.timeout(10):
+            with pytest.raises(AutoReconnect, match="odd"):
+                await cursor.more(list)

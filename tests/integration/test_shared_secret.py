@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -12,12 +12,22 @@ from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
 from services.commands.setup_db import setup
+from services.common.tasks import Tasks
 from services.gateway.recovery import SessionIds
 from services.gateway.shared_secret import SharedSecret
 from tests.conftest import OwnMongod
 from tests.waiting import until
 
 Database = AsyncDatabase[dict[str, Any]]
+
+
+@asynccontextmanager
+async def followed(secret: SharedSecret) -> AsyncIterator[None]:
+    """Use the secret meanwhile as a gateway does."""
+    await secret.load()
+    async with Tasks() as tasks:
+        tasks.keep("the secret", secret.follow())
+        yield
 
 
 @pytest.fixture
@@ -31,7 +41,7 @@ async def test_gateways_that_start_at_once_agree_though_nobody_has_set_up_the_da
     everybody = asyncio.Barrier(len(replicas))
 
     async def live(ids: SessionIds) -> str:
-        async with SharedSecret(database, ids).followed():
+        async with followed(SharedSecret(database, ids)):
             await everybody.wait()
             pid = ids.issue()
             await everybody.wait()
@@ -44,7 +54,7 @@ async def test_gateways_that_start_at_once_agree_though_nobody_has_set_up_the_da
 
 async def test_a_session_id_is_no_oracle_for_the_password_of_the_database(database: Database, mongodb_uri: str) -> None:
     ids = SessionIds()
-    async with SharedSecret(database, ids).followed():
+    async with followed(SharedSecret(database, ids)):
         nonce, _, signature = ids.issue().partition(".")
     for known in (mongodb_uri, f"recovery:{mongodb_uri}"):
         for secret in (known, hashlib.sha256(known.encode()).hexdigest()):
@@ -52,7 +62,7 @@ async def test_a_session_id_is_no_oracle_for_the_password_of_the_database(databa
             assert hmac.digest(key, nonce.encode(), "sha256").hex()[:24] != signature
     other = SessionIds()
     await database.drop_collection("gateway_secrets")
-    async with SharedSecret(database, other).followed():  # the same address, another secret
+    async with followed(SharedSecret(database, other)):  # the same address, another secret
         assert not other.genuine(f"{nonce}.{signature}")
 
 
@@ -62,10 +72,10 @@ async def test_a_new_secret_is_used_without_a_restart_and_the_one_before_still_c
     await asyncio.to_thread(lambda: list(setup(mongodb_uri)))
     one, other = SessionIds(), SessionIds()
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(SharedSecret(database, one, refresh=0.05).followed())
+        await stack.enter_async_context(followed(SharedSecret(database, one, refresh=0.05)))
         before = one.issue()
         await asyncio.to_thread(lambda: list(setup(mongodb_uri, rotate=True)))
-        await stack.enter_async_context(SharedSecret(database, other).followed())
+        await stack.enter_async_context(followed(SharedSecret(database, other)))
         assert other.genuine(before)
         new = other.issue()
         await until(lambda: one.genuine(new), "the new secret is known")
@@ -74,14 +84,14 @@ async def test_a_new_secret_is_used_without_a_restart_and_the_one_before_still_c
 
 async def test_a_secret_that_was_dropped_is_put_back(database: Database) -> None:
     one, other = SessionIds(), SessionIds()
-    async with SharedSecret(database, one, refresh=0.05).followed():
+    async with followed(SharedSecret(database, one, refresh=0.05)):
         await database.drop_collection("gateway_secrets")
 
         async def is_back() -> bool:
             return await database.gateway_secrets.count_documents({}) == 1
 
         await until(is_back, "the secret is back")
-        async with SharedSecret(database, other).followed():
+        async with followed(SharedSecret(database, other)):
             assert other.genuine(one.issue())
 
 
@@ -93,12 +103,12 @@ async def test_without_mongodb_a_gateway_starts_and_learns_the_secret_when_it_co
     ids, other = SessionIds(), SessionIds()
     async with (
         AsyncMongoClient[dict[str, Any]](uri) as client,
-        SharedSecret(client["orders"], ids, retry=0.1).followed(),
+        followed(SharedSecret(client["orders"], ids, retry=0.1)),
     ):
         early = ids.issue()
         assert ids.genuine(early)
         assert not other.genuine(early)
         await mongod.start()
-        async with SharedSecret(client["orders"], other).followed():
+        async with followed(SharedSecret(client["orders"], other)):
             await until(lambda: other.genuine(ids.issue()), "both have the secret", 20)
         assert ids.genuine(early)

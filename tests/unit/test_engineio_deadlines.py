@@ -7,7 +7,8 @@ import time
 import pytest
 import uvloop
 
-from services.gateway.edge.deadlines import Deadlines
+from services.common.deadlines import Deadlines
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -83,6 +84,23 @@ def test_after_a_stall_what_came_in_is_looked_at_before_anybody_is_given_up(due:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # whose timers go before its sockets
         runner.run(stall())
     assert due == []
+
+
+async def test_an_error_of_one_leaves_the_others_their_time(due: list[str]) -> None:
+    def end(item: str) -> None:
+        if item == "odd":
+            raise LookupError(item)
+        due.append(item)
+
+    deadlines = Deadlines(0.01, end)
+    for item in ("odd", "a"):
+        deadlines.add(item)
+    await asyncio.sleep(0)
+    deadlines.add("odd")
+    await until(lambda: due == ["a"], "the wait behind the odd one has ended")
+    await until(lambda: not deadlines.pending, "the last one, too")
+    deadlines.add("b")
+    await until(lambda: due == ["a", "b"], "there is still a timer")
 
 
 async def test_nothing_ends_after_close(due: list[str]) -> None:

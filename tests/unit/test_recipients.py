@@ -3,16 +3,20 @@
 import asyncio
 import shutil
 import socket
+import subprocess
+import sys
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from services.gateway.edge.descriptor import unbuffered_descriptor
 from services.gateway.recipients import BUILT, Recipients, SendToEach, in_c, in_python
 
+ROOT = Path(__file__).resolve().parents[2]
 BUFFER = 16_384
 DATA = bytes(range(256)) * 20  # with bytes that would end a string in C
 
@@ -109,6 +113,18 @@ def test_one_that_has_gone_stops_it_and_took_nothing(send_to_each: SendToEach, c
 
 def unexpected(client: str, error: Exception) -> None:
     raise AssertionError(f"{client} failed") from error
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler, so it was not built")
+def test_one_that_has_gone_does_not_end_the_process_where_signals_are_as_the_system_has_them() -> None:
+    """Python ignores SIGPIPE; what embeds or wraps it may not."""
+    script = (
+        "import signal, socket; from array import array; from services.gateway.recipients import BUILT, in_c\n"
+        "signal.signal(signal.SIGPIPE, signal.SIG_DFL)\n"
+        "ours, client = socket.socketpair(); client.close()\n"
+        "assert in_c(BUILT)(array('i', [ours.fileno()]), 0, b'x') == (0, 0)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0
 
 
 class Connection(asyncio.Protocol):

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from services.gateway.edge.deadlines import Deadlines
+from services.common.deadlines import Deadlines
 from services.gateway.edge.unsent import Unsent
 from services.gateway.engineio.websocket_connection import WebSocketConnection
 from services.gateway.wire.websocket import CloseCode

@@ -48,6 +48,10 @@ class Peers:
             address = client
         return address
 
+    def counted_as(self, peer: str) -> str | None:
+        """Return on what account the connections of a peer count; None for a trusted proxy, whose clients are many."""
+        return None if self._trusts(peer) else account_of(peer)
+
     def scheme(self, request: Request) -> str | None:
         """Return `http` or `https` where a trusted proxy says which of them the client speaks, else None: unknown.
 

@@ -4,11 +4,11 @@ import asyncio
 
 from aiohttp import hdrs, web
 
+from services.front.taken import give
 from services.gateway.edge.admission import Admission
 from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.limits import Count, EngineSettings, count_nothing
 from services.gateway.edge.request import Request
-from services.gateway.edge.takeover import give
 from services.gateway.edge.unsent import Unsent
 from services.gateway.engineio.polling import Polling
 from services.gateway.engineio.rejection import ErrorCode, Rejected

@@ -4,7 +4,9 @@ import asyncio
 from contextlib import suppress
 from typing import Protocol, cast
 
-from services.gateway.edge.deadlines import Deadlines, Entry
+from services.common.deadlines import Deadlines, Entry
+from services.front.connections import State
+from services.front.taken import Taken
 from services.gateway.edge.descriptor import unbuffered_descriptor
 from services.gateway.edge.unsent import Unsent
 from services.gateway.wire.engineio import base64_packet
@@ -43,7 +45,7 @@ BYTES_PER_TURN = 65_536
 DROPPED_BYTES = 65_536
 
 
-class WebSocketConnection(asyncio.Protocol):
+class WebSocketConnection(Taken):
     """One websocket after its handshake."""
 
     __slots__ = (
@@ -62,10 +64,12 @@ class WebSocketConnection(asyncio.Protocol):
     )
 
     form = Form.WEBSOCKET
+    state = State.WEBSOCKET
 
     def __init__(
         self, max_payload: int, closing: "Deadlines[WebSocketConnection]", unsent: Unsent, *, base64: bool = False
     ) -> None:
+        super().__init__()
         self._closing = closing
         self._unsent = unsent
         self._reader = FrameReader(max_payload)
@@ -204,8 +208,9 @@ class WebSocketConnection(asyncio.Protocol):
             self._transport.write_eof()
         self._cutoff = self._closing.add(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, exc: Exception | None) -> None:
         """Report the end, unless it has been reported."""
+        super().connection_lost(exc)
         self._going = True
         self._reader.stop()
         if self._cutoff is not None:

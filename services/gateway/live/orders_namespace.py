@@ -1,11 +1,11 @@
 """The orders over Socket.IO: the default namespace, where every client is told each change."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from services.common.cursor import Cursor, Position
-from services.gateway.edge.deadlines import Deadlines
+from services.common.deadlines import Deadlines
 from services.gateway.edge.limits import Count, Incident, OnDisconnect
 from services.gateway.filters import EVERYTHING, NOTHING, Interest, InvalidFilter, parse_filter, union
 from services.gateway.live.client import LiveClient, own_event
@@ -122,21 +122,19 @@ class LiveOrders(Namespace[LiveClient]):
         self._count(Incident.SLOW_CONSUMER)
         client.drop()
 
-    @asynccontextmanager
-    async def marking(self) -> AsyncIterator[None]:
-        """Meanwhile, tell clients whose filter lets little through how far the stream is.
-
-        Else what they recover with would grow old, and one day be out of reach, although they have missed nothing.
-        """
-        task = asyncio.create_task(self._mark_always())
+    @contextmanager
+    def stopping(self) -> Iterator[None]:
+        """Wait for no client any more in the end."""
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
             self._stalls.close()
 
-    async def _mark_always(self) -> None:
+    async def mark_always(self) -> None:
+        """Until cancelled, tell clients whose filter lets little through how far the stream is.
+
+        Else what they recover with would grow old, and one day be out of reach, although they have missed nothing.
+        """
         last: Cursor | None = None
         while True:
             await asyncio.sleep(MARK_SECONDS)

@@ -3,8 +3,8 @@
 import asyncio
 import random
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from aiohttp import hdrs, web
@@ -12,9 +12,9 @@ from aiohttp.http import HttpVersion11
 from aiohttp_sse import EventSourceResponse
 
 from services.common.cursor import Cursor, InvalidCursor
+from services.common.deadlines import Deadlines
 from services.common.documents import Json, dumps
 from services.gateway.edge.admission import Admission, NotAdmitted
-from services.gateway.edge.deadlines import Deadlines
 from services.gateway.edge.limits import Count, Incident, OnDisconnect
 from services.gateway.edge.takeover import TakenOver, take_over
 from services.gateway.edge.unsent import Unsent
@@ -145,20 +145,18 @@ class SseTransport:
         self._count(Incident.SLOW_CONSUMER)
         stream.abort("slow consumer")
 
-    @asynccontextmanager
-    async def beating(self) -> AsyncIterator[None]:
-        """Send heartbeats meanwhile."""
-        task = asyncio.create_task(self._beat_always())
+    @contextmanager
+    def stopping(self) -> Iterator[None]:
+        """Cut off in the end the streams that are still there."""
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
             self._stalls.close()
             for stream in list(self._streams):
                 stream.abort("server shutting down")
 
-    async def _beat_always(self) -> None:
+    async def beat_always(self) -> None:
+        """Send heartbeats until cancelled."""
         while True:
             await asyncio.sleep(self._settings.heartbeat)
             sign = sse.comment("still here")

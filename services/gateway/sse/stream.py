@@ -5,8 +5,10 @@ from collections.abc import Callable
 from typing import cast
 
 from services.common.cursor import Cursor
+from services.common.deadlines import Deadlines, Entry
 from services.common.documents import Json, dumps
-from services.gateway.edge.deadlines import Deadlines, Entry
+from services.front.connections import State
+from services.front.taken import Taken
 from services.gateway.edge.descriptor import unbuffered_descriptor
 from services.gateway.edge.unsent import Unsent
 from services.gateway.hub import Hub
@@ -15,7 +17,7 @@ from services.gateway.wire import sse
 from services.gateway.wire.form import Form
 
 
-class SseStream(asyncio.Protocol):
+class SseStream(Taken):
     """One stream after its headers; an outlet of the hub."""
 
     __slots__ = (
@@ -32,6 +34,8 @@ class SseStream(asyncio.Protocol):
         "subscription",
     )
 
+    state = State.SSE
+
     def __init__(
         self,
         form: Form,
@@ -40,6 +44,7 @@ class SseStream(asyncio.Protocol):
         lost: Callable[["SseStream"], None],
         unsent: Unsent,
     ) -> None:
+        super().__init__()
         self.form = form
         self.reason = "transport close"  # why it will have ended
         self.subscription: Subscription | None = None
@@ -114,8 +119,9 @@ class SseStream(asyncio.Protocol):
         """Close: a client that will send nothing more has left."""
         return False
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, exc: Exception | None) -> None:
         """Report it."""
+        super().connection_lost(exc)
         self._relax()
         self._unsent.release(self)
         self._leave()

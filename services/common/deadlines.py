@@ -5,6 +5,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+import structlog
+
+log = structlog.get_logger("deadlines")
+
 Item = TypeVar("Item")
 
 # A loop that is later than this was blocked: a client then has the full delay from when it is really asked.
@@ -91,11 +95,12 @@ class Deadlines(Generic[Item]):
         """Handle what is due by now, and wait for the next."""
         loop = asyncio.get_running_loop()
         now = loop.time() + 0.001  # the resolution of the loop's clock
-        try:
-            while self._entries and self._entries[0].at <= now:
-                item = self._entries.popleft().item
-                if item is not None:
+        while self._entries and self._entries[0].at <= now:
+            item = self._entries.popleft().item
+            if item is not None:
+                try:
                     self._due(item)
-        finally:  # one whose turn failed must not keep the others waiting for ever
-            if self._timer is None and self._entries:
-                self._timer = loop.call_at(max(self._entries[0].at, now + 0.01), self._fire)
+                except Exception:  # of one client, which must not cost the others their deadlines
+                    log.exception("A deadline could not be kept")
+        if self._timer is None and self._entries:
+            self._timer = loop.call_at(max(self._entries[0].at, now + 0.01), self._fire)

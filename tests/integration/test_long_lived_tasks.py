@@ -1,0 +1,251 @@
+"""Every task that is to run as long as its service: where it ends by itself, so does the service, and says which."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.collection import AsyncCollection
+
+from services.commands.setup_db import setup
+from services.common.tasks import TaskEnded, Tasks
+from services.gateway import app as gateway_app
+from services.gateway.feed import Feed
+from services.gateway.live import orders_namespace
+from services.gateway.live.client import LiveClient
+from services.gateway.live.orders_namespace import LiveOrders
+from services.gateway.settings import GatewaySettings
+from services.gateway.sse.endpoint import SseTransport
+from services.gateway.sse.stream import SseStream
+from services.watcher import app as watcher_app
+from services.watcher import lease
+from services.watcher.leader import Leader
+from services.watcher.oplog import OplogWindow
+from services.watcher.settings import WatcherSettings
+from tests.conftest import RunService
+from tests.service_process import ServiceProcess
+from tests.waiting import until
+
+GATEWAY = [
+    (Feed, "_check_always", "comparing positions with Redis"),
+    (Feed, "_listen_always", "listening to Redis"),
+    (SseTransport, "beat_always", "SSE heartbeats"),
+    (LiveOrders, "mark_always", "Socket.IO marks"),
+]
+WATCHER = [
+    (Leader, "_follow_always", "following the change stream"),
+    (Leader, "_save_always", "saving the checkpoint"),
+    (OplogWindow, "watch", "watching the oplog"),
+    (lease, "hold", "holding the lease"),
+]
+ENDS = ["returns", "raises", "is cancelled from within"]
+
+
+def ending(how: str) -> Callable[..., Any]:
+    async def work(*_: object) -> None:
+        await asyncio.sleep(0.05)
+        if how == "raises":
+            raise LookupError("odd")
+        if how == "is cancelled from within":
+            raise asyncio.CancelledError
+
+    return work
+
+
+@pytest.fixture(autouse=True)
+def leave_the_garbage_collector_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for app in (gateway_app, watcher_app):
+        monkeypatch.setattr(app, "tune_gc", lambda: None)
+
+
+@pytest.mark.parametrize("how", ENDS)
+@pytest.mark.parametrize(("where", "task", "name"), GATEWAY, ids=[name for _, _, name in GATEWAY])
+async def test_a_gateway_does_not_go_on_without_one(
+    monkeypatch: pytest.MonkeyPatch,
+    mongodb_uri: str,
+    redis_url: str,
+    free_port: Callable[[], int],
+    where: object,
+    task: str,
+    name: str,
+    how: str,
+) -> None:
+    monkeypatch.setattr(where, task, ending(how))
+    # Nobody is given time to leave: without the task they would wait for changes that do not come.
+    settings = _gateway(mongodb_uri, redis_url, free_port(), drain_seconds=600)
+    async with asyncio.timeout(30):
+        with pytest.raises(TaskEnded, match=f"the task {name!r} has ended"):
+            await gateway_app.run(settings)
+
+
+@pytest.mark.parametrize("how", ENDS)
+@pytest.mark.parametrize(("where", "task", "name"), WATCHER, ids=[name for _, _, name in WATCHER])
+async def test_a_watcher_does_not_go_on_without_one(
+    monkeypatch: pytest.MonkeyPatch,
+    mongodb_uri: str,
+    redis_url: str,
+    free_port: Callable[[], int],
+    where: object,
+    task: str,
+    name: str,
+    how: str,
+) -> None:
+    monkeypatch.setattr(where, task, ending(how))
+    settings = WatcherSettings(mongodb_uri=mongodb_uri, redis_url=redis_url, watcher_port=free_port(), lease_seconds=1)
+    async with asyncio.timeout(30):
+        with pytest.raises(TaskEnded, match=f"the task {name!r} has ended"):
+            await watcher_app.run(settings)
+
+
+def _gateway(mongodb_uri: str, redis_url: str, port: int, **more: Any) -> GatewaySettings:
+    return GatewaySettings(mongodb_uri=mongodb_uri, redis_url=redis_url, host="127.0.0.1", port=port, **more)
+
+
+async def test_a_task_that_fails_during_a_drain_ends_it(
+    monkeypatch: pytest.MonkeyPatch,
+    run_service: RunService,
+    mongodb_uri: str,
+    redis_url: str,
+    free_port: Callable[[], int],
+) -> None:
+    failing = asyncio.Event()
+
+    async def mark_always(_: LiveOrders) -> None:
+        await failing.wait()
+        raise LookupError("odd")
+
+    monkeypatch.setattr(LiveOrders, "mark_always", mark_always)
+    await asyncio.to_thread(lambda: list(setup(mongodb_uri)))
+    await run_service("watcher", {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url})
+    settings = _gateway(mongodb_uri, redis_url, free_port(), drain_seconds=600)
+    gateway = asyncio.create_task(gateway_app.run(settings))
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{settings.port}") as http:
+        await until(lambda: _answers(http, ""), "the gateway answers")
+        async with http.get("/api/orders/events") as stream:
+            gateway.cancel()  # as SIGTERM does
+            await until(lambda: _answers(http, "", 503), "it drains")
+            failing.set()
+            async with asyncio.timeout(30):
+                with pytest.raises(TaskEnded, match=r"'Socket\.IO marks' has ended"):
+                    await gateway
+            stream.close()
+
+
+class Broken(ServiceProcess):
+    """A gateway one of whose tasks fails a moment after its first client has come."""
+
+    def argv(self) -> list[str]:
+        script = (
+            "import asyncio\n"
+            "from services.gateway.live.orders_namespace import LiveOrders\n"
+            "async def mark_always(self):\n"
+            "    while not self._clients:\n"
+            "        await asyncio.sleep(0.01)\n"
+            "    raise LookupError('odd')\n"
+            "LiveOrders.mark_always = mark_always\n"
+            "from services.gateway.__main__ import main\n"
+            "main()\n"
+        )
+        return [sys.executable, "-c", script]
+
+
+async def test_the_process_ends_with_code_1_and_the_name_in_its_log(
+    run_service: RunService, mongodb_uri: str, redis_url: str, tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    await asyncio.to_thread(lambda: list(setup(mongodb_uri)))
+    environment = {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url}
+    await run_service("watcher", environment)
+    port = free_port()
+    settings = {**environment, "PORT": str(port), "DRAIN_SECONDS": "600"}
+    async with Broken(service="gateway", port=port, folder=tmp_path, settings=settings) as gateway:
+        async with (
+            aiohttp.ClientSession() as http,
+            http.ws_connect(f"{gateway.url}/socket.io/?EIO=4&transport=websocket") as socket,
+        ):
+            await socket.send_str("40")
+            async with asyncio.timeout(20):
+                assert await gateway.wait() == 1
+        assert "the task 'Socket.IO marks' has ended: LookupError: odd" in gateway.output
+
+
+async def test_an_error_of_one_client_costs_that_client_only(
+    monkeypatch: pytest.MonkeyPatch,
+    run_service: RunService,
+    mongodb_uri: str,
+    redis_url: str,
+    free_port: Callable[[], int],
+) -> None:
+    """Heartbeats and marks go to all clients in one task; whatever one of them raises, the others have theirs."""
+    await asyncio.to_thread(lambda: list(setup(mongodb_uri)))
+    await run_service("watcher", {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url})
+    monkeypatch.setattr(orders_namespace, "MARK_SECONDS", 0.1)
+    monkeypatch.setattr(SseStream, "beat", _failing_for_the_first(SseStream.beat))
+    monkeypatch.setattr(LiveClient, "emit", _failing_for_the_first(LiveClient.emit, "mark"))
+    settings = _gateway(mongodb_uri, redis_url, free_port(), drain_seconds=0, sse_heartbeat_seconds=0.1)
+    url = f"http://127.0.0.1:{settings.port}"
+    async with (
+        Tasks() as tasks,
+        aiohttp.ClientSession() as http,
+        AsyncMongoClient[dict[str, Any]](mongodb_uri) as client,
+    ):
+        tasks.keep("gateway", gateway_app.run(settings))
+        await until(lambda: _answers(http, url), "the gateway answers")
+        told: list[list[str]] = [[], [], [], []]
+        for lines in told[:2]:
+            tasks.spawn("SSE client", _stream(http, url, lines))
+        for lines in told[2:]:
+            tasks.spawn("Socket.IO client", _socket(http, url, lines))
+        tasks.keep("writing", _write(client.get_default_database()["orders"]))  # so that there is something to mark
+        for pair, sign in ((told[:2], "id:"), (told[2:], '"mark"')):
+            await until(lambda: [lines[-1:] for lines in pair].count(["closed"]) == 1, "one of the two is closed")  # noqa: B023
+            other = next(lines for lines in pair if lines[-1:] != ["closed"])
+            count = len(other)
+            await until(lambda: any(sign in line for line in other[count:]), "the other is served")  # noqa: B023
+
+
+async def _stream(http: aiohttp.ClientSession, url: str, lines: list[str]) -> None:
+    async with http.get(f"{url}/api/orders/events?status=pending") as response:
+        with suppress(aiohttp.ClientError):
+            async for line in response.content:
+                lines.append(line.decode())  # noqa: PERF401 - they are looked at meanwhile
+    lines.append("closed")
+
+
+async def _socket(http: aiohttp.ClientSession, url: str, lines: list[str]) -> None:
+    async with http.ws_connect(f"{url}/socket.io/?EIO=4&transport=websocket") as socket:
+        await socket.send_str('40{"filter":{"status":["pending"]}}')
+        async for message in socket:
+            lines.append(message.data)  # noqa: PERF401 - as above
+    lines.append("closed")
+
+
+async def _write(orders: AsyncCollection[dict[str, Any]]) -> None:
+    while True:
+        await orders.insert_one({"status": "shipped"})
+        await asyncio.sleep(0.02)
+
+
+def _failing_for_the_first(method: Callable[..., None], name: str | None = None) -> Callable[..., None]:
+    first: list[object] = []
+
+    def tried(client: object, *args: object) -> None:
+        if not first and name in (None, args[0]):
+            first.append(client)
+        if first[:1] == [client]:
+            raise LookupError("odd")
+        method(client, *args)
+
+    return tried
+
+
+async def _answers(http: aiohttp.ClientSession, url: str, status: int = 200) -> bool:
+    try:
+        async with http.get(f"{url}/readyz") as response:
+            return response.status == status
+    except aiohttp.ClientError:
+        return False
