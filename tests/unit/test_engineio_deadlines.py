@@ -111,25 +111,6 @@ async def test_nothing_ends_after_close(due: list[str]) -> None:
     assert due == []
 
 
-async def test_one_whose_turn_fails_does_not_keep_the_others_waiting() -> None:
-    done = asyncio.Event()
-
-    def due(item: str) -> None:
-        if item == "faulty":
-            raise RuntimeError(item)
-        done.set()
-
-    failed: list[str] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(str(context["exception"])))
-    deadlines: Deadlines[str] = Deadlines(0.01, due)
-    deadlines.add("faulty")
-    deadlines.add("the next")
-    async with asyncio.timeout(5):
-        await done.wait()
-    assert failed == ["faulty"]
-    deadlines.close()
-
-
 async def test_waits_that_are_begun_and_ended_all_the_time_do_not_pile_up(due: list[str]) -> None:
     """A client that is full and empty by turns begins one each time; they were kept for half a minute each."""
     deadlines = Deadlines(3600, due.append)
