@@ -6,6 +6,7 @@ import structlog
 
 from services.common.dependency_health import DependencyHealth
 from services.common.dependency_metrics import Dependency
+from services.common.loop_lag import measuring_lag
 from services.common.process import tune_gc
 from services.gateway.catch_up import CatchUp
 from services.gateway.feed import Feed, Limits
@@ -42,6 +43,7 @@ async def run(settings: GatewaySettings) -> None:
         stream = Stream(catch_up.hub, feed.ready, feed.here, catch_up.locate, catch_up.locate_now)
         checks = {"mongodb": store.check, "redis": feed.check}
         server = Server(settings, store, stream, checks, metrics)
+        stack.enter_context(measuring_lag(metrics.lagged))
         await stack.enter_async_context(server.serving())
         log.info("Gateway started", port=settings.port, server=settings.server_name, compiled=COMPILED)
         tune_gc()

@@ -12,6 +12,7 @@ from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     ProcessCollector,
     generate_latest,
@@ -33,6 +34,7 @@ log = structlog.get_logger("clients")
 
 _TRANSPORTS = {Form.WEBSOCKET: "websocket", Form.POLLING: "polling", Form.SSE: "sse", Form.SSE_PLAIN: "sse"}
 _LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
+_LAG = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _DURATION = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
@@ -77,6 +79,26 @@ class Metrics:
             buckets=_DURATION,
             registry=registry,
         )
+        self.sessions = Gauge(
+            "orders_gateway_sessions", "Engine.IO sessions, over polling and websockets.", registry=registry
+        )
+        self.admitted = Gauge(
+            "orders_gateway_admitted_connections",
+            "Sessions and event streams that count against MAX_CONNECTIONS.",
+            registry=registry,
+        )
+        self._lag = Histogram(
+            "orders_gateway_loop_lag_seconds",
+            "How late the event loop comes to a timer: for so long no client was served.",
+            buckets=_LAG,
+            registry=registry,
+        )
+        self._lag_work = Histogram(
+            "orders_gateway_loop_work_seconds",
+            "Of this lag, the CPU time of the loop's own thread: work that something asked for in one turn.",
+            buckets=_LAG,
+            registry=registry,
+        )
 
     def observe(self, hub: Hub, events: Log, dependencies: Sequence[Dependency]) -> None:
         """Show how these stand whenever Prometheus asks, and count what the hub sends."""
@@ -101,6 +123,11 @@ class Metrics:
         """Count one client that came back."""
         log.debug("A client came back with a cursor", served_from=source.value)
         self._resumes.labels(source.value).inc()
+
+    def lagged(self, lag: float, work: float) -> None:
+        """Note how late the event loop came to a timer, and how much of that was work of its own."""
+        self._lag.observe(lag)
+        self._lag_work.observe(work)
 
     def incident(self, kind: Incident) -> None:
         """Count one."""
@@ -138,6 +165,8 @@ class _Stand(Collector):
         """Return the figures of this moment."""
         yield self._clients()
         yield _gauge("stale", "1 while clients are told that what they see may be old.", self._hub.stale is not None)
+        groups = "Different sequences of bytes that live clients are sent, by filter and form."
+        yield _gauge("groups", groups, self._hub.groups)
         yield _gauge("ring_events", "Changes in the gateway's own memory.", len(self._log))
         here = _seconds(self._log.position.ts)
         yield _gauge("position_seconds", "Commit time of the newest change here, or of where the stream stands.", here)

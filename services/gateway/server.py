@@ -75,6 +75,8 @@ class Server:
                 stall=settings.client_stall_seconds,
             ),
         )
+        metrics.sessions.set_function(self._sockets.__len__)
+        metrics.admitted.set_function(admission.__len__)
         self._api = OrdersApi(store, stream.epoch, body_limit=settings.max_payload_bytes)
         self._page = Page(settings.web_dir, settings.client_dir)
         self._health = Health({**checks, "gateway": self._accepting})
