@@ -11,7 +11,7 @@ from time import monotonic
 
 from bench import network
 from bench.cpu import Stolen
-from bench.measure import connections, drain, fanout, filters, growth, latency, rest, stalled, storm, way
+from bench.measure import bystander, connections, drain, fanout, filters, growth, latency, rest, stalled, storm, way
 from bench.plan import Plan
 from bench.report import page
 from bench.report.machine import machine
@@ -35,9 +35,10 @@ MEASURES: dict[str, Measure] = {
     "storm": storm.measure,
     "stalled": stalled.measure,
     "rest": rest.measure,
+    "bystander": bystander.measure,
     "growth": growth.measure,
 }
-CLOCKED = ("latency", "way")  # where it is not CPU time that counts
+CLOCKED = ("latency", "way", "bystander")  # where it is not CPU time that counts
 QUICK = ("fanout", "latency", "drain", "connections", "rest")
 
 

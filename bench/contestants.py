@@ -99,7 +99,6 @@ class Contestant:
 
 
 def _ours(env: Mapping[str, str], folder: Path) -> list[Part]:
-    python = {"PYTHONPATH": str(ROOT), **env}
     limits = {
         "MAX_CONNECTIONS": "20000",
         "MAX_CONNECTIONS_PER_ADDRESS": "20000",
@@ -108,9 +107,19 @@ def _ours(env: Mapping[str, str], folder: Path) -> list[Part]:
         "DRAIN_SECONDS": "0",
         "ADMIN_PORT": "0",  # several may run
     }
+    return [watcher(env, folder, serves_clients=False), _gateway({**env, **limits}, folder)]
+
+
+def _as_delivered(env: Mapping[str, str], folder: Path) -> list[Part]:
+    """Return ours with the limits that it and the system come with, and with a log in Redis that is soon too short."""
+    gateway = _gateway({**env, "ADMIN_PORT": "0"}, folder)
+    gateway.command = ["sh", "-c", 'ulimit -S -n 1024 && exec "$@"', "sh", *gateway.command]
+    return [watcher({**env, "LOG_MAX_EVENTS": "1200"}, folder, serves_clients=False), gateway]
+
+
+def _gateway(settings: Mapping[str, str], folder: Path) -> Part:
     serve = [sys.executable, "-m", "services.gateway"]
-    gateway = Part(name="gateway", command=serve, folder=folder, settings=python | limits)
-    return [watcher(env, folder, serves_clients=False), gateway]
+    return Part(name="gateway", command=serve, folder=folder, settings={"PYTHONPATH": str(ROOT), **settings})
 
 
 def watcher(settings: Mapping[str, str], folder: Path, *, serves_clients: bool = True) -> Part:
@@ -163,6 +172,7 @@ def _nchan(env: Mapping[str, str], folder: Path) -> list[Part]:
 
 PARTS = {
     "ours": _ours,
+    "ours, as delivered": _as_delivered,
     "node-seed": _node_seed,
     "node-redis": _node_redis,
     "python-socketio": _python_socketio,
@@ -170,6 +180,7 @@ PARTS = {
 }
 
 OURS = Contestant("ours", {"websocket": "orders-websocket", "sse": "sse"})
+AS_DELIVERED = Contestant("ours, as delivered", OURS.protocols)
 NODE_SEED = Contestant("node-seed", {"websocket": "socketio-websocket", "sse": "sse"})
 NODE_REDIS = Contestant("node-redis", {"websocket": "socketio-websocket"})
 PYTHON_SOCKETIO = Contestant("python-socketio", {"websocket": "socketio-websocket"})

@@ -28,6 +28,7 @@ class Stage:
     listener: Dialogue
     writer: Dialogue
     pinned: bool
+    mongod: int | None = None  # the process, where it is ours
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def new_folder(self, name: str) -> Path:
@@ -57,24 +58,24 @@ async def stage(folder: Path, *, pinned: bool = True) -> AsyncIterator[Stage]:
     is not the others' doing; where times of the clock are measured, the system chooses for the others.
     """
     async with AsyncExitStack() as stack:
-        mongodb = await _mongodb(stack, folder, pinned=pinned)
+        mongodb, mongod = await _mongodb(stack, folder, pinned=pinned)
         redis = await _redis(stack, folder, pinned=pinned)
         for _ in setup(mongodb):
             pass
         listener = await stack.enter_async_context(Dialogue(module("bench.load")))
         writer = await stack.enter_async_context(Dialogue(module("bench.load.writer", mongodb), pinned=pinned))
-        yield Stage(mongodb, redis, folder, listener, writer, pinned)
+        yield Stage(mongodb, redis, folder, listener, writer, pinned, mongod)
 
 
-async def _mongodb(stack: AsyncExitStack, folder: Path, *, pinned: bool) -> str:
+async def _mongodb(stack: AsyncExitStack, folder: Path, *, pinned: bool) -> tuple[str, int | None]:
     if given := os.environ.get("BENCH_MONGODB_URI"):
-        return given
+        return given, None
     arguments = ("--oplogSize", "512")
     server = Mongod(folder=folder / "mongodb", port=ports.free_port(), arguments=arguments)
     await stack.enter_async_context(server)
     if pinned:
         cores.leave_to_server(server.pid)
-    return server.uri(DATABASE)
+    return server.uri(DATABASE), server.pid
 
 
 async def _redis(stack: AsyncExitStack, folder: Path, *, pinned: bool) -> str:

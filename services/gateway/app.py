@@ -6,6 +6,7 @@ import structlog
 
 from services.common.dependency_health import DependencyHealth
 from services.common.dependency_metrics import Dependency
+from services.common.loop_lag import measuring_lag
 from services.common.process import tune_gc
 from services.common.tasks import Tasks
 from services.front.answering import few_connections
@@ -64,6 +65,7 @@ async def run(settings: GatewaySettings) -> None:
         places = few_connections(lambda refusal: metrics.incident(Incident(refusal.value)))
         admin = internal_listener(settings.admin_host, settings.admin_port, ready, metrics.registry, places)
         admin_port = await stack.enter_async_context(admin)
+        stack.enter_context(measuring_lag(metrics.lagged))
         await stack.enter_async_context(server.serving(ready))
         log.info(
             "Gateway started",

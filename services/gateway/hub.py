@@ -42,6 +42,11 @@ class Hub:
     def __len__(self) -> int:
         return len(self._subscriptions)
 
+    @property
+    def groups(self) -> int:
+        """How many different sequences of bytes go out, each to at least one live client."""
+        return len(self._groups)
+
     def locate(self, since: Cursor) -> Located:
         """Say whether a client with this cursor can be told everything that came after it."""
         if since.epoch != self._log.epoch:

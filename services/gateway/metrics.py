@@ -8,7 +8,7 @@ from datetime import datetime
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -30,6 +30,7 @@ log = structlog.get_logger("clients")
 _TRANSPORTS = {Form.WEBSOCKET: "websocket", Form.POLLING: "polling", Form.SSE: "sse", Form.SSE_PLAIN: "sse"}
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})
 _LATENCY = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
+_LAG = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _DURATION = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
@@ -74,6 +75,26 @@ class Metrics:
             buckets=_DURATION,
             registry=registry,
         )
+        self.sessions = Gauge(
+            "orders_gateway_sessions", "Engine.IO sessions, over polling and websockets.", registry=registry
+        )
+        self.admitted = Gauge(
+            "orders_gateway_admitted_connections",
+            "Sessions and event streams that count against MAX_CONNECTIONS.",
+            registry=registry,
+        )
+        self._lag = Histogram(
+            "orders_gateway_loop_lag_seconds",
+            "How late the event loop comes to a timer: for so long no client was served.",
+            buckets=_LAG,
+            registry=registry,
+        )
+        self._lag_work = Histogram(
+            "orders_gateway_loop_work_seconds",
+            "Of this lag, the CPU time of the loop's own thread: work that something asked for in one turn.",
+            buckets=_LAG,
+            registry=registry,
+        )
 
     def observe(self, hub: Hub, events: Log, unsent: Unsent, dependencies: Sequence[Dependency]) -> None:
         """Show how these stand whenever Prometheus asks, and count what the hub sends."""
@@ -102,6 +123,11 @@ class Metrics:
         """Count one client that came back."""
         log.debug("A client came back with a cursor", served_from=source.value)
         self._resumes.labels(source.value).inc()
+
+    def lagged(self, lag: float, work: float) -> None:
+        """Note how late the event loop came to a timer, and how much of that was work of its own."""
+        self._lag.observe(lag)
+        self._lag_work.observe(work)
 
     def incident(self, kind: Incident) -> None:
         """Count one."""
@@ -133,6 +159,8 @@ class _Stand(Collector):
         """Return the figures of this moment."""
         yield self._clients()
         yield _gauge("stale", "1 while clients are told that what they see may be old.", self._hub.stale is not None)
+        groups = "Different sequences of bytes that live clients are sent, by filter and form."
+        yield _gauge("groups", groups, self._hub.groups)
         yield _gauge("ring_events", "Changes in the gateway's own memory.", len(self._log))
         yield _gauge("ring_bytes", "Memory that these take, with every form that is kept of them.", self._log.bytes)
         yield _gauge("unsent_bytes", "What waits here for all clients whose connections are full.", self._unsent.bytes)

@@ -105,6 +105,8 @@ class Server:
             ),
             unsent,
         )
+        metrics.sessions.set_function(self._sockets.__len__)
+        metrics.admitted.set_function(admission.__len__)
         self._api = OrdersApi(store, stream.epoch, body_limit=settings.max_payload_bytes)
         self._page = Page(settings.web_dir, settings.client_dir)
 

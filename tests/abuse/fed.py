@@ -52,7 +52,7 @@ class Fed:
 
     async def figure(self, name: str, label: str = "") -> float:
         """Return the sum of a metric, of all its samples or of those with a label of this value."""
-        async with aiohttp.ClientSession() as session, session.get(f"{self.gateway.url}/metrics") as response:
+        async with aiohttp.ClientSession() as session, session.get(f"{self.gateway.admin_url}/metrics") as response:
             families = text_string_to_metric_families(await response.text())
         samples = [sample for family in families for sample in family.samples if sample.name == name]
         return sum(sample.value for sample in samples if not label or label in sample.labels.values())

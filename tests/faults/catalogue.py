@@ -1,7 +1,17 @@
 """All scenarios, in the order in which they are run."""
 
 from tests.faults.scenario import Scenario
-from tests.faults.scenarios import database, everything, gateway, history, machine, redis, replica_set, watcher
+from tests.faults.scenarios import (
+    database,
+    everything,
+    gateway,
+    history,
+    machine,
+    redis,
+    replica_set,
+    strangers,
+    watcher,
+)
 
 SCENARIOS: list[Scenario] = [
     *watcher.SCENARIOS,
@@ -11,5 +21,6 @@ SCENARIOS: list[Scenario] = [
     *database.SCENARIOS,
     *gateway.SCENARIOS,
     *machine.SCENARIOS,
+    *strangers.SCENARIOS,
     *everything.SCENARIOS,
 ]

@@ -60,6 +60,10 @@ async def test_changes_clients_and_their_ends_are_counted(services: tuple[Servic
         assert figure(shown, "orders_gateway_clients", "websocket", "live") == 2
         assert figure(shown, "orders_gateway_clients", "sse", "live") == 1
         assert sum(value for (name, at), value in shown.items() if name.endswith("_clients") and "polling" in at) == 1
+        assert figure(shown, "orders_gateway_sessions") == 3
+        assert figure(shown, "orders_gateway_admitted_connections") == 4
+        assert 2 <= figure(shown, "orders_gateway_groups") <= 3  # polling is not always live
+        assert figure(shown, "orders_gateway_loop_lag_seconds_count") > 10
         assert figure(shown, "orders_gateway_request_seconds_count", "POST", "201") == 5
         assert figure(shown, "orders_gateway_dependency_up", "redis") == 1
         assert figure(shown, "orders_gateway_dependency_up", "mongodb") == 1

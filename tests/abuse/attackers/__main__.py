@@ -1,0 +1,47 @@
+"""One attacker as a process of its own: `python -m tests.abuse.attackers NAME --port …`.
+
+Prints "attacking" when it begins, and in the end what became of it.
+"""
+
+import argparse
+import asyncio
+import json
+import resource
+from collections import Counter
+
+import uvloop
+
+from tests.abuse.attackers import EVERY
+from tests.abuse.attackers.attacker import Attacker, Tally, Target
+
+
+async def attack(attacker: Attacker, target: Target, seconds: float) -> Tally:
+    """Attack for so long."""
+    tally: Tally = Counter()
+    print("attacking", flush=True)  # noqa: T201 - for whoever waits for it
+    attacking = asyncio.ensure_future(attacker.run(target, tally))
+    done, _ = await asyncio.wait([attacking], timeout=seconds)
+    attacking.cancel()
+    await asyncio.gather(attacking, return_exceptions=True)
+    for each in done:
+        each.result()  # an attacker goes on for ever: one that has ended is broken
+    return tally
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.abuse.attackers", description=__doc__)
+    parser.add_argument("attacker", choices=EVERY, metavar="NAME", help=", ".join(EVERY))
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--watcher-port", type=int, default=0)
+    parser.add_argument("--since", default="", help="a cursor older than what Redis holds")
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    target = Target(asked.port, asked.watcher_port, asked.since, asked.seed)
+    print(json.dumps(uvloop.run(attack(EVERY[asked.attacker], target, asked.seconds))))  # noqa: T201 - its answer
+
+
+if __name__ == "__main__":
+    main()
