@@ -4,6 +4,7 @@ Checked against aiohttp 3.14: what is no HTTP is answered by ``handle_error``, w
 which no ``on_response_prepare`` sees; and a server makes its connections' protocols by being called.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -32,5 +33,5 @@ class Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
-        factory = partial(self.app._make_request, _cls=_Request)  # noqa: SLF001
-        return _Server(made.request_handler, request_factory=factory, **self._kwargs)
+        make: Callable[..., web.BaseRequest] = made.request_factory  # the application's
+        return _Server(made.request_handler, request_factory=partial(make, _cls=_Request), **self._kwargs)
