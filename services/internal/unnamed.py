@@ -1,5 +1,6 @@
 """Keeps aiohttp from telling every client its own version and Python's in the header `Server`."""
 
+from collections.abc import Callable
 from functools import partial
 
 from aiohttp import hdrs, web
@@ -19,4 +20,5 @@ def hide_versions(runner: web.AppRunner) -> None:
     """
     if runner.server is None:
         raise RuntimeError("the runner is not set up")
-    runner.server.request_factory = partial(runner.app._make_request, _cls=_Request)  # noqa: SLF001
+    make: Callable[..., web.BaseRequest] = runner.server.request_factory  # the application's
+    runner.server.request_factory = partial(make, _cls=_Request)
