@@ -60,7 +60,13 @@ class RunService(Protocol):
     """Start "watcher" or "gateway" on a free port, and wait until it is ready unless told not to."""
 
     async def __call__(
-        self, service: str, settings: Mapping[str, str], *, port: int | None = None, wait: bool = True
+        self,
+        service: str,
+        settings: Mapping[str, str],
+        *,
+        port: int | None = None,
+        wait: bool = True,
+        descriptors: int | None = None,
     ) -> ServiceProcess: ...
 
 
@@ -138,12 +144,21 @@ async def run_service(tmp_path: Path) -> AsyncIterator[RunService]:
     async with AsyncExitStack() as stack:
 
         async def start(
-            service: str, settings: Mapping[str, str], *, port: int | None = None, wait: bool = True
+            service: str,
+            settings: Mapping[str, str],
+            *,
+            port: int | None = None,
+            wait: bool = True,
+            descriptors: int | None = None,
         ) -> ServiceProcess:
             number = port or ports.free_port()
             variable = {"gateway": "PORT", "watcher": "WATCHER_PORT"}[service]
             process = ServiceProcess(
-                service=service, port=number, folder=tmp_path, settings={**settings, variable: str(number)}
+                service=service,
+                port=number,
+                folder=tmp_path,
+                settings={**settings, variable: str(number)},
+                descriptors=descriptors,
             )
             stack.push_async_callback(process.stop)
             # Printed when the test ends; pytest shows it only where the test has failed.

@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 class ServiceProcess(Server):
     """`python -m services.<service>` with `settings` as its environment, run in `folder` so that no `.env` is read.
 
+    It may open so many ``descriptors``, where that is given, and no more however it asks.
+
     `start` returns when /readyz answers 200; `launch` does not wait. The output of all its runs is in `log`.
     """
 
@@ -23,6 +25,7 @@ class ServiceProcess(Server):
     port: int
     folder: Path
     settings: Mapping[str, str]
+    descriptors: int | None = None
     name: str = field(init=False)
     log: Path = field(init=False)
 
@@ -40,7 +43,10 @@ class ServiceProcess(Server):
         return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
 
     def argv(self) -> list[str]:
-        return [sys.executable, "-m", f"services.{self.service}"]
+        service = [sys.executable, "-m", f"services.{self.service}"]
+        if self.descriptors is None:
+            return service
+        return ["sh", "-c", f'ulimit -n {self.descriptors}; exec "$@"', "sh", *service]
 
     def env(self) -> Mapping[str, str]:
         return {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **self.settings}
@@ -59,3 +65,12 @@ class ServiceProcess(Server):
                 return response.status
         except (aiohttp.ClientError, TimeoutError):
             return None
+
+    async def metric(self, sample: str) -> float:
+        """Return the figure of a sample that is written like this, or 0 where there is none."""
+        async with aiohttp.ClientSession() as session, session.get(f"{self.url}/metrics") as response:
+            for line in (await response.text()).splitlines():
+                name, _, value = line.rpartition(" ")
+                if name == sample:
+                    return float(value)
+        return 0.0

@@ -19,6 +19,7 @@ from services.common.dependency_health import DependencyHealth
 from services.common.dependency_metrics import Dependency
 from services.common.settings import CommonSettings
 from services.embedded.settings import EmbeddedSettings
+from services.front.connections import Bounds, Connections
 from services.gateway.hub import Hub
 from services.gateway.log import Log
 from services.gateway.metrics import Metrics as GatewayMetrics
@@ -100,6 +101,7 @@ def metrics() -> Iterator[tuple[str, str, str]]:
 
 def _gateway_registry() -> CollectorRegistry:
     shown, events = GatewayMetrics(), Log(10)
+    shown.observe_connections(Connections(Bounds(most=1, per_address=1, last_descriptor=1), lambda _: None))
     shown.observe(Hub(events, lambda _: None), events, [Dependency.of(DependencyHealth("redis"))])
     return shown.registry
 

@@ -20,6 +20,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from services.common.dependency_metrics import Dependency, DependencyCollector
+from services.front.connections import Connections
+from services.front.metrics import ConnectionCollector
 from services.gateway.catch_up import Source
 from services.gateway.edge.failures import Failures
 from services.gateway.edge.limits import Incident
@@ -84,6 +86,10 @@ class Metrics:
         self.registry.register(DependencyCollector("gateway", dependencies))
         hub.published = self.published
         hub.failed = Failures("A client was cut off because it could not be served", self.incident).note
+
+    def observe_connections(self, connections: Connections) -> None:
+        """Show how many are open."""
+        self.registry.register(ConnectionCollector("gateway", connections))
 
     def published(self, events: Sequence[Event], writes: int) -> None:
         """Count one batch that was written to so many clients: a few figures a batch, none a client."""

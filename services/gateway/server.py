@@ -10,10 +10,13 @@ from aiohttp import web
 
 from services import __version__
 from services.common.tasks import Tasks
+from services.front.connections import Bounds, Connections
+from services.front.front import KEEPALIVE_SECONDS, UNREAD_SECONDS, Front
 from services.gateway.edge.admission import Admission
-from services.gateway.edge.front import Front
-from services.gateway.edge.limits import EngineSettings
-from services.gateway.edge.peer import peer_address
+from services.gateway.edge.limits import EngineSettings, Incident
+from services.gateway.edge.opening import opening
+from services.gateway.edge.peer import counted_as, peer_address
+from services.gateway.edge.places import places
 from services.gateway.edge.server_log import server_log
 from services.gateway.http.cors import Cors
 from services.gateway.http.docs import Docs
@@ -35,8 +38,6 @@ from services.gateway.stream import Stream
 # Between the last connection that is accepted and the end of those that ask nothing: what was just sent is to arrive.
 LINGER_SECONDS = 0.3
 
-KEEPALIVE_SECONDS = 75.0  # of a connection that asks nothing; those of load balancers are shorter
-
 log = structlog.get_logger("gateway")
 
 
@@ -56,7 +57,23 @@ class Server:
         self._draining = False
         self._metrics = metrics
         self._tasks = tasks
-        admission = Admission(settings.max_connections, settings.max_connections_per_address)
+        room = places(settings.max_connections)
+        if room.clients < settings.max_connections:
+            log.warning(
+                "The limit of file descriptors allows fewer clients than MAX_CONNECTIONS",
+                allowed=room.clients,
+                max_connections=settings.max_connections,
+            )
+        self._connections = Connections(
+            Bounds(
+                most=room.connections,
+                per_address=settings.max_connections_per_address,
+                last_descriptor=room.last_descriptor,
+            ),
+            lambda refusal: metrics.incident(Incident(refusal.value)),
+        )
+        metrics.observe_connections(self._connections)
+        admission = Admission(room.clients, settings.max_connections_per_address)
         self._live = LiveOrders(
             stream,
             SessionIds(settings.recovery_secret.get_secret_value()),
@@ -124,8 +141,17 @@ class Server:
     async def _listening(self, runner: web.AppRunner) -> AsyncIterator[None]:
         if runner.server is None:
             raise RuntimeError("the runner is not set up")
-        front = Front(runner.server, self._sockets.open, KEEPALIVE_SECONDS)
-        async with front.listening(self._settings.host, self._settings.port):
+        settings = self._settings
+        front = Front(
+            runner.server,
+            self._connections,
+            opening(self._sockets.open),
+            partial(counted_as, trusted_proxies=settings.trusted_proxies),
+            unread=max(
+                UNREAD_SECONDS, 2 * settings.client_stall_seconds
+            ),  # later than we drop a slow client, and count it
+        )
+        async with front.listening(settings.host, settings.port):
             try:
                 yield
             finally:

@@ -52,8 +52,12 @@ class GatewaySettings(CommonSettings):
     client_stall_seconds: Seconds = Field(
         default=30.0, description="A client that reads nothing for so long is dropped."
     )
-    max_connections: int = Field(default=10_000, ge=1, description="Most connections of this gateway.")
-    max_connections_per_address: int = Field(default=1_000, ge=1, description="Most connections from one address.")
+    max_connections: int = Field(
+        default=10_000, ge=1, description="Most clients of this gateway: websockets, streams and polling sessions."
+    )
+    max_connections_per_address: int = Field(
+        default=1_000, ge=1, description="Most clients of one address, and as many other connections."
+    )
     max_packets_per_second: float = Field(default=20.0, gt=0, description="Packets that one client may send a second.")
     max_payload_bytes: Bytes = Field(default=65_536, description="Largest packet or request body that is taken.")
     client_buffer_bytes: Bytes = Field(

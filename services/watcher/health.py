@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from services.front.answering import answering
 from services.watcher.leader import Parts
 from services.watcher.settings import WatcherSettings
 
@@ -30,10 +31,5 @@ async def serve_health(settings: WatcherSettings, parts: Parts) -> AsyncIterator
 
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, settings.watcher_host, settings.watcher_port).start()
+    async with answering(app, parts.metrics.connections, settings.watcher_host, settings.watcher_port):
         yield
-    finally:
-        await runner.cleanup()

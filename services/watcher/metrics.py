@@ -8,6 +8,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from services.common.cursor import Position
 from services.common.dependency_health import DependencyHealth
 from services.common.dependency_metrics import Dependency, DependencyCollector
+from services.front.answering import few_connections
+from services.front.metrics import ConnectionCollector
 
 
 class Metrics:
@@ -45,6 +47,14 @@ class Metrics:
         self._failures = Counter(
             "orders_watcher_failures", "Failures, by what failed.", ["what"], registry=self.registry
         )
+        refusals = Counter(
+            "orders_watcher_refusals",
+            "Connections that were refused, or cut off before they had asked for anything.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.connections = few_connections(lambda refusal: refusals.labels(refusal.value).inc())
+        self.registry.register(ConnectionCollector("watcher", self.connections))
         self.oplog_headroom = Gauge(
             "orders_watcher_oplog_headroom_seconds",
             "Seconds until the oplog will have lost the place of the saved token; infinite while it is not full.",

@@ -12,8 +12,10 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from services.gateway.edge.front import Front
+from services.front.connections import Bounds, Connections, State
+from services.front.front import Front
 from services.gateway.edge.limits import EngineSettings, Incident
+from services.gateway.edge.opening import opening
 from services.gateway.engineio.server import EngineServer
 from services.gateway.engineio.session import Accept, Session
 from services.gateway.engineio.websocket_connection import WebSocketConnection
@@ -175,7 +177,9 @@ async def _serve(
     await runner.setup()
     http_server = runner.server
     assert http_server is not None
-    front = Front(http_server, server.open, SECONDS)
+    bounds = Bounds(most=10_000, per_address=10_000, last_descriptor=1_000_000)
+    places = Connections(bounds, lambda refusal: ledger.count(Incident(refusal.value)))
+    front = Front(http_server, places, opening(server.open))
     try:
         async with (
             front.listening("127.0.0.1", 0) as port,
@@ -187,6 +191,7 @@ async def _serve(
         await runner.cleanup()
     assert connections() == 0
     await _nothing_left(before)
+    assert places.census() == dict.fromkeys(State, 0)
     assert not escaped, escaped
 
 

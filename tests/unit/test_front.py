@@ -1,112 +1,359 @@
-"""The front of the server: who is let through to a websocket, who to aiohttp, and who says nothing."""
+"""The front of a port: who is let through to a websocket, who to aiohttp, and who is cut off."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import cast
 
-from services.gateway.edge.front import Front
-from services.gateway.edge.takeover import give
+import pytest
+import uvloop
+from aiohttp import web
+
+from services.front.connections import Bounds, Connections, Refusal, State
+from services.front.front import Front
+from services.front.taken import Taken, give
+from services.gateway.edge.opening import opening
+from services.gateway.edge.takeover import TakenOver, take_over
 from services.gateway.wire.handshake import Handshake
+from tests.waiting import until
 
 HANDSHAKE = b"GET /socket.io/?EIO=4 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n"
+REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+LONG = 20.0
 
 
-class Say(asyncio.Protocol):
+class Say(Taken):
     """Says its word, then back what it hears."""
 
-    def __init__(self, word: bytes) -> None:
-        self._word = word
+    state = State.WEBSOCKET
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.write(self._word)
+        self._transport.write(b"websocket ")
 
     def data_received(self, data: bytes) -> None:
         self._transport.write(data)
 
 
 @dataclass
-class Doorman:
-    """Opens a websocket to those it may, and remembers what was asked."""
+class Port:
+    """A port with a front. ``lets`` says whether handshakes become websockets; ``/slow`` is answered on ``answer``."""
 
+    number: int = 0
     lets: bool = True
     asked: list[Handshake] = field(default_factory=list)
+    refusals: Counter[Refusal] = field(default_factory=Counter)
+    answer: asyncio.Event = field(default_factory=asyncio.Event)
+    clients: list["Client"] = field(default_factory=list)
+    connections: Connections = field(init=False)
 
     def open(self, request: Handshake, transport: asyncio.Transport) -> bool:
         self.asked.append(request)
         if self.lets:
-            give(transport, Say(b"websocket "))
+            give(transport, Say())
         return self.lets
+
+    @property
+    def census(self) -> dict[str, int]:
+        return {state.value: count for state, count in self.connections.census().items() if count}
+
+    async def connect(self) -> "Client":
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.number))
+        self.clients.append(client)
+        return client
+
+    async def connect_silently(self) -> "Client":
+        """Connect, and wait until the server knows."""
+        before = len(self.connections)
+        client = await self.connect()
+        await until(lambda: len(self.connections) > before, "the connection is accepted")
+        return client
+
+
+@dataclass
+class Client:
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def ask(self, request: bytes = REQUEST) -> bytes:
+        """Return the status line of the answer."""
+        self.writer.write(request)
+        async with asyncio.timeout(LONG):
+            head = await self.reader.readuntil(b"\r\n\r\n")
+            for line in head.split(b"\r\n"):
+                if line.startswith(b"Content-Length: "):
+                    await self.reader.readexactly(int(line.split()[1]))
+        return head.split(b"\r\n")[0].removeprefix(b"HTTP/1.1 ")
+
+    async def rest(self) -> bytes:
+        """Return what comes until the server closes."""
+        async with asyncio.timeout(LONG):
+            try:
+                return await self.reader.read()
+            except ConnectionResetError:
+                return b""
+
+    def close(self) -> None:
+        self.writer.close()
 
 
 @asynccontextmanager
-async def front(doorman: Doorman, silence: float = 20.0) -> AsyncIterator[int]:
-    async with Front(lambda: Say(b"aiohttp "), doorman.open, silence).listening("127.0.0.1", 0) as port:
-        yield port
+async def front(
+    *,
+    most: int = 100,
+    per_address: int = 100,
+    last_descriptor: int = 1_000_000,
+    seconds: float = LONG,
+    unread: float = LONG,
+) -> AsyncIterator[Port]:
+    port = Port()
+    app = web.Application()
+    app.router.add_get("/", _hello)
+    app.router.add_get("/large", _large)
+    app.router.add_get("/taken", _taken)
+    app.router.add_get("/slow", _Slow(port.answer).get)
+    runner = web.AppRunner(app, keepalive_timeout=LONG, lingering_time=0.2)
+    await runner.setup()
+    assert runner.server is not None
+    bounds = Bounds(most=most, per_address=per_address, last_descriptor=last_descriptor)
+    port.connections = Connections(bounds, lambda refusal: port.refusals.update([refusal]), head_seconds=seconds)
+    gate = Front(runner.server, port.connections, opening(port.open), unread=unread)
+    try:
+        async with gate.listening("127.0.0.1", 0) as port.number:
+            yield port
+    finally:
+        await runner.cleanup()
+        for client in port.clients:
+            client.close()
+    await until(lambda: not port.census, "no connection is counted any more")
 
 
-async def answer(port: int, *parts: bytes) -> bytes:
-    """Return what is said until our last part has come back."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    async with asyncio.timeout(10):
-        said = b""
-        for part in parts:
-            writer.write(part)
-            said += await reader.readuntil(part) if part != HANDSHAKE else await reader.read(1000)
-        writer.close()
-    return said
+async def _hello(_: web.Request) -> web.Response:
+    return web.Response(text="hello")
+
+
+async def _taken(request: web.Request) -> web.StreamResponse:
+    take_over(request, Say())
+    return TakenOver(101)
+
+
+async def _large(_: web.Request) -> web.Response:
+    return web.Response(body=bytes(32 << 20))  # more than the kernel takes
+
+
+@dataclass
+class _Slow:
+    answer: asyncio.Event
+
+    async def get(self, _: web.Request) -> web.Response:
+        await self.answer.wait()
+        return web.Response(text="hello")
 
 
 async def test_who_asks_for_a_websocket_gets_it() -> None:
-    doorman = Doorman()
-    async with front(doorman) as port:
-        assert await answer(port, HANDSHAKE, b"hello") == b"websocket hello"
-    assert [request.remote for request in doorman.asked] == ["127.0.0.1"]
+    async with front() as port:
+        client = await port.connect()
+        client.writer.write(HANDSHAKE)
+        assert await client.reader.readexactly(10) == b"websocket "
+        client.writer.write(b"hello")
+        assert await client.reader.readexactly(5) == b"hello"
+        assert port.census == {"websocket": 1}
+        assert [request.remote for request in port.asked] == ["127.0.0.1"]
+        client.close()
+        await until(lambda: not port.census, "its place is free")
+
+
+async def test_a_websocket_that_aiohttp_hands_over_is_counted_as_one() -> None:
+    async with front() as port:
+        client = await port.connect()
+        client.writer.write(b"GET /taken HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert await client.reader.readexactly(10) == b"websocket "
+        assert port.census == {"websocket": 1}
 
 
 async def test_who_does_not_get_one_is_answered_by_aiohttp() -> None:
-    doorman = Doorman(lets=False)
-    async with front(doorman) as port:
-        assert await answer(port, HANDSHAKE, b"more") == b"aiohttp " + HANDSHAKE + b"more"
-    assert len(doorman.asked) == 1  # not again at what comes later
+    async with front() as port:
+        port.lets = False
+        client = await port.connect()
+        assert await client.ask(HANDSHAKE) == b"404 Not Found"
+        assert len(port.asked) == 1
 
 
-async def test_who_says_anything_else_is_answered_by_aiohttp() -> None:
-    doorman = Doorman()
-    async with front(doorman) as port:
-        assert await answer(port, b"\x16\x03\x01", b"more") == b"aiohttp \x16\x03\x01more"
-    assert not doorman.asked
-
-
-async def test_who_says_nothing_is_cut_off() -> None:
-    async with front(Doorman(), silence=0.05) as port, asyncio.timeout(10):
-        spoken, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"x")
-        assert await spoken.readexactly(9) == b"aiohttp x"
-        silent, other = await asyncio.open_connection("127.0.0.1", port)
-        assert await _end(silent) == b""
-        writer.write(b"y")
-        assert await spoken.readexactly(1) == b"y"
-        writer.close()
+async def test_who_asks_for_anything_else_is_answered_by_aiohttp() -> None:
+    async with front() as port:
+        client = await port.connect()
+        assert await client.ask() == b"200 OK"
+        assert await client.ask() == b"200 OK"
+        assert port.census == {"http": 1}
+        other = await port.connect()
+        assert await other.ask(b"\x16\x03\x01\r\n\r\n") == b"HTTP/1.0 400 Bad Request"
         other.close()
+        assert not port.asked
 
 
-async def test_who_has_said_nothing_is_cut_off_in_the_end() -> None:
-    async with asyncio.timeout(10):
-        async with front(Doorman()) as port:
-            silent, writer = await asyncio.open_connection("127.0.0.1", port)
-            spoken, other = await asyncio.open_connection("127.0.0.1", port)
-            other.write(b"x")  # so that the server has accepted the one before, too
-            await spoken.readexactly(9)
-        assert await _end(silent) == b""
-        writer.close()
-        other.close()
+async def test_a_connection_that_says_nothing_is_cut_off_in_time() -> None:
+    async with front(seconds=0.1) as port:
+        client = await port.connect()
+        assert await client.rest() == b""
+        assert port.refusals == {Refusal.SILENT: 1}
 
 
-async def _end(reader: asyncio.StreamReader) -> bytes:
-    try:
-        return await reader.read()
-    except ConnectionResetError:
-        return b""
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_half_a_request_is_waited_for_as_long_as_for_none_however_it_comes_in(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def scenario() -> None:
+        async with front(seconds=0.3) as port:
+            client = await port.connect()
+            trickling = asyncio.ensure_future(trickle(client))
+            assert (await client.rest()).startswith(b"HTTP/1.1 408 ")
+            assert port.refusals == {Refusal.HEAD_TOO_SLOW: 1}
+            trickling.cancel()
+
+    run(scenario(), loop)
+
+
+async def test_the_next_request_over_a_connection_has_to_come_in_in_time_too() -> None:
+    async with front(seconds=0.3) as port:
+        client = await port.connect()
+        assert await client.ask() == b"200 OK"
+        await asyncio.sleep(0.5)  # longer than a head may take: nothing has begun
+        assert await client.ask() == b"200 OK"
+        trickling = asyncio.ensure_future(trickle(client))
+        assert (await client.rest()).startswith(b"HTTP/1.1 408 ")
+        trickling.cancel()
+
+
+async def test_a_request_that_is_being_answered_has_all_the_time() -> None:
+    async with front(seconds=0.1) as port:
+        client = await port.connect()
+        answered = asyncio.ensure_future(client.ask(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"))
+        await asyncio.sleep(0.3)
+        port.answer.set()
+        assert await answered == b"200 OK"
+        assert not port.refusals
+
+
+async def test_the_oldest_silent_connection_makes_room_for_a_new_one() -> None:
+    async with front(most=3) as port:
+        first, half = await port.connect_silently(), await port.connect_silently()
+        half.writer.write(b"GET / HT")
+        third = await port.connect_silently()
+        fourth, fifth = await port.connect(), await port.connect()
+        assert await first.rest() == b""
+        assert await half.rest() == b""
+        for client in (third, fourth, fifth):
+            assert await client.ask() == b"200 OK"
+        assert port.refusals == {Refusal.EVICTED: 2}
+
+
+async def test_an_idle_connection_makes_room_where_none_is_silent() -> None:
+    async with front(most=2) as port:
+        idle, busy = await port.connect(), await port.connect()
+        assert await idle.ask() == b"200 OK"
+        answered = asyncio.ensure_future(busy.ask(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"))
+        await until(lambda: port.census == {"http": 2}, "both have asked")
+        new = await port.connect()
+        assert await new.ask() == b"200 OK"
+        assert await idle.rest() == b""
+        port.answer.set()
+        assert await answered == b"200 OK"
+
+
+async def test_where_all_are_busy_a_new_connection_is_refused() -> None:
+    async with front(most=2) as port:
+        busy, websocket = await port.connect(), await port.connect()
+        answered = asyncio.ensure_future(busy.ask(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"))
+        websocket.writer.write(HANDSHAKE)
+        await until(lambda: port.census == {"http": 1, "websocket": 1}, "both are there")
+        refused = await port.connect()
+        assert (await refused.rest()).startswith(b"HTTP/1.1 503 ")
+        assert port.refusals == {Refusal.TOO_MANY_CONNECTIONS: 1}
+        websocket.close()
+        await until(lambda: port.census == {"http": 1}, "there is room again")
+        again = await port.connect()
+        assert await again.ask() == b"200 OK"
+        port.answer.set()
+        assert await answered == b"200 OK"
+
+
+async def test_one_address_has_its_share_and_its_websockets_are_counted_elsewhere() -> None:
+    async with front(per_address=1) as port:
+        websocket = await port.connect()
+        websocket.writer.write(HANDSHAKE)
+        assert await websocket.reader.readexactly(10) == b"websocket "
+        client = await port.connect()
+        assert await client.ask() == b"200 OK"
+        refused = await port.connect()
+        assert (await refused.rest()).startswith(b"HTTP/1.1 429 ")
+        assert port.refusals == {Refusal.TOO_MANY_FROM_ADDRESS: 1}
+        for each in (websocket, client, refused):
+            each.close()
+        await until(lambda: not port.census, "all have gone")
+        again = await port.connect()
+        assert await again.ask() == b"200 OK"
+
+
+async def test_where_descriptors_run_out_silent_connections_make_room_and_then_new_ones_are_refused() -> None:
+    async with front(last_descriptor=3) as port:  # all have higher ones
+        refused = await port.connect()
+        assert (await refused.rest()).startswith(b"HTTP/1.1 503 ")
+        assert port.refusals == {Refusal.OUT_OF_DESCRIPTORS: 1}
+
+
+async def test_where_something_else_uses_descriptors_up_silent_connections_make_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("services.front.front.LOOK_SECONDS", 0.05)
+    with ExitStack() as stack:
+        last = os.dup(0) + 20
+        stack.callback(os.close, last - 20)
+        async with front(last_descriptor=last) as port:
+            silent = await port.connect_silently()
+            busy = await port.connect()
+            answered = asyncio.ensure_future(busy.ask(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"))
+            await until(lambda: port.census == {"silent": 1, "http": 1}, "both are there")
+            for _ in range(40):
+                stack.callback(os.close, os.dup(0))
+            assert await silent.rest() == b""
+            await until(lambda: port.refusals[Refusal.OUT_OF_DESCRIPTORS] > 0, "nothing more can be done")
+            assert port.refusals[Refusal.EVICTED] == 1
+            port.answer.set()
+            assert await answered == b"200 OK"
+
+
+async def test_connections_that_have_said_nothing_are_cut_off_in_the_end() -> None:
+    async with front() as port:
+        silent = await port.connect_silently()
+    assert await silent.rest() == b""
+
+
+async def test_a_client_that_never_reads_is_given_up_even_where_its_connection_was_closed() -> None:
+    async with front(unread=1) as port:
+        client = await port.connect()
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        client.writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        await until(lambda: port.census == {"http": 1}, "it has asked")
+        await until(lambda: not port.census, "the kernel has given it up")
+
+
+async def trickle(client: Client) -> None:
+    """Send a head without end."""
+    with suppress(ConnectionError):
+        client.writer.write(b"GET / HTTP/1.1\r\n")
+        while True:
+            client.writer.write(b"X: y\r\n")
+            await client.writer.drain()
+            await asyncio.sleep(0.02)
+
+
+def run(scenario: Awaitable[None], loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(LONG):
+            await scenario
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(bounded())

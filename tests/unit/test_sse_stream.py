@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest_asyncio
 
 from services.common.cursor import Position
-from services.gateway.edge.deadlines import Deadlines
+from services.common.deadlines import Deadlines
 from services.gateway.filters import EVERYTHING
 from services.gateway.hub import Hub
 from services.gateway.log import Log

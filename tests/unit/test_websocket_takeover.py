@@ -11,13 +11,17 @@ import uvloop
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from services.front.connections import State
+from services.front.taken import Taken
 from services.gateway.edge.takeover import ConnectionWatch, TakenOver, take_over
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Shout(asyncio.Protocol):
+class Shout(Taken):
     """Says back in capitals."""
+
+    state = State.WEBSOCKET
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -114,7 +118,9 @@ def test_a_client_that_has_gone_is_not_taken_over() -> None:
 
 
 def test_an_owner_that_fails_at_once_does_not_leave_the_connection_open() -> None:
-    class Broken(asyncio.Protocol):
+    class Broken(Taken):
+        state = State.WEBSOCKET
+
         def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: ARG002
             raise OSError("broken")
 

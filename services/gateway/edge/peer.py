@@ -27,8 +27,13 @@ def peer_address(request: Request, trusted_proxies: Sequence[Network] = ()) -> s
     return address
 
 
+def counted_as(peer: str, trusted_proxies: Sequence[Network] = ()) -> str | None:
+    """Return by what the connections of a peer are counted; None for a trusted proxy, whose clients are many."""
+    return None if _is_trusted(peer, trusted_proxies) else peer
+
+
 def _is_trusted(address: str, networks: Sequence[Network]) -> bool:
-    parsed = _parse(address)
+    parsed = _parse(address) if networks else None
     return parsed is not None and any(parsed in network for network in networks)
 
 

@@ -11,6 +11,8 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.web_protocol import RequestHandler
 
+from services.front.taken import Counted, Taken, give
+
 
 class TakenOver(web.StreamResponse):
     """Answers nothing: what there was to say, the new owner of the connection has said."""
@@ -27,7 +29,7 @@ class TakenOver(web.StreamResponse):
         """Write no end."""
 
 
-def take_over(request: web.BaseRequest, protocol: asyncio.Protocol) -> asyncio.Transport | None:
+def take_over(request: web.BaseRequest, protocol: Taken) -> asyncio.Transport | None:
     """Give the request's connection to `protocol`; return None where the client has already gone.
 
     Calls `connection_made` at once, and `data_received` with what came in behind the request as soon as the caller lets
@@ -37,24 +39,15 @@ def take_over(request: web.BaseRequest, protocol: asyncio.Protocol) -> asyncio.T
     transport = handler.transport
     if transport is None or transport.is_closing():
         return None
+    seat = handler.hand_over(protocol.state) if isinstance(handler, Counted) else None
     tail = _release(handler)
-    give(transport, protocol)
+    give(transport, protocol, seat)
     if tail:
         transport.pause_reading()  # or what the loop reads next would overtake it
         asyncio.get_running_loop().call_soon(_deliver, transport, tail)
     else:
         transport.resume_reading()
     return transport
-
-
-def give(transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
-    """Let `protocol` have a connection that nobody else knows of any more."""
-    transport.set_protocol(protocol)
-    try:
-        protocol.connection_made(transport)
-    except BaseException:
-        transport.abort()  # nobody else would close it
-        raise
 
 
 def _deliver(transport: asyncio.Transport, tail: bytes) -> None:

@@ -4,12 +4,12 @@ import asyncio
 
 from aiohttp import hdrs, web
 
+from services.front.taken import give
 from services.gateway.edge.admission import Admission
 from services.gateway.edge.limits import Count, EngineSettings, Incident, count_nothing
 from services.gateway.edge.origin import OriginPolicy
 from services.gateway.edge.peer import peer_address
 from services.gateway.edge.request import Request
-from services.gateway.edge.takeover import give
 from services.gateway.engineio.polling import Polling
 from services.gateway.engineio.rejection import ErrorCode, Rejected
 from services.gateway.engineio.session import Accept, Session

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from services.gateway.edge.deadlines import Entry
+from services.common.deadlines import Entry
 from services.gateway.edge.limits import Incident
 from services.gateway.engineio.carrier import Carrier
 from services.gateway.wire.engineio import MalformedPacket, Packet, PacketType, binary_of, parse_packet

@@ -4,8 +4,8 @@ import asyncio
 import secrets
 from collections.abc import Iterator
 
+from services.common.deadlines import Deadlines
 from services.gateway.edge.admission import Admission, NotAdmitted
-from services.gateway.edge.deadlines import Deadlines
 from services.gateway.edge.limits import Count, EngineSettings, Incident
 from services.gateway.engineio.rejection import ErrorCode, Rejected
 from services.gateway.engineio.session import Session

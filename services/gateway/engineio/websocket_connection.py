@@ -3,7 +3,9 @@
 import asyncio
 from typing import Protocol, cast
 
-from services.gateway.edge.deadlines import Deadlines, Entry
+from services.common.deadlines import Deadlines, Entry
+from services.front.connections import State
+from services.front.taken import Taken
 from services.gateway.edge.descriptor import unbuffered_descriptor
 from services.gateway.wire.engineio import base64_packet
 from services.gateway.wire.form import Form
@@ -30,7 +32,7 @@ class Owner(Protocol):
         """Nothing is unsent any more."""
 
 
-class WebSocketConnection(asyncio.Protocol):
+class WebSocketConnection(Taken):
     """One websocket after its handshake."""
 
     __slots__ = (
@@ -46,8 +48,10 @@ class WebSocketConnection(asyncio.Protocol):
     )
 
     form = Form.WEBSOCKET
+    state = State.WEBSOCKET
 
     def __init__(self, max_payload: int, closing: "Deadlines[WebSocketConnection]", *, base64: bool = False) -> None:
+        super().__init__()
         self._closing = closing
         self._reader = FrameReader(max_payload)
         self._owner: Owner | None = None
@@ -132,8 +136,9 @@ class WebSocketConnection(asyncio.Protocol):
         if owner is not None:
             owner.websocket_lost(violation)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, exc: Exception | None) -> None:
         """Report the end, unless it has been reported."""
+        super().connection_lost(exc)
         self._going = True
         if self._cutoff is not None:
             self._cutoff.cancel()

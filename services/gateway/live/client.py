@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from services.common.cursor import Cursor
-from services.gateway.edge.deadlines import Deadlines, Entry
+from services.common.deadlines import Deadlines, Entry
 from services.gateway.filters import Interest
 from services.gateway.group import offset_suffix
 from services.gateway.hub import Hub

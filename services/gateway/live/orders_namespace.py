@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from services.common.cursor import Cursor, Position
-from services.gateway.edge.deadlines import Deadlines
+from services.common.deadlines import Deadlines
 from services.gateway.edge.limits import Count, Incident, OnDisconnect
 from services.gateway.filters import EVERYTHING, NOTHING, Interest, InvalidFilter, parse_filter, union
 from services.gateway.live.client import LiveClient, own_event

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, cast
 
-from services.gateway.edge.deadlines import Deadlines, Entry
+from services.common.deadlines import Deadlines, Entry
 from services.gateway.edge.limits import Incident
 from services.gateway.engineio.session import Application, Session
 from services.gateway.socketio.namespace import Ack, ConnectionRefused, Extra, Namespace

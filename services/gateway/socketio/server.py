@@ -35,8 +35,8 @@ from typing import Any
 
 from aiohttp import web
 
+from services.common.deadlines import Deadlines
 from services.gateway.edge.admission import Admission
-from services.gateway.edge.deadlines import Deadlines
 from services.gateway.edge.failures import Failures
 from services.gateway.edge.limits import Count, EngineSettings, Incident, count_nothing
 from services.gateway.engineio.server import EngineServer

@@ -12,9 +12,9 @@ from aiohttp.http import HttpVersion11
 from aiohttp_sse import EventSourceResponse
 
 from services.common.cursor import Cursor, InvalidCursor
+from services.common.deadlines import Deadlines
 from services.common.documents import Json, dumps
 from services.gateway.edge.admission import Admission, NotAdmitted
-from services.gateway.edge.deadlines import Deadlines
 from services.gateway.edge.limits import Count, Incident, OnDisconnect
 from services.gateway.edge.takeover import TakenOver, take_over
 from services.gateway.filters import EVERYTHING, Interest, InvalidFilter, parse_filter

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from typing import cast
 
 from services.common.cursor import Cursor
+from services.common.deadlines import Deadlines, Entry
 from services.common.documents import Json, dumps
-from services.gateway.edge.deadlines import Deadlines, Entry
+from services.front.connections import State
+from services.front.taken import Taken
 from services.gateway.edge.descriptor import unbuffered_descriptor
 from services.gateway.hub import Hub
 from services.gateway.subscription import Mode, Subscription
@@ -14,7 +16,7 @@ from services.gateway.wire import sse
 from services.gateway.wire.form import Form
 
 
-class SseStream(asyncio.Protocol):
+class SseStream(Taken):
     """One stream after its headers; an outlet of the hub."""
 
     __slots__ = (
@@ -30,9 +32,12 @@ class SseStream(asyncio.Protocol):
         "subscription",
     )
 
+    state = State.SSE
+
     def __init__(
         self, form: Form, hub: Hub, stalls: "Deadlines[SseStream]", lost: Callable[["SseStream"], None]
     ) -> None:
+        super().__init__()
         self.form = form
         self.reason = "transport close"  # why it will have ended
         self.subscription: Subscription | None = None
@@ -99,8 +104,9 @@ class SseStream(asyncio.Protocol):
         """Close: a client that will send nothing more has left."""
         return False
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, exc: Exception | None) -> None:
         """Report it."""
+        super().connection_lost(exc)
         self._relax()
         self._leave()
         self._lost(self)

@@ -5,10 +5,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-import structlog
-
-log = structlog.get_logger("deadlines")
-
 Item = TypeVar("Item")
 
 # A loop that is later than this was blocked: a client then has the full delay from when it is really asked.
@@ -79,7 +75,7 @@ class Deadlines(Generic[Item]):
             if item is not None:
                 try:
                     self._due(item)
-                except Exception:  # of one client, which must not cost the others their deadlines
-                    log.exception("A deadline could not be kept")
+                except Exception as error:  # noqa: BLE001 - of one client, which must not cost the others their turn
+                    loop.call_exception_handler({"message": "A deadline could not be kept", "exception": error})
         if self._timer is None and self._entries:
             self._timer = loop.call_at(max(self._entries[0].at, now + 0.01), self._fire)

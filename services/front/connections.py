@@ -1,0 +1,206 @@
+"""Counts the open TCP connections of a port, and makes room where there are too many: silent ones go first."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from typing import Protocol
+
+from services.common.deadlines import Deadlines, Entry
+from services.front.shortage import Shortage
+
+HEAD_SECONDS = 10.0
+_LOOKED_AT = 32  # connections that are asked whether they are idle before a newcomer is refused
+
+
+class State(StrEnum):
+    """What a connection is used for."""
+
+    SILENT = "silent"  # it has not asked for anything yet: nothing came, or half a request
+    HTTP = "http"  # requests and answers, also between two of them
+    WEBSOCKET = "websocket"
+    SSE = "sse"
+
+
+class Refusal(StrEnum):
+    """Why a connection is refused, or cut off before it has asked for anything."""
+
+    TOO_MANY_CONNECTIONS = "too_many_connections"
+    TOO_MANY_FROM_ADDRESS = "too_many_from_address"
+    OUT_OF_DESCRIPTORS = "out_of_descriptors"
+    EVICTED = "evicted"  # it was silent or idle, and its place was needed
+    SILENT = "silent"  # nothing came in time
+    HEAD_TOO_SLOW = "head_too_slow"  # half a request came in time
+
+
+class NoRoom(Exception):
+    """There is no room for one more connection."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.value)
+        self.refusal = refusal
+
+
+class Guest(Protocol):
+    """The protocol of a connection that may be cut off here."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it may be closed without loss: nothing was asked that is not answered."""
+
+    def overdue(self) -> Refusal:
+        """Cut it off, because its client has not asked in time; return which of the two kinds it was."""
+
+    def evict(self) -> None:
+        """Cut it off, because its place is needed."""
+
+
+class Seat:
+    """The place of a websocket or a stream, which only its owner ends: no more than its share of a count."""
+
+    __slots__ = ("taken",)
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def leave(self) -> None:
+        """The connection is closed."""
+        self.taken -= 1
+
+
+class Place:
+    """The place of a connection that is silent or HTTP's."""
+
+    __slots__ = ("_address", "_connections", "_deadline", "_table", "guest")
+
+    def __init__(self, connections: "Connections", guest: Guest, address: str | None) -> None:
+        self.guest = guest
+        self._connections = connections
+        self._address = address
+        self._table = connections.silent
+        self._table[self] = None
+        self._deadline: Entry[Place] | None = connections.heads.add(self)
+
+    def asked(self) -> None:
+        """A whole request has come in."""
+        self._relax()
+        del self._table[self]  # and in again at the end: those that have not asked for longest are the first
+        self._table = self._connections.http
+        self._table[self] = None
+
+    def ask_in_time(self) -> None:
+        """A request has begun to come in, the rest of which is waited for only so long."""
+        if self._deadline is None:
+            self._deadline = self._connections.heads.add(self)
+
+    def overdue(self) -> None:
+        """Cut the connection off."""
+        self._deadline = None
+        self._connections.count(self.guest.overdue())
+
+    def become(self, state: State) -> Seat:
+        """Give the connection to a websocket or a stream."""
+        self.leave()
+        seat = self._connections.seats[state]
+        seat.taken += 1
+        return seat
+
+    def leave(self) -> None:
+        """The connection is closed, or somebody else's."""
+        self._relax()
+        if self._table.pop(self, self) is None:
+            self._connections.left(self._address)
+
+    def _relax(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How many connections there may be; those beyond are refused.
+
+    ``per_address`` is for connections that are silent or HTTP's: the others are clients, counted by whose they are.
+    ``last_descriptor`` is the highest file descriptor that a connection may get; those above are kept for our own use.
+    """
+
+    most: int
+    per_address: int
+    last_descriptor: int
+
+
+class Connections:
+    """The connections of one port. A place is taken at accept, before anything was read, and kept until the close."""
+
+    def __init__(self, bounds: Bounds, count: Callable[[Refusal], None], *, head_seconds: float = HEAD_SECONDS) -> None:
+        self.bounds = bounds
+        self.count = count
+        self.silent: dict[Place, None] = {}  # the oldest first
+        self.http: dict[Place, None] = {}  # the one that has not asked for longest first
+        self._websockets, self._streams = Seat(), Seat()
+        self.seats = {State.WEBSOCKET: self._websockets, State.SSE: self._streams}
+        self.heads: Deadlines[Place] = Deadlines(head_seconds, Place.overdue)
+        self._per_address: Counter[str] = Counter()
+        self._shortage = Shortage()
+
+    def __len__(self) -> int:
+        return len(self.silent) + len(self.http) + self._websockets.taken + self._streams.taken
+
+    def census(self) -> dict[State, int]:
+        """Return how many there are of each kind."""
+        taken = {state: seat.taken for state, seat in self.seats.items()}
+        return {State.SILENT: len(self.silent), State.HTTP: len(self.http), **taken}
+
+    def enter(self, guest: Guest, address: str | None, descriptor: int) -> Place:
+        """Take a place, or raise NoRoom; with ``address`` None, those of its peer are not counted together."""
+        if address is not None and self._per_address[address] >= self.bounds.per_address:
+            raise self._refused(Refusal.TOO_MANY_FROM_ADDRESS, address)
+        if descriptor > self.bounds.last_descriptor:
+            self._make_room(Refusal.OUT_OF_DESCRIPTORS)
+        elif len(self) >= self.bounds.most:
+            self._make_room(Refusal.TOO_MANY_CONNECTIONS)
+        if address is not None:
+            self._per_address[address] += 1
+        return Place(self, guest, address)
+
+    def left(self, address: str | None) -> None:
+        """Forget one connection of an address."""
+        if address is not None:
+            self._per_address[address] -= 1
+            if self._per_address[address] <= 0:
+                del self._per_address[address]
+
+    def check(self, lowest_free: int) -> None:
+        """Make room where descriptors are used up by something else: then nobody is accepted who could make it."""
+        if lowest_free > self.bounds.last_descriptor:
+            with suppress(NoRoom):
+                for _ in range(_LOOKED_AT):
+                    self._make_room(Refusal.OUT_OF_DESCRIPTORS)
+
+    def _make_room(self, lack: Refusal) -> None:
+        victim = next(iter(self.silent), None) or next((one for one in self._first() if one.guest.is_idle), None)
+        if victim is None:
+            raise self._refused(lack)
+        self._shortage.notice(lack, connections=len(self))
+        self.count(Refusal.EVICTED)
+        victim.leave()
+        victim.guest.evict()
+
+    def _first(self) -> Iterator[Place]:
+        return islice(self.http, _LOOKED_AT)
+
+    def _refused(self, refusal: Refusal, address: str | None = None) -> NoRoom:
+        self.count(refusal)
+        self._shortage.notice(refusal, connections=len(self), **({} if address is None else {"address": address}))
+        return NoRoom(refusal)
+
+    def close(self) -> None:
+        """Cut off those that have not asked for anything, and stop all timers."""
+        for place in list(self.silent):
+            place.leave()
+            place.guest.evict()
+        self.heads.close()
+        self._shortage.close()

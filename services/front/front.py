@@ -1,0 +1,154 @@
+"""Meets each new connection: one that asks for something special gets it at once, every other one is aiohttp's.
+
+To have aiohttp make a task, a parser, a request and a response, only to take the connection away from it, is half of
+what it costs to connect; and after a restart thousands come at once.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import cast
+
+from aiohttp import web
+
+from services.common.tasks import Tasks
+from services.front.connections import Connections, NoRoom, Place, Refusal
+from services.front.descriptors import lowest_free
+from services.front.http_connection import HttpConnection
+from services.front.taken import Counted
+
+Open = Callable[[bytes, str, asyncio.Transport], bool]
+"""Gets the first bytes and the address of the peer; gives the connection to a protocol of its own, or returns False."""
+
+CountAs = Callable[[str], str | None]
+"""Says for the address of a peer together with whose its connections are counted; None for no limit of their own."""
+
+LOOK_SECONDS = 1.0  # between two looks whether descriptors have run out
+
+UNREAD_SECONDS = 60.0
+
+KEEPALIVE_SECONDS = 75.0  # of a connection that asks nothing; those of load balancers are shorter
+
+_WORDS = {
+    Refusal.TOO_MANY_FROM_ADDRESS: ("429 Too Many Requests", "There are too many connections from this address."),
+    Refusal.TOO_MANY_CONNECTIONS: ("503 Service Unavailable", "There are too many connections."),
+    Refusal.OUT_OF_DESCRIPTORS: ("503 Service Unavailable", "There are too many connections."),
+}
+_ANSWERS = {
+    refusal: (
+        f"HTTP/1.1 {status}\r\nConnection: close\r\nRetry-After: 5\r\nContent-Type: text/plain\r\n"
+        f"Content-Length: {len(text) + 1}\r\n\r\n{text}\n"
+    ).encode()
+    for refusal, (status, text) in _WORDS.items()
+}
+
+
+def _nothing_special(_data: bytes, _peer: str, _transport: asyncio.Transport) -> bool:
+    return False
+
+
+class Front:
+    """The way in to one port of a service.
+
+    A connection whose client takes nothing of what it is sent for ``unread`` seconds is ended by the kernel: also one
+    that was closed already, which nobody else would end, since its last bytes are still to be sent.
+    """
+
+    def __init__(
+        self,
+        server: web.Server,
+        connections: Connections,
+        open: Open = _nothing_special,
+        count_as: CountAs = str,
+        *,
+        unread: float = UNREAD_SECONDS,
+    ) -> None:
+        self.connections = connections
+        self.count_as = count_as
+        self._server = server
+        self._open = open
+        self._unread = unread
+
+    @asynccontextmanager
+    async def listening(self, host: str, port: int) -> AsyncIterator[int]:
+        """Accept connections meanwhile; give the port. Raise OSError when it is taken."""
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: PendingConnection(self), host, port, backlog=4096)
+        _end_unread(server.sockets, self._unread)
+        try:
+            async with Tasks() as tasks:
+                tasks.keep("watching file descriptors", self._watch_descriptors(server.sockets[0].fileno()))
+                yield server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
+            self.connections.close()
+
+    async def _watch_descriptors(self, some: int) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self.connections.check(lowest_free(some))
+
+    def dispatch(self, place: Place, data: bytes, peer: str, transport: asyncio.Transport) -> None:
+        """Pass a connection on by the first that its client has said."""
+        if self._open(data, peer, transport):
+            return
+        protocol = HttpConnection(self._server, place)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        protocol.data_received(data)
+
+
+def _end_unread(listeners: Iterable[socket.socket], seconds: float) -> None:
+    """What is set for a listener holds for the connections that it accepts; macOS has no such option."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if option is not None:
+        for listener in listeners:
+            with socket.socket(fileno=os.dup(listener.fileno())) as same:
+                same.setsockopt(socket.IPPROTO_TCP, option, int(seconds * 1000))
+
+
+class PendingConnection(Counted, asyncio.Protocol):
+    """A connection whose client has said nothing yet; if that lasts, it is cut."""
+
+    __slots__ = ("_front", "_peer", "_place", "_transport")
+
+    is_idle = True
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        self._place: Place | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a place, and wait for the client to speak."""
+        self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self._peer = peer[0] if isinstance(peer, tuple) else ""
+        descriptor = transport.get_extra_info("socket").fileno()
+        front = self._front
+        try:
+            self._place = front.connections.enter(self, front.count_as(self._peer), descriptor)
+        except NoRoom as lack:
+            self._transport.write(_ANSWERS[lack.refusal])
+            self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Pass the connection on."""
+        if self._place is not None:
+            self._front.dispatch(self._place, data, self._peer, self._transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Give the place back."""
+        if self._place is not None:
+            self._place.leave()
+            self._place = None
+
+    def overdue(self) -> Refusal:
+        """Cut it off."""
+        self._transport.abort()
+        return Refusal.SILENT
+
+    def evict(self) -> None:
+        """Cut it off."""
+        self._transport.abort()

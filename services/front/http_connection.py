@@ -1,0 +1,66 @@
+"""Lets aiohttp serve a connection, and cuts it off where a request does not come in completely in time.
+
+aiohttp has no such deadline: a head of which one byte a second comes in is waited for without end.
+"""
+
+import asyncio
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from services.front.connections import Place, Refusal
+from services.front.taken import Counted
+
+_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+class HttpConnection(Counted, RequestHandler):
+    """aiohttp's own protocol with a place among the connections.
+
+    Checked against aiohttp 3.14: a request whose head is complete is in `_messages` when `data_received` returns, and
+    `_waiter` is there while the connection waits for the next one.
+    """
+
+    __slots__ = ("_place",)
+
+    def __init__(self, server: web.Server, place: Place) -> None:
+        super().__init__(server, loop=asyncio.get_running_loop(), **server._kwargs)  # noqa: SLF001
+        self._place: Place | None = place
+        place.guest = self
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, and see whether a request is complete, or one has begun that may take only so long."""
+        super().data_received(data)
+        if self._place is None:
+            return
+        if self._messages:
+            self._place.asked()
+        elif self._waiter is not None:
+            self._place.ask_in_time()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Give the place back."""
+        super().connection_lost(exc)
+        if self._place is not None:
+            self._place.leave()
+            self._place = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for the next request."""
+        return self._waiter is not None and not self._messages
+
+    def overdue(self) -> Refusal:
+        """Say that it took too long, and close."""
+        if self.transport is not None:
+            self.transport.write(_TOO_SLOW)
+        self.force_close()
+        return Refusal.HEAD_TOO_SLOW
+
+    def evict(self) -> None:
+        """Cut it off, whatever is unsent."""
+        transport = self.transport
+        self._place = None
+        self.force_close()
+        if transport is not None:
+            transport.abort()

@@ -1,0 +1,42 @@
+"""Logs that places run short once when it begins and once when it is over, however many are refused between."""
+
+import asyncio
+
+import structlog
+
+CALM_SECONDS = 10.0  # without a notice: then it is over
+
+log = structlog.get_logger("connections")
+
+
+class Shortage:
+    """Several kinds of shortage, each with its beginning and its end."""
+
+    def __init__(self, calm: float = CALM_SECONDS) -> None:
+        self._calm = calm
+        self._last: dict[str, float] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    def notice(self, what: str, **fields: object) -> None:
+        """It was felt just now; ``fields`` are logged where that is new."""
+        loop = asyncio.get_running_loop()
+        if what not in self._last:
+            log.warning("Connections are refused or cut off to make room", reason=str(what), **fields)
+            self._timers[what] = loop.call_later(self._calm, self._look, what)
+        self._last[what] = loop.time()
+
+    def _look(self, what: str) -> None:
+        loop = asyncio.get_running_loop()
+        calm_at = self._last[what] + self._calm
+        if loop.time() < calm_at:
+            self._timers[what] = loop.call_at(calm_at, self._look, what)
+            return
+        del self._last[what], self._timers[what]
+        log.info("There is room for connections again", reason=str(what))
+
+    def close(self) -> None:
+        """Stop all timers."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self._last.clear()

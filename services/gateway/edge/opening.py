@@ -1,0 +1,17 @@
+"""Lets a plain handshake become a websocket at once, before an HTTP parser has seen it."""
+
+import asyncio
+from collections.abc import Callable
+
+from services.front.front import Open
+from services.gateway.wire.handshake import Handshake, parse_handshake
+
+
+def opening(open: Callable[[Handshake, asyncio.Transport], bool]) -> Open:
+    """Return what a `Front` asks first; ``open`` gives the connection to a websocket, or returns False."""
+
+    def from_first_bytes(data: bytes, peer: str, transport: asyncio.Transport) -> bool:
+        handshake = parse_handshake(data, peer)
+        return handshake is not None and open(handshake, transport)
+
+    return from_first_bytes

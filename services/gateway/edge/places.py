@@ -1,0 +1,29 @@
+"""Says how many connections and how many clients one gateway can have."""
+
+from typing import NamedTuple
+
+from services.front.descriptors import RESERVE, allow_descriptors, last_for_connections, most_connections
+
+
+class Places(NamedTuple):
+    """The most clients (websockets, streams, polling sessions), and the most TCP connections, theirs included.
+
+    There are more connections than clients, so that a gateway that is full still answers: REST, and whether it lives.
+    """
+
+    clients: int
+    connections: int
+    last_descriptor: int
+
+
+def places(clients: int) -> Places:
+    """Return what there is for that many clients, raising the limit of descriptors where that is needed and allowed."""
+    wanted = clients + _besides(clients)
+    descriptors = allow_descriptors(wanted + RESERVE)
+    connections = min(wanted, most_connections(descriptors))
+    at_most = connections if connections == wanted else connections - min(_besides(connections), connections // 4)
+    return Places(min(clients, max(1, at_most)), connections, last_for_connections(descriptors))
+
+
+def _besides(number: int) -> int:
+    return max(256, number // 8)
