@@ -53,7 +53,7 @@ export class Deletions {
     this.#sent.delete(id);
   }
 
-  /** Send all that wait: nobody is there any more to undo them. */
+  /** Send all that wait: they can be undone no more. */
   sendAll() {
     for (const id of [...this.#waiting.keys()]) void this.#sendNow(id);
   }

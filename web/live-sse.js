@@ -13,7 +13,7 @@ const EVENTS = "/api/orders/events";
 const GREETING_MS = 10_000;
 
 /**
- * Reads the stream by `fetch`: an EventSource keeps the heartbeats to itself, so that nobody can tell silence from a dead
+ * Reads the stream by `fetch`: an EventSource keeps the heartbeats to itself, so that silence looks like a dead
  * connection, waits for its first answer without end, and does not say when it will try again.
  * @param {Following} following
  * @returns {Live}

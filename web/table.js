@@ -201,7 +201,7 @@ function isLeaving(row) {
 }
 
 /**
- * Whoever works by keyboard stays near when the row under them goes: on a row itself, never on a control that deletes.
+ * Keep the focus near when its row goes: on a row itself, never on a control that deletes.
  * @param {HTMLElement} row
  */
 function keepFocusNear(row) {

@@ -179,7 +179,7 @@ _SWALLOW_FIRST_STREAM = """
   const realFetch = window.fetch;
   window.fetch = (url, options) => isFirst(url) ? never(options?.signal) : realFetch(url, options);
   const RealSource = window.EventSource;
-  window.EventSource = class extends RealSource {
-    constructor(url) { super(isFirst(url) ? "/nothing-ever-answers" : url); }
-  };
+  const silent = () => Object.assign(new EventTarget(), { readyState: 0, close() {} });
+  window.EventSource = function (url) { return isFirst(url) ? silent() : new RealSource(url); };
+  Object.assign(window.EventSource, { OPEN: 1, CLOSED: 2 });
 """
