@@ -1,5 +1,7 @@
 """The orders in MongoDB: exact snapshots to read, and writes that know when they were committed."""
 
+import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
@@ -23,6 +25,7 @@ from services.gateway.orders import ListQuery, NewOrder, OrderChange
 from services.gateway.page_mark import PageMark
 from services.gateway.snapshot import RAW, Document, Read, Snapshot, is_not_yet, read, read_snapshot
 from services.gateway.store_errors import OrderNotFound, OutcomeUnknown, StoreError, StoreFailed, StoreUnavailable
+from services.mongodb.faults import explain
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +33,9 @@ Order = dict[str, Json]
 T = TypeVar("T")
 
 _CHECK_PATIENCE = 0.45  # seconds; the driver looks for its server in steps of 0.5, and /readyz grants 1
+# Between two questions whether MongoDB is back; each waits besides for as long as the driver looks for its server.
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 1.0
 _MOST_AT_ONCE = 100  # orders
 
 
@@ -69,6 +75,7 @@ class OrderStore:
         self._as_they_are = self._orders.with_options(codec_options=RAW)
         self._patience = patience
         self._reachable = True
+        self._lost = asyncio.Event()
         self._outages = 0
         self._one_of_many = BatchLoader(self._orders_with, _MOST_AT_ONCE)
 
@@ -114,6 +121,17 @@ class OrderStore:
         except StoreError as error:
             return str(error)
         return "ok"
+
+    async def await_return(self) -> None:
+        """Ask on while MongoDB is away, for ever; else only the next request would notice, and log, that it is back."""
+        while True:
+            await self._lost.wait()
+            self._lost.clear()
+            pause = _FIRST_PAUSE
+            while not self._reachable:
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                await self.check()
+                pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def page(self, query: ListQuery) -> Page:
         """Return one page of orders, newest id first."""
@@ -192,7 +210,10 @@ class OrderStore:
             if self._reachable and not isinstance(ours, StoreFailed):
                 self._reachable = False
                 self._outages += 1
-                log.warning("MongoDB does not answer; REST is unavailable until it does", error=str(error)[:300])
+                log.warning(
+                    "MongoDB does not answer; REST is unavailable until it does", error=explain(str(error))[:300]
+                )
+                self._lost.set()
             raise ours from error
         if not self._reachable:
             self._reachable = True
