@@ -50,7 +50,8 @@ class SharedSecret:
             if not self._failing:
                 self._failing = True
                 log.warning(
-                    "The secret of the session ids cannot be read; keeping what is known", error=explain(str(error))[:300]
+                    "The secret of the session ids cannot be read; keeping what is known",
+                    error=explain(str(error))[:300],
                 )
             return
         if self._failing:

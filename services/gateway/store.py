@@ -1,14 +1,11 @@
 """The orders in MongoDB: exact snapshots to read, and writes that know when they were committed."""
 
-import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self, TypeVar
 
 import pymongo
-import structlog
 from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient, ReturnDocument, WriteConcern, errors
@@ -23,19 +20,14 @@ from services.gateway.batch_loader import BatchLoader
 from services.gateway.filters import is_one_of
 from services.gateway.orders import ListQuery, NewOrder, OrderChange
 from services.gateway.page_mark import PageMark
+from services.gateway.reachability import Reachability
 from services.gateway.snapshot import RAW, Document, Read, Snapshot, is_not_yet, read, read_snapshot
 from services.gateway.store_errors import OrderNotFound, OutcomeUnknown, StoreError, StoreFailed, StoreUnavailable
-from services.mongodb.faults import explain
-
-log = structlog.get_logger(__name__)
 
 Order = dict[str, Json]
 T = TypeVar("T")
 
 _CHECK_PATIENCE = 0.45  # seconds; the driver looks for its server in steps of 0.5, and /readyz grants 1
-# Between two questions whether MongoDB is back; each waits besides for as long as the driver looks for its server.
-_FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 1.0
 _MOST_AT_ONCE = 100  # orders
 
 
@@ -74,15 +66,17 @@ class OrderStore:
         self._orders = self._database[collection]
         self._as_they_are = self._orders.with_options(codec_options=RAW)
         self._patience = patience
-        self._reachable = True
-        self._lost = asyncio.Event()
-        self._outages = 0
+        self._reachability = Reachability()
         self._one_of_many = BatchLoader(self._orders_with, _MOST_AT_ONCE)
 
     @property
     def dependency(self) -> Dependency:
         """Say for the metrics how MongoDB is."""
-        return Dependency("mongodb", lambda: self._reachable, lambda: self._outages)
+        return self._reachability.dependency
+
+    async def await_return(self) -> None:
+        """Look for MongoDB's return whenever it is away, for ever."""
+        await self._reachability.await_return(self.check)
 
     @classmethod
     @asynccontextmanager
@@ -121,17 +115,6 @@ class OrderStore:
         except StoreError as error:
             return str(error)
         return "ok"
-
-    async def await_return(self) -> None:
-        """Ask on while MongoDB is away, for ever; else only the next request would notice, and log, that it is back."""
-        while True:
-            await self._lost.wait()
-            self._lost.clear()
-            pause = _FIRST_PAUSE
-            while not self._reachable:
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-                await self.check()
-                pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def page(self, query: ListQuery) -> Page:
         """Return one page of orders, newest id first."""
@@ -207,34 +190,10 @@ class OrderStore:
                 yield
         except errors.PyMongoError as error:
             ours = store_error(error, writing=writing)
-            if self._reachable and not isinstance(ours, StoreFailed):
-                self._reachable = False
-                self._outages += 1
-                log.warning(
-                    "MongoDB does not answer; REST is unavailable until it does", error=explain(str(error))[:300]
-                )
-                self._lost.set()
+            if not isinstance(ours, StoreFailed):
+                self._reachability.failed(error)
             raise ours from error
-        if not self._reachable:
-            self._reachable = True
-            log.info("MongoDB answers again")
-
-
-def _conditions(query: ListQuery) -> Document:
-    """Return the conditions in MongoDB's words, for which there are indexes.
-
-    Arrays are excluded, because to MongoDB an array equals each of its elements.
-    """
-    conditions: Document = {"_id": {"$in": [ObjectId(one) for one in query.id]}} if query.id else {}
-    for name in FILTER_FIELDS:
-        if values := getattr(query, name):
-            conditions[name] = {"$in": [*values], "$not": {"$type": "array"}}
-    return conditions
-
-
-def _is_wanted(query: ListQuery, found: Read) -> bool:
-    """Judge as live filters do: under a collation MongoDB finds more, and only with its indexes."""
-    return all(is_one_of(found.fields, name, getattr(query, name) or None) for name in FILTER_FIELDS)
+        self._reachability.answered()
 
 
 def store_error(error: errors.PyMongoError, *, writing: bool) -> StoreError:
