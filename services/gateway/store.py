@@ -196,6 +196,23 @@ class OrderStore:
         self._reachability.answered()
 
 
+def _conditions(query: ListQuery) -> Document:
+    """Return the conditions in MongoDB's words, for which there are indexes.
+
+    Arrays are excluded, because to MongoDB an array equals each of its elements.
+    """
+    conditions: Document = {"_id": {"$in": [ObjectId(one) for one in query.id]}} if query.id else {}
+    for name in FILTER_FIELDS:
+        if values := getattr(query, name):
+            conditions[name] = {"$in": [*values], "$not": {"$type": "array"}}
+    return conditions
+
+
+def _is_wanted(query: ListQuery, found: Read) -> bool:
+    """Judge as live filters do: under a collation MongoDB finds more, and only with its indexes."""
+    return all(is_one_of(found.fields, name, getattr(query, name) or None) for name in FILTER_FIELDS)
+
+
 def store_error(error: errors.PyMongoError, *, writing: bool) -> StoreError:
     """Return our error for the driver's: whether trying later makes sense, and whether a write may have been done."""
     applied_here_only = isinstance(error, errors.WriteConcernError)
