@@ -70,6 +70,12 @@ class Metrics:
             ["source"],
             registry=registry,
         )
+        self._replays = Counter(
+            "orders_gateway_replays",
+            "Replays from the oplog that ended: served, or the reason for which the client had to load anew.",
+            ["outcome"],
+            registry=registry,
+        )
         self._requests = Histogram(
             "orders_gateway_request_seconds",
             "Time that a request to the REST API took, by method and status.",
@@ -101,6 +107,10 @@ class Metrics:
         """Count one client that came back."""
         log.debug("A client came back with a cursor", served_from=source.value)
         self._resumes.labels(source.value).inc()
+
+    def replayed(self, outcome: str) -> None:
+        """Count one replay from the oplog."""
+        self._replays.labels(outcome).inc()
 
     def incident(self, kind: Incident) -> None:
         """Count one."""

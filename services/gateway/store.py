@@ -20,6 +20,7 @@ from services.gateway.orders import ListQuery, NewOrder, OrderChange
 from services.gateway.page_mark import marked_id, page_mark
 from services.gateway.snapshot import Document, Snapshot, is_not_yet, read_snapshot
 from services.gateway.store_errors import OrderNotFound, OutcomeUnknown, StoreError, StoreFailed, StoreUnavailable
+from services.mongodb.primary import Primary
 
 log = structlog.get_logger(__name__)
 
@@ -59,13 +60,20 @@ class Written(NamedTuple):
 class OrderStore:
     """Reads and writes orders; every method raises StoreUnavailable, OutcomeUnknown (writes) or StoreFailed."""
 
-    def __init__(self, database: AsyncDatabase[Document], collection: str = "orders", patience: float = 5.0) -> None:
+    def __init__(
+        self,
+        database: AsyncDatabase[Document],
+        collection: str = "orders",
+        patience: float = 5.0,
+        primary: Primary | None = None,
+    ) -> None:
         # Majority: a write that is acknowledged is in the change stream at once and survives a failover.
         self._database = database.with_options(codec_options=CODEC, write_concern=WriteConcern("majority"))
         self._orders = self._database[collection]
         self._patience = patience
         self._reachable = True
         self._outages = 0
+        self.primary = primary or Primary()
         self._one_of_many = BatchLoader(self._orders_with, _MOST_AT_ONCE)
 
     @property
@@ -81,10 +89,12 @@ class OrderStore:
         ``patience`` bounds every operation in seconds, retries included. Raises ValueError for a wrong address; a
         MongoDB that is not there yet is no error here.
         """
+        primary = Primary()
         try:
             client: AsyncMongoClient[Document] = AsyncMongoClient(
                 uri,
                 appname="orders-gateway",
+                event_listeners=[primary],
                 connectTimeoutMS=2000,  # with the next: a frozen primary is noticed within seconds, not half a minute
                 heartbeatFrequencyMS=2000,
                 serverSelectionTimeoutMS=2500,
@@ -93,7 +103,7 @@ class OrderStore:
         except (errors.ConfigurationError, ValueError) as error:
             raise WrongSetting(f"MONGODB_URI: {error}") from error
         try:
-            yield cls(client.get_default_database("realtime_orders"), collection, patience)
+            yield cls(client.get_default_database("realtime_orders"), collection, patience, primary)
         finally:
             await client.close()
 

@@ -117,6 +117,13 @@ class ChangeStream:
                 cursor, self._primary, self._stall_seconds, keeps_images=self._keeps_images if looked_up else None
             )
 
+    async def is_merged(self) -> bool:
+        """Tell whether the stream is that of several shards, merged by a mongos; raise SourceFailed."""
+        try:
+            return await self._database.client.is_mongos
+        except PyMongoError as error:
+            raise source_failed(error) from error
+
     async def reaches(self, ts: int) -> bool:
         """Tell whether the oplog holds all from cluster time ``ts`` on, without reading it; raise SourceFailed.
 
