@@ -4,6 +4,9 @@
 /** @type {Map<string, string>} */
 const WORDS = new Map([
   ["history_lost", "the server no longer has all that changed since this page was last connected"],
+  ["history_unavailable", "the database does not say what has changed since this page was last connected"],
+  ["replay_too_long", "too much has changed since this page was last connected"],
+  ["too_many_replays", "too many pages are being told what has changed"],
   ["epoch_unknown", "the record of changes has begun anew"],
   ["invalid_cursor", "the server did not understand where this page stood"],
   ["invalid_session", "the server does not know this page's session"],

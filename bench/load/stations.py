@@ -10,9 +10,11 @@ from pymongo import AsyncMongoClient
 from bench.load.arrivals import Arrivals
 from bench.load.commands import serve
 from bench.load.stamped import StampedReader
-from services.mongodb.change_stream import ChangeStream, StartAt
+from services.mongodb.change_reader import StartAt
+from services.mongodb.change_stream import ChangeStream
+from services.mongodb.cursor import Documents
+from services.mongodb.cursor_choice import CursorChoice
 from services.mongodb.primary import Primary
-from services.mongodb.server_cursor import Documents
 from services.redis.schema import StreamKeys
 
 EVENT = b'"operation":'  # once in each envelope, and each is once in a message
@@ -25,6 +27,7 @@ class Stations:
         self._mongodb_uri = mongodb_uri
         redis = urlsplit(redis_url)
         self._redis = redis.hostname or "127.0.0.1", redis.port or 6379
+        self._cursors = CursorChoice()
         self._stream = Arrivals()
         self._channel = Arrivals()
 
@@ -40,7 +43,7 @@ class Stations:
 
     async def _follow_stream(self, opened: asyncio.Event) -> None:
         client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(self._mongodb_uri)
-        changes = ChangeStream(client.get_default_database(), "orders", Primary(), stall_seconds=60)
+        changes = ChangeStream(client.get_default_database(), "orders", Primary(), 60, self._cursors.open)
         now = StartAt((await changes.deployment()).now + 1)
         async with client, changes.open(now, most=1000) as stream:
             opened.set()
@@ -51,8 +54,9 @@ class Stations:
         self._stream.came(len(changes))
 
     async def read(self, count: int) -> dict[str, Any]:
-        """Return when each of ``count`` changes was read from the stream, and when it was there on the channel."""
-        return {"stream": await self._stream.first(count), "channel": await self._channel.first(count)}
+        """Return when each of ``count`` changes was read from the stream, over which cursor, and was on the channel."""
+        stream, channel = await self._stream.first(count), await self._channel.first(count)
+        return {"stream": stream, "cursor": self._cursors.name, "channel": channel}
 
 
 class _Subscription(asyncio.Protocol):

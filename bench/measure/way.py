@@ -47,7 +47,9 @@ async def _way(stage: Stage) -> dict[str, float]:
 
         on_channel = [(writer, number, at["channel"][number]) for writer, number, _ in acknowledged]
         return {
-            "change stream": median(read - ack for read, (_, _, ack) in zip(at["stream"], acknowledged, strict=True)),
+            f"change stream, {at['cursor']} cursor": median(
+                read - ack for read, (_, _, ack) in zip(at["stream"], acknowledged, strict=True)
+            ),
             "publish": median(there - read for there, read in zip(at["channel"], at["stream"], strict=True)),
             "feed": await until_the_client(on_channel) - write,
             "write": write,

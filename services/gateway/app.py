@@ -20,6 +20,7 @@ from services.gateway.metrics import Metrics
 from services.gateway.recipients import COMPILED
 from services.gateway.recovery import SessionIds
 from services.gateway.redis_log import open_redis_log
+from services.gateway.replay import ReplayBounds
 from services.gateway.server import Server
 from services.gateway.settings import GatewaySettings, secrets_in
 from services.gateway.shared_secret import SharedSecret
@@ -45,10 +46,12 @@ async def run(settings: GatewaySettings) -> None:
         health = DependencyHealth("redis")
         store = await stack.enter_async_context(OrderStore.open(settings.mongodb_uri))
         source = await stack.enter_async_context(open_redis_log(settings.redis_url, StreamKeys.of(STREAM)))
-        history = History(store.database, STREAM)
+        history = History(store.database, STREAM, store.primary)
         events = Log(settings.ring_events, settings.ring_bytes)
         tasks = await stack.enter_async_context(Tasks())
-        catch_up = CatchUp(source, history, events, health, metrics.resumed, tasks.spawn)
+        bounds = ReplayBounds(settings.replay_max_events, settings.replay_max_age_seconds)
+        catch_up = CatchUp(source, history, events, health, metrics.resumed, tasks.spawn, bounds, metrics.replayed)
+        catch_up.start(tasks)
         unsent = Unsent(settings.client_buffers_total_bytes, metrics.incident)
         metrics.observe(catch_up.hub, events, unsent, [Dependency.of(health), store.dependency])
         limits = Limits(settings.ring_events, settings.stale_seconds)

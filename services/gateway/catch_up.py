@@ -2,25 +2,21 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import aclosing
 from enum import StrEnum
-
-import structlog
 
 from services.common.cursor import Cursor, Position
 from services.common.dependency_health import DependencyHealth
-from services.common.tasks import Spawn, raise_if_cancelled
-from services.gateway.event import Event
-from services.gateway.history import History, HistoryLost, HistoryUnavailable
+from services.common.tasks import Spawn, Tasks, raise_if_cancelled
+from services.gateway.history import History, HistoryUnavailable
 from services.gateway.hub import Hub
 from services.gateway.log import Log
 from services.gateway.redis_log import LogUnavailable, RedisLog
+from services.gateway.replay import ReplayBounds
+from services.gateway.replays import Replays
 from services.gateway.subscription import Located, ResyncReason, Subscription
 
 READS_AT_ONCE = 4  # enough to keep Redis busy, too few to keep it from the feed
 PAUSE_SECONDS = 1.0
-
-log = structlog.get_logger("catch-up")
 
 
 class Source(StrEnum):
@@ -43,6 +39,8 @@ class CatchUp:
         health: DependencyHealth,
         resumed: Callable[[Source], None],
         spawn: Spawn,
+        bounds: ReplayBounds | None = None,
+        replayed: Callable[[str], None] = lambda _outcome: None,
     ) -> None:
         self._source = source
         self._history = history
@@ -52,10 +50,8 @@ class CatchUp:
         self._spawn = spawn
         self._served: set[Subscription] = set()  # from the log in Redis, now
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
-        self._oplog_waiters: set[Subscription] = set()
-        self._is_reading = False  # the oplog
-        self._replay_until = Position(0, 0)
         self.hub = Hub(events, self._fetch)
+        self._replays = Replays(history, events, self.hub, bounds or ReplayBounds(), replayed)
 
     def locate_now(self, since: Cursor) -> Located | None:
         """Say whether a client with this cursor can be told everything that came after it, and count where from.
@@ -71,35 +67,36 @@ class CatchUp:
             self._resumed(Source.RING if self._log.holds(located.position) else Source.LOG)
         return located
 
-    async def locate(self, since: Cursor) -> Located:
-        """Say the same, whatever has to be asked."""
+    async def locate(self, since: Cursor, address: str = "") -> Located:
+        """Say the same, whatever has to be asked; what that costs is counted by the client's ``address``."""
         located = self.locate_now(since)
-        if located is None:
-            found = await self._in_oplog(since.position)
-            self._resumed(Source.OPLOG if found else Source.RESYNC)
-            located = Located(since.position, None) if found else self.hub.locate(since)
+        if located is not None:
+            return located
+        reason = self._replays.refusal(since.position, address)
+        if reason is None and not await self._in_oplog(since.position):
+            reason = ResyncReason.HISTORY_LOST
+        located = self.hub.locate(since)  # anew: another epoch may have begun meanwhile
+        if located.reason is ResyncReason.HISTORY_LOST:
+            located = Located(since.position, None) if reason is None else Located(located.position, reason)
+        self._resumed(Source.OPLOG if located.reason is None else Source.RESYNC)
         return located
 
     async def _in_oplog(self, position: Position) -> bool:
         try:
             return await self._history.reaches(position)
         except HistoryUnavailable:
-            return False
+            return True  # perhaps: the replay tries for longer, and tells the client the true reason if it fails
+
+    def start(self, tasks: Tasks) -> None:
+        """Serve from the oplog until ``tasks`` end."""
+        self._replays.start(tasks)
 
     def _fetch(self, subscription: Subscription) -> None:
         if subscription.position < self.hub.log_floor:
-            self._queue_oplog_replay(subscription, self.hub.log_floor)
+            self._replays.add(subscription, self.hub.log_floor)
         elif subscription not in self._served:
             self._served.add(subscription)
             self._spawn("serving from Redis", self._serve_from_log(subscription))
-
-    def _queue_oplog_replay(self, subscription: Subscription, reach: Position) -> None:
-        """Have a client served from the oplog until it stands at ``reach``, from where on Redis has everything."""
-        self._replay_until = max(self._replay_until, reach)
-        self._oplog_waiters.add(subscription)
-        if not self._is_reading:
-            self._is_reading = True
-            self._spawn("serving from the oplog", self._read_history())
 
     async def _serve_from_log(self, subscription: Subscription) -> None:
         try:
@@ -130,54 +127,9 @@ class CatchUp:
             if page.head is None or page.head.epoch != self._log.epoch:
                 await asyncio.sleep(PAUSE_SECONDS)  # Redis is being rebuilt, or the feed is about to begin anew
             elif page.lacks(subscription.position):
-                self._queue_oplog_replay(subscription, page.prev or page.head.floor)
+                self._replays.add(subscription, page.prev or page.head.floor)
                 return
             elif page.events:
                 self.hub.write_page(subscription, page.events)
             else:
                 await asyncio.sleep(PAUSE_SECONDS)
-
-    async def _read_history(self) -> None:
-        """Serve all clients that Redis can do nothing for by one reading of the change stream at a time.
-
-        Who comes while it goes on waits for the next one: however many come, MongoDB has one more reader.
-        """
-        try:
-            while self._oplog_waiters:
-                waiting, self._oplog_waiters = self._oplog_waiters, set()
-                try:
-                    await self._read_history_for(waiting)
-                except HistoryLost:
-                    for subscription in waiting:
-                        if subscription.is_behind():
-                            self.hub.resync_one(subscription, ResyncReason.HISTORY_LOST)
-                except HistoryUnavailable as error:
-                    log.warning("The oplog cannot be read, trying again", error=str(error))
-                    self._oplog_waiters |= waiting
-                    await asyncio.sleep(PAUSE_SECONDS)
-        finally:
-            self._is_reading = False
-
-    async def _read_history_for(self, waiting: set[Subscription]) -> None:
-        epoch = self._log.epoch
-        start = min((each.position for each in waiting if each.is_behind()), default=None)
-        if start is None or epoch is None:
-            return
-        async with aclosing(self._history.after(start, epoch)) as readings:
-            async for events, upto in readings:
-                waiting = {each for each in waiting if each.is_behind()}
-                self._hand_out(waiting, events, upto)
-                done = {each for each in waiting if each.position >= self._replay_until}
-                for subscription in done:
-                    self.hub.caught_up(subscription)
-                waiting -= done
-                if not waiting or self._log.epoch != epoch:
-                    return
-
-    def _hand_out(self, waiting: set[Subscription], events: list[Event], upto: Position) -> None:
-        for subscription in waiting:
-            later = [event for event in events if event.position > subscription.position]
-            if later:
-                self.hub.write_page(subscription, later)
-            if subscription.is_behind():
-                subscription.position = max(subscription.position, upto)

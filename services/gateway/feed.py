@@ -16,10 +16,11 @@ from services.gateway.event import Event
 from services.gateway.history import History, HistoryLost, HistoryUnavailable
 from services.gateway.hub import Hub
 from services.gateway.log import Log
-from services.gateway.redis_log import Batch, Head, LogUnavailable, RedisLog
+from services.gateway.redis_log import Batch, Head, LogUnavailable, Page, RedisLog
 from services.gateway.subscription import ResyncReason
 
 CHECK_SECONDS = 1.0
+BRIDGE_SECONDS = 60.0  # for reading from the oplog what was missed; then clients load anew
 
 log = structlog.get_logger("feed")
 
@@ -36,6 +37,7 @@ class Stale(StrEnum):
 
     REDIS_UNREACHABLE = "redis_unreachable"
     WATCHER_SILENT = "watcher_silent"  # no watcher runs, or it cannot read the change stream
+    GATEWAY_BEHIND = "gateway_behind"  # this gateway has missed more than Redis holds, and reads it from the oplog
 
 
 class Feed:
@@ -52,6 +54,8 @@ class Feed:
         self._limits = limits
         self._doubt = asyncio.Event()  # whether the log is still in step
         self._fresh_at = monotonic()
+        self._is_bridging = False
+        self._oplog = DependencyHealth("oplog", first_pause=0.2, longest_pause=5.0)
         self.ready = asyncio.Event()
 
     def here(self) -> Cursor:
@@ -73,6 +77,7 @@ class Feed:
         """Follow the stream until ``tasks`` end."""
         tasks.keep("comparing positions with Redis", self._check_always())
         tasks.keep("listening to Redis", self._listen_always())
+        tasks.keep("judging how old the stream is", self._judge_always())
 
     async def _listen_always(self) -> None:
         while True:
@@ -101,10 +106,21 @@ class Feed:
             except LogUnavailable as error:
                 await asyncio.sleep(self._health.failed(error))
                 self._doubt.set()
-            if monotonic() - self._fresh_at > self._limits.stale:
-                self._hub.tell_stale(Stale.WATCHER_SILENT if self._health.is_up else Stale.REDIS_UNREACHABLE)
-            else:
-                self._hub.tell_stale(None)
+            self._hub.tell_stale(self._staleness())
+
+    async def _judge_always(self) -> None:
+        """Tell clients that what they see is old also while a look at Redis, or at the oplog, takes long."""
+        while True:
+            raise_if_cancelled()
+            await asyncio.sleep(CHECK_SECONDS)
+            self._hub.tell_stale(self._staleness())
+
+    def _staleness(self) -> Stale | None:
+        if monotonic() - self._fresh_at <= self._limits.stale:
+            return None
+        if self._is_bridging:
+            return Stale.GATEWAY_BEHIND
+        return Stale.WATCHER_SILENT if self._health.is_up else Stale.REDIS_UNREACHABLE
 
     def _add(self, events: Sequence[Event]) -> None:
         added = self._log.append(events)
@@ -117,8 +133,6 @@ class Feed:
         self._health.succeeded()
         if head is None:
             return  # Redis has lost it; the watcher will rebuild it with the same positions
-        if head.silence < self._limits.stale:
-            self._fresh_at = monotonic()
         self._hub.log_floor = head.floor
         if head.epoch != self._log.epoch:
             if self._log.epoch is not None:  # else it may have begun long ago, and its reason is no news
@@ -127,6 +141,8 @@ class Feed:
             self._hub.begin_epoch(head.reason)
         elif self._log.position < head.position:
             await self._fill()
+        if head.silence < self._limits.stale:
+            self._fresh_at = monotonic()  # only now: until it is in step again, what clients see is old
 
     async def _begin(self, head: Head) -> None:
         """Load the newest events, and forget what came before."""
@@ -140,33 +156,57 @@ class Feed:
 
     async def _fill(self) -> None:
         """Read what is missing from the log in Redis."""
+        was_bridged = False
         while True:
             page = await self._source.after(self._log.position)
             if page.head is None or page.head.epoch != self._log.epoch:
                 return
             if page.lacks(self._log.position):
-                if await self._bridge(page.prev or page.head.floor):
+                # Twice, and Redis forgets faster than this gateway reads.
+                reason = ResyncReason.REPLAY_TOO_LONG if was_bridged else await self._bridge(page)
+                was_bridged = True
+                if reason is None:
                     continue
-                log.warning("Changes were missed that are kept nowhere any more, clients load anew")
+                log.warning("Changes were missed that cannot be read any more, clients load anew", reason=reason)
                 await self._begin(page.head)
-                self._hub.resync_all(ResyncReason.HISTORY_LOST)
+                self._hub.resync_all(reason)
                 return
             self._add(page.events)
             if not page.events or self._log.position >= page.head.position:
                 return
 
-    async def _bridge(self, target: Position) -> bool:
-        """Read from the oplog what Redis no longer holds, up to ``target``; return False where that is impossible."""
+    async def _bridge(self, page: Page) -> ResyncReason | None:
+        """Read from the oplog what Redis no longer holds, up to where ``page`` begins; or return why that failed.
+
+        It ends in any case, or this gateway would never follow the stream again.
+        """
         log.warning("Changes were missed that Redis no longer holds, reading the oplog")
+        target = page.prev or (page.head.floor if page.head else self._log.position)
+        self._is_bridging = True
+        failure = ResyncReason.REPLAY_TOO_LONG
         try:
-            async with aclosing(self._history.after(self._log.position, self.here().epoch)) as readings:
-                async for events, upto in readings:
-                    self._add(events)
-                    self._log.advance(min(upto, target))
-                    if self._log.position >= target:
-                        return True
+            async with asyncio.timeout(BRIDGE_SECONDS):
+                while self._log.position < target:
+                    raise_if_cancelled()
+                    failure = ResyncReason.REPLAY_TOO_LONG
+                    try:
+                        await self._read_oplog(target)
+                    except HistoryUnavailable as error:
+                        failure = ResyncReason.HISTORY_UNAVAILABLE
+                        await asyncio.sleep(self._oplog.failed(str(error)[:300]))
         except HistoryLost:
-            return False
-        except HistoryUnavailable as error:
-            raise LogUnavailable(str(error)) from error
-        return False
+            return ResyncReason.HISTORY_LOST
+        except TimeoutError:
+            return failure
+        finally:
+            self._is_bridging = False
+        self._oplog.succeeded()
+        return None
+
+    async def _read_oplog(self, target: Position) -> None:
+        async with aclosing(self._history.after(self._log.position, self.here().epoch)) as readings:
+            async for events, upto in readings:
+                self._add(events)
+                self._log.advance(min(upto, target))
+                if self._log.position >= target:
+                    return

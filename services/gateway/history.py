@@ -1,25 +1,36 @@
 """Reads changes that Redis has forgotten from MongoDB's oplog, with the same positions as they had before."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from time import monotonic
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Any, NamedTuple
 
-from bson.errors import InvalidBSON
-from pymongo.asynchronous.change_stream import AsyncChangeStream
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import OperationFailure, PyMongoError
 
-from services.common.cursor import Position, timestamp
-from services.common.documents import CODEC
-from services.common.normalize import FIELDS, IMAGES, Change, End, matching, normalize, token_time
+from services.common.cursor import Position
+from services.common.normalize import Change, End, token_time
+from services.common.numbering import Numbering, UnreadableEvent, replay_time
 from services.common.tasks import raise_if_cancelled
 from services.gateway.event import Event
-from services.mongodb.faults import explain
+from services.gateway.reach import Reach
+from services.gateway.turns import Turn
+from services.mongodb.change_reader import StartAt
+from services.mongodb.change_stream import ChangeStream, Images
+from services.mongodb.command_cursor import command_cursor
+from services.mongodb.cursor import Documents
+from services.mongodb.faults import Fault
+from services.mongodb.open_stream import Idle
+from services.mongodb.primary import Primary
+from services.mongodb.source_failed import SourceFailed
 
-PAGE = 200
-_HISTORY_LOST = 286  # ChangeStreamHistoryLost
-_TRUST_SECONDS = 5.0  # the oplog's end moves, so what it reached a moment ago is not asked again, but only for a moment
+# Small enough that to decode them, with both images of each, does not hold up the event loop.
+READ = 50
+PAGE_BYTES = 256 * 1024
+AWAIT_MS = 100
+STALL_SECONDS = 20.0
+
+_ASK_SECONDS = 2.0  # to find out how far back the oplog goes; then the replay itself will show it
+_ASK_PAUSE = 0.2  # between two such questions: each makes MongoDB open a change stream
 
 
 class Reading(NamedTuple):
@@ -40,80 +51,96 @@ class HistoryUnavailable(Exception):
 class History:
     """The changes of one collection, from any time that the oplog still holds."""
 
-    def __init__(self, database: "AsyncDatabase[Any]", collection: str) -> None:
-        self._database = database.with_options(codec_options=CODEC)
-        self._match = matching(collection)
+    def __init__(self, database: "AsyncDatabase[Any]", collection: str, primary: Primary | None = None) -> None:
+        # By the driver's public commands: there is no hurry here that would justify another way.
+        self._stream = ChangeStream(
+            database, collection, primary or Primary(), STALL_SECONDS, command_cursor, await_ms=AWAIT_MS
+        )
+        self._reach = Reach()
         self._asking = asyncio.Lock()
-        self._reached: Position | None = None
-        self._reached_at = 0.0
 
     async def reaches(self, position: Position) -> bool:
-        """Tell whether every change after ``position`` can be read; raise HistoryUnavailable."""
-        async with self._asking:  # a crowd that comes back asks once
-            fresh = monotonic() - self._reached_at < _TRUST_SECONDS
-            if fresh and self._reached is not None and self._reached <= position:
-                return True
-            try:
-                await (await self._open(position)).close()
-            except HistoryLost:
-                return False
-            self._reached, self._reached_at = position, monotonic()
-            return True
+        """Tell whether every change after ``position`` can be read; raise HistoryUnavailable where nobody knows.
+
+        A crowd that comes back asks once: one answer holds for all older or all younger positions, for a while.
+        """
+        try:
+            async with asyncio.timeout(_ASK_SECONDS), self._asking:
+                known = self._reach.of(position)
+                return await self._ask(position) if known is None else known
+        except TimeoutError as error:
+            raise HistoryUnavailable("MongoDB has not said how far back the oplog goes") from error
+
+    async def _ask(self, position: Position) -> bool:
+        await asyncio.sleep(self._reach.pause_before_asking(_ASK_PAUSE))
+        with _translated():
+            found = await self._stream.reaches(replay_time(position))
+        raise_if_cancelled()
+        self._reach.note(position, reached=found)
+        return found
 
     async def after(self, position: Position, epoch: str) -> AsyncGenerator[Reading]:
-        """Yield the events that follow ``position``, page by page; raise HistoryLost or HistoryUnavailable."""
-        stream = await self._open(position)
-        async with stream:
-            # All of that cluster time comes again, so that the ordinals are counted as they were.
-            last = Position.before(position.ts)
-            page: list[Event] = []
-            while True:
-                with _translated():
-                    event = await stream.try_next()
-                raise_if_cancelled()
-                if event is not None:
-                    item = normalize(event, epoch, last)
-                    if isinstance(item, End):
-                        raise HistoryLost(item.reason)
-                    if isinstance(item, Change):
-                        last = item.position
-                        if last > position:
-                            page.append(Event(item.envelope, item.images))
-                elif not stream.alive:
-                    raise HistoryUnavailable("the change stream was closed")
-                if event is None:
-                    yield Reading(page, max(last, _idle_position(stream)))
-                    page = []
-                elif len(page) >= PAGE:
-                    yield Reading(page, last)
-                    page = []
+        """Yield the events that follow ``position``, page by page; raise HistoryLost or HistoryUnavailable.
 
-    async def _open(self, position: Position) -> "AsyncChangeStream[dict[str, Any]]":
-        with _translated():
-            return await self._database.watch(
-                [self._match, {"$project": dict.fromkeys(FIELDS + IMAGES, 1)}],
-                start_at_operation_time=timestamp(position.ts),
-                full_document="whenAvailable",  # without an image there is no data, and the client fetches the order
-                full_document_before_change="whenAvailable",
-                max_await_time_ms=100,
-            )
+        They bring stored images only: without one there is no data, and the client fetches the order.
+
+        Where there is nothing more to read, the token tells up to when. The oplog entry of that very time has been read
+        by then, all of it, unless it is the time to begin at; of several shards, one may have more of that time.
+        """
+        numbering = Numbering.replaying(epoch, position)
+        turn = Turn()
+        start = replay_time(position)
+        try:
+            with _translated():
+                is_merged = await self._stream.is_merged()
+                async with self._stream.open(StartAt(start), READ, Images.STORED) as stream:
+                    self._reach.note(position, reached=True)
+                    while True:
+                        raise_if_cancelled()
+                        events = await stream.next(_as_they_are)
+                        if isinstance(events, Idle):
+                            ts = token_time(events.token) or 0
+                            was_read = not is_merged and (ts > start or ts == numbering.last.ts)
+                            idle = Position.end_of(ts) if was_read else Position.before(max(ts, 1))
+                            yield Reading([], max(numbering.last, idle))
+                            continue
+                        turn.begin()
+                        async with aclosing(_pages(events, position, numbering, turn)) as pages:
+                            async for page in pages:
+                                yield Reading(page, numbering.last)
+        except HistoryLost:
+            self._reach.note(position, reached=False)
+            raise
 
 
-def _idle_position(stream: "AsyncChangeStream[dict[str, Any]]") -> Position:
-    """An idle token comes before every event of its time."""
-    token = stream.resume_token
-    ts = None if token is None else token_time(token["_data"])
-    return Position(0, 0) if ts is None else Position.before(ts)
+async def _pages(events: Documents, after: Position, numbering: Numbering, turn: Turn) -> AsyncGenerator[list[Event]]:
+    """Yield the events that follow ``after``, in pages that are bounded."""
+    page: list[Event] = []
+    size = 0
+    for event in events:
+        item = numbering.of(event)
+        if isinstance(item, End):
+            raise HistoryLost(item.reason)
+        if isinstance(item, Change) and item.position > after:
+            page.append(Event(item.envelope, item.images))
+            size += len(item.envelope)
+        await turn.end()
+        if size >= PAGE_BYTES:
+            yield page
+            page, size = [], 0
+    yield page
 
 
-class _translated:  # noqa: N801 - used as a keyword
-    def __enter__(self) -> None:
-        return None
+def _as_they_are(events: Documents) -> Documents:
+    return events
 
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, OperationFailure) and error.code == _HISTORY_LOST:
-            raise HistoryLost(str(error)) from error
-        if isinstance(error, InvalidBSON):
-            raise HistoryLost(str(error)) from error
-        if isinstance(error, PyMongoError):
-            raise HistoryUnavailable(explain(str(error))) from error
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except SourceFailed as error:
+        # Whatever trying again does not cure is lost to those who ask for it: told so, they load anew.
+        raise (HistoryUnavailable if error.fault is Fault.RETRY else HistoryLost)(str(error)) from error
+    except UnreadableEvent as error:
+        raise HistoryLost(str(error)) from error

@@ -55,9 +55,9 @@ class Hub:
             return Located(self._log.position, ResyncReason.HISTORY_LOST)
         return Located(since.position, None)
 
-    def subscribe(self, outlet: Outlet, interest: Interest, position: Position) -> Subscription:
+    def subscribe(self, outlet: Outlet, interest: Interest, position: Position, address: str = "") -> Subscription:
         """Register a client; from ``resume`` on it is sent all that comes after ``position``."""
-        subscription = Subscription(outlet, interest, position)
+        subscription = Subscription(outlet, interest, position, address)
         self._subscriptions.add(subscription)
         return subscription
 

@@ -68,6 +68,12 @@ class Metrics:
             ["source"],
             registry=registry,
         )
+        self._replays = Counter(
+            "orders_gateway_replays",
+            "Replays from the oplog that ended: served, or the reason for which the client had to load anew.",
+            ["outcome"],
+            registry=registry,
+        )
         self._requests = Histogram(
             "orders_gateway_request_seconds",
             "Time that a request to the REST API took, by method and status.",
@@ -128,6 +134,10 @@ class Metrics:
         """Note how late the event loop came to a timer, and how much of that was work of its own."""
         self._lag.observe(lag)
         self._lag_work.observe(work)
+
+    def replayed(self, outcome: str) -> None:
+        """Count one replay from the oplog."""
+        self._replays.labels(outcome).inc()
 
     def incident(self, kind: Incident) -> None:
         """Count one."""

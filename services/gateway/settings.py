@@ -69,6 +69,14 @@ class GatewaySettings(CommonSettings):
         default=67_108_864,
         description="Most bytes of memory for such changes, in every form that is kept of them.",
     )
+    replay_max_events: int = Field(
+        default=50_000, ge=1, description="Most changes that a client is sent from the oplog; beyond, it loads anew."
+    )
+    replay_max_age_seconds: float = Field(
+        default=86_400,
+        ge=0,
+        description="How old a cursor may be that is served from the oplog; with an older one, a client loads anew.",
+    )
     stale_seconds: Seconds = Field(
         default=10.0, description="Clients are told that what they see is old when the watcher is silent for so long."
     )

@@ -23,6 +23,7 @@ from services.gateway.page_mark import PageMark
 from services.gateway.reachability import Reachability
 from services.gateway.snapshot import RAW, Document, Read, Snapshot, is_not_yet, read, read_snapshot
 from services.gateway.store_errors import OrderNotFound, OutcomeUnknown, StoreError, StoreFailed, StoreUnavailable
+from services.mongodb.primary import Primary
 
 Order = dict[str, Json]
 T = TypeVar("T")
@@ -60,13 +61,20 @@ class Written(NamedTuple):
 class OrderStore:
     """Reads and writes orders; every method raises StoreUnavailable, OutcomeUnknown (writes) or StoreFailed."""
 
-    def __init__(self, database: AsyncDatabase[Document], collection: str = "orders", patience: float = 5.0) -> None:
+    def __init__(
+        self,
+        database: AsyncDatabase[Document],
+        collection: str = "orders",
+        patience: float = 5.0,
+        primary: Primary | None = None,
+    ) -> None:
         # Majority: a write that is acknowledged is in the change stream at once and survives a failover.
         self._database = database.with_options(codec_options=CODEC, write_concern=WriteConcern("majority"))
         self._orders = self._database[collection]
         self._as_they_are = self._orders.with_options(codec_options=RAW)
         self._patience = patience
         self._reachability = Reachability()
+        self.primary = primary or Primary()
         self._one_of_many = BatchLoader(self._orders_with, _MOST_AT_ONCE)
 
     @property
@@ -86,10 +94,12 @@ class OrderStore:
         ``patience`` bounds every operation in seconds, retries included. Raises ValueError for a wrong address; a
         MongoDB that is not there yet is no error here.
         """
+        primary = Primary()
         try:
             client: AsyncMongoClient[Document] = AsyncMongoClient(
                 uri,
                 appname="orders-gateway",
+                event_listeners=[primary],
                 connectTimeoutMS=2000,  # with the next: a frozen primary is noticed within seconds, not half a minute
                 heartbeatFrequencyMS=2000,
                 serverSelectionTimeoutMS=2500,
@@ -98,7 +108,7 @@ class OrderStore:
         except (errors.ConfigurationError, ValueError) as error:
             raise WrongSetting(f"MONGODB_URI: {error}") from error
         try:
-            yield cls(client.get_default_database("realtime_orders"), collection, patience)
+            yield cls(client.get_default_database("realtime_orders"), collection, patience, primary)
         finally:
             await client.close()
 

@@ -12,13 +12,14 @@ from services.gateway.subscription import Located
 class Stream(NamedTuple):
     """Once it is ``ready``, ``here`` tells where it is and ``locate`` whether a client can go on from its cursor.
 
-    ``locate_now`` tells the same without waiting, or None where that is impossible.
+    What it costs to find that out is counted by the client's address. ``locate_now`` tells the same without waiting, or
+    None where that is impossible.
     """
 
     hub: Hub
     ready: asyncio.Event
     here: Callable[[], Cursor]
-    locate: Callable[[Cursor], Awaitable[Located]]
+    locate: Callable[[Cursor, str], Awaitable[Located]]
     locate_now: Callable[[Cursor], Located | None]
 
     def epoch(self) -> str | None:

@@ -15,6 +15,9 @@ class ResyncReason(StrEnum):
     """Why a client is told to load anew, where the epoch's own reason is not known."""
 
     HISTORY_LOST = "history_lost"  # what followed the cursor is kept nowhere any more
+    HISTORY_UNAVAILABLE = "history_unavailable"  # MongoDB has it perhaps, but does not answer
+    REPLAY_TOO_LONG = "replay_too_long"  # more has followed the cursor, or longer ago, than is replayed from the oplog
+    TOO_MANY_REPLAYS = "too_many_replays"  # others, or others from the same address, are served from the oplog now
     EPOCH_UNKNOWN = "epoch_unknown"  # the cursor is of an epoch that this stream has not had, or has forgotten
     INVALID_CURSOR = "invalid_cursor"  # it is no cursor at all
     INVALID_SESSION = "invalid_session"  # the session id was not given out here, or has been changed
@@ -63,12 +66,13 @@ class Subscription:
     ``group`` says in which form and by which interest it is sent what, from when it resumes until it pauses.
     """
 
-    __slots__ = ("group", "interest", "mode", "outlet", "position", "told_stale")
+    __slots__ = ("address", "group", "interest", "mode", "outlet", "position", "told_stale")
 
     group: "Group"
 
-    def __init__(self, outlet: Outlet, interest: Interest, position: Position) -> None:
+    def __init__(self, outlet: Outlet, interest: Interest, position: Position, address: str = "") -> None:
         self.outlet = outlet
+        self.address = address  # what it costs MongoDB is counted by it
         self.interest = interest
         self.position = position
         self.mode = Mode.PAUSED

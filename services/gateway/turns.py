@@ -58,3 +58,24 @@ class Turns(Generic[Item]):
                 break
         if self._waiting:
             self._arrange()
+
+
+class Turn:
+    """The turns of one long work of many small steps, in a task of its own: ``await turn.end()`` after each step."""
+
+    def __init__(self) -> None:
+        self._began = monotonic()
+
+    def begin(self) -> None:
+        """Count from now on: what was done before was waiting."""
+        self._began = monotonic()
+
+    async def end(self) -> None:
+        """Let the others go on for as long as this turn has taken, once it was long enough.
+
+        To yield for one pass of the loop would not do: of a busy loop, this work would still have every second pass.
+        """
+        spent = monotonic() - self._began
+        if spent >= TURN_SECONDS:
+            await asyncio.sleep(spent)
+            self.begin()

@@ -1,1 +1,1 @@
-"""The change stream of MongoDB: open, read, classify its errors."""
+"""The one change-stream reader of both services: open, read, classify errors, step over what cannot be read."""

@@ -11,16 +11,16 @@ from bson import Int64
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 
+from services.mongodb.cursor import Documents
 from services.mongodb.wire import MongoWire, mongo_wire
 
 _KILL_SECONDS = 1.0
 
 T = TypeVar("T")
-Documents = Sequence[Mapping[str, Any]]
 
 
 class ServerCursor:
-    """An open cursor; ``token`` is the resume token that came last, empty before the first.
+    """An open cursor.
 
     ``reply`` has opened it; each further list of ``most`` documents is asked for over ``wire``, and waited for
     ``await_ms``.
@@ -32,20 +32,23 @@ class ServerCursor:
         self._database = database
         self._codec = database.codec_options
         self._wire = wire
-        self._id = Int64(reply["cursor"]["id"])
         self._collection = reply["cursor"]["ns"].partition(".")[2]
         self.is_open = True
         self.token = ""
         self._first = self._taken(reply, "firstBatch")
         self._asked = False
-        get_more = {"getMore": self._id, "collection": self._collection, "batchSize": most, "maxTimeMS": await_ms}
+        get_more = {
+            "getMore": Int64(reply["cursor"]["id"]),
+            "collection": self._collection,
+            "batchSize": most,
+            "maxTimeMS": await_ms,
+        }
         self._question = wire.question(get_more | {"$db": database.name})
 
     async def more(self, take: Callable[[Documents], T]) -> T:
-        """Return what ``take`` makes of the documents that MongoDB sends next, none where none came in time.
+        """Return what ``take`` makes of the documents that come next, as `Cursor` says.
 
-        It is called as soon as they are there, before any task wakes up. Raise PyMongoError, InvalidBSON, or what it
-        raises. That or to be cancelled closes the connection.
+        It is called before any task wakes up. An error or to be cancelled closes the connection.
         """
         if self._first:
             first, self._first = self._first, []
@@ -56,8 +59,11 @@ class ServerCursor:
         try:
             return await self._wire.answer(partial(self._read, take))
         except PyMongoError as error:
-            self.is_open = False
+            self.is_open, self._id = False, Int64(0)  # MongoDB has no such cursor any more, or cannot be told now
             await self._wire.report(error)
+            raise
+        except BaseException:
+            self.is_open = False  # or what was not taken would be left out
             raise
 
     def _read(self, take: Callable[[Documents], T], answer: memoryview) -> T:
@@ -75,7 +81,8 @@ class ServerCursor:
 
     def _taken(self, reply: Mapping[str, Any], batch: str) -> Documents:
         cursor = reply["cursor"]
-        self.is_open = cursor["id"] != 0
+        self._id = Int64(cursor["id"])  # 0 where MongoDB has closed it itself
+        self.is_open = self._id != 0
         if (token := cursor.get("postBatchResumeToken")) is not None:
             self.token = token["_data"]
         documents: Documents = cursor[batch]
@@ -83,7 +90,7 @@ class ServerCursor:
 
     async def kill(self) -> None:
         """Let MongoDB forget the cursor, over another connection: over this one it may be about to answer."""
-        if self.is_open:
+        if self._id:
             command = {"killCursors": self._collection, "cursors": [self._id]}
             with suppress(PyMongoError, TimeoutError):
                 async with asyncio.timeout(_KILL_SECONDS):
@@ -94,11 +101,7 @@ class ServerCursor:
 async def server_cursor(
     database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], most: int, await_ms: int
 ) -> AsyncIterator[ServerCursor]:
-    """Open a cursor on the whole database meanwhile, to be read by at most ``most`` documents at once.
-
-    A question is answered after ``await_ms`` at the latest. Documents are decoded as ``database`` says.
-    Raise PyMongoError.
-    """
+    """Open such a cursor meanwhile, as `OpenCursor` says."""
     aggregate = {"aggregate": 1, "pipeline": pipeline, "cursor": {"batchSize": most}}
     async with mongo_wire(database, aggregate) as (wire, reply):
         cursor = ServerCursor(database, wire, reply, most, await_ms)

@@ -104,8 +104,10 @@ class MongoWire(asyncio.Protocol):
             self._end(ProtocolError(f"an answer of {len(message)} bytes that says it has {length}"))
         else:
             self._parts, self._missing = [], _HEAD.size
+            # It is for this answer alone: what ``take`` asks for next may be here before the task that waits wakes up.
+            take, self._take = self._take, _as_it_is
             try:
-                answer.set_result(self._take(memoryview(message)[_HEAD.size :]))
+                answer.set_result(take(memoryview(message)[_HEAD.size :]))
             except Exception as error:  # noqa: BLE001 - whoever waits is to know it, not the event loop
                 answer.set_exception(error)
 

@@ -18,6 +18,7 @@ from services.common.process import tune_gc
 from services.common.settings import WrongSetting
 from services.common.tasks import Tasks
 from services.mongodb.change_stream import ChangeStream
+from services.mongodb.cursor_choice import CursorChoice
 from services.mongodb.primary import Primary
 from services.redis.client import redis_client
 from services.redis.schema import StreamKeys
@@ -48,8 +49,9 @@ async def run(settings: WatcherSettings) -> None:
         redis = await stack.enter_async_context(_redis(settings.redis_url))
         database = client.get_default_database(DEFAULT_DATABASE)
         metrics = Metrics()
+        cursors = CursorChoice()
         parts = Parts(
-            stream=ChangeStream(database, STREAM, primary, settings.stall_seconds),
+            stream=ChangeStream(database, STREAM, primary, settings.stall_seconds, cursors.open),
             state=StreamState(database["stream_state"], STREAM, settings.lease_seconds),
             bounds=Bounds(settings.batch_max_events, settings.queue_max_events),
             window=settings.replay_window_seconds,

@@ -12,9 +12,12 @@ from services.common.cursor import Position
 from services.common.dependency_health import DependencyHealth
 from services.common.normalize import End, EpochReason, token_time
 from services.common.tasks import Tasks, raise_if_cancelled
-from services.mongodb.change_stream import ChangeStream, SourceFailed, StartAfter, StartAt
+from services.mongodb.change_reader import Start as Place
+from services.mongodb.change_reader import StartAfter, StartAt
+from services.mongodb.change_stream import ChangeStream
 from services.mongodb.deployment import Deployment
 from services.mongodb.faults import Fault
+from services.mongodb.source_failed import SourceFailed
 from services.watcher.metrics import Metrics
 from services.watcher.oplog import OplogWindow
 from services.watcher.publisher import Fenced, LogUnavailable, Publisher
@@ -159,24 +162,15 @@ class Leader:
         await self._publisher.begin(epoch, reason, floor, token)
         self._restored = False
 
-    async def _follow(self, progress: Progress, start: StartAfter | StartAt) -> None:
-        """Carry changes from ``start`` on, which is where ``progress`` stands."""
+    async def _follow(self, progress: Progress, place: Place) -> None:
+        """Carry changes from ``place`` on, which is where ``progress`` stands, until the epoch ends."""
+        parts = self._parts
         self._progress = progress
-        images = True
-        while True:
-            try:
-                end = await self._carry(progress, start, images=images)
-            except SourceFailed as error:
-                if error.fault is not Fault.UNREADABLE or not images:
-                    raise
-                log.warning("A change is too large to be delivered, clients are told to fetch the order")
-                images = False
-            else:
-                images = True
-            if progress.token:
-                start = StartAfter(progress.token)
-            if images and end is not None:
-                return await self._end(end, progress)
+        async with parts.stream.open(place, parts.bounds.read) as stream:
+            parts.mongodb.succeeded()
+            relay = Relay(self._publisher, progress, parts.redis, parts.bounds, parts.metrics)
+            end = await relay.run(stream)
+        await self._end(end, progress)
 
     async def _end(self, end: End, progress: Progress) -> None:
         saved = self._behind()
@@ -185,15 +179,6 @@ class Leader:
             await self._publisher.begin(progress.epoch, None, Position.end_of(end.ts), end.token)
         else:
             await self._new_epoch(end.reason, end)
-
-    async def _carry(self, progress: Progress, start: StartAfter | StartAt, *, images: bool) -> End | None:
-        parts = self._parts
-        # Without images, one event at a time: the next may have some again.
-        most = parts.bounds.read if images else 1
-        async with parts.stream.open(start, most, images=images) as stream:
-            parts.mongodb.succeeded()
-            relay = Relay(self._publisher, progress, parts.redis, parts.bounds, parts.metrics)
-            return await relay.run(stream, once=not images)
 
     async def _save_always(self) -> None:
         while True:

@@ -10,11 +10,14 @@ import structlog
 
 from services.common.cursor import Position
 from services.common.dependency_health import DependencyHealth
-from services.common.normalize import Change, End, Unknown, normalize
+from services.common.normalize import Change, End, Unknown
+from services.common.numbering import Numbering, UnreadableEvent
 from services.common.tasks import raise_if_cancelled
-from services.mongodb.change_stream import Idle, OpenStream, SourceFailed
+from services.mongodb.change_reader import ChangeReader
+from services.mongodb.cursor import Documents
 from services.mongodb.faults import Fault
-from services.mongodb.server_cursor import Documents
+from services.mongodb.open_stream import Idle
+from services.mongodb.source_failed import SourceFailed
 from services.watcher.metrics import Metrics
 from services.watcher.publisher import LogUnavailable, Published, Publisher
 
@@ -70,25 +73,24 @@ class Relay:
         self._health = health
         self._bounds = bounds
         self._metrics = metrics
-        self._last = progress.position  # of what was made into envelopes
+        self._numbering = Numbering(progress.epoch, progress.position)
         self._end: End | None = None
         self._under_way: Sequence[Change] | Idle | None = None
         self._sent_at = 0.0
 
-    async def run(self, stream: OpenStream, *, once: bool = False) -> End | None:
-        """Carry changes until the epoch ends, and return its end; with ``once``, return None after the first read.
-
-        Raise SourceFailed, GapFound or Fenced.
-        """
+    async def run(self, stream: ChangeReader) -> End:
+        """Carry changes until the epoch ends, and return its end; raise SourceFailed, GapFound or Fenced."""
         try:
-            end = await self._carry(stream, once=once)
-        except SourceFailed:
+            end = await self._carry(stream)
+        except (SourceFailed, UnreadableEvent) as error:
             await self._confirm()  # what was read before that failed
+            if isinstance(error, UnreadableEvent):
+                raise SourceFailed(Fault.UNREADABLE, str(error)) from error
             raise
         await self._confirm()
         return end
 
-    async def _carry(self, stream: OpenStream, *, once: bool) -> End | None:
+    async def _carry(self, stream: ChangeReader) -> End:
         """Ask MongoDB for more: where it has a backlog, before what it sent last is made into envelopes and published.
 
         Otherwise once that is on its way to Redis: to ask is work, for MongoDB too, and what has come is not to wait
@@ -97,7 +99,7 @@ class Relay:
 
         def begin(events: Documents) -> _Reading:
             has_backlog = len(events) >= self._bounds.read  # it sent as much as it may at once
-            if has_backlog and not once:
+            if has_backlog:
                 stream.ask()
             batches = self._in_batches(events)
             if self._under_way is None and (first := next(batches, None)) is not None:
@@ -113,7 +115,7 @@ class Relay:
                 continue
             for batch in reading.batches:
                 await self._send(batch)
-            if once or self._end is not None:
+            if self._end is not None:
                 return self._end
             if not reading.has_backlog:
                 stream.ask()
@@ -135,7 +137,7 @@ class Relay:
                     changes, size = [], 0
                 if isinstance(item, Idle):
                     yield item
-        except SourceFailed:
+        except UnreadableEvent:
             if changes:
                 yield changes
             raise
@@ -143,15 +145,10 @@ class Relay:
             yield changes
 
     def _meaning(self, events: Documents) -> Iterator[Change | Idle]:
-        epoch = self._progress.epoch
         for event in events:
-            try:
-                item = normalize(event, epoch, self._last)
-            except (KeyError, TypeError, ValueError, RecursionError) as error:
-                raise SourceFailed(Fault.UNREADABLE, f"a change cannot be put into JSON: {error}") from error
+            item = self._numbering.of(event)
             match item:
                 case Change():
-                    self._last = item.position
                     yield item
                 case End():
                     self._end = item

@@ -93,7 +93,7 @@ async def orders_server(*, ring: int = 10_000, stall: float = 30.0, **changes: A
         assert log.cursor is not None
         return log.cursor
 
-    async def locate(since: Cursor) -> Located:
+    async def locate(since: Cursor, _address: str) -> Located:
         return hub.locate(since)
 
     live = LiveOrders(

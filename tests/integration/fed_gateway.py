@@ -4,9 +4,10 @@ import asyncio
 from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from pymongo import AsyncMongoClient
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from redis.asyncio import Redis
 
 from services.common.cursor import Cursor, Position
@@ -22,6 +23,7 @@ from services.gateway.history import History
 from services.gateway.hub import Hub
 from services.gateway.log import Log
 from services.gateway.redis_log import open_redis_log
+from services.gateway.replay import ReplayBounds
 from services.gateway.subscription import Subscription
 from services.watcher.publisher import Publisher
 from tests.log_entries import KEYS, new_publisher, publish
@@ -29,6 +31,23 @@ from tests.stream_events import Outlet, change
 from tests.waiting import until
 
 RING = 50
+APP_NAME = "fed-gateway"
+
+
+class Asked(CommandListener):
+    """Counts the commands that a gateway sends to MongoDB."""
+
+    def __init__(self) -> None:
+        self.times: Counter[str] = Counter()
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.times[event.command_name] += 1
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass
 
 
 @dataclass(eq=False)
@@ -37,12 +56,22 @@ class Gateway:
 
     server: Valkey
     mongodb_uri: str
+    bounds: ReplayBounds = field(default_factory=ReplayBounds)
+    stale_seconds: float = 60
     log: Log = field(default_factory=lambda: Log(RING))
     resumed: Counter[Source] = field(default_factory=Counter)
+    replayed: Counter[str] = field(default_factory=Counter)
+    asked: Asked = field(default_factory=Asked)
 
     async def __aenter__(self) -> Self:
         self._stack = AsyncExitStack()
-        client: AsyncMongoClient[dict[str, Json]] = AsyncMongoClient(self.mongodb_uri)
+        client: AsyncMongoClient[dict[str, Json]] = AsyncMongoClient(
+            self.mongodb_uri,
+            appname=APP_NAME,
+            event_listeners=[self.asked],
+            serverSelectionTimeoutMS=1000,
+            heartbeatFrequencyMS=500,
+        )
         await self._stack.enter_async_context(client)
         source = await self._stack.enter_async_context(open_redis_log(self.server.uri(), KEYS))
         history = History(client.get_default_database(), "orders")
@@ -54,8 +83,12 @@ class Gateway:
             DependencyHealth("redis"),
             lambda where: self.resumed.update([where]),
             tasks.spawn,
+            self.bounds,
+            lambda outcome: self.replayed.update([str(outcome)]),
         )
-        feed = Feed(source, history, self.log, self.hub, DependencyHealth("redis"), Limits(RING, 60))
+        self._catch_up.start(tasks)
+        limits = Limits(RING, self.stale_seconds)
+        feed = Feed(source, history, self.log, self.hub, DependencyHealth("redis"), limits)
         feed.start(tasks)
         async with asyncio.timeout(10):
             await feed.ready.wait()
@@ -68,13 +101,13 @@ class Gateway:
     def hub(self) -> Hub:
         return self._catch_up.hub
 
-    async def join(self, outlet: Outlet, since: Cursor | None = None) -> Subscription:
+    async def join(self, outlet: Outlet, since: Cursor | None = None, address: str = "") -> Subscription:
         """Connect a client as the transports do."""
-        located = await self._catch_up.locate(since) if since else None
+        located = await self._catch_up.locate(since, address) if since else None
         if located is not None and located.reason is not None:
             outlet.resync(located.reason, self.log.cursor or Cursor("", located.position))
         place = located.position if located else self.log.position
-        subscription = self.hub.subscribe(outlet, EVERYTHING, place)
+        subscription = self.hub.subscribe(outlet, EVERYTHING, place, address)
         outlet.full = lambda: self.hub.pause(subscription)
         self.hub.resume(subscription)
         return subscription
@@ -112,8 +145,8 @@ class World:
     def writing(self, maxlen: int = 100_000, term: int = 1) -> Writing:
         return Writing(new_publisher(self.redis, term, maxlen))
 
-    def gateway(self) -> Gateway:
-        return Gateway(self.server, self.mongodb_uri)
+    def gateway(self, **options: Any) -> Gateway:
+        return Gateway(self.server, self.mongodb_uri, **options)
 
     async def log_silently(self, head: str = KEYS.head) -> None:
         """Let change 1, the first, be in the log, as its ``head`` says, without the message that tells of it."""

@@ -1,11 +1,12 @@
-"""Cursors read over a connection of their own: what they bring, how they end, and what the driver is told."""
+"""Cursors read by commands and over a connection of their own: what they bring, how they end, what the driver hears."""
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import bson
 import pytest
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
@@ -13,14 +14,19 @@ from pymongo.errors import AutoReconnect, OperationFailure, ProtocolError
 from pymongo.monitoring import TopologyDescriptionChangedEvent
 
 from services.embedded.mongod import Mongod
+from services.mongodb.command_cursor import command_cursor
+from services.mongodb.cursor import Cursor, Documents, OpenCursor
+from services.mongodb.cursor_choice import CursorChoice
 from services.mongodb.primary import Primary
-from services.mongodb.server_cursor import Documents, ServerCursor, server_cursor
+from services.mongodb.server_cursor import server_cursor
 from services.mongodb.wire import MongoWire
 from tests.conftest import OwnMongod
 from tests.integration.cursors import open_cursors
 from tests.waiting import until
 
 WATCH: list[dict[str, Any]] = [{"$changeStream": {}}]
+
+both = pytest.mark.parametrize("open_cursor", [server_cursor, command_cursor], ids=["wire", "command"])
 
 
 class Lost(Primary):
@@ -53,7 +59,7 @@ async def fail_get_more(database: "AsyncDatabase[Any]", **how: Any) -> AsyncIter
         await admin.command({"configureFailPoint": "failCommand", "mode": "off"})
 
 
-async def taken(cursor: ServerCursor, count: int) -> Sequence[int]:
+async def taken(cursor: Cursor, count: int) -> Sequence[int]:
     """Return the numbers that were inserted, as soon as there are so many."""
     numbers: list[int] = []
     async with asyncio.timeout(20):
@@ -62,7 +68,7 @@ async def taken(cursor: ServerCursor, count: int) -> Sequence[int]:
     return numbers
 
 
-async def endless(cursor: ServerCursor) -> None:
+async def endless(cursor: Cursor) -> None:
     while True:
         await cursor.more(list)
 
@@ -72,8 +78,11 @@ async def server(own_mongod: OwnMongod) -> Mongod:
     return await own_mongod("--setParameter", "enableTestCommands=1")
 
 
-async def test_all_changes_come_in_lists_that_are_bounded_and_each_answer_has_a_token(server: Mongod) -> None:
-    async with database_of(server) as database, server_cursor(database, WATCH, 10, 200) as cursor:
+@both
+async def test_all_changes_come_in_lists_that_are_bounded_and_each_answer_has_a_token(
+    server: Mongod, open_cursor: OpenCursor
+) -> None:
+    async with database_of(server) as database, open_cursor(database, WATCH, 10, 200) as cursor:
         assert await cursor.more(list) == []
         quiet = cursor.token
         await database.orders.insert_many([{"number": number} for number in range(25)])
@@ -84,12 +93,13 @@ async def test_all_changes_come_in_lists_that_are_bounded_and_each_answer_has_a_
         assert cursor.is_open
 
 
-async def test_changes_that_come_with_the_first_answer_are_not_lost(server: Mongod) -> None:
+@both
+async def test_changes_that_come_with_the_first_answer_are_not_lost(server: Mongod, open_cursor: OpenCursor) -> None:
     async with database_of(server) as database:
         hello = await database.command("hello")
         await database.orders.insert_many([{"number": number} for number in range(25)])
         since = [{"$changeStream": {"startAtOperationTime": hello["operationTime"]}}]
-        async with server_cursor(database, since, 10, 200) as cursor:
+        async with open_cursor(database, since, 10, 200) as cursor:
             assert await taken(cursor, 25) == list(range(25))
 
 
@@ -120,33 +130,39 @@ async def test_what_came_before_anybody_waited_for_it_is_taken_then(server: Mong
         assert await taken(cursor, 1) == [3]
 
 
-async def test_what_cannot_be_used_is_told_to_who_waits_and_the_connection_is_closed(server: Mongod) -> None:
+@both
+async def test_what_cannot_be_used_is_told_to_who_waits_and_ends_the_cursor(
+    server: Mongod, open_cursor: OpenCursor
+) -> None:
     def refuse(events: Documents) -> None:
         raise LookupError(len(events))
 
-    async with database_of(server) as database, server_cursor(database, WATCH, 10, 30_000) as cursor:
+    async with database_of(server) as database, open_cursor(database, WATCH, 10, 30_000) as cursor:
         waiting = asyncio.create_task(cursor.more(refuse))
         await asyncio.sleep(0)
         await database.orders.insert_one({"number": 1})
         with pytest.raises(LookupError):
             await waiting
-        with pytest.raises(AutoReconnect):
-            await cursor.more(len)
+        assert not cursor.is_open
+        assert await cursor.more(len) == 0
 
 
-async def test_a_cursor_that_is_left_is_forgotten_by_mongodb(server: Mongod) -> None:
+@both
+async def test_a_cursor_that_is_left_is_forgotten_by_mongodb(server: Mongod, open_cursor: OpenCursor) -> None:
     async with database_of(server) as database:
-        async with server_cursor(database, WATCH, 10, 100) as cursor:
+        async with open_cursor(database, WATCH, 10, 100) as cursor:
             await cursor.more(list)
             assert await open_cursors(database, "$cmd.aggregate") == 1
         assert await open_cursors(database, "$cmd.aggregate") == 0
 
 
+@both
 async def test_one_that_is_left_in_the_middle_of_a_question_is_too_and_its_answer_is_nobody_elses(
     server: Mongod,
+    open_cursor: OpenCursor,
 ) -> None:
     async with database_of(server, maxPoolSize=2) as database:
-        async with server_cursor(database, WATCH, 10, 30_000) as cursor:
+        async with open_cursor(database, WATCH, 10, 30_000) as cursor:
             asking = asyncio.create_task(cursor.more(list))
             await asyncio.sleep(0)
             asking.cancel()
@@ -161,9 +177,10 @@ async def test_one_that_is_left_in_the_middle_of_a_question_is_too_and_its_answe
         await until(forgotten, "MongoDB has forgotten the cursor")
 
 
-async def test_what_was_asked_for_before_is_not_asked_for_again(server: Mongod) -> None:
+@both
+async def test_what_was_asked_for_before_is_not_asked_for_again(server: Mongod, open_cursor: OpenCursor) -> None:
     async with database_of(server, maxPoolSize=1) as database:
-        async with server_cursor(database, WATCH, 10, 200) as cursor:
+        async with open_cursor(database, WATCH, 10, 200) as cursor:
             cursor.ask()
             cursor.ask()
             assert await cursor.more(list) == []
@@ -171,17 +188,19 @@ async def test_what_was_asked_for_before_is_not_asked_for_again(server: Mongod) 
             assert "cursor" not in await database.command("ping")
 
 
-async def test_an_answer_that_is_not_taken_is_nobody_elses(server: Mongod) -> None:
+@both
+async def test_an_answer_that_is_not_taken_is_nobody_elses(server: Mongod, open_cursor: OpenCursor) -> None:
     async with database_of(server, maxPoolSize=1) as database:
-        async with server_cursor(database, WATCH, 10, 100) as cursor:
+        async with open_cursor(database, WATCH, 10, 100) as cursor:
             cursor.ask()
             await asyncio.sleep(0.2)
         assert (await database.command("ping"))["ok"]
         assert "cursor" not in await database.command("ping")
 
 
-async def test_an_error_is_raised_with_its_code_and_ends_the_cursor(server: Mongod) -> None:
-    async with database_of(server) as database, server_cursor(database, WATCH, 10, 100) as cursor:
+@both
+async def test_an_error_is_raised_with_its_code_and_ends_the_cursor(server: Mongod, open_cursor: OpenCursor) -> None:
+    async with database_of(server) as database, open_cursor(database, WATCH, 10, 100) as cursor:
         async with fail_get_more(database, errorCode=286, errorLabels=["NonResumableChangeStreamError"]):
             with pytest.raises(OperationFailure) as caught:
                 await cursor.more(list)
@@ -191,35 +210,42 @@ async def test_an_error_is_raised_with_its_code_and_ends_the_cursor(server: Mong
         assert await cursor.more(list) == []
 
 
-async def test_the_driver_is_told_of_a_connection_that_was_cut(server: Mongod) -> None:
+@both
+async def test_the_driver_is_told_of_a_connection_that_was_cut(server: Mongod, open_cursor: OpenCursor) -> None:
     lost = Lost()
     async with database_of(server, event_listeners=[lost]) as database:
-        async with server_cursor(database, WATCH, 10, 100) as cursor:
+        async with open_cursor(database, WATCH, 10, 100) as cursor:
             async with fail_get_more(database, closeConnection=True):
                 with pytest.raises(AutoReconnect):
                     await cursor.more(list)
             await until(lambda: lost.times == 1, "the driver has taken the server for lost")
-        async with server_cursor(database, WATCH, 10, 100) as cursor:
+        async with open_cursor(database, WATCH, 10, 100) as cursor:
             assert await cursor.more(list) == []
 
 
-async def test_a_server_that_falls_silent_is_given_up_before_the_timeout(server: Mongod) -> None:
+@both
+async def test_a_server_that_falls_silent_is_given_up_before_the_timeout(
+    server: Mongod, open_cursor: OpenCursor
+) -> None:
     options = {"socketTimeoutMS": 120_000, "connectTimeoutMS": 500, "heartbeatFrequencyMS": 500}
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(database_of(server, **options))
-        cursor = await stack.enter_async_context(server_cursor(database, WATCH, 10, 100))
+        cursor = await stack.enter_async_context(open_cursor(database, WATCH, 10, 100))
         server.pause()
         stack.callback(server.resume)
         with pytest.raises(AutoReconnect):
             await asyncio.wait_for(endless(cursor), 60)
 
 
-async def test_a_question_to_a_server_that_was_given_up_fails_when_its_answer_is_wanted(server: Mongod) -> None:
-    options = {"connectTimeoutMS": 500, "heartbeatFrequencyMS": 500}
+@both
+async def test_a_question_to_a_server_that_was_given_up_fails_when_its_answer_is_wanted(
+    server: Mongod, open_cursor: OpenCursor
+) -> None:
+    options = {"connectTimeoutMS": 500, "heartbeatFrequencyMS": 500, "serverSelectionTimeoutMS": 2000}
     lost = Lost()
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(database_of(server, event_listeners=[lost], **options))
-        cursor = await stack.enter_async_context(server_cursor(database, WATCH, 10, 100))
+        cursor = await stack.enter_async_context(open_cursor(database, WATCH, 10, 100))
         server.pause()
         stack.callback(server.resume)
         await until(lambda: lost.times, "the driver has taken the server for lost")
@@ -229,23 +255,82 @@ async def test_a_question_to_a_server_that_was_given_up_fails_when_its_answer_is
             await asyncio.wait_for(cursor.more(list), 30)
 
 
-async def test_an_answer_that_does_not_come_is_waited_for_no_longer_than_the_timeout(server: Mongod) -> None:
+@both
+async def test_an_answer_that_does_not_come_is_waited_for_no_longer_than_the_timeout(
+    server: Mongod, open_cursor: OpenCursor
+) -> None:
     async with (
         database_of(server, socketTimeoutMS=300) as database,
-        server_cursor(database, WATCH, 10, 60_000) as cursor,
+        open_cursor(database, WATCH, 10, 60_000) as cursor,
     ):
         with pytest.raises(AutoReconnect):
             await asyncio.wait_for(cursor.more(list), 30)
 
 
-async def test_a_long_answer_comes_whole_though_the_client_would_compress(server: Mongod) -> None:
+@both
+async def test_a_long_answer_comes_whole_though_the_client_would_compress(
+    server: Mongod, open_cursor: OpenCursor
+) -> None:
     async with (
         database_of(server, compressors="zlib") as database,
-        server_cursor(database, WATCH, 1000, 200) as cursor,
+        open_cursor(database, WATCH, 1000, 200) as cursor,
     ):
         text = "long" * 25_000
         await database.orders.insert_many([{"number": number, "text": text} for number in range(20)])
         assert await taken(cursor, 20) == list(range(20))
+
+
+async def test_what_is_asked_for_while_an_answer_is_taken_is_not_taken_with_it(server: Mongod) -> None:
+    """The next answer may be here before the task that waits for the first one wakes up."""
+    async with database_of(server) as database, server_cursor(database, WATCH, 10, 30_000) as cursor:
+        taken: list[int] = []
+
+        def ask_for_more(events: Documents) -> int:
+            taken.append(len(events))
+            cursor.ask()
+            cursor._wire.data_received(b"".join(answers))  # and it comes in the same moment
+            return len(events)
+
+        reply = bson.encode({"ok": 1, "cursor": {"id": cursor._id, "nextBatch": [{"number": 2}]}})
+        answers = [struct.pack("<iiiiIB", 21 + len(reply), 7, 1, 2013, 0, 0), reply]
+        waiting = asyncio.create_task(cursor.more(ask_for_more))
+        await asyncio.sleep(0)
+        await database.orders.insert_one({"number": 1})
+        assert await waiting == 1
+        assert taken == [1]
+        assert await cursor.more(list) == [{"number": 2}]
+
+
+async def test_a_cursor_is_chosen_by_a_probe_and_the_safe_one_where_pymongo_has_changed(server: Mongod) -> None:
+    @asynccontextmanager
+    async def of_another_version(
+        database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], most: int, await_ms: int
+    ) -> AsyncIterator[Cursor]:
+        if most:
+            raise AttributeError("_conn_for_reads")
+        async with server_cursor(database, pipeline, most, await_ms) as cursor:
+            yield cursor
+
+    async with database_of(server) as database:
+        for choice, name in ((CursorChoice(), "wire"), (CursorChoice(fast=of_another_version), "command")):
+            async with choice.open(database, WATCH, 10, 200) as cursor:
+                assert choice.name == name
+                await database.orders.insert_one({"number": 1})
+                assert await taken(cursor, 1) == [1]
+
+
+async def test_a_mongodb_that_is_not_there_decides_nothing(server: Mongod) -> None:
+    choice = CursorChoice()
+    async with database_of(server, serverSelectionTimeoutMS=500, connectTimeoutMS=500) as database:
+        await server.kill()
+        with pytest.raises(AutoReconnect):
+            async with choice.open(database, WATCH, 10, 200):
+                pass
+        names = [choice.name]
+        await server.start()
+        async with choice.open(database, WATCH, 10, 200):
+            names.append(choice.name)
+    assert names == [None, "wire"]
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ class LiveOrders(Namespace[LiveClient]):
             raise ConnectionRefused("the stream is not there yet") from None
         located = self._locate_now(asked)
         if located is None and asked.since is not None:
-            located = await self._stream.locate(asked.since)
+            located = await self._stream.locate(asked.since, socket.address)
         return self._admit(socket, asked, located or self._now(asked))
 
     def _locate_now(self, asked: ConnectRequest) -> Located | None:
@@ -89,7 +89,7 @@ class LiveOrders(Namespace[LiveClient]):
         if located.reason is not None:
             client.resync(located.reason, self._cursor(located.position))
         self._clients.add(client)
-        client.start(self._hub.subscribe(client, interest, located.position))
+        client.start(self._hub.subscribe(client, interest, located.position, socket.address))
 
     def event(self, socket: Socket[LiveClient], name: str, args: Sequence[Argument], ack: Ack | None) -> None:
         """Change what the client sees; the answer is an object, with ``error`` where it was refused."""

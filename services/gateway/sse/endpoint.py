@@ -89,7 +89,7 @@ class SseTransport:
                 return response
             async with asyncio.timeout(self._settings.ready):
                 await self._ready.wait()
-            located = await self._place(query.since)
+            located = await self._place(query.since, address)
             chunked = request.version >= HttpVersion11
             form = Form.SSE if chunked else Form.SSE_PLAIN
             stream = SseStream(form, self._hub, self._stalls, self._forget, self._unsent)
@@ -108,18 +108,18 @@ class SseTransport:
         here = self._here()
         cursor = Cursor(here.epoch, located.position)
         hello: Json = {"id": secrets.token_urlsafe(12), "cursor": str(cursor), "server": self._server}
-        subscription = self._hub.subscribe(stream, interest, located.position)
+        subscription = self._hub.subscribe(stream, interest, located.position, self._streams[stream])
         with self._hub.isolating(subscription):
             stream.send(self._retry() + sse.event("connected", dumps(hello), str(cursor)))
             if located.reason is not None:
                 stream.resync(located.reason, cursor)
             stream.start(subscription)
 
-    async def _place(self, since: str | None) -> Located:
+    async def _place(self, since: str | None, address: str) -> Located:
         if not since:
             return Located(self._here().position, None)
         try:
-            return await self._locate(Cursor.parse(since))
+            return await self._locate(Cursor.parse(since), address)
         except InvalidCursor:
             return Located(self._here().position, ResyncReason.INVALID_CURSOR)
 

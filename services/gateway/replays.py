@@ -1,0 +1,239 @@
+"""Serves clients from the oplog: few passes at a time, the shortest first, shared by those whose ways overlap."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from enum import StrEnum
+from time import monotonic
+
+from services.common.cursor import Position
+from services.common.dependency_health import DependencyHealth
+from services.common.tasks import Tasks, raise_if_cancelled
+from services.gateway.history import History, HistoryLost, HistoryUnavailable, Reading
+from services.gateway.hub import Hub
+from services.gateway.log import Log
+from services.gateway.replay import Pass, Replay, ReplayBounds, age
+from services.gateway.subscription import ResyncReason, Subscription
+from services.gateway.turns import Turn
+
+READERS = 2  # each has one connection to MongoDB
+GATHER_SECONDS = 0.05  # before a pass begins: those who come together share it, and who has left by then costs nothing
+LINGER_SECONDS = 1.0  # with a pass whose clients all take no more for now: else each page would open it again
+LOOK_SECONDS = 0.25
+
+
+class Outcome(StrEnum):
+    """How a replay ended, beside the reasons to load anew."""
+
+    SERVED = "served"
+
+
+class Replays:
+    """All clients that only the oplog can serve. ``ended`` is told how each replay ended."""
+
+    def __init__(
+        self, history: History, events: Log, hub: Hub, bounds: ReplayBounds, ended: Callable[[str], None]
+    ) -> None:
+        self._history = history
+        self._log = events
+        self._hub = hub
+        self._bounds = bounds
+        self._ended = ended
+        self._passes: list[Pass] = []
+        self._replays: dict[Subscription, Replay] = {}
+        self._until = Position(0, 0)
+        self._planned = asyncio.Event()
+        self._health = DependencyHealth("oplog", first_pause=0.2, longest_pause=5.0)
+        self._is_failing = False
+
+    def refusal(self, position: Position, address: str) -> ResyncReason | None:
+        """Say why a client cannot be served from ``position`` on; None where it can."""
+        found = self._pass_for(position, address)
+        return found if isinstance(found, ResyncReason) else None
+
+    def add(self, subscription: Subscription, until: Position) -> None:
+        """Serve a client until it stands at ``until``, from where on Redis has everything; or tell it to load anew."""
+        self._until = max(self._until, until)
+        replay = self._replays.get(subscription)
+        if replay is None:
+            replay = self._replays[subscription] = Replay(subscription, self._bounds.events, 0.0)
+        replay.since = monotonic()
+        found = self._pass_for(subscription.position, subscription.address)
+        if isinstance(found, ResyncReason):
+            self._resync(replay, found)
+            return
+        if found is None:
+            found = Pass(subscription.address, subscription.position)
+            self._passes.append(found)
+        found.join(replay)
+        self._planned.set()
+
+    def start(self, tasks: Tasks) -> None:
+        """Serve until ``tasks`` end."""
+        tasks.keep("looking after replays", self._look_always())
+        for number in range(READERS):
+            tasks.keep(f"reading the oplog ({number + 1})", self._read_always())
+
+    def _pass_for(self, position: Position, address: str) -> Pass | ResyncReason | None:
+        """Return the pass that serves a client soonest, or None where it may have one of its own."""
+        here = self._log.position
+        if age(position, here) > self._bounds.age:
+            return ResyncReason.REPLAY_TOO_LONG
+        suiting = [each for each in self._passes if each.suits(position, here)]
+        if suiting:
+            return max(suiting, key=_at)
+        own = sum(each.address == address for each in self._passes)
+        if own < self._bounds.passes_per_address and len(self._passes) < self._bounds.passes:
+            return None
+        passing_by = [each for each in self._passes if each.at <= position]
+        return max(passing_by, key=_at) if passing_by else ResyncReason.TOO_MANY_REPLAYS
+
+    async def _read_always(self) -> None:
+        while True:
+            raise_if_cancelled()
+            planned = self._next()
+            if planned is None:
+                self._planned.clear()
+                await self._planned.wait()
+                continue
+            planned.reading = asyncio.create_task(self._read(planned))
+            try:
+                await asyncio.wait({planned.reading})
+            finally:
+                planned.reading.cancel()
+                await asyncio.gather(planned.reading, return_exceptions=True)
+            self._after(planned, planned.reading)
+
+    def _next(self) -> Pass | None:
+        """Return the shortest pass that waits for its turn."""
+        return max((each for each in self._passes if each.reading is None), key=_at, default=None)
+
+    def _after(self, done: Pass, reading: "asyncio.Task[None]") -> None:
+        done.reading = None
+        if not (reading.cancelled() and done.waiting()):  # else it gave way to a shorter one
+            self._passes.remove(done)
+        if not reading.cancelled():
+            reading.result()  # nothing is expected to be raised; if it is, it ends the service and not only this pass
+
+    async def _read(self, current: Pass) -> None:
+        await asyncio.sleep(GATHER_SECONDS)
+        while current.waiting():
+            raise_if_cancelled()
+            try:
+                await self._read_once(current)
+            except HistoryLost:
+                for replay in list(current.waiting()):
+                    self._resync(replay, ResyncReason.HISTORY_LOST)
+            except HistoryUnavailable as error:
+                self._is_failing = True
+                await asyncio.sleep(self._health.failed(str(error)[:300]))
+
+    async def _read_once(self, current: Pass) -> None:
+        """Read on until all are served, or have left."""
+        epoch = self._log.epoch or ""
+        # Not from further back than is still needed: who stood there may have left before it was this pass's turn.
+        current.at = max(current.at, min(replay.position for replay in current.waiting()))
+        async with aclosing(self._history.after(current.at, epoch)) as readings:
+            is_first = True
+            async for page in readings:
+                has_more = self._log.epoch == epoch and await self._hand_out(current, page)
+                if not (is_first and has_more):  # the first page comes with the opening: more may fail again and again
+                    self._is_failing = False
+                    self._health.succeeded()
+                if not has_more:
+                    return
+                is_first = False
+
+    async def _hand_out(self, current: Pass, page: Reading) -> bool:
+        """Give a page to all whom it concerns; return whether anybody waits for the next one."""
+        turn = Turn()
+        is_full = False
+        while True:
+            current.joined.clear()
+            for replay in list(current.waiting()):
+                if replay.subscription.is_behind() and replay.position < page.upto:
+                    is_full |= not self._serve(replay, page)
+                    await turn.end()
+            waiting = current.waiting()
+            if waiting and not any(replay.position < page.upto for replay in waiting):
+                current.at = max(current.at, page.upto)
+                return True
+            if not waiting and not (is_full and await self._joined(current)):
+                return False
+
+    async def _joined(self, current: Pass) -> bool:
+        """Wait a moment for clients that were sent so much that their connections are full."""
+        if self._next() is not None:
+            return False
+        try:
+            async with asyncio.timeout(LINGER_SECONDS):
+                await current.joined.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _serve(self, replay: Replay, page: Reading) -> bool:
+        """Send a client what it misses of a page; return False where its connection is full by now."""
+        subscription = replay.subscription
+        later = [event for event in page.events if event.position > subscription.position]
+        replay.since = monotonic()
+        replay.left -= len(later)
+        if replay.left < 0:
+            self._resync(replay, ResyncReason.REPLAY_TOO_LONG)
+            return True
+        if later:
+            self._hub.write_page(subscription, later)
+        if not subscription.is_behind():
+            return False  # it is added again once it takes more
+        if not later or subscription.position >= later[-1].position:
+            subscription.position = max(subscription.position, page.upto)
+        if subscription.position >= self._until:
+            self._forget(replay, Outcome.SERVED)
+            self._hub.caught_up(subscription)
+        return True
+
+    def _resync(self, replay: Replay, reason: ResyncReason) -> None:
+        self._forget(replay, reason)
+        self._hub.resync_one(replay.subscription, reason)
+
+    def _forget(self, replay: Replay, outcome: str) -> None:
+        self._replays.pop(replay.subscription, None)
+        self._ended(outcome)
+
+    async def _look_always(self) -> None:
+        """Stop what nobody waits for, let the short go before the long, and let nobody wait in vain."""
+        while True:
+            raise_if_cancelled()
+            await asyncio.sleep(LOOK_SECONDS)
+            now = monotonic()
+            for each in list(self._passes):
+                for replay in [one for one in each.waiting() if now - one.since > self._bounds.patience]:
+                    self._resync(replay, self._reason_to_give_up(each))
+                if not each.waiting() and now - each.idle_since > LINGER_SECONDS and each.reading is not None:
+                    each.reading.cancel()
+            self._replays = {
+                subscription: replay
+                for subscription, replay in self._replays.items()
+                if subscription.is_behind() or now - replay.since <= self._bounds.patience
+            }
+            self._give_way()
+
+    def _reason_to_give_up(self, waited_for: Pass) -> ResyncReason:
+        if self._is_failing:
+            return ResyncReason.HISTORY_UNAVAILABLE
+        return ResyncReason.REPLAY_TOO_LONG if waited_for.reading else ResyncReason.TOO_MANY_REPLAYS
+
+    def _give_way(self) -> None:
+        """Interrupt the longest pass where all readers are busy and a much shorter one waits."""
+        short = self._next()
+        running = [each for each in self._passes if each.reading is not None]
+        if short is None or len(running) < READERS:
+            return
+        longest = min(running, key=_at)
+        here = self._log.position
+        if age(longest.at, here) > 2 * age(short.at, here) and longest.reading is not None:
+            longest.reading.cancel()
+
+
+def _at(each: Pass) -> Position:
+    return each.at

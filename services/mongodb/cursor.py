@@ -1,0 +1,39 @@
+"""What a change stream needs of a cursor of MongoDB: a small protocol that has two implementations."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol, TypeVar
+
+from pymongo.asynchronous.database import AsyncDatabase
+
+T = TypeVar("T")
+Documents = Sequence[Mapping[str, Any]]
+
+
+class Cursor(Protocol):
+    """An open cursor; ``token`` is the resume token that came last, empty before the first."""
+
+    is_open: bool
+    token: str
+
+    def ask(self) -> None:
+        """Let MongoDB find the next documents meanwhile; without it, `more` asks."""
+
+    async def more(self, take: Callable[[Documents], T]) -> T:
+        """Return what ``take`` makes of the documents that MongoDB sends next, none where none came in time.
+
+        It is called as soon as they are there. Raise PyMongoError, InvalidBSON, or what it raises. That or to be
+        cancelled ends the cursor.
+        """
+
+
+class OpenCursor(Protocol):
+    """Opens a cursor on a whole database meanwhile, to be read by at most ``most`` documents at once.
+
+    A question is answered ``await_ms`` after MongoDB has looked through what there was, at the latest. Documents are
+    decoded as ``database`` says. Raise PyMongoError.
+    """
+
+    def __call__(
+        self, database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], most: int, await_ms: int
+    ) -> AbstractAsyncContextManager[Cursor]: ...

@@ -1,0 +1,60 @@
+"""Chooses by a probe, once MongoDB answers, how the watcher's cursor is read."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import PyMongoError
+
+from services.mongodb.command_cursor import command_cursor
+from services.mongodb.cursor import Cursor, OpenCursor
+from services.mongodb.server_cursor import server_cursor
+
+_PROBE_SECONDS = 5.0
+_PROBE: list[dict[str, Any]] = [{"$changeStream": {}}]
+
+log = structlog.get_logger("change-stream")
+
+
+class CursorChoice:
+    """Opens cursors over a connection of our own where that works, else by PyMongo's public commands.
+
+    The first builds on PyMongo's inside: another version may have another one, and then slow is better than not at all.
+    """
+
+    def __init__(self, fast: OpenCursor = server_cursor, safe: OpenCursor = command_cursor) -> None:
+        self._fast = fast
+        self._safe = safe
+        self._chosen: OpenCursor | None = None
+
+    @property
+    def name(self) -> str | None:
+        """Which one was chosen: ``wire`` or ``command``; None before MongoDB has answered."""
+        if self._chosen is None:
+            return None
+        return "wire" if self._chosen is self._fast else "command"
+
+    @asynccontextmanager
+    async def open(
+        self, database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], most: int, await_ms: int
+    ) -> AsyncIterator[Cursor]:
+        """Open a cursor meanwhile, as `OpenCursor` says; at the first time, find out which one."""
+        if self._chosen is None:
+            self._chosen = await self._probe(database)
+            log.info("The change stream's cursor is chosen", cursor=self.name)
+        async with self._chosen(database, pipeline, most, await_ms) as cursor:
+            yield cursor
+
+    async def _probe(self, database: "AsyncDatabase[Any]") -> OpenCursor:
+        try:
+            async with asyncio.timeout(_PROBE_SECONDS), self._fast(database, _PROBE, 1, 1) as cursor:
+                await cursor.more(list)
+        except PyMongoError:
+            raise  # that is MongoDB, not our way to it: it is asked again later
+        except Exception as error:  # noqa: BLE001 - whatever another version of PyMongo makes of it
+            log.warning("The change stream cannot be read over a connection of its own", error=repr(error))
+            return self._safe
+        return self._fast

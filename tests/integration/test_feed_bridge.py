@@ -1,0 +1,103 @@
+"""A gateway that has missed more than Redis holds reads it from the oplog, and in any case follows again."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from services.common.cursor import Cursor, Position
+from services.common.normalize import EpochReason
+from tests.conftest import OwnMongod, OwnValkey
+from tests.integration.fed_gateway import Gateway, World, Writing
+from tests.integration.past import Past, past_of
+from tests.log_entries import publish
+from tests.stream_events import Outlet, change
+from tests.waiting import until
+
+
+@pytest.fixture
+async def past(own_mongod: OwnMongod, own_valkey: OwnValkey) -> AsyncIterator[Past]:
+    mongod = await own_mongod("--oplogSize", "64", "--setParameter", "enableTestCommands=1")
+    valkey = await own_valkey()
+    async with Redis.from_url(valkey.uri()) as redis, past_of(World(valkey, redis, mongod.uri("shop"))) as past:
+        yield past
+
+
+async def missed(past: Past) -> Writing:
+    """Begin a log before the changes: in step with it, a gateway then misses all of them once Redis forgets."""
+    await past.write(1)
+    writing = past.world.writing()
+    await writing.publisher.begin("e1", EpochReason.FIRST_START, Position.end_of(past.positions[0]), "")
+    return writing
+
+
+async def forget(past: Past) -> Position:
+    await past.write(300)
+    await past.forget()
+    return Position.end_of(past.positions[-1])
+
+
+async def follows(gateway: Gateway, writing: Writing, outlet: Outlet, after: Position) -> None:
+    """Publish one more change, which arrives."""
+    await until(lambda: gateway.log.position >= after, "the gateway is in step again", 30)
+    next_one = Position(after.ts + 1, 0)
+    await publish(writing.publisher, "e1", after, [change(next_one)])
+    await until(lambda: outlet.positions[-1:] == [next_one.ts], "the next change arrives")
+
+
+@pytest.mark.parametrize("commands", [[], ["aggregate"], ["getMore"]])
+async def test_what_redis_has_forgotten_is_shown_though_mongodb_fails_for_a_while(
+    past: Past, commands: list[str]
+) -> None:
+    writing = await missed(past)
+    async with past.world.gateway() as gateway:
+        outlet = Outlet()
+        await gateway.join(outlet)
+        async with past.failing(commands or ["ping"], times=2, errorCode=11600):
+            floor = await forget(past)
+            await follows(gateway, writing, outlet, floor)
+    assert outlet.positions[:-1] == past.positions[1:]
+    assert outlet.resyncs == []
+
+
+async def test_meanwhile_clients_are_told_that_what_they_see_is_old_and_in_the_end_why_they_load_anew(
+    past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.gateway.feed.BRIDGE_SECONDS", 4)
+    writing = await missed(past)
+    async with past.world.gateway(stale_seconds=1) as gateway:
+        outlet = Outlet()
+        await gateway.join(outlet)
+        async with past.failing(["aggregate"], errorCode=13):
+            floor = await forget(past)
+            await until(lambda: outlet.statuses == ["gateway_behind"], "clients are told")
+            await until(lambda: outlet.resyncs, "it gives up")
+        await follows(gateway, writing, outlet, floor)
+    assert outlet.resyncs == [("history_unavailable", str(Cursor("e1", floor)))]
+    assert outlet.statuses == ["gateway_behind", None]
+    assert len(outlet.positions) == 1
+
+
+async def test_a_question_that_is_never_answered_does_not_hold_the_gateway_up_for_ever(
+    past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.gateway.feed.BRIDGE_SECONDS", 2)
+    writing = await missed(past)
+    async with past.world.gateway() as gateway:
+        outlet = Outlet()
+        await gateway.join(outlet)
+        async with past.failing(["getMore"], blockConnection=True, blockTimeMS=20_000):
+            floor = await forget(past)
+            await follows(gateway, writing, outlet, floor)
+    assert [reason for reason, _ in outlet.resyncs] == ["replay_too_long"]
+
+
+async def test_an_error_that_stays_is_not_waited_for(past: Past) -> None:
+    writing = await missed(past)
+    async with past.world.gateway() as gateway:
+        outlet = Outlet()
+        await gateway.join(outlet)
+        async with past.failing(["aggregate"], errorCode=280, errorLabels=["NonResumableChangeStreamError"]):
+            floor = await forget(past)
+            await follows(gateway, writing, outlet, floor)
+    assert [reason for reason, _ in outlet.resyncs] == ["history_lost"]
