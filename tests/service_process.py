@@ -75,7 +75,7 @@ class ServiceProcess(Server):
 
     async def metric(self, sample: str) -> float:
         """Return the figure of a sample that is written like this, or 0 where there is none."""
-        async with aiohttp.ClientSession() as session, session.get(f"{self.url}/metrics") as response:
+        async with aiohttp.ClientSession() as session, session.get(f"{self.admin_url}/metrics") as response:
             for line in (await response.text()).splitlines():
                 name, _, value = line.rpartition(" ")
                 if name == sample:

@@ -82,7 +82,8 @@ class SseTransport:
         self._enter(address)
         taken = False
         try:
-            response = EventSourceResponse(send_timeout=self._settings.stall, allow_all_methods=True)
+            # What is left unread ends all connections alike (services/front); here it would come before we count it.
+            response = EventSourceResponse(send_timeout=None, allow_all_methods=True)
             await response.prepare(request)
             response.stop_streaming()  # its own heartbeat: one timer serves all streams here
             if request.method == hdrs.METH_HEAD:
