@@ -1,11 +1,10 @@
 """Turns a BSON document into plain JSON values, the same in events and in REST replies."""
 
 import base64
-import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +24,8 @@ CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
 )
 
 _LARGEST_EXACT = 2**53  # JavaScript reads larger integers wrongly, without a word
+_LAST_DATE = 8_640_000_000_000_000  # milliseconds; JavaScript's last date, and the negative one its first
+_CALENDAR_CYCLE = 146_097 * 86_400_000  # milliseconds of 400 years
 
 
 def dumps(value: Json) -> bytes:
@@ -35,9 +36,11 @@ def dumps(value: Json) -> bytes:
 def to_json(document: Mapping[str, Any]) -> dict[str, Json]:
     """Return the document with every BSON value as a JSON value.
 
-    ObjectId → hex, date → ISO 8601 UTC with milliseconds, Decimal128 → string, integers beyond ±2^53 and numbers that
-    JSON has no word for (NaN, Infinity) → string, binary → base64, UUID → its text. A type that JSON has no likeness of
-    (timestamp, code, regex, min and max key, …) becomes its MongoDB Extended JSON v2 object.
+    ObjectId → hex, date → ISO 8601 UTC with milliseconds (beyond the years 0 to 9999 with JavaScript's six digits),
+    Decimal128 → string, integers beyond ±2^53 and numbers that JSON has no word for (NaN, Infinity) → string, binary →
+    base64, UUID → its text. A type that JSON has no likeness of (timestamp, code, regex, min and max key, …) becomes
+    its MongoDB Extended JSON v2 object; what such an object holds (the id of a DBRef, the scope of code) is written
+    like anything else. Of keys that BSON has twice, the last is shown.
     """
     return {key: value if type(value) is str else json_value(value) for key, value in document.items()}
 
@@ -59,12 +62,6 @@ def iso(moment: datetime) -> str:
     return naive.isoformat(timespec="milliseconds") + "Z"
 
 
-def id_text(value: Any) -> str:
-    """Return an ``_id`` of whatever type as the string that events and URLs name the document by."""
-    plain = json_value(value)
-    return plain if isinstance(plain, str) else orjson.dumps(plain, option=orjson.OPT_SORT_KEYS).decode()
-
-
 def _same(value: Any) -> Any:
     return value
 
@@ -80,7 +77,19 @@ def _number(value: float) -> Json:
 
 
 def _far_date(value: DatetimeMS) -> Json:
-    return str(int(value))  # outside the years 1 to 9999: milliseconds since 1970
+    """Write a date outside the years 1 to 9999 with its year in six digits and a sign, as JavaScript reads it.
+
+    Beyond what JavaScript calls a date (275,000 years from 1970) it is the milliseconds since 1970, as text.
+    """
+    milliseconds = int(value)
+    if abs(milliseconds) > _LAST_DATE:
+        return str(milliseconds)
+    # The calendar repeats itself every 400 years, so Python's, which ends at the year 9999, can tell the rest.
+    cycles, rest = divmod(milliseconds, _CALENDAR_CYCLE)
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=rest)
+    year = moment.year + 400 * cycles
+    shown = f"{year:04d}" if 0 <= year <= 9999 else f"{year:+07d}"
+    return f"{shown}{iso(moment)[4:]}"
 
 
 def _binary(value: bytes) -> Json:
@@ -93,8 +102,13 @@ def _binary_of_subtype(value: Binary) -> Json:
     return _binary(value)
 
 
+def _code(value: Code) -> Json:
+    code: dict[str, Json] = {"$code": str(value)}
+    return code if value.scope is None else {**code, "$scope": to_json(value.scope)}
+
+
 def _extended(value: Any) -> Json:
-    plain: Json = json.loads(json.dumps(extended_json(value), default=extended_json))
+    plain: Json = extended_json(value)
     return plain
 
 
@@ -117,8 +131,8 @@ _CONVERT: dict[type, Callable[[Any], Json]] = {
     Timestamp: _extended,
     Regex: _extended,
     re.Pattern: _extended,
-    Code: _extended,
-    DBRef: _extended,
+    Code: _code,
+    DBRef: lambda value: to_json(value.as_doc()),
     MinKey: _extended,
     MaxKey: _extended,
     Mapping: to_json,

@@ -18,18 +18,21 @@ from typing import Any
 from uuid import UUID
 
 import bson
-from bson import Binary, Int64, ObjectId, Regex
+from bson import Binary, Code, DBRef, Int64, ObjectId, Regex
 from bson.errors import BSONError
 
 from services.common.documents import CODEC
 
-LONGEST = 6000  # characters: percent-encoded, it still fits into the longest request line that servers take (8 KiB)
+LONGEST = 16_384  # characters that are read of a marked text; no address that our servers take is longer
+
+_DEEPEST = 180  # levels that MongoDB stores; it answers a question that is much deeper with an error
 
 _MARK = "~"
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # Browsers resolve the first two before they send a URL; the third is the stream's own address.
 _NO_PATH = frozenset({"", ".", "..", "events"})
+_DOTS_WITHIN = re.compile(r"(?:^|/)\.\.?/|/\.\.?$")  # proxies resolve them, also behind a percent-encoded slash
 _INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]+\.[0-9]+|-?[0-9](?:\.[0-9]+)?e[+-][0-9]+", re.ASCII)
 
@@ -64,7 +67,7 @@ def parse_id(text: str) -> Any:
     if _OBJECT_ID.fullmatch(text):
         return ObjectId(text)
     value = _marked(text) if text.startswith(_MARK) else text
-    if id_text(value) != text:
+    if id_text(value) != text or not _is_unicode(text):
         raise InvalidId("not an order's id")
     return value
 
@@ -74,8 +77,16 @@ def canonical(text: str) -> str:
     return id_text(parse_id(text))
 
 
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # of bytes in an address that are no UTF-8, or of a surrogate that JSON escapes
+        return False
+    return True
+
+
 def _string(value: str) -> str:
-    if _CONTROL.search(value):
+    if _CONTROL.search(value) or _DOTS_WITHIN.search(value):
         return _bson(value)  # proxies refuse it in a URL
     if value in _NO_PATH or value.startswith(_MARK) or _OBJECT_ID.fullmatch(value):
         return f"{_MARK}s{value}"
@@ -116,7 +127,28 @@ def _from_bson(text: str) -> Any:
     value = bson.decode(document, CODEC)[""]
     if isinstance(value, (list, Regex)):
         raise InvalidId("MongoDB takes no such _id")  # and as a condition it would match others
+    if _depth(value) > _DEEPEST:
+        raise InvalidId("MongoDB takes no _id of so many levels")
     return value
+
+
+def _depth(value: Any) -> int:
+    """Return how many levels of documents and arrays there are, or one more than are taken."""
+    level, depth = [value], -1
+    while level and depth <= _DEEPEST:
+        level = [inner for outer in level for inner in _members(outer)]
+        depth += 1
+    return depth
+
+
+def _members(value: Any) -> list[Any]:
+    if isinstance(value, DBRef):
+        return list(value.as_doc().values())
+    if isinstance(value, dict):
+        return list(value.values())
+    if isinstance(value, Code):
+        return [] if value.scope is None else list(value.scope.values())
+    return value if isinstance(value, list) else []
 
 
 _READERS: Mapping[str, Callable[[str], Any]] = {

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 import orjson
 
 from services.common.cursor import Cursor, Position, cluster_time
-from services.common.documents import id_text, iso, to_json
+from services.common.documents import iso
 from services.common.envelope import Operation, encode_envelope
 from services.common.filter_fields import deciding_fields
+from services.common.ids import id_text
+from services.common.order_json import order_json
 
 
 def matching(collection: str) -> dict[str, Any]:
@@ -105,7 +107,7 @@ def normalize(event: Mapping[str, Any], epoch: str, last: Position) -> Change | 
         return Unknown(kind, token) if end is None else End(end, token, cluster_time(event["clusterTime"]))
     position = last.next_at(cluster_time(event["clusterTime"]))
     document = event.get("fullDocumentBeforeChange" if operation is Operation.DELETE else "fullDocument")
-    data = None if document is None else to_json(document)
+    data = None if document is None else order_json(document)
     name, cursor, at = id_text(event["documentKey"]["_id"]), str(Cursor(epoch, position)), _committed(event)
     envelope = encode_envelope(operation, name, data, cursor, at)
     if len(envelope) > LARGEST_ENVELOPE:

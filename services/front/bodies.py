@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
-LONGEST_TARGET = 8190  # bytes of a request's address
+LONGEST_TARGET = 16_384  # bytes of a request's address, which may hold the id of an order, percent-encoded
 LONGEST_HEADER = 8191
 
 # For every server of ours. A compressed body is refused, but aiohttp would already unpack it: 250 KB are 250 MB.

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Protocol, get_args
 import msgspec
 
 from services.common.envelope import Operation
-from services.gateway.orders import LONGEST_NAME, Status
+from services.common.ids import InvalidId, canonical
+from services.gateway.orders import LONGEST_NAME, NO_ID, Status
 
 # What one client may ask for. The text rides in every event that a Socket.IO client with filters is sent, so it is
 # bounded in bytes; the numbers bound what the index of filters keeps and what a verdict costs.
@@ -21,9 +22,9 @@ MAX_VALUES = 100  # of all fields of all filters
 _LONGEST_MESSAGE = 200
 _ADVICE = "follow everything, a status or a customer and filter in the client, or open several connections"
 _FIELD = re.compile(r"\.(\w+)")
-_OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
 Value = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME)]
 Values = Annotated[list[Value], msgspec.Meta(min_length=1)]
+Ids = Annotated[list[str], msgspec.Meta(min_length=1)]
 Statuses = Annotated[list[Status], msgspec.Meta(min_length=1)]
 
 
@@ -85,7 +86,7 @@ def is_one_of(fields: Mapping[str, Any], name: str, values: Collection[str] | No
 
 
 class _Asked(msgspec.Struct, forbid_unknown_fields=True):
-    ids: Values | None = None
+    ids: Ids | None = None
     status: Statuses | Status | None = None
     customer_name: Values | Value | None = None
 
@@ -133,7 +134,10 @@ def _refusal(message: str) -> InvalidFilter:
 
 
 def _filter(fields: _Asked) -> Filter:
-    ids = None if fields.ids is None else [one.lower() if _OBJECT_ID.fullmatch(one) else one for one in fields.ids]
+    try:
+        ids = None if fields.ids is None else [canonical(one) for one in fields.ids]
+    except InvalidId as error:
+        raise InvalidFilter(NO_ID, "ids") from error
     return Filter(ids=_values(ids), status=_values(fields.status), customer_name=_values(fields.customer_name))
 
 

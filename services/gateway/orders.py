@@ -20,12 +20,14 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from services.common.ids import InvalidId, canonical
 from services.gateway.page_mark import PageMark
 
 LONGEST_NAME = 200
 LARGEST_PAGE = 500
 USUAL_PAGE = 100
 MOST_VALUES = 100  # of one parameter
+NO_ID = "must be an order's id, as lists and events give it"
 _MOST_FIELDS = 100  # of a body, and parameters of a query besides the values that may be repeated; nobody needs so many
 _MOST_PARAMETERS = 3 * MOST_VALUES + _MOST_FIELDS
 _MOST_FAULTS = 20  # a body of a hundred wrong fields must not be answered with a hundred sentences
@@ -59,10 +61,11 @@ def _printable(text: str) -> str:
     return text
 
 
-def _hex(text: str) -> str:
-    if not re.fullmatch(r"[0-9a-fA-F]{24}", text):
-        raise PydanticCustomError("id", "must be 24 hexadecimal digits")
-    return text.lower()
+def _id(text: str) -> str:
+    try:
+        return canonical(text)
+    except InvalidId:
+        raise PydanticCustomError("id", NO_ID) from None
 
 
 def _mark(text: str) -> PageMark:
@@ -84,7 +87,7 @@ Name = Annotated[
     Field(json_schema_extra={"pattern": r"^(?=.*\S)[^\u0000-\u001f\u007f-\u009f]*$"}),
 ]
 Status = Literal["pending", "shipped", "delivered"]
-OrderId = Annotated[str, AfterValidator(_hex), WithJsonSchema({"type": "string", "pattern": "^[0-9a-fA-F]{24}$"})]
+OrderId = Annotated[str, AfterValidator(_id), WithJsonSchema({"type": "string"})]
 # Sought as it is given: other programs may have stored names that this API would not take.
 SoughtName = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)]
 _T = TypeVar("_T")
@@ -181,11 +184,11 @@ def parse_query(pairs: Iterable[tuple[str, str]]) -> ListQuery:
 
 
 def parse_id(text: str) -> str:
-    """Check an order's id; raise InvalidInput."""
+    """Return an order's id as the one text that it has; raise InvalidInput."""
     try:
-        return _hex(text)
-    except PydanticCustomError as error:
-        raise InvalidInput([Fault("id", error.message())]) from None
+        return canonical(text)
+    except InvalidId:
+        raise InvalidInput([Fault("id", NO_ID)]) from None
 
 
 def _checked(model: type[Model], data: object) -> Model:

@@ -13,8 +13,9 @@ from pymongo import errors
 from pymongo.asynchronous.collection import AsyncCollection
 
 from services.common.cursor import cluster_time
-from services.common.documents import CODEC, Json, to_json
+from services.common.documents import CODEC, Json
 from services.common.filter_fields import deciding_fields
+from services.common.order_json import order_json
 from services.gateway.pace import Pace
 from services.gateway.store_errors import StoreFailed
 
@@ -32,11 +33,15 @@ _NOT_YET = frozenset({134, 239, 246})
 
 
 class Read(NamedTuple):
-    """A document as JSON values, its ``_id`` as it is, and those fields that decide a filter."""
+    """A document as JSON values, and those fields that decide a filter."""
 
-    id: Any
     order: dict[str, Json]
     fields: Mapping[str, str]
+
+    @property
+    def id(self) -> str:
+        """The text of its ``_id``."""
+        return str(self.order["_id"])
 
 
 class Snapshot(NamedTuple):
@@ -84,7 +89,7 @@ def _read(raw: bytes) -> Read:
 
 
 def _converted(document: Document) -> Read:
-    return Read(document["_id"], to_json(document), deciding_fields(document) or {})
+    return Read(order_json(document), deciding_fields(document) or {})
 
 
 async def _documents(reply: RawBSONDocument) -> list[Read]:

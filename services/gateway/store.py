@@ -13,8 +13,10 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from services.common.cursor import cluster_time
 from services.common.dependency_metrics import Dependency
-from services.common.documents import CODEC, Json, to_json
+from services.common.documents import CODEC, Json
 from services.common.filter_fields import FILTER_FIELDS
+from services.common.ids import parse_id
+from services.common.order_json import order_json
 from services.common.settings import WrongSetting
 from services.gateway.batch_loader import BatchLoader
 from services.gateway.filters import is_one_of
@@ -59,7 +61,10 @@ class Written(NamedTuple):
 
 
 class OrderStore:
-    """Reads and writes orders; every method raises StoreUnavailable, OutcomeUnknown (writes) or StoreFailed."""
+    """Reads and writes orders; every method raises StoreUnavailable, OutcomeUnknown (writes) or StoreFailed.
+
+    Ids are canonical texts (`services.common.ids`).
+    """
 
     def __init__(
         self,
@@ -132,7 +137,7 @@ class OrderStore:
         if query.after is not None and query.after.below is not None:
             # $expr compares across BSON types (a plain $lt would end the list at the first id of another type), and
             # $literal keeps whatever the mark holds from being read as an expression.
-            conditions["$expr"] = {"$lt": ["$_id", {"$literal": query.after.below.id}]}
+            conditions["$expr"] = {"$lt": ["$_id", {"$literal": parse_id(query.after.below)}]}
         skip = 0 if query.after is None else query.after.skip
         found, at, is_cut = await self._read(conditions, query.limit + 1, skip)
         page = found[: query.limit]
@@ -143,7 +148,7 @@ class OrderStore:
 
     async def get(self, id: str) -> Found:
         """Return one order; raise OrderNotFound."""
-        found = await self._one_of_many.get(ObjectId(id))
+        found = await self._one_of_many.get(id)
         if found is None:
             raise OrderNotFound(id)
         return found
@@ -152,13 +157,13 @@ class OrderStore:
         """Store a new order."""
         document: Document = {"_id": ObjectId(), **new.model_dump(), "updated_at": _now()}
         _, at = await self._write(self._orders.insert_one, document)
-        return Written(to_json(document), at)
+        return Written(order_json(document), at)
 
     async def update(self, id: str, change: OrderChange) -> Written:
         """Change some fields of an order; raise OrderNotFound."""
         document, at = await self._write(
             self._as_they_are.find_one_and_update,
-            {"_id": ObjectId(id)},
+            _with_ids([id]),
             {"$set": {**change.fields(), "updated_at": _now()}},
             return_document=ReturnDocument.AFTER,
         )
@@ -166,17 +171,19 @@ class OrderStore:
 
     async def delete(self, id: str) -> Written:
         """Remove an order and return what it was; raise OrderNotFound."""
-        document, at = await self._write(self._as_they_are.find_one_and_delete, {"_id": ObjectId(id)})
+        document, at = await self._write(self._as_they_are.find_one_and_delete, _with_ids([id]))
         return await _written(id, document, at)
 
-    async def _orders_with(self, ids: Sequence[ObjectId]) -> Mapping[ObjectId, Found]:
+    async def _orders_with(self, ids: Sequence[str]) -> Mapping[str, Found]:
         """Return those of the orders that there are."""
-        known: dict[ObjectId, Found] = {}
-        left = ids
-        while left:
-            found, at, is_cut = await self._read({"_id": left[0] if len(left) == 1 else {"$in": left}}, len(left))
-            known |= {each.id: Found(each.order, at) for each in found}
-            left = [one for one in left if one not in known] if is_cut else []
+        found, at, is_cut = await self._read(_with_ids(ids), len(ids))
+        known = {each.id: Found(each.order, at) for each in found}
+        left = [one for one in ids if one not in known] if is_cut else []
+        # By halves, and not all again: what was found need not be one of those asked for, where MongoDB takes two
+        # numbers of different types for the same id.
+        for some in (left[: len(ids) // 2], left[len(ids) // 2 :]):
+            if some:
+                known |= await self._orders_with(some)
         return known
 
     async def _read(self, conditions: Document, limit: int, skip: int = 0) -> Snapshot:
@@ -211,15 +218,27 @@ def _conditions(query: ListQuery) -> Document:
 
     Arrays are excluded, because to MongoDB an array equals each of its elements.
     """
-    conditions: Document = {"_id": {"$in": [ObjectId(one) for one in query.id]}} if query.id else {}
+    conditions = _with_ids(query.id) if query.id else {}
     for name in FILTER_FIELDS:
         if values := getattr(query, name):
             conditions[name] = {"$in": [*values], "$not": {"$type": "array"}}
     return conditions
 
 
+def _with_ids(ids: Sequence[str]) -> Document:
+    """Return the condition that finds the orders of these ids.
+
+    Ids come from outside and may be subdocuments, which are values after `$eq` only; after `$in` or by themselves they
+    could be read as operators. MongoDB plans this `$or` as it plans `$in`: one scan of the index.
+    """
+    conditions = [{"_id": {"$eq": parse_id(one)}} for one in ids]
+    return conditions[0] if len(conditions) == 1 else {"$or": conditions}
+
+
 def _is_wanted(query: ListQuery, found: Read) -> bool:
-    """Judge as live filters do: under a collation MongoDB finds more, and only with its indexes."""
+    """Judge as live filters do: to a collation, and among types of numbers, MongoDB finds more than is equal."""
+    if query.id and found.id not in query.id:
+        return False
     return all(is_one_of(found.fields, name, getattr(query, name) or None) for name in FILTER_FIELDS)
 
 

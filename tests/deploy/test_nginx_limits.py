@@ -8,8 +8,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from services.embedded.ports import free_port
+from services.front.bodies import LONGEST_TARGET
 from tests.deploy.balanced import Nginx
 from tests.deploy.name_server import name_server
 from tests.waiting import until
@@ -32,7 +34,8 @@ class Gateway:
             await self.release.wait()
         await request.read()
         names = ("X-Forwarded-For", "X-Forwarded-Proto", "Host")
-        return web.json_response({name: request.headers.getall(name, []) for name in names})
+        link = {"Link": f'<{request.raw_path}>; rel="next"'}
+        return web.json_response({name: request.headers.getall(name, []) for name in names}, headers=link)
 
 
 Start = Callable[..., AbstractAsyncContextManager[tuple[Nginx, Gateway]]]
@@ -47,7 +50,7 @@ def start(tmp_path: Path) -> Start:
         gateway, port = Gateway(), free_port()
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", gateway.answer)
-        runner = web.AppRunner(app, shutdown_timeout=1)
+        runner = web.AppRunner(app, shutdown_timeout=1, max_line_size=LONGEST_TARGET)
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", port).start()
@@ -78,6 +81,16 @@ async def test_a_body_that_no_gateway_takes_is_refused_as_the_gateway_does(start
                 if status == 413:
                     assert response.content_type == "application/problem+json"
                     assert (await response.json(content_type=None))["status"] == 413
+
+
+async def test_addresses_pass_as_they_are_and_as_long_as_gateways_take_them(start: Start) -> None:
+    """Nothing but the address tells of which order it is, and the list answers with one that is as long."""
+    async with start() as (nginx, _), aiohttp.ClientSession(max_field_size=20_000) as http:
+        for path in ("/api/orders/a%2Fb%2f%20%3F%25", "/api/orders/x%2F%2Fy%C3%BC;z", "/api/orders?after="):
+            address = path + "x" * (LONGEST_TARGET - len(path))
+            async with http.get(URL(nginx.url + address, encoded=True)) as response:
+                assert response.status == 200
+                assert response.headers["Link"] == f'<{address}>; rel="next"'
 
 
 @pytest.mark.timeout(60)

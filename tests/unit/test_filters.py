@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.envelope import Operation
+from services.common.ids import id_text
 from services.gateway.filters import (
     EVERYTHING,
     MAX_FILTERS,
@@ -27,6 +29,7 @@ from services.gateway.filters import (
     union,
     verdict,
 )
+from tests.id_kinds import IDS
 
 INSERT, UPDATE, DELETE = Operation.INSERT, Operation.UPDATE, Operation.DELETE
 SHOW, LEFT, HIDE = Verdict.SHOW, Verdict.LEFT, Verdict.HIDE
@@ -196,6 +199,23 @@ def test_the_digits_of_an_object_id_may_be_in_upper_case() -> None:
     assert parse_filter({"ids": ["6B0344AAFF000000000000AB", "Order-A"]}).ids == ("6b0344aaff000000000000ab", "Order-A")
 
 
+def test_an_id_may_be_of_any_kind() -> None:
+    texts = {id_text(one) for one in IDS if len(id_text(one)) < 200}
+    assert len(texts) > 70
+    for text in texts:
+        assert from_text(to_text(union([parse_filter({"ids": [text]})]))) == {Filter(ids=(text,))}
+
+
+@pytest.mark.parametrize("id", ["", "events", "~i05", "~x", "\n", "\ud800"])
+def test_what_is_no_id_is_refused(id: str) -> None:
+    with pytest.raises(InvalidFilter, match="must be an order's id") as refused:
+        parse_filter({"ids": ["a", id]})
+    assert refused.value.field == "ids"
+    written = base64.urlsafe_b64encode(json.dumps([{"ids": [id]}]).encode()).decode().rstrip("=")
+    with pytest.raises(InvalidFilter):
+        from_text(written)
+
+
 def test_only_so_many_filters_are_put_together() -> None:
     filters = [Filter(ids=(str(number),)) for number in range(MAX_FILTERS + 1)]
     assert len(union(filters[:-1])) == MAX_FILTERS
@@ -208,7 +228,8 @@ values = st.none() | st.lists(st.text(min_size=1, max_size=20), min_size=1, max_
 statuses = st.none() | st.lists(st.sampled_from(["pending", "shipped", "delivered"]), min_size=1, max_size=3)
 filters = st.builds(
     lambda ids, status, customer: parse_filter({"ids": ids, "status": status, "customer_name": customer}),
-    values,
+    st.none()
+    | st.lists(st.sampled_from(IDS).map(id_text).filter(lambda text: len(text) < 200), min_size=1, max_size=3),
     statuses,
     values,
 )

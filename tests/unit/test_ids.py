@@ -38,6 +38,8 @@ TEXTS: list[tuple[Any, str]] = [
     ("", "~s"),
     ("..", "~s.."),
     ("events", "~sevents"),
+    ("2026/001?a#b%2F", "2026/001?a#b%2F"),
+    ("a..b", "a..b"),
 ]
 OTHERS: list[Any] = [
     float("nan"),
@@ -48,6 +50,7 @@ OTHERS: list[Any] = [
     "true",
     "null",
     "line\nbreak",
+    *("../x", "x/..", "a/./b", "/"),
     "\x00",
     {"a": 1, "b": 2},
     {"b": 2, "a": 1},
@@ -120,7 +123,25 @@ def test_a_text_is_refused_or_names_one_id(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", ".", "events", "~", "~=", "~x5", "~i", "~i05", "~i-0", "~i+5", "~i٥", "~i2147483648", "~l9223372036854775808"]
+    [
+        "",
+        ".",
+        "events",
+        "../x",
+        "a\n",
+        "\ud800",
+        "~s\ud800.",
+        "~",
+        "~=",
+        "~x5",
+        "~i",
+        "~i05",
+        "~i-0",
+        "~i+5",
+        "~i٥",
+        "~i2147483648",
+        "~l9223372036854775808",
+    ]
     + ["~d1", "~d1.50", "~dnan", "~u01234567", f"~u{NAMED.hex}", "~splain", f"~s{HEX[1:]}", "~b", "~b=", "~bAA=="]
     + ["~bBQAAAAA", "~b\x00", "~bé", "~b" + "A" * 99_999]
     + [f"~b{name}" for name in ("CwAAAARhAAUAAAAAAA", "DAAAAAsAYQBpAAAA")]  # an array, a regular expression
@@ -136,9 +157,25 @@ def test_the_digits_of_an_object_id_may_be_in_upper_case() -> None:
     assert canonical(HEX.upper()) == HEX
 
 
-def test_a_deeply_nested_id_is_refused_like_any_other_nonsense() -> None:
-    nested: bytes = b"\x05\x00\x00\x00\x00"
-    for _ in range(1100):
-        nested = (len(nested) + 7).to_bytes(4, "little") + b"\x03\x00" + nested + b"\x00"
+def nested(levels: int, innermost: Any = 1) -> Any:
+    for _ in range(levels):
+        innermost = {"a": innermost}
+    return innermost
+
+
+def test_an_id_may_have_as_many_levels_as_mongodb_stores() -> None:
+    assert parse_id(id_text(nested(180))) == nested(180)
+
+
+@pytest.mark.parametrize("value", [nested(181), nested(100, {"b": Code("f()", nested(100))}), DBRef("a", nested(190))])
+def test_an_id_of_more_levels_than_mongodb_stores_is_refused(value: Any) -> None:
     with pytest.raises(InvalidId):
-        parse_id("~b" + base64.urlsafe_b64encode(nested).decode().rstrip("="))
+        parse_id(id_text(value))
+
+
+def test_a_text_that_no_document_could_be_made_of_is_refused() -> None:
+    raw: bytes = b"\x05\x00\x00\x00\x00"
+    for _ in range(1100):
+        raw = (len(raw) + 7).to_bytes(4, "little") + b"\x03\x00" + raw + b"\x00"
+    with pytest.raises(InvalidId):
+        parse_id("~b" + base64.urlsafe_b64encode(raw).decode().rstrip("="))

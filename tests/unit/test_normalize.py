@@ -129,10 +129,11 @@ def test_without_wall_time_the_second_of_the_commit_is_told() -> None:
     assert json.loads(change(event).envelope)["at"] == "2023-11-14T22:13:20.000Z"
 
 
-@pytest.mark.parametrize(("id", "text"), [("k1", "k1"), (7, "7"), (None, "null"), ({"a": 1}, '{"a":1}')])
+@pytest.mark.parametrize(("id", "text"), [("k1", "k1"), (7, "~i7"), ("~i7", "~s~i7"), (None, "~bBwAAAAoAAA")])
 def test_an_id_may_be_of_any_type(id: Any, text: str) -> None:
     event = raw("insert", fullDocument={"_id": id}, documentKey={"_id": id})
-    assert json.loads(change(event).envelope)["id"] == text
+    envelope = json.loads(change(event).envelope)
+    assert (envelope["id"], envelope["data"]) == (text, {"_id": text})
 
 
 def test_a_sharded_collection_names_more_than_the_id() -> None:

@@ -129,7 +129,7 @@ def _events(query: _Schema) -> _Schema:
 def _parameter(name: str, schema: _Schema) -> _Schema:
     meaning = {
         "limit": "How many orders at most.",
-        "after": "Go on below this order: what the `Link` of the page before says.",
+        "after": "Go on below the order of this id; what the `Link` of the page before says.",
         "id": f"Only these orders; up to {MOST_VALUES} times.",
         "status": f"Only orders with one of these statuses; up to {MOST_VALUES} times.",
         "customer_name": f"Only orders of one of these customers, compared exactly; up to {MOST_VALUES} times.",
@@ -160,15 +160,26 @@ def _ref(name: str) -> _Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-_HEX = {"type": "string", "pattern": "^[0-9a-fA-F]{24}$"}
-_ID = {"name": "id", "in": "path", "required": True, "description": "The order's `_id`.", "schema": _HEX}
+_ID_TEXT = {"type": "string", "minLength": 1, "examples": ["6b0344aaff000000000000ab", "Order-7", "~i5"]}
+_ID = {
+    "name": "id",
+    "in": "path",
+    "required": True,
+    "description": "The order's `_id`, as JSON has it.",
+    "schema": _ID_TEXT,
+}
 _ORDER: _Schema = {
     "type": "object",
     "title": "Order",
     "description": "Orders that other programs wrote may lack fields, have more, and have any type in them.",
     "required": ["_id"],
     "properties": {
-        "_id": {"description": "24 hexadecimal digits, unless another program chose otherwise."},
+        "_id": {
+            **_ID_TEXT,
+            "description": "What names the order in addresses, filters and events; no two orders have the same. 24 "
+            "hexadecimal digits, unless another program chose another id: a string is itself, and what could be taken "
+            "for something else is marked with `~` (`~i5` is the number 5).",
+        },
         "customer_name": {"description": "Who ordered.", "examples": ["John Doe"]},
         "product_name": {"description": "What was ordered.", "examples": ["Laptop"]},
         "status": {"description": "`pending`, `shipped` or `delivered`.", "examples": ["pending"]},

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from urllib.parse import quote, unquote
 
 from aiohttp import hdrs, web
 
 from services.common.cursor import Cursor, Position
 from services.common.documents import Json, dumps
+from services.front.bodies import LONGEST_TARGET
 from services.gateway.http.body import read_json
 from services.gateway.http.problems import Kind, Problem
-from services.gateway.orders import InvalidInput, parse_change, parse_id, parse_new, parse_query
+from services.gateway.orders import Fault, InvalidInput, parse_change, parse_id, parse_new, parse_query
 from services.gateway.pace import Pace
 from services.gateway.store import Order, OrderStore
 from services.gateway.store_errors import OrderNotFound, OutcomeUnknown, StoreUnavailable
@@ -62,14 +64,13 @@ class OrdersApi:
             page = await self._store.page(query)
         headers = self._after_snapshot(page.at)
         if page.next_after is not None:
-            following = request.rel_url.update_query(after=page.next_after)
-            headers["Link"] = f'<{following}>; rel="next"'
+            headers["Link"] = f'<{_following(request, page.next_after)}>; rel="next"'
         return await _list(request, page.orders, headers)
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer one order."""
         with _answered("path"):
-            found = await self._store.get(parse_id(request.match_info["id"]))
+            found = await self._store.get(_id(request))
         return _json(found.order, self._after_snapshot(found.at))
 
     async def create(self, request: web.Request) -> web.Response:
@@ -77,13 +78,13 @@ class OrdersApi:
         with _answered("body"):
             new = parse_new(await self._body(request))
             written = await self._store.create(new)
-        location = {"Location": f"{COLLECTION}/{written.order['_id']}"}
+        location = {"Location": f"{COLLECTION}/{quote(str(written.order['_id']), safe='')}"}
         return _json(written.order, {**location, **self._of_write(written.at)}, status=201)
 
     async def update(self, request: web.Request) -> web.Response:
         """Change the given fields of an order and answer the whole of it."""
         with _answered("path"):
-            order = parse_id(request.match_info["id"])
+            order = _id(request)
         with _answered("body"):
             change = parse_change(await self._body(request))
             written = await self._store.update(order, change)
@@ -92,7 +93,7 @@ class OrdersApi:
     async def delete(self, request: web.Request) -> web.Response:
         """Delete an order and answer what it was."""
         with _answered("path"):
-            written = await self._store.delete(parse_id(request.match_info["id"]))
+            written = await self._store.delete(_id(request))
         return _json(written.order, self._of_write(written.at))
 
     async def _body(self, request: web.Request) -> object:
@@ -108,6 +109,25 @@ class OrdersApi:
     def _cursor(self, position: Position) -> dict[str, str]:
         epoch = self._epoch()
         return {} if epoch is None else {STREAM_CURSOR: str(Cursor(epoch, position))}
+
+
+def _id(request: web.Request) -> str:
+    """Return the id that the address ends in; raise InvalidInput."""
+    # From the address as it came: what aiohttp makes of it no longer tells `%FF`, which is no text, from `%25FF`.
+    name = request.rel_url.raw_path.rpartition("/")[2]
+    try:
+        return parse_id(unquote(name, errors="strict"))
+    except UnicodeDecodeError:
+        raise InvalidInput([Fault("id", "must be percent-encoded UTF-8")]) from None
+
+
+def _following(request: web.Request, mark: str) -> str:
+    """Return the address of the next page; raise a Problem where it would be longer than what is taken."""
+    address = str(request.rel_url.update_query(after=mark))
+    if len(address) > LONGEST_TARGET:
+        detail = "With where it goes on, the address of the next page would be too long: ask for fewer values at once."
+        raise Problem(414, Kind.HTTP, detail)
+    return address
 
 
 def _json(value: Json, headers: dict[str, str], *, status: int = 200) -> web.Response:
