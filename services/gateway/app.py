@@ -54,6 +54,7 @@ async def run(settings: GatewaySettings) -> None:
         limits = Limits(settings.ring_events, settings.stale_seconds)
         feed = Feed(source, history, events, catch_up.hub, health, limits)
         feed.start(tasks)
+        tasks.keep("the return of MongoDB", store.await_return())
         stream = Stream(catch_up.hub, feed.ready, feed.here, catch_up.locate, catch_up.locate_now)
         ids = SessionIds(*secrets_in(settings.recovery_secret))
         if not secrets_in(settings.recovery_secret):

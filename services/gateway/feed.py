@@ -121,6 +121,8 @@ class Feed:
             self._fresh_at = monotonic()
         self._hub.log_floor = head.floor
         if head.epoch != self._log.epoch:
+            if self._log.epoch is not None:  # else it may have begun long ago, and its reason is no news
+                log.warning("A new epoch has begun, clients load anew", epoch=head.epoch, reason=head.reason)
             await self._begin(head)
             self._hub.begin_epoch(head.reason)
         elif self._log.position < head.position:
@@ -133,7 +135,7 @@ class Feed:
             raise LogUnavailable("the log changed while it was read")
         self._log.begin(head.epoch, page.prev or page.head.floor)
         self._log.append(page.events)
-        log.info("Following the stream", epoch=head.epoch, reason=head.reason, events=len(page.events))
+        log.info("Following the stream", epoch=head.epoch, events=len(page.events))
         self.ready.set()
 
     async def _fill(self) -> None:

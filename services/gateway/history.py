@@ -15,6 +15,7 @@ from services.common.documents import CODEC
 from services.common.normalize import FIELDS, IMAGES, Change, End, matching, normalize, token_time
 from services.common.tasks import raise_if_cancelled
 from services.gateway.event import Event
+from services.mongodb.faults import explain
 
 PAGE = 200
 _HISTORY_LOST = 286  # ChangeStreamHistoryLost
@@ -115,4 +116,4 @@ class _translated:  # noqa: N801 - used as a keyword
         if isinstance(error, InvalidBSON):
             raise HistoryLost(str(error)) from error
         if isinstance(error, PyMongoError):
-            raise HistoryUnavailable(str(error)) from error
+            raise HistoryUnavailable(explain(str(error))) from error

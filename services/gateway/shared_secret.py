@@ -12,6 +12,7 @@ from pymongo.write_concern import WriteConcern
 
 from services.common.secret_document import COLLECTION, RECOVERY, new_secret, secrets_of
 from services.gateway.recovery import SessionIds
+from services.mongodb.faults import explain
 
 _PATIENCE = 2.0  # seconds; a start waits no longer for a MongoDB that is away
 
@@ -49,7 +50,8 @@ class SharedSecret:
             if not self._failing:
                 self._failing = True
                 log.warning(
-                    "The secret of the session ids cannot be read; keeping what is known", error=str(error)[:300]
+                    "The secret of the session ids cannot be read; keeping what is known",
+                    error=explain(str(error))[:300],
                 )
             return
         if self._failing:

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self, TypeVar
 
 import pymongo
-import structlog
 from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient, ReturnDocument, WriteConcern, errors
@@ -21,10 +20,9 @@ from services.gateway.batch_loader import BatchLoader
 from services.gateway.filters import is_one_of
 from services.gateway.orders import ListQuery, NewOrder, OrderChange
 from services.gateway.page_mark import PageMark
+from services.gateway.reachability import Reachability
 from services.gateway.snapshot import RAW, Document, Read, Snapshot, is_not_yet, read, read_snapshot
 from services.gateway.store_errors import OrderNotFound, OutcomeUnknown, StoreError, StoreFailed, StoreUnavailable
-
-log = structlog.get_logger(__name__)
 
 Order = dict[str, Json]
 T = TypeVar("T")
@@ -68,14 +66,17 @@ class OrderStore:
         self._orders = self._database[collection]
         self._as_they_are = self._orders.with_options(codec_options=RAW)
         self._patience = patience
-        self._reachable = True
-        self._outages = 0
+        self._reachability = Reachability()
         self._one_of_many = BatchLoader(self._orders_with, _MOST_AT_ONCE)
 
     @property
     def dependency(self) -> Dependency:
         """Say for the metrics how MongoDB is."""
-        return Dependency("mongodb", lambda: self._reachable, lambda: self._outages)
+        return self._reachability.dependency
+
+    async def await_return(self) -> None:
+        """Look for MongoDB's return whenever it is away, for ever."""
+        await self._reachability.await_return(self.check)
 
     @classmethod
     @asynccontextmanager
@@ -189,14 +190,10 @@ class OrderStore:
                 yield
         except errors.PyMongoError as error:
             ours = store_error(error, writing=writing)
-            if self._reachable and not isinstance(ours, StoreFailed):
-                self._reachable = False
-                self._outages += 1
-                log.warning("MongoDB does not answer; REST is unavailable until it does", error=str(error)[:300])
+            if not isinstance(ours, StoreFailed):
+                self._reachability.failed(error)
             raise ours from error
-        if not self._reachable:
-            self._reachable = True
-            log.info("MongoDB answers again")
+        self._reachability.answered()
 
 
 def _conditions(query: ListQuery) -> Document:

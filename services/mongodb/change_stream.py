@@ -17,7 +17,7 @@ from services.common.cursor import cluster_time, timestamp
 from services.common.documents import CODEC
 from services.common.normalize import FIELDS, IMAGES, matching
 from services.mongodb.deployment import Deployment
-from services.mongodb.faults import Fault, classify
+from services.mongodb.faults import Fault, classify, explain
 from services.mongodb.primary import Primary
 from services.mongodb.server_cursor import Documents, ServerCursor, server_cursor
 
@@ -222,4 +222,4 @@ def _as_they_are(events: Documents) -> Documents:
 def _failed(error: PyMongoError, *, opening_with_token: bool) -> SourceFailed:
     code = error.code if isinstance(error, OperationFailure) else None
     labels = ("NonResumableChangeStreamError",) if error.has_error_label("NonResumableChangeStreamError") else ()
-    return SourceFailed(classify(code, labels, opening_with_token=opening_with_token), str(error))
+    return SourceFailed(classify(code, labels, opening_with_token=opening_with_token), explain(str(error)))

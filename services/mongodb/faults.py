@@ -32,6 +32,16 @@ _ANYWHERE = {
 }
 
 
+_CANCELLED = "operation cancelled"
+
+
+def explain(message: str) -> str:
+    """Return the driver's message; where it only says that the driver itself gave up, say why it does that."""
+    return message.replace(
+        _CANCELLED, "MongoDB stopped answering the driver's heartbeats, so the driver closed the connection"
+    )
+
+
 def classify(code: int | None, labels: Collection[str], *, opening_with_token: bool) -> Fault:
     """Return what to do about a server error with this code and these labels.
 

@@ -13,6 +13,7 @@ from pymongo.write_concern import WriteConcern
 
 from services.common.cursor import Position
 from services.common.normalize import token_time
+from services.mongodb.faults import explain
 from services.watcher.start import Checkpoint
 
 
@@ -72,7 +73,7 @@ class StreamState:
                 return_document=ReturnDocument.AFTER,
             )
         except PyMongoError as error:
-            raise StateUnavailable(str(error)) from error
+            raise StateUnavailable(explain(str(error))) from error
         return None if document is None else int(document["term"])
 
     async def _taken(self) -> bool:
@@ -112,7 +113,7 @@ class StreamState:
         try:
             document = await self._collection.find_one({"_id": self._stream})
         except PyMongoError as error:
-            raise StateUnavailable(str(error)) from error
+            raise StateUnavailable(explain(str(error))) from error
         found = None if document is None else _checkpoint(document)
         newest, self._newest = self._newest, found
         if found is not None and newest is not None and _age(found) < _age(newest):
@@ -129,7 +130,7 @@ class StreamState:
                 {"_id": self._stream, "owner": self.owner, "term": term}, [{"$set": fields}]
             )
         except PyMongoError as error:
-            raise StateUnavailable(str(error)) from error
+            raise StateUnavailable(explain(str(error))) from error
         if result.matched_count == 0:
             raise LeaseLost(f"term {term} of {self._stream} is over")
 

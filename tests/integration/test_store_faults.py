@@ -20,12 +20,14 @@ from pymongo.errors import (
 )
 from structlog.testing import capture_logs
 
+from services.common.tasks import Tasks
 from services.embedded.mongod import Mongod
 from services.gateway.orders import ListQuery, NewOrder
 from services.gateway.store import OrderStore, store_error
 from services.gateway.store_errors import OutcomeUnknown, StoreError, StoreFailed, StoreUnavailable
 from tests.conftest import OwnMongod, OwnMongodSet
 from tests.integration.rest_api import JOHN, Client, orders_at, serve, store_of
+from tests.waiting import until
 
 NEW = NewOrder.model_validate(JOHN)
 
@@ -119,6 +121,23 @@ async def test_a_mongodb_that_is_not_there_yet_is_found_when_it_comes(own_mongod
         await recovered(store)
         assert (await client.post("/api/orders", json=JOHN)).status == 201
         assert len((await store.page(ListQuery())).orders) == 1
+
+
+async def test_the_return_of_mongodb_is_noticed_without_a_request(own_mongod: OwnMongod) -> None:
+    server = await own_mongod()
+    async with OrderStore.open(server.uri("orders"), patience=1) as store, Tasks() as tasks:
+        tasks.keep("return", store.await_return())
+        with capture_logs() as lines:
+            await server.kill()
+            with pytest.raises(StoreUnavailable):
+                await store.page(ListQuery())
+            assert not store.dependency.works()
+            await server.start()
+            await until(store.dependency.works, "its return is noticed", 20)
+        assert [line["event"] for line in lines] == [
+            "MongoDB does not answer; REST is unavailable until it does",
+            "MongoDB answers again",
+        ]
 
 
 async def test_a_write_that_no_majority_confirms_is_not_acknowledged(own_mongod_set: OwnMongodSet) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.mongodb.faults import Fault, classify
+from services.mongodb.faults import Fault, classify, explain
 
 FINAL = ("NonResumableChangeStreamError",)
 RESUMABLE = ("ResumableChangeStreamError",)
@@ -54,3 +54,10 @@ RESUMABLE = ("ResumableChangeStreamError",)
 )
 def test_each_error_has_its_meaning(code: int | None, labels: tuple[str, ...], opening: bool, fault: Fault) -> None:
     assert classify(code, labels, opening_with_token=opening) is fault
+
+
+def test_the_reason_of_an_outage_is_one_that_an_operator_understands() -> None:
+    shown = explain("127.0.0.1:27017: operation cancelled (configured timeouts: connectTimeoutMS: 2000.0ms)")
+    assert "cancelled" not in shown
+    assert shown.startswith("127.0.0.1:27017: MongoDB stopped answering the driver's heartbeats, so the driver closed")
+    assert explain("connection refused") == "connection refused"

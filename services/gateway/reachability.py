@@ -1,0 +1,51 @@
+"""Whether MongoDB answers: says once when it goes away and once when it is back, and looks for its return."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from services.common.dependency_metrics import Dependency
+from services.mongodb.faults import explain
+
+# Between two questions whether it is back; each waits besides for as long as the driver looks for its server.
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 1.0
+
+log = structlog.get_logger("gateway")
+
+
+class Reachability:
+    """Told by the store of each answer and each failure."""
+
+    def __init__(self) -> None:
+        self._is_up = True
+        self._lost = asyncio.Event()
+        self._outages = 0
+        self.dependency = Dependency("mongodb", lambda: self._is_up, lambda: self._outages)
+
+    def failed(self, error: Exception) -> None:
+        """Note that it does not answer."""
+        if self._is_up:
+            self._is_up = False
+            self._outages += 1
+            self._lost.set()
+            log.warning("MongoDB does not answer; REST is unavailable until it does", error=explain(str(error))[:300])
+
+    def answered(self) -> None:
+        """Note that it answers."""
+        if not self._is_up:
+            self._is_up = True
+            log.info("MongoDB answers again")
+
+    async def await_return(self, check: Callable[[], Awaitable[object]]) -> None:
+        """Ask on while it is away, for ever; else only the next request would notice, and log, that it is back."""
+        while True:
+            await self._lost.wait()
+            self._lost.clear()
+            pause = _FIRST_PAUSE
+            while not self._is_up:
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                await check()
+                pause = min(2 * pause, _LONGEST_PAUSE)
