@@ -61,6 +61,9 @@ class Server:
     ) -> None:
         self._settings = settings
         self._draining = False
+        # For requests and closing handshakes that are under way when we stop: nobody waits longer for them than for the
+        # drain, yet they are given a moment where there is none.
+        self._patience = min(max(settings.drain_seconds, 0.25), 5.0)
         self._metrics = metrics
         self._tasks = tasks
         self._entrance = _entrance(settings, metrics)
@@ -131,7 +134,7 @@ class Server:
         runner = Runner(
             self.application(ready),
             keepalive_timeout=KEEPALIVE_SECONDS,
-            shutdown_timeout=5,
+            shutdown_timeout=self._patience,  # aiohttp grants it twice
             tcp_keepalive=False,  # two hours; whether clients are there, pings and heartbeats find out
         )
         await runner.setup()
@@ -172,7 +175,7 @@ class Server:
         log.info("Closing connections", count=len(self._sockets) + len(self._sse))
         # Without one of the tasks clients would wait for changes that do not come: they are better off elsewhere.
         spread = 0 if self._tasks.has_failed else self._settings.drain_seconds
-        await asyncio.gather(self._sockets.close(spread), self._sse.close(spread))
+        await asyncio.gather(self._sockets.close(spread, self._patience), self._sse.close(spread))
 
     async def check(self) -> str:
         """Answer "ok", or that this gateway takes nobody in any more, for `/readyz`."""

@@ -180,8 +180,10 @@ class EngineServer:
             max_payload=settings.max_payload,
         )
 
-    async def close(self, spread: float = 0.0) -> None:
+    async def close(self, spread: float = 0.0, patience: float = 5.0) -> None:
         """Admit nobody any more and close the sessions one after the other, over `spread` seconds.
+
+        A client that does not close too within `patience` seconds is cut off.
 
         Clients are not told to stay away, so they reconnect; spread out, they do not all do so at once.
         """
@@ -190,5 +192,5 @@ class EngineServer:
         for session in sessions:
             session.close("server shutting down", CloseCode.GOING_AWAY)
             await asyncio.sleep(spread / len(sessions))
-        await self.sessions.drained()
+        await self.sessions.drained(patience)
         self.sessions.close()

@@ -78,9 +78,9 @@ class Sessions:
             self._admission.leave(session.address)
             self.unsent.release(session)
 
-    async def drained(self) -> None:
-        """Wait until the clients have closed too, at most as long as they are given for that; cut off the others."""
-        until = self.now() + self.settings.close_timeout
+    async def drained(self, patience: float) -> None:
+        """Wait until the clients have closed too, but no longer than ``patience`` seconds; cut off the others."""
+        until = self.now() + min(patience, self.settings.close_timeout)
         while (self._by_sid or self.closing.pending) and self.now() < until:  # noqa: ASYNC110  # many ways out, one short wait
             await asyncio.sleep(0.01)
         for websocket in self.closing.pending:

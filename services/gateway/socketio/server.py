@@ -91,9 +91,9 @@ class SocketServer:
         """Begin with a websocket where one is rightly asked for; else return False, with nothing done."""
         return self._engine.open(request, transport)
 
-    async def close(self, spread: float = 0.0) -> None:
-        """Admit nobody any more and close all connections, over `spread` seconds."""
-        await self._engine.close(spread)
+    async def close(self, spread: float = 0.0, patience: float = 5.0) -> None:
+        """Admit nobody any more and close all connections, over `spread` seconds, and then wait for `patience`."""
+        await self._engine.close(spread, patience)
         self._connect_due.close()
 
     def _accept(self, session: Session) -> SocketConnection:
