@@ -10,19 +10,24 @@ from typing import Any
 from aiohttp import web
 
 from services.common.documents import dumps
+from services.gateway.http.markdown import blocks, inline
 
 _METHODS = ("get", "post", "put", "delete")
+# The colours by name, first the light ones: tests/unit/test_docs_page.py computes their contrast.
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1d2733; }
-h2 code { background: #e8eef5; padding: .1em .4em; border-radius: .3em; }
-table { border-collapse: collapse; margin: .5rem 0 1rem; }
-th, td { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #dde4ec; }
-pre { background: #f5f7fa; padding: .75rem; overflow-x: auto; }
+:root { color-scheme: light dark; --page: #ffffff; --text: #1d2733; --link: #0b57a4; --visited: #6b3fa0;
+  --code: #eef2f7; --line: #dde4ec; }
 @media (prefers-color-scheme: dark) {
-  body { background: #11161c; color: #d7dee6; }
-  h2 code, pre { background: #1d2631; }
-  th, td { border-color: #2c3846; }
+  :root { --page: #11161c; --text: #d7dee6; --link: #7ab8ff; --visited: #c9a7f5; --code: #1d2631; --line: #2c3846; }
 }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: var(--text);
+  background: var(--page); }
+a { color: var(--link); }
+a:visited { color: var(--visited); }
+code { background: var(--code); padding: .1em .4em; border-radius: .3em; }
+table { border-collapse: collapse; margin: .5rem 0 1rem; }
+th, td { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--line); }
+pre { background: var(--code); padding: .75rem; overflow-x: auto; }
 """
 # The page needs no script, and no style but this one.
 _DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -60,9 +65,10 @@ def docs_page(document: dict[str, Any]) -> str:
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(info["title"])}: API</title>',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<style>{_STYLE}</style>",
-            f"<h1>{escape(info['title'])} {escape(info['version'])}</h1><p>{escape(info['description'])}</p>",
+            f"<h1>{escape(info['title'])} {escape(info['version'])}</h1>{blocks(info['description'])}",
             '<p>For programs: <a href="openapi.json">openapi.json</a> (OpenAPI 3.1).</p>',
             *_operations(document["paths"]),
+            *_stream(document["x-stream"]),
             "<h1>Schemas</h1>",
             *(_schema(name, schema) for name, schema in document["components"]["schemas"].items()),
             "</html>",
@@ -76,8 +82,8 @@ def _operations(paths: dict[str, Any]) -> Iterator[str]:
             if method not in item:
                 continue
             operation = item[method]
-            yield f"<h2><code>{method.upper()} {escape(path)}</code> {escape(operation['summary'])}</h2>"
-            yield f"<p>{escape(operation.get('description', ''))}</p>"
+            yield f"<h2><code>{method.upper()} {escape(path)}</code> {inline(operation['summary'])}</h2>"
+            yield blocks(operation.get("description", ""))
             parameters = [*item.get("parameters", []), *operation.get("parameters", [])]
             yield _table("Parameter", {one["name"]: one["description"] for one in parameters})
             if body := operation.get("requestBody"):
@@ -86,11 +92,22 @@ def _operations(paths: dict[str, Any]) -> Iterator[str]:
             yield _table("Status", {status: one["description"] for status, one in operation["responses"].items()})
 
 
+def _stream(stream: dict[str, Any]) -> Iterator[str]:
+    yield '<h1 id="stream">The stream</h1>'
+    yield blocks(stream["description"])
+    rows = "".join(
+        f"<tr><td><code>{escape(event['name'])}</code></td><td>{escape(event['sender'])}</td>"
+        f"<td>{escape(event['over'])}</td><td>{_link(event['payload'])}</td><td>{inline(event['meaning'])}</td></tr>"
+        for event in stream["events"]
+    )
+    yield f"<table><tr><th>Event</th><th>From</th><th>Over</th><th>Payload</th><th>Meaning</th></tr>{rows}</table>"
+
+
 def _table(title: str, rows: dict[str, str]) -> str:
     if not rows:
         return ""
     lines = "".join(
-        f"<tr><td><code>{escape(name)}</code></td><td>{escape(text)}</td></tr>" for name, text in rows.items()
+        f"<tr><td><code>{escape(name)}</code></td><td>{inline(text)}</td></tr>" for name, text in rows.items()
     )
     return f"<table><tr><th>{title}</th><th>Meaning</th></tr>{lines}</table>"
 
@@ -101,5 +118,22 @@ def _link(schema: dict[str, str]) -> str:
 
 
 def _schema(name: str, schema: dict[str, Any]) -> str:
+    """Show the fields as a table, and the whole for those who want to know it exactly."""
+    fields = {field: _field(one) for field, one in schema.get("properties", {}).items()}
     text = json.dumps(schema, indent=2, ensure_ascii=False)
-    return f'<h2 id="{escape(name)}"><code>{escape(name)}</code></h2><pre>{escape(text)}</pre>'
+    return (
+        f'<h2 id="{escape(name)}"><code>{escape(name)}</code></h2>{blocks(schema.get("description", ""))}'
+        f"{_table('Field', fields)}<details><summary>JSON Schema</summary><pre>{escape(text)}</pre></details>"
+    )
+
+
+def _field(schema: dict[str, Any]) -> str:
+    """Say in a line what a field may hold."""
+    values = [json.dumps(value) for value in schema.get("enum", [])]
+    kinds = ", ".join(f"`{value}`" for value in values) or _kind(schema)
+    return " ".join(part for part in (f"({kinds})" if kinds else "", schema.get("description", "")) if part)
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    kinds = schema.get("type", [])
+    return " or ".join([kinds] if isinstance(kinds, str) else kinds)

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from services.gateway.filters import MAX_TEXT
+from services.gateway.http.events import EVENTS, STREAM_SCHEMAS, STREAM_TEXT
 from services.gateway.orders import MOST_VALUES, ListQuery, NewOrder, OrderChange
 
 _Schema = dict[str, Any]
@@ -48,7 +49,12 @@ def openapi_document(version: str) -> _Schema:
             "/api/orders/{id}": {"parameters": [_ID], "get": _get(), "put": _update(), "delete": _delete()},
             "/api/orders/events": {"get": _events(query)},
         },
-        "components": {"schemas": {**schemas, "Order": _ORDER, "Problem": _PROBLEM}},
+        "components": {"schemas": {**schemas, "Order": _ORDER, **STREAM_SCHEMAS, "Problem": _PROBLEM}},
+        # OpenAPI has no word for events; one of its extensions says them.
+        "x-stream": {
+            "description": STREAM_TEXT.strip(),
+            "events": [{**event._asdict(), "payload": _ref(event.payload)} for event in EVENTS],
+        },
     }
 
 
@@ -106,7 +112,8 @@ def _events(query: _Schema) -> _Schema:
     return {
         "operationId": "followOrders",
         "summary": "Follow the changes as Server-Sent Events",
-        "description": "Events `connected`, `orderUpdate` and `resync`; each event's id is its cursor. "
+        "description": "Events `connected`, `orderUpdate`, `resync` and `status`; each event's id is its cursor. "
+        "[The stream](#stream) says what is in them. "
         f"All filters together may take {MAX_TEXT} bytes as JSON in base64: some 55 ids.",
         "parameters": [since, *filters],
         "responses": {

@@ -1,0 +1,136 @@
+"""Describes the stream: its events on both transports, the envelope, and the filters that a client may set."""
+
+from typing import Any, NamedTuple
+
+from services.gateway.filters import MAX_FILTERS, MAX_TEXT, MAX_VALUES
+
+_Schema = dict[str, Any]
+
+
+class EventKind(NamedTuple):
+    """One event by its name: who sends it, over what, and what is in it."""
+
+    name: str
+    sender: str
+    over: str
+    payload: str
+    meaning: str
+
+
+_BOTH, _SOCKETS = "Socket.IO, SSE", "Socket.IO"
+EVENTS = [
+    EventKind("connected", "server", _BOTH, "Connected", "The first event: who serves you, and where the stream is."),
+    EventKind("orderUpdate", "server", _BOTH, "Envelope", "An order was added, changed or deleted."),
+    EventKind(
+        "resync", "server", _BOTH, "Resync", "What follows your cursor cannot be told any more: load the list anew."
+    ),
+    EventKind("status", "server", _BOTH, "Status", "Whether what you see may be old, and why."),
+    EventKind("subscribed", "server", _SOCKETS, "Subscribed", "From here on your new filters count."),
+    EventKind("mark", "server", _SOCKETS, "Mark", "How far you are, where your filters have hidden what came since."),
+    EventKind(
+        "subscribe",
+        "client",
+        _SOCKETS,
+        "Filter",
+        "Set a filter, or add one; without one, see everything. Answered by `{cursor}` or `{error}`.",
+    ),
+    EventKind(
+        "unsubscribe",
+        "client",
+        _SOCKETS,
+        "Filter",
+        "Take a filter back; without one, all of them, and see nothing. Answered likewise.",
+    ),
+]
+
+_CURSOR: _Schema = {"type": "string", "description": "Opaque. Give it as `since` to go on behind this event."}
+STREAM_SCHEMAS: dict[str, _Schema] = {
+    "Envelope": {
+        "type": "object",
+        "title": "Envelope",
+        "description": "One change of one order; the same on every transport.",
+        "required": ["operation", "id", "data", "cursor", "at"],
+        "properties": {
+            "operation": {"enum": ["INSERT", "UPDATE", "DELETE"]},
+            "id": {"type": "string", "description": "The order's `_id`, as every path takes it."},
+            "data": {
+                "anyOf": [{"$ref": "#/components/schemas/Order"}, {"type": "null"}],
+                "description": "The order after the change; of a deleted one, the last that is known. "
+                "`null` in an INSERT or UPDATE says that it could not be delivered whole: fetch the order by its `id`.",
+            },
+            "cursor": _CURSOR,
+            "at": {"type": "string", "format": "date-time", "description": "When it was committed, ISO 8601 UTC."},
+            "left": {
+                "const": True,
+                "description": "Only in a DELETE: the order exists still, but no longer fits your filter.",
+            },
+        },
+    },
+    "Connected": {
+        "type": "object",
+        "title": "Connected",
+        "required": ["id", "cursor", "server"],
+        "properties": {
+            "id": {"type": "string", "description": "Of this connection."},
+            "cursor": _CURSOR,
+            "server": {"type": "string", "description": "The name of the replica."},
+        },
+    },
+    "Resync": {
+        "type": "object",
+        "title": "Resync",
+        "required": ["reason", "cursor"],
+        "properties": {
+            "reason": {"type": "string", "description": "Why, for instance `history_lost` or `collection_dropped`."},
+            "cursor": _CURSOR,
+        },
+    },
+    "Status": {
+        "type": "object",
+        "title": "Status",
+        "required": ["stale", "reason", "cursor"],
+        "properties": {
+            "stale": {"type": "boolean", "description": "Whether what you see may be old."},
+            "reason": {"enum": ["redis_unreachable", "watcher_silent", None]},
+            "cursor": _CURSOR,
+        },
+    },
+    "Subscribed": {
+        "type": "object",
+        "title": "Subscribed",
+        "required": ["filters", "cursor"],
+        "properties": {"filters": {"type": "integer", "description": "How many you have now."}, "cursor": _CURSOR},
+    },
+    "Mark": {"type": "object", "title": "Mark", "required": ["cursor"], "properties": {"cursor": _CURSOR}},
+    "Filter": {
+        "type": "object",
+        "title": "Filter",
+        "description": "Orders that fit every field that is given.",
+        "additionalProperties": False,
+        "properties": {
+            "ids": {"type": "array", "items": {"type": "string"}, "maxItems": MAX_VALUES},
+            "status": {"type": ["string", "array"], "items": {"type": "string"}, "maxItems": MAX_VALUES},
+            "customer_name": {"type": ["string", "array"], "items": {"type": "string"}, "maxItems": MAX_VALUES},
+        },
+    },
+}
+
+STREAM_TEXT = f"""
+Each change to an order is one **envelope**, encoded once and the same for every client. `cursor` says where in the
+stream it stands: a client that gives its last one back gets every later change exactly once, in order of commit, from
+whichever replica and over whichever transport; where that is impossible it gets `resync` with the reason.
+
+**Socket.IO** at `/socket.io/`: any stock client of version 3 or newer, by websocket or long-polling. `auth` may hold
+`since` (a cursor) and `filter`. By connection state recovery the stock client goes on by itself.
+
+**Server-Sent Events** at `/api/orders/events`: each event's `id:` is its cursor. A client resumes by the header
+`Last-Event-ID`, which browsers send by themselves, or by `?since=`.
+
+A **filter** has the fields `ids`, `status` and `customer_name`; over SSE and in the list they are parameters:
+
+- `id`, `status` and `customer_name`, each as often as wanted; a value is compared exactly
+- of one field any of the values may fit, of several fields all must
+- a Socket.IO client may have {MAX_FILTERS} filters, and sees what fits any of them
+- all filters of a client together may have {MAX_VALUES} values, and take {MAX_TEXT} bytes as JSON in base64
+- an order that leaves your filter is told as a DELETE with `left`
+"""
