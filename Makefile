@@ -22,7 +22,7 @@ FAULTS_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run setup-db test test-compose check bench bench-quick format lock clean node-if-there node-or-stop
+.PHONY: help setup run setup-db demo-write test test-compose check bench bench-quick format lock clean node-if-there node-or-stop
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,8 +32,11 @@ setup: $(INSTALLED) node-if-there ## Install what it takes to run, test and work
 run: $(RUNNABLE) node-if-there ## Start everything (MongoDB, Redis, watcher, gateway) and serve http://localhost:3000
 	@exec $(PYTHON) -m services.embedded
 
-setup-db: $(RUNNABLE) ## Prepare the database at MONGODB_URI: collection, indexes, validator, secret; SETUP_ARGS=--samples adds orders
+setup-db: $(RUNNABLE) ## Prepare the database at MONGODB_URI, or of `make run`: collection, indexes, validator, secret; SETUP_ARGS=--samples adds orders
 	@exec $(PYTHON) -m services.commands.setup_db $(SETUP_ARGS)
+
+demo-write: $(RUNNABLE) ## Change an order in MongoDB itself, past the API, while `make run` runs
+	@exec $(PYTHON) -m services.commands.demo_write
 
 test: $(INSTALLED) node-or-stop ## Run all tests on real servers, real clients and a real browser
 	@tests/install-system-packages

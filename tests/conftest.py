@@ -1,7 +1,7 @@
 """The fixtures that any test may ask for.
 
-Servers of the whole run (given by TEST_MONGODB_URI and TEST_REDIS_URL, or MONGODB_URI and REDIS_URL; else embedded;
-else containers; else the run fails and says so):
+Servers of the whole run (given by TEST_MONGODB_URI and TEST_REDIS_URL, or MONGODB_URI and REDIS_URL; else embedded,
+by Docker where there are no wheels; else the run fails and says so):
 
 - ``mongodb_uri: str``: a database of this test alone, dropped afterwards.
 - ``redis_url: str``: an empty logical database, flushed afterwards. Channels are shared by all databases of a server.
@@ -31,6 +31,8 @@ from pymongo import AsyncMongoClient
 from redis.asyncio import Redis
 
 from services.embedded import ports
+from services.embedded.binaries import MONGOD, Image, locate
+from services.embedded.data_server import way_of_environment
 from services.embedded.mongod import Mongod
 from services.embedded.mongod_set import MongodSet
 from services.embedded.valkey import Valkey
@@ -115,6 +117,10 @@ async def own_mongod_set(tmp_path: Path) -> AsyncIterator[OwnMongodSet]:
     async with AsyncExitStack() as stack:
 
         async def start(count: int = 3, *arguments: str) -> MongodSet:
+            if isinstance(locate(MONGOD, way_of_environment()), Image):
+                pytest.skip(
+                    "containers do not reach each other on loopback: a set of several needs the wheel of mongod"
+                )
             numbers = [ports.free_port() for _ in range(count)]
             members = [
                 Mongod(folder=tmp_path / f"mongod-{port}", port=port, arguments=arguments or SMALL_OPLOG, alone=False)

@@ -1,4 +1,4 @@
-"""Where the tests' MongoDB and Redis come from: given, else embedded, else containers, else a clear error."""
+"""Where the tests' MongoDB and Redis come from: given, else embedded, else a clear error."""
 
 import os
 from collections.abc import AsyncIterator
@@ -9,11 +9,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from redis.asyncio import Redis
 
-from services.embedded.binaries import mongod_binary, valkey_binary
 from services.embedded.errors import EmbeddedError
 from services.embedded.mongod import Mongod
 from services.embedded.ports import free_port
-from services.embedded.replica_set import direct_client, establish
 from services.embedded.valkey import Valkey
 
 # Enough for any test, and made in a moment; the default is five percent of the disk.
@@ -38,51 +36,21 @@ async def servers(folder: Path) -> AsyncIterator[Servers]:
 async def _mongodb(stack: AsyncExitStack, folder: Path) -> str:
     if given := os.environ.get("TEST_MONGODB_URI") or os.environ.get("MONGODB_URI"):
         return given
-    try:
-        mongod_binary()
-    except EmbeddedError as error:
-        return await _mongodb_container(stack, error)
     server = Mongod(folder=folder / "mongodb", port=free_port(), arguments=SMALL_OPLOG)
-    return (await stack.enter_async_context(server)).uri()
+    try:
+        return (await stack.enter_async_context(server)).uri()
+    except EmbeddedError as error:
+        raise EmbeddedError(f"No MongoDB for the tests, and TEST_MONGODB_URI names none: {error}") from error
 
 
 async def _redis(stack: AsyncExitStack, folder: Path) -> str:
     if given := os.environ.get("TEST_REDIS_URL") or os.environ.get("REDIS_URL"):
         return given
+    server = Valkey(folder=folder / "valkey", port=free_port())
     try:
-        valkey_binary()
+        return (await stack.enter_async_context(server)).uri()
     except EmbeddedError as error:
-        return await _redis_container(stack, error)
-    return (await stack.enter_async_context(Valkey(folder=folder / "valkey", port=free_port()))).uri()
-
-
-async def _mongodb_container(stack: AsyncExitStack, why: EmbeddedError) -> str:
-    from tests.containers import mongodb_container  # asks for Docker when imported
-
-    try:
-        address = stack.enter_context(mongodb_container())
-        async with direct_client(address, timeout=30_000) as client:
-            # Inside the container it has another port than for us, hence its own view of itself and a direct client.
-            await establish(client, "rs0", ["127.0.0.1:27017"])
-    except Exception as error:
-        raise _nothing_there("MongoDB", "TEST_MONGODB_URI", why) from error
-    return f"mongodb://{address}/?directConnection=true"
-
-
-async def _redis_container(stack: AsyncExitStack, why: EmbeddedError) -> str:
-    from tests.containers import redis_container
-
-    try:
-        address = stack.enter_context(redis_container())
-        async with Redis.from_url(f"redis://{address}/0") as client:
-            await client.ping()
-    except Exception as error:
-        raise _nothing_there("Redis", "TEST_REDIS_URL", why) from error
-    return f"redis://{address}/0"
-
-
-def _nothing_there(what: str, variable: str, why: EmbeddedError) -> EmbeddedError:
-    return EmbeddedError(f"No {what} for the tests: set {variable} to one, or start Docker, or run embedded: {why}")
+        raise EmbeddedError(f"No Redis for the tests, and TEST_REDIS_URL names none: {error}") from error
 
 
 def with_database(mongodb_uri: str, name: str) -> str:

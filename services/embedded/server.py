@@ -62,7 +62,11 @@ class Server(ABC):
         # Otherwise `answers` would ask the stranger on our port, and be content, before our process has failed.
         require_free(self.port, purpose=self.name, advice=self.port_advice)
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
-        self._process = await Process.start(self.argv(), log=self.log, env=self.env(), cwd=self.cwd())
+        self._process = await self.spawn()
+
+    async def spawn(self) -> Process:
+        """Start its process."""
+        return await Process.start(self.argv(), log=self.log, env=self.env(), cwd=self.cwd())
 
     async def ready(self, deadline: float = 45.0) -> None:
         """Return when it answers; raise EmbeddedError when it ends or stays silent for `deadline` seconds."""
@@ -84,6 +88,11 @@ class Server(ABC):
     @property
     def pid(self) -> int:
         return self._current().pid
+
+    @property
+    def kill_command(self) -> str:
+        """What to type in order to end it as a crash would."""
+        return self._current().kill_command
 
     async def wait(self) -> int:
         """Return the exit code when it has ended."""

@@ -9,6 +9,7 @@ from pydantic_settings import SettingsConfigDict
 from services.common.authority import is_loopback
 from services.common.secret_files import SECRET, SettingsWithSecrets
 from services.common.settings import LogFormat, MongoUri, RedisUrl
+from services.embedded.binaries import Way
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -24,6 +25,11 @@ class EmbeddedSettings(SettingsWithSecrets):
     data_dir: Path = Field(default=Path(".data"), description="Folder for the data of the embedded servers.")
     embedded_mongodb_port: Port = Field(default=27117, description="Port of the embedded MongoDB.")
     embedded_redis_port: Port = Field(default=6479, description="Port of the embedded Redis (Valkey).")
+    embedded_servers: Way = Field(
+        default=Way.AUTO,
+        description="How the two run: `wheels` (programs of this machine), `docker` (containers), or `auto`: wheels "
+        "where there are some, else Docker.",
+    )
     mongodb_uri: MongoUri | None = Field(
         default=None, description="A MongoDB of one's own, in place of the embedded.", json_schema_extra=SECRET
     )
@@ -34,6 +40,7 @@ class EmbeddedSettings(SettingsWithSecrets):
     port: Port = Field(default=3000, description="Port of the gateway.")
     admin_port: Port = Field(default=3002, description="Port of the gateway for operators, on loopback.")
     watcher_port: Port = Field(default=3001, description="Port of the watcher's health and metrics.")
+    drain_seconds: float = Field(default=0.2, ge=0, description="As of the gateway; here nobody is to wait for Ctrl-C.")
     log_format: LogFormat = Field(default=LogFormat.CONSOLE, description="How the services log; here for people.")
 
     @property

@@ -13,10 +13,14 @@ from services.embedded.errors import EmbeddedError
 class Part(Protocol):
     """What the supervisor keeps running: a `Server` or a `Program`."""
 
+    name: str
+
     async def start(self) -> None: ...
     async def wait(self) -> int: ...
     async def stop(self) -> None: ...
     def obituary(self) -> str: ...
+    @property
+    def kill_command(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Supervisor:
         self._report = report
         self._backoff = backoff or Backoff()
         self._stack = AsyncExitStack()
+        self._parts: list[Part] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     async def keep(self, part: Part) -> None:
@@ -48,8 +53,13 @@ class Supervisor:
         self._stack.push_async_callback(part.stop)
         await part.start()
         task = asyncio.create_task(self._keep(part))
+        self._parts.append(part)
         self._tasks.append(task)
         self._stack.push_async_callback(_cancel, task)  # before the stop above, or the end would look like a death
+
+    def kill_commands(self) -> str:
+        """Say how to end each part as a crash would."""
+        return ", ".join(f"{part.name} `{part.kill_command}`" for part in self._parts)
 
     async def watch(self) -> None:
         """Return never; raise what goes wrong in the keeping itself, so that it does not end unseen."""
@@ -72,6 +82,7 @@ class Supervisor:
                 try:
                     await part.start()
                     started = True
+                    self._report(f"{part.name} runs again (kill it: {part.kill_command})")
                 except EmbeddedError as error:
                     reason = str(error)
 

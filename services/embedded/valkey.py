@@ -1,47 +1,46 @@
-"""A real valkey-server (or redis-server) as a child process."""
+"""A real valkey-server (or redis-server): a child process, or a container."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from services.embedded.binaries import valkey_binary
+from services.embedded.binaries import VALKEY
+from services.embedded.data_server import DataServer
 from services.embedded.folders import private_folder
-from services.embedded.server import Server
 
 
 @dataclass(eq=False, kw_only=True)
-class Valkey(Server):
+class Valkey(DataServer):
     """One server with its data in `folder`. With `durable`, what it holds survives a restart; without, nothing does."""
 
-    folder: Path
-    port: int
+    wanted = VALKEY
+
     durable: bool = False
     arguments: Sequence[str] = ()
     name: str = "Valkey"
-    port_advice: str = "give it another port"
-    log: Path = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.log = self.folder / "valkey.log"
 
     def uri(self, database: int = 0) -> str:
         return f"redis://127.0.0.1:{self.port}/{database}"
 
-    def argv(self) -> list[str]:
-        private_folder(self.folder)
+    def options(self, address: str) -> list[str]:
         return [
-            str(valkey_binary()),
-            *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--daemonize", "no"),
+            *("--port", str(self.port), "--bind", address, "--dir", str(self._data()), "--daemonize", "no"),
             *("--appendonly", "yes" if self.durable else "no", "--save", ""),
             # Full memory has to be an error that the watcher sees; to drop a key would be to forget changes silently.
             *("--maxmemory-policy", "noeviction"),
             # A gateway that is busy for a moment must not be cut off from the channel.
             *("--client-output-buffer-limit", "pubsub", "256mb", "128mb", "60"),
+            # Seen from a container, we are not on its loopback.
+            *(() if address == "127.0.0.1" else ("--protected-mode", "no")),
             *self.arguments,
         ]
+
+    def _data(self) -> Path:
+        """A folder apart for the image, which cannot read what the newer wheel has written; the log is rebuilt."""
+        return self.folder if self.image() is None else private_folder(self.folder.resolve() / "container")
 
     async def answers(self) -> bool:
         try:

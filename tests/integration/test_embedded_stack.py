@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import re
 import signal
 import stat
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from services.common.running_stack import claimed
 from services.embedded.folders import private_folder
 from services.embedded.process import Process
 from tests.listening import listening
@@ -71,6 +74,9 @@ async def test_the_stack_starts_serves_recovers_stops_and_keeps_its_data(stack: 
     assert "Inserted 10 sample orders" in "".join(stack.screen)
     assert "There is no sign-in. Only programs on this machine reach the gateway" in "".join(stack.screen)
     assert listening_of_all(stack) == {f"127.0.0.1:{port}" for port in stack.settings.values()}
+    assert f"mongodb://127.0.0.1:{stack.settings['EMBEDDED_MONGODB_PORT']}/" in "".join(stack.screen)
+    for part in ("MongoDB", "Valkey", "watcher", "gateway"):
+        assert re.search(rf"{part} `kill -9 \d+`", "".join(stack.screen))
     data = stack.folder / ".data"
     for folder in (data, data / "mongodb", data / "mongodb" / "data", data / "valkey"):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700, folder
@@ -82,6 +88,7 @@ async def test_the_stack_starts_serves_recovers_stops_and_keeps_its_data(stack: 
 
         _kill_child(stack, "mongod")
         await stack.shows("MongoDB was killed by SIGKILL; starting it again")
+        await stack.shows("MongoDB runs again (kill it: kill -9 ")
         # The gateway waits for the new primary rather than failing; so there is nothing to wait for here.
         async with session.get(f"{stack.url}/api/orders/{order['_id']}") as response:
             assert (response.status, await response.json()) == (200, order)
@@ -92,12 +99,68 @@ async def test_the_stack_starts_serves_recovers_stops_and_keeps_its_data(stack: 
     shown = "".join(stack.screen)
     assert shown.rstrip().endswith("Stopped")
     assert "Traceback" not in shown
+    assert "operation cancelled" not in shown
 
+    stack.screen.clear()
     await stack.start()
     await stack.shows("Inserted no sample orders")
     await stack.shows("Ready: ")
+    assert "first_start" not in "".join(stack.screen)  # of the first start that was true
     async with aiohttp.ClientSession() as session, session.get(f"{stack.url}/api/orders/{order['_id']}") as response:
         assert await response.json() == order
+
+
+async def test_other_commands_of_the_folder_find_its_mongodb_and_ctrl_c_waits_for_nobody(stack: Stack) -> None:
+    await stack.start()
+    await stack.shows("Ready: ")
+    port = stack.settings["EMBEDDED_MONGODB_PORT"]
+    async with aiohttp.ClientSession() as session, session.get(f"{stack.url}/api/orders/events") as stream:
+        for operation in ("INSERT", "UPDATE", "UPDATE", "DELETE", "INSERT"):
+            said = await command(stack, "demo_write")
+            assert said.endswith(f"(MongoDB at 127.0.0.1:{port}, of the `make run` that runs here)\n")
+            async with asyncio.timeout(20):
+                while f'"operation":"{operation}"'.encode() not in await stream.content.readline():
+                    pass
+        said = await command(stack, "setup_db")
+        assert said.startswith(f"Preparing MongoDB at 127.0.0.1:{port}, of the `make run` that runs here\n")
+
+        websocket = await session.ws_connect(f"{stack.url}/socket.io/?EIO=4&transport=websocket")  # reads no more
+        await websocket.receive()
+        await websocket.send_str("40")
+        async with session.get(f"{stack.url}/api/orders") as reply:  # leaves an idle connection that is kept alive
+            await reply.read()
+        _, half = await asyncio.open_connection("127.0.0.1", int(stack.settings["PORT"]))
+        half.write(b"POST /api/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{")
+        assert stack.process is not None
+        stack.process.send(signal.SIGINT)
+        await stack.shows("Closing connections")
+        began = time.monotonic()
+        await stack.shows("Stopped")
+        # By default it would drain for five seconds, and for as long again wait for those that do not close.
+        assert time.monotonic() - began < 4
+        half.close()
+    assert await stack.ends() == 0
+    assert not (stack.folder / ".data" / "running.json").exists()
+
+
+async def test_a_second_stack_in_the_same_folder_is_refused(stack: Stack) -> None:
+    (stack.folder / ".data").mkdir()
+    with claimed(stack.folder / ".data"):
+        await stack.start()
+        assert await stack.ends() == 1
+    assert "Another `make run` has the folder .data: stop it, or choose another folder with DATA_DIR." in "".join(
+        stack.screen
+    )
+
+
+async def command(stack: Stack, name: str) -> str:
+    """Run a command of ours in the stack's folder, without a MONGODB_URI; return what it says."""
+    child = await Process.start(
+        [sys.executable, "-m", f"services.commands.{name}"], log=None, env={"PYTHONPATH": str(ROOT)}, cwd=stack.folder
+    )
+    said = (await child.output.read()).decode()
+    assert await child.wait() == 0, said
+    return said
 
 
 async def test_whoever_opens_it_to_others_is_told_what_they_may_do(

@@ -1,0 +1,63 @@
+"""Changes an order in MongoDB itself, past the API, as a batch job would: `python -m services.commands.demo_write`.
+
+It has one order of its own, and moves it on each time: added, shipped, delivered, deleted. It touches no other.
+"""
+
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
+from pymongo import DESCENDING, MongoClient, WriteConcern
+from pymongo.collection import Collection
+from pymongo.errors import PyMongoError
+
+from services.commands.setup_db import COLLECTION, DEFAULT_DATABASE, wrong_settings
+from services.commands.target import find_target
+from services.common.settings import WrongSetting
+
+# By these two its order is known again.
+ORDER = {"customer_name": "make demo-write", "product_name": "An order written past the API"}
+_NEXT = {"pending": "shipped", "shipped": "delivered"}
+_PATIENCE_MS = 5000
+
+
+def main() -> int:
+    """Do the next step, print it, and return the exit code."""
+    try:
+        target = find_target()
+    except (ValidationError, WrongSetting) as error:
+        print(wrong_settings(error), file=sys.stderr)
+        return 1
+    try:
+        client: MongoClient[dict[str, Any]] = MongoClient(
+            target.uri, serverSelectionTimeoutMS=_PATIENCE_MS, appname="orders-demo-write"
+        )
+        with client:
+            database = client.get_default_database(DEFAULT_DATABASE)
+            done = move_on(database.get_collection(COLLECTION, write_concern=WriteConcern("majority")))
+    except PyMongoError as error:
+        print(f"Nothing was written to {target.sentence}.", file=sys.stderr)
+        print(f"Start `make run`, or set MONGODB_URI. MongoDB's driver says: {str(error)[:200]}", file=sys.stderr)
+        return 1
+    print(f"{done} ({target.sentence})")
+    return 0
+
+
+def move_on(orders: "Collection[dict[str, Any]]") -> str:
+    """Do the next step with our order and say what was done."""
+    now = datetime.now(UTC)
+    order = orders.find_one(ORDER, sort=[("_id", DESCENDING)])
+    if order is None:
+        made = orders.insert_one({**ORDER, "status": "pending", "updated_at": now})
+        return f"Inserted the order {made.inserted_id}"
+    here = {"_id": order["_id"]}
+    if (status := _NEXT.get(str(order.get("status")))) is None:
+        orders.delete_one(here)
+        return f"Deleted the order {order['_id']}"
+    orders.update_one(here, {"$set": {"status": status, "updated_at": now}})
+    return f"Updated the order {order['_id']}: {status}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

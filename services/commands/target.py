@@ -1,0 +1,50 @@
+"""Which MongoDB a command works on: the given one, else that of the `make run` that runs here, else the default."""
+
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.common.running_stack import running_stack
+from services.common.secret_files import SECRET, SettingsWithSecrets
+from services.common.settings import CommonSettings, MongoUri
+
+
+class Target(NamedTuple):
+    """An address, and a sentence that says which one it is and why, without what is secret in it."""
+
+    uri: str
+    sentence: str
+
+
+class _TargetSettings(SettingsWithSecrets):
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, env_ignore_empty=True
+    )
+
+    data_dir: Path = Path(".data")
+    mongodb_uri: MongoUri | None = Field(default=None, json_schema_extra=SECRET)
+
+
+def find_target() -> Target:
+    """Read the environment, `.env` and the data folder; raise ValidationError or WrongSetting."""
+    settings = _TargetSettings()
+    stack = running_stack(settings.data_dir)
+    running = None if stack is None else stack.mongodb_uri
+    if settings.mongodb_uri is not None:
+        sentence = f"MongoDB at {_hosts(settings.mongodb_uri)}, which MONGODB_URI names"
+        if running is not None and _hosts(running) != _hosts(settings.mongodb_uri):
+            sentence += f"; not the one of the `make run` that runs here, at {_hosts(running)}"
+        return Target(settings.mongodb_uri, sentence)
+    if running is not None:
+        return Target(running, f"MongoDB at {_hosts(running)}, of the `make run` that runs here")
+    default = CommonSettings().mongodb_uri
+    return Target(
+        default, f"MongoDB at {_hosts(default)}: MONGODB_URI is not set, and no `make run` has {settings.data_dir}"
+    )
+
+
+def _hosts(uri: str) -> str:
+    return urlsplit(uri).netloc.rpartition("@")[2]
