@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import pytest
 from redis.asyncio import Redis
 
+from services.embedded.binaries import Wanted, Way, locate
 from services.embedded.errors import EmbeddedError
 from services.embedded.mongod import Mongod
 from services.embedded.ports import free_port
@@ -51,6 +53,16 @@ async def _redis(stack: AsyncExitStack, folder: Path) -> str:
         return (await stack.enter_async_context(server)).uri()
     except EmbeddedError as error:
         raise EmbeddedError(f"No Redis for the tests, and TEST_REDIS_URL names none: {error}") from error
+
+
+def program(wanted: Wanted) -> Path:
+    """Return the program itself, for tests that run it in their own way; skip the test where it is not to be had."""
+    try:
+        found = locate(wanted, Way.WHEELS)
+    except EmbeddedError as error:
+        pytest.skip(f"NOT TESTED, because it needs the program itself: {error}")
+    assert isinstance(found, Path)
+    return found
 
 
 def with_database(mongodb_uri: str, name: str) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from services.embedded.binaries import valkey_binary
+from services.embedded.binaries import VALKEY
 from services.embedded.ports import free_port
 from services.embedded.valkey import Valkey
 from tests.certificates import Certificates
+from tests.servers import program
 from tests.waiting import until
 
 _BOUNDS = (0, 5461, 10923, 16384)
@@ -88,7 +89,7 @@ class Sentinel(Valkey):
             "sentinel failover-timeout orders 3000",
         ]
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        return [str(valkey_binary()), str(path), "--sentinel"]
+        return [str(program(VALKEY)), str(path), "--sentinel"]
 
     async def knows_a_replica(self) -> bool:
         """Without one it has nobody to promote."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from services.gateway.http.openapi import openapi_document
 from tests.e2e.clients import curl
 from tests.e2e.conftest import Product
 from tests.service_process import ROOT
@@ -50,3 +51,7 @@ async def test_every_command_of_the_tour_does_what_it_says(product: Product, tmp
         assert (shipped["status"], deleted) == ("shipped", shipped)
         assert refused["errors"][0]["field"] == "customer_name"
         assert [event["operation"] for event in await stream.has(3)] == ["INSERT", "UPDATE", "DELETE"]
+        schemas = openapi_document("1")["components"]["schemas"]
+        for name, events in (("Envelope", stream.updates), ("Connected", [stream.said[0]["args"][0]])):
+            for event in events:
+                assert {*schemas[name]["required"]} <= event.keys() <= schemas[name]["properties"].keys()

@@ -13,8 +13,9 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from services.commands.setup_db import SAMPLES, VALIDATOR, SetupError, setup
 from services.common.secret_document import secrets_of
-from services.embedded.binaries import mongod_binary
+from services.embedded.binaries import MONGOD
 from services.embedded.process import Process
+from tests.servers import program
 from tests.service_process import ROOT
 
 Documents = AsyncDatabase[dict[str, Any]]
@@ -103,7 +104,7 @@ async def test_a_filtered_list_is_read_from_its_index_in_order(
 async def test_the_command_prints_a_line_for_each_step(mongodb_uri: str, tmp_path: Path) -> None:
     done = _run(mongodb_uri, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 6
+    assert len(done.stdout.splitlines()) == 7  # and first which MongoDB it is
     assert done.stderr == ""
     assert "Inserted 10 sample orders" in _run(mongodb_uri, tmp_path, "--samples").stdout
 
@@ -153,7 +154,7 @@ async def test_a_set_that_was_never_initiated_is_one_sentence(free_port: Callabl
 
 async def _setup_on(folder: Path, port: int, *arguments: str) -> None:
     """Run the set-up on a mongod that `Mongod` would not make."""
-    argv = [str(mongod_binary()), "--dbpath", str(folder), "--port", str(port), "--nounixsocket", *arguments]
+    argv = [str(program(MONGOD)), "--dbpath", str(folder), "--port", str(port), "--nounixsocket", *arguments]
     process = await Process.start(argv, log=folder / "mongod.log")
     try:
         list(setup(f"mongodb://127.0.0.1:{port}/shop", patience=5))

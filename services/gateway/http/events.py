@@ -28,9 +28,19 @@ EVENTS = [
     EventKind("subscribed", "server", _SOCKETS, "Subscribed", "From here on your new filters count."),
     EventKind("mark", "server", _SOCKETS, "Mark", "How far you are, where your filters have hidden what came since."),
     EventKind(
-        "subscribe", "client", _SOCKETS, "Filter", "Set a filter, or one more. Answered by `{cursor}` or `{error}`."
+        "subscribe",
+        "client",
+        _SOCKETS,
+        "Filter",
+        "Set a filter, or add one; without one, see everything. Answered by `{cursor}` or `{error}`.",
     ),
-    EventKind("unsubscribe", "client", _SOCKETS, "Filter", "Take a filter back; without one, all. Answered likewise."),
+    EventKind(
+        "unsubscribe",
+        "client",
+        _SOCKETS,
+        "Filter",
+        "Take a filter back; without one, all of them, and see nothing. Answered likewise.",
+    ),
 ]
 
 _CURSOR: _Schema = {"type": "string", "description": "Opaque. Give it as `since` to go on behind this event."}
