@@ -130,8 +130,8 @@ async def test_other_commands_of_the_folder_find_its_mongodb_and_ctrl_c_waits_fo
         async with session.get(f"{stack.url}/api/orders") as reply:  # leaves an idle connection that is kept alive
             await reply.read()
         _, half = await asyncio.open_connection("127.0.0.1", int(stack.settings["PORT"]))
-        head = "POST /api/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
-        half.write(head.encode())
+        half.write(b"POST /api/orders HTTP/1.1\r\nHost: localhost\r\n")
+        half.write(b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
         async with session.get(f"{stack.url}/api/orders") as reply:  # by now the half of a request is there, too
             await reply.read()
         assert stack.process is not None
