@@ -19,7 +19,7 @@ from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.limits import EngineSettings, Incident
 from services.gateway.edge.opening import opening
 from services.gateway.edge.origin import OriginPolicy
-from services.gateway.edge.peer import Peers
+from services.gateway.edge.peer import Peers, account_of
 from services.gateway.edge.places import places
 from services.gateway.edge.unsent import Unsent
 from services.gateway.http.docs import Docs
@@ -110,7 +110,12 @@ class Server:
         )
         metrics.sessions.set_function(self._sockets.__len__)
         metrics.admitted.set_function(admission.__len__)
-        self._api = OrdersApi(store, stream.epoch, body_limit=settings.max_payload_bytes)
+        self._api = OrdersApi(
+            store,
+            stream.epoch,
+            body_limit=settings.max_payload_bytes,
+            account=lambda request: account_of(self._entrance.peers.address(request)),
+        )
         self._page = Page(settings.web_dir, settings.client_dir)
 
     def application(self, ready: Callable[[], Awaitable[Readiness]]) -> web.Application:

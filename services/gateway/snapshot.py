@@ -16,15 +16,17 @@ from services.common.cursor import cluster_time
 from services.common.documents import CODEC, Json
 from services.common.filter_fields import deciding_fields
 from services.common.order_json import order_json
-from services.gateway.pace import Pace
+from services.gateway.fair_turns import Pace
 from services.gateway.store_errors import StoreFailed
 
 Document = dict[str, Any]
 
 # MongoDB may send 16 MiB at once, which take up to a second to read and convert: replies come as they are, and what is
-# larger than this is read document by document, between which others have their turns. So much takes 8 ms at worst.
+# larger than this is read document by document, between which others have their turns. So much takes 2 ms at worst.
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
-AT_ONCE = 131_072
+AT_ONCE = 32_768
+# A document that is larger than this is converted in a thread, which takes turns with the event loop.
+IN_THREAD = 131_072
 
 _TRIES = 4
 _AGAIN_AFTER = 0.02  # seconds, times the number of the try
@@ -53,9 +55,9 @@ class Snapshot(NamedTuple):
 
 
 async def read_snapshot(
-    collection: AsyncCollection[Document], conditions: Mapping[str, Any], limit: int, skip: int = 0
+    collection: AsyncCollection[Document], conditions: Mapping[str, Any], limit: int, pace: Pace, skip: int = 0
 ) -> Snapshot:
-    """Return the documents that match, newest id first; raise PyMongoError or StoreFailed."""
+    """Return the documents that match, newest id first, read at this ``pace``; raise PyMongoError or StoreFailed."""
     before: Timestamp | None = None
     for attempt in range(1, _TRIES + 1):
         try:
@@ -71,7 +73,7 @@ async def read_snapshot(
             if is_cut := cursor["id"] != 0:
                 with suppress(errors.PyMongoError):  # it would end by itself, in ten minutes
                     await collection.database.command({"killCursors": collection.name, "cursors": [cursor["id"]]})
-            return Snapshot(await _documents(reply), cluster_time(at), is_cut)
+            return Snapshot(await _documents(reply, pace), cluster_time(at), is_cut)
         # The collection does not exist, so the server took no snapshot. If it does not exist the next time
         # either, then the list was empty at the time that this reply names, which is the earlier one.
         before = reply["operationTime"]
@@ -81,7 +83,7 @@ async def read_snapshot(
 async def read(document: RawBSONDocument) -> Read:
     """Read a document from BSON; a large one in a thread, which takes turns with the event loop."""
     raw = bytes(document.raw)
-    return _read(raw) if len(raw) <= AT_ONCE else await asyncio.to_thread(_read, raw)
+    return _read(raw) if len(raw) <= IN_THREAD else await asyncio.to_thread(_read, raw)
 
 
 def _read(raw: bytes) -> Read:
@@ -92,14 +94,14 @@ def _converted(document: Document) -> Read:
     return Read(order_json(document), deciding_fields(document) or {})
 
 
-async def _documents(reply: RawBSONDocument) -> list[Read]:
+async def _documents(reply: RawBSONDocument, pace: Pace) -> list[Read]:
+    await pace.begin()
     if len(reply.raw) <= AT_ONCE:  # nearly always, and cheaper than one by one
         return [_converted(each) for each in bson.decode(reply.raw, CODEC)["cursor"]["firstBatch"]]
-    documents, pace = [], Pace()
+    documents = []
     for raw in reply["cursor"]["firstBatch"]:
         documents.append(await read(raw))
-        if pace.is_due:
-            await pace.pause()
+        await pace.step()
     return documents
 
 

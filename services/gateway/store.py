@@ -19,6 +19,7 @@ from services.common.ids import parse_id
 from services.common.order_json import order_json
 from services.common.settings import WrongSetting
 from services.gateway.batch_loader import BatchLoader
+from services.gateway.fair_turns import FairTurns, Pace
 from services.gateway.filters import is_one_of
 from services.gateway.orders import ListQuery, NewOrder, OrderChange
 from services.gateway.page_mark import PageMark
@@ -80,6 +81,7 @@ class OrderStore:
         self._patience = patience
         self._reachability = Reachability()
         self.primary = primary or Primary()
+        self._turns = FairTurns()  # of what is asked for in no client's name
         self._one_of_many = BatchLoader(self._orders_with, _MOST_AT_ONCE)
 
     @property
@@ -131,15 +133,15 @@ class OrderStore:
             return str(error)
         return "ok"
 
-    async def page(self, query: ListQuery) -> Page:
-        """Return one page of orders, newest id first."""
+    async def page(self, query: ListQuery, pace: Pace | None = None) -> Page:
+        """Return one page of orders, newest id first, read at the ``pace`` given."""
         conditions = _conditions(query)
         if query.after is not None and query.after.below is not None:
             # $expr compares across BSON types (a plain $lt would end the list at the first id of another type), and
             # $literal keeps whatever the mark holds from being read as an expression.
             conditions["$expr"] = {"$lt": ["$_id", {"$literal": parse_id(query.after.below)}]}
         skip = 0 if query.after is None else query.after.skip
-        found, at, is_cut = await self._read(conditions, query.limit + 1, skip)
+        found, at, is_cut = await self._read(conditions, query.limit + 1, pace, skip)
         page = found[: query.limit]
         more = is_cut or len(found) > query.limit
         mark = PageMark.behind([each.id for each in page], query.after) if more else None
@@ -186,9 +188,9 @@ class OrderStore:
                 known |= await self._orders_with(some)
         return known
 
-    async def _read(self, conditions: Document, limit: int, skip: int = 0) -> Snapshot:
+    async def _read(self, conditions: Document, limit: int, pace: Pace | None = None, skip: int = 0) -> Snapshot:
         with self._edge(writing=False):
-            return await read_snapshot(self._orders, conditions, limit, skip)
+            return await read_snapshot(self._orders, conditions, limit, pace or Pace(self._turns, ""), skip)
 
     async def _write(self, operation: Callable[..., Awaitable[T]], *args: Any, **options: Any) -> tuple[T, int | None]:
         """Return what the operation of the driver's returns, and the cluster time of its change."""

@@ -9,10 +9,10 @@ from aiohttp import hdrs, web
 from services.common.cursor import Cursor, Position
 from services.common.documents import Json, dumps
 from services.front.bodies import LONGEST_TARGET
+from services.gateway.fair_turns import FairTurns, Pace
 from services.gateway.http.body import read_json
 from services.gateway.http.problems import Kind, Problem
 from services.gateway.orders import Fault, InvalidInput, parse_change, parse_id, parse_new, parse_query
-from services.gateway.pace import Pace
 from services.gateway.store import Order, OrderStore
 from services.gateway.store_errors import OrderNotFound, OutcomeUnknown, StoreUnavailable
 
@@ -41,11 +41,14 @@ class OrdersApi:
         *,
         body_limit: int = 64 * 1024,
         body_deadline: float = 30.0,
+        account: Callable[[web.BaseRequest], str] = lambda request: request.remote or "",
     ) -> None:
         self._store = store
         self._epoch = epoch
         self._body_limit = body_limit
         self._body_deadline = body_deadline
+        self._account = account
+        self._turns = FairTurns()
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes, ready for ``app.add_routes``."""
@@ -61,11 +64,12 @@ class OrdersApi:
         """Answer one page of orders, newest first; ``Link: rel="next"`` leads to the page below."""
         with _answered("query"):
             query = parse_query(request.query.items())
-            page = await self._store.page(query)
+            pace = Pace(self._turns, self._account(request))
+            page = await self._store.page(query, pace)
         headers = self._after_snapshot(page.at)
         if page.next_after is not None:
             headers["Link"] = f'<{_following(request, page.next_after)}>; rel="next"'
-        return await _list(request, page.orders, headers)
+        return await _list(request, page.orders, headers, pace)
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer one order."""
@@ -138,14 +142,15 @@ def _answer(body: bytes, headers: dict[str, str], *, status: int = 200) -> web.R
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)
 
 
-async def _list(request: web.Request, orders: Iterable[Order], headers: dict[str, str]) -> web.StreamResponse:
+async def _list(
+    request: web.Request, orders: Iterable[Order], headers: dict[str, str], pace: Pace
+) -> web.StreamResponse:
     """Answer with the orders; megabytes of them are encoded and sent in pieces, between which others have turns."""
-    encoded, size, pace = [b"["], 2, Pace()
+    encoded, size = [b"["], 2
     for order in orders:
         encoded.append(dumps(order) if size == 2 else b"," + dumps(order))
         size += len(encoded[-1])
-        if pace.is_due:
-            await pace.pause()
+        await pace.step()
     encoded.append(b"]")
     if size <= PIECE:
         return _answer(b"".join(encoded), headers)
@@ -155,7 +160,7 @@ async def _list(request: web.Request, orders: Iterable[Order], headers: dict[str
     if request.method != hdrs.METH_HEAD:
         for piece in _pieces(encoded):
             await response.write(piece)
-            await pace.pause()
+            await pace.begin()
     await response.write_eof()
     return response
 

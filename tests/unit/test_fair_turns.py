@@ -1,0 +1,72 @@
+"""Long work takes turns: one step in each pass of the loop, and one account after the other."""
+
+import asyncio
+import itertools
+from collections.abc import Coroutine
+
+import pytest
+
+from services.gateway import fair_turns
+from services.gateway.fair_turns import FairTurns, Pace
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Make each step last longer than a turn may."""
+    monkeypatch.setattr(fair_turns, "STEP_SECONDS", -1.0)
+    return []
+
+
+async def work(turns: FairTurns, account: str, count: int, steps: list[str]) -> None:
+    pace = Pace(turns, account)
+    await pace.begin()
+    for _ in range(count):
+        steps.append(account)
+        await pace.step()
+
+
+async def together(*works: Coroutine[object, object, None]) -> None:
+    async with asyncio.timeout(5):
+        await asyncio.gather(*works)
+
+
+async def test_nobody_waits_for_all_that_another_has_asked_for(steps: list[str]) -> None:
+    turns = FairTurns()
+    await together(*(work(turns, "many", 3, steps) for _ in range(16)), work(turns, "one", 3, steps))
+    assert len(steps) == 51
+    assert [at for at, account in enumerate(steps) if account == "one"][-1] < 8
+
+
+async def test_there_is_one_step_in_each_pass_of_the_loop(steps: list[str]) -> None:
+    turns = FairTurns()
+    passes: list[int] = []
+
+    async def count_passes() -> None:
+        while len(steps) < 12:
+            passes.append(len(steps))
+            await asyncio.sleep(0)
+
+    await together(count_passes(), *(work(turns, f"{number}", 3, steps) for number in range(4)))
+    grown = [after - before for before, after in itertools.pairwise(passes)]
+    assert max(grown) == 1
+
+
+async def test_work_that_is_alone_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fair_turns, "STEP_SECONDS", 60.0)
+    pace = Pace(FairTurns(), "one")
+    task = pace.begin()
+    with pytest.raises(StopIteration):
+        task.send(None)
+    for _ in range(10):
+        await pace.step()
+
+
+async def test_work_that_is_given_up_keeps_nobody_waiting(steps: list[str]) -> None:
+    turns = FairTurns()
+    first, second, third = (asyncio.create_task(work(turns, name, 5, steps)) for name in "abc")
+    await asyncio.sleep(0)
+    second.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.gather(first, third)
+    assert steps.count("a") == steps.count("c") == 5
+    assert second.cancelled()
