@@ -1,7 +1,7 @@
 """The fixtures that any test may ask for.
 
 Servers of the whole run (given by TEST_MONGODB_URI and TEST_REDIS_URL, or MONGODB_URI and REDIS_URL; else embedded,
-by Docker where there are no wheels; else the run fails and says so):
+by Docker where there are no wheels; else testcontainers; else the run fails and says so):
 
 - ``mongodb_uri: str``: a database of this test alone, dropped afterwards.
 - ``redis_url: str``: an empty logical database, flushed afterwards. Channels are shared by all databases of a server.

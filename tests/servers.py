@@ -1,4 +1,4 @@
-"""Where the tests' MongoDB and Redis come from: given, else embedded, else a clear error."""
+"""Where the tests' MongoDB and Redis come from: given, else embedded, else testcontainers, else a clear error."""
 
 import os
 from collections.abc import AsyncIterator
@@ -14,6 +14,7 @@ from services.embedded.binaries import Wanted, Way, locate
 from services.embedded.errors import EmbeddedError
 from services.embedded.mongod import Mongod
 from services.embedded.ports import free_port
+from services.embedded.replica_set import direct_client, establish
 from services.embedded.valkey import Valkey
 
 # Enough for any test, and made in a moment; the default is five percent of the disk.
@@ -42,7 +43,7 @@ async def _mongodb(stack: AsyncExitStack, folder: Path) -> str:
     try:
         return (await stack.enter_async_context(server)).uri()
     except EmbeddedError as error:
-        raise EmbeddedError(f"No MongoDB for the tests, and TEST_MONGODB_URI names none: {error}") from error
+        return await _mongodb_container(stack, error)
 
 
 async def _redis(stack: AsyncExitStack, folder: Path) -> str:
@@ -52,7 +53,33 @@ async def _redis(stack: AsyncExitStack, folder: Path) -> str:
     try:
         return (await stack.enter_async_context(server)).uri()
     except EmbeddedError as error:
-        raise EmbeddedError(f"No Redis for the tests, and TEST_REDIS_URL names none: {error}") from error
+        return await _redis_container(stack, error)
+
+
+# An engine that is reached by its API only, without Docker's command line, which the embedded stack needs.
+async def _mongodb_container(stack: AsyncExitStack, why: EmbeddedError) -> str:
+    from tests.containers import mongodb_container  # asks for Docker when imported
+
+    try:
+        address = stack.enter_context(mongodb_container())
+        async with direct_client(address, timeout=30_000) as client:
+            # Inside the container it has another port than for us, hence its own view of itself and a direct client.
+            await establish(client, "rs0", ["127.0.0.1:27017"])
+    except Exception as error:
+        raise EmbeddedError(f"No MongoDB for the tests, and TEST_MONGODB_URI names none: {why}") from error
+    return f"mongodb://{address}/?directConnection=true"
+
+
+async def _redis_container(stack: AsyncExitStack, why: EmbeddedError) -> str:
+    from tests.containers import redis_container
+
+    try:
+        address = stack.enter_context(redis_container())
+        async with Redis.from_url(f"redis://{address}/0") as client:
+            await client.ping()
+    except Exception as error:
+        raise EmbeddedError(f"No Redis for the tests, and TEST_REDIS_URL names none: {why}") from error
+    return f"redis://{address}/0"
 
 
 def program(wanted: Wanted) -> Path:
