@@ -20,6 +20,12 @@ _PATIENCE = aiohttp.ClientTimeout(total=30)  # for an answer; how long one takes
 Orders = AsyncCollection[dict[str, object]]
 
 
+class _Numbers:
+    """Of the orders: no two alike in one run, so that what is told late of an earlier bystander's is no disorder."""
+
+    last = -1
+
+
 @dataclass
 class Ear:
     """What one of its connections was told: the numbers of its own orders, and the place of every change."""
@@ -65,7 +71,7 @@ class Bystander:
         self._session = session
         self._url = url
         self.ears = [Ear("a websocket"), Ear("a stream")]
-        self._written = -1
+        self._written = _Numbers.last
         self._first = 0
         self._refused: list[str] = []
         self.joined = [asyncio.Event() for _ in self.ears]
@@ -73,7 +79,7 @@ class Bystander:
     async def write(self) -> None:
         for number in count(self._written + 1):
             await self._orders.insert_one({"customer_name": CUSTOMER, "product_name": str(number), "status": "pending"})
-            self._written = number
+            self._written = _Numbers.last = number
             await asyncio.sleep(_PAUSE)
 
     async def ask(self) -> None:

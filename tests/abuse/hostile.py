@@ -6,14 +6,15 @@ from collections.abc import Iterable
 from tests.unit.websocket_client import TEXT, frame
 
 WEBSOCKET = (
-    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\n"
+    b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 
 
 def sse(query: str = "") -> bytes:
     """Return the request that opens a stream."""
-    return f"GET /api/orders/events{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    return f"GET /api/orders/events{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
 
 def connect_packet(payload: str = "") -> bytes:

@@ -12,6 +12,7 @@ from services.front.bodies import LONGEST_TARGET
 from services.gateway.fair_turns import FairTurns, Pace
 from services.gateway.http.body import read_json
 from services.gateway.http.problems import Kind, Problem
+from services.gateway.in_flight import InFlight
 from services.gateway.orders import Fault, InvalidInput, parse_change, parse_id, parse_new, parse_query
 from services.gateway.store import Order, OrderStore
 from services.gateway.store_errors import OrderNotFound, OutcomeUnknown, StoreUnavailable
@@ -21,6 +22,8 @@ ONE = "/api/orders/{id:(?!events$)[^/]+}"  # not the stream of events, which has
 STREAM_CURSOR = "Stream-Cursor"
 EXPOSED_HEADERS = (STREAM_CURSOR, "Link", "Location", "Retry-After")
 
+# Lists of one address that are read at once: more would only be so many connections to MongoDB, and replies in memory.
+LISTS_AT_ONCE = 4
 PIECE = 262_144  # bytes of a list that are sent in one turn of the loop
 
 _RETRY_AFTER = {"Retry-After": "2"}
@@ -49,6 +52,7 @@ class OrdersApi:
         self._body_deadline = body_deadline
         self._account = account
         self._turns = FairTurns()
+        self._lists = InFlight(LISTS_AT_ONCE)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes, ready for ``app.add_routes``."""
@@ -64,8 +68,10 @@ class OrdersApi:
         """Answer one page of orders, newest first; ``Link: rel="next"`` leads to the page below."""
         with _answered("query"):
             query = parse_query(request.query.items())
-            pace = Pace(self._turns, self._account(request))
-            page = await self._store.page(query, pace)
+            account = self._account(request)
+            pace = Pace(self._turns, account)
+            async with self._lists.one_of(account):
+                page = await self._store.page(query, pace)
         headers = self._after_snapshot(page.at)
         if page.next_after is not None:
             headers["Link"] = f'<{_following(request, page.next_after)}>; rel="next"'

@@ -16,6 +16,7 @@ class Forged(NamedTuple):
 
 
 _MISDIRECTED = frozenset({421})
+_NO_HOST = frozenset({400})
 _FORBIDDEN = frozenset({403})
 _HOSTS = [
     "evil.example",
@@ -40,7 +41,9 @@ def _calls(fields: Mapping[str, str]) -> list[tuple[str, bytes]]:
 
 
 FORGED: list[Forged] = [
-    Forged(f"{what}, Host {host}", data, _MISDIRECTED) for host in _HOSTS for what, data in _calls({"Host": host})
+    Forged(f"{what}, Host {host}", data, _NO_HOST if "@" in host else _MISDIRECTED)
+    for host in _HOSTS
+    for what, data in _calls({"Host": host})
 ] + [
     Forged(f"{what}, Origin {origin}", data, _FORBIDDEN)
     for origin in _ORIGINS

@@ -1,0 +1,39 @@
+"""Bounds how much of one kind is in flight for one account; what is more waits, and keeps nobody else waiting."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class _Gate:
+    __slots__ = ("semaphore", "users")
+
+    def __init__(self, most: int) -> None:
+        self.semaphore = asyncio.Semaphore(most)
+        self.users = 0  # that are in, or wait
+
+
+class InFlight:
+    """At most ``most`` at once for each account; accounts that ask for nothing are forgotten."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._gates: dict[str, _Gate] = {}
+
+    def __len__(self) -> int:
+        return len(self._gates)
+
+    @asynccontextmanager
+    async def one_of(self, account: str) -> AsyncIterator[None]:
+        """Be one of them, after those that came before."""
+        gate = self._gates.get(account)
+        if gate is None:
+            gate = self._gates[account] = _Gate(self._most)
+        gate.users += 1
+        try:
+            async with gate.semaphore:
+                yield
+        finally:
+            gate.users -= 1
+            if not gate.users:
+                del self._gates[account]
