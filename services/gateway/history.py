@@ -29,7 +29,7 @@ PAGE_BYTES = 256 * 1024
 AWAIT_MS = 100
 STALL_SECONDS = 20.0
 
-_ASK_SECONDS = 2.0  # to find out how far back the oplog goes; then the replay itself will show it
+_ASK_SECONDS = 4.0  # to find out how far back the oplog goes; then the replay itself will show it
 _ASK_PAUSE = 0.2  # between two such questions: each makes MongoDB open a change stream
 
 

@@ -47,6 +47,7 @@ class Pass:
         self.at = at
         self.replays: set[Replay] = set()
         self.reading: asyncio.Task[None] | None = None  # None while it waits for its turn
+        self.lingers = False  # its clients take no more for now
         self.joined = asyncio.Event()
         self.idle_since = monotonic()
 
@@ -66,6 +67,11 @@ class Pass:
             self.at = min(self.at, replay.position)
         self.replays.add(replay)
         self.joined.set()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it costs MongoDB something still, or soon again."""
+        return self.lingers or bool(self.waiting())
 
     def waiting(self) -> set[Replay]:
         """Return those who are still served, and forget those who have left, or take no more for now."""

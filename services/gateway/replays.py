@@ -79,11 +79,12 @@ class Replays:
         here = self._log.position
         if age(position, here) > self._bounds.age:
             return ResyncReason.REPLAY_TOO_LONG
+        self._passes = [each for each in self._passes if each.reading is not None or each.waiting()]
         suiting = [each for each in self._passes if each.suits(position, here)]
         if suiting:
             return max(suiting, key=_at)
-        own = sum(each.address == address for each in self._passes)
-        if own < self._bounds.passes_per_address and len(self._passes) < self._bounds.passes:
+        wanted = [each.address for each in self._passes if each.is_wanted]
+        if wanted.count(address) < self._bounds.passes_per_address and len(wanted) < self._bounds.passes:
             return None
         passing_by = [each for each in self._passes if each.at <= position]
         return max(passing_by, key=_at) if passing_by else ResyncReason.TOO_MANY_REPLAYS
@@ -110,7 +111,7 @@ class Replays:
 
     def _after(self, done: Pass, reading: "asyncio.Task[None]") -> None:
         done.reading = None
-        if not (reading.cancelled() and done.waiting()):  # else it gave way to a shorter one
+        if not reading.cancelled() or not done.waiting():  # else it gave way to a shorter one
             self._passes.remove(done)
         if not reading.cancelled():
             reading.result()  # nothing is expected to be raised; if it is, it ends the service and not only this pass
@@ -165,11 +166,14 @@ class Replays:
         """Wait a moment for clients that were sent so much that their connections are full."""
         if self._next() is not None:
             return False
+        current.lingers = True
         try:
             async with asyncio.timeout(LINGER_SECONDS):
                 await current.joined.wait()
         except TimeoutError:
             return False
+        finally:
+            current.lingers = False
         return True
 
     def _serve(self, replay: Replay, page: Reading) -> bool:

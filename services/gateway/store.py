@@ -14,17 +14,16 @@ from pymongo.asynchronous.database import AsyncDatabase
 from services.common.cursor import cluster_time
 from services.common.dependency_metrics import Dependency
 from services.common.documents import CODEC, Json
-from services.common.filter_fields import FILTER_FIELDS
 from services.common.ids import parse_id
 from services.common.order_json import order_json
 from services.common.settings import WrongSetting
 from services.gateway.batch_loader import BatchLoader
+from services.gateway.conditions import conditions_of, is_wanted, with_ids
 from services.gateway.fair_turns import FairTurns, Pace
-from services.gateway.filters import is_one_of
 from services.gateway.orders import ListQuery, NewOrder, OrderChange
 from services.gateway.page_mark import PageMark
 from services.gateway.reachability import Reachability
-from services.gateway.snapshot import RAW, Document, Read, Snapshot, is_not_yet, read, read_snapshot
+from services.gateway.snapshot import RAW, Document, Snapshot, is_not_yet, read, read_snapshot
 from services.gateway.store_errors import OrderNotFound, OutcomeUnknown, StoreError, StoreFailed, StoreUnavailable
 from services.mongodb.primary import Primary
 
@@ -135,7 +134,7 @@ class OrderStore:
 
     async def page(self, query: ListQuery, pace: Pace | None = None) -> Page:
         """Return one page of orders, newest id first, read at the ``pace`` given."""
-        conditions = _conditions(query)
+        conditions = conditions_of(query)
         if query.after is not None and query.after.below is not None:
             # $expr compares across BSON types (a plain $lt would end the list at the first id of another type), and
             # $literal keeps whatever the mark holds from being read as an expression.
@@ -145,7 +144,7 @@ class OrderStore:
         page = found[: query.limit]
         more = is_cut or len(found) > query.limit
         mark = PageMark.behind([each.id for each in page], query.after) if more else None
-        shown = [each.order for each in page if _is_wanted(query, each)]
+        shown = [each.order for each in page if is_wanted(query, each)]
         return Page(shown, None if mark is None else str(mark), at)
 
     async def get(self, id: str) -> Found:
@@ -165,7 +164,7 @@ class OrderStore:
         """Change some fields of an order; raise OrderNotFound."""
         document, at = await self._write(
             self._as_they_are.find_one_and_update,
-            _with_ids([id]),
+            with_ids([id]),
             {"$set": {**change.fields(), "updated_at": _now()}},
             return_document=ReturnDocument.AFTER,
         )
@@ -173,12 +172,12 @@ class OrderStore:
 
     async def delete(self, id: str) -> Written:
         """Remove an order and return what it was; raise OrderNotFound."""
-        document, at = await self._write(self._as_they_are.find_one_and_delete, _with_ids([id]))
+        document, at = await self._write(self._as_they_are.find_one_and_delete, with_ids([id]))
         return await _written(id, document, at)
 
     async def _orders_with(self, ids: Sequence[str]) -> Mapping[str, Found]:
         """Return those of the orders that there are."""
-        found, at, is_cut = await self._read(_with_ids(ids), len(ids))
+        found, at, is_cut = await self._read(with_ids(ids), len(ids))
         known = {each.id: Found(each.order, at) for each in found}
         left = [one for one in ids if one not in known] if is_cut else []
         # By halves, and not all again: what was found need not be one of those asked for, where MongoDB takes two
@@ -213,35 +212,6 @@ class OrderStore:
                 self._reachability.failed(error)
             raise ours from error
         self._reachability.answered()
-
-
-def _conditions(query: ListQuery) -> Document:
-    """Return the conditions in MongoDB's words, for which there are indexes.
-
-    Arrays are excluded, because to MongoDB an array equals each of its elements.
-    """
-    conditions = _with_ids(query.id) if query.id else {}
-    for name in FILTER_FIELDS:
-        if values := getattr(query, name):
-            conditions[name] = {"$in": [*values], "$not": {"$type": "array"}}
-    return conditions
-
-
-def _with_ids(ids: Sequence[str]) -> Document:
-    """Return the condition that finds the orders of these ids.
-
-    Ids come from outside and may be subdocuments, which are values after `$eq` only; after `$in` or by themselves they
-    could be read as operators. MongoDB plans this `$or` as it plans `$in`: one scan of the index.
-    """
-    conditions = [{"_id": {"$eq": parse_id(one)}} for one in ids]
-    return conditions[0] if len(conditions) == 1 else {"$or": conditions}
-
-
-def _is_wanted(query: ListQuery, found: Read) -> bool:
-    """Judge as live filters do: to a collation, and among types of numbers, MongoDB finds more than is equal."""
-    if query.id and found.id not in query.id:
-        return False
-    return all(is_one_of(found.fields, name, getattr(query, name) or None) for name in FILTER_FIELDS)
 
 
 def store_error(error: errors.PyMongoError, *, writing: bool) -> StoreError:

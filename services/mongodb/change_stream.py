@@ -28,7 +28,7 @@ from services.mongodb.source_failed import SourceFailed, source_failed
 AWAIT_MS = 500
 
 _LOOK_UP = "updateLookup"
-_PROBE_MS = 50
+_PROBE_MS = 500
 _MAX_TIME_EXPIRED = 50
 
 

@@ -200,7 +200,7 @@ async def test_a_body_over_the_limit_that_does_not_say_so_is_refused(api: Api) -
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-@pytest.mark.parametrize("id", ["x", "0" * 23, "0" * 25, "null", "%24ne", "%00" * 24, "0" * 23 + "%0A"])
+@pytest.mark.parametrize("id", ["~", "~i05", "~x", "%7Eb", "%00" * 24, "0" * 23 + "%0A", "%FF"])
 async def test_a_malformed_id_is_refused(api: Api, method: str, id: str) -> None:
     body = {"json": {"status": "shipped"}} if method == "PUT" else {}
     reply = await api.client.request(method, f"/api/orders/{id}", **body)  # type: ignore[arg-type]
@@ -218,9 +218,9 @@ async def test_a_malformed_id_is_refused(api: Api, method: str, id: str) -> None
         ("status[$ne]=x", "status[$ne]"),
         ("a[$gt]=", "a[$gt]"),
         ("customer_name=", "customer_name"),
-        ("id=x", "id"),
+        ("id=~i05", "id"),
         ("status=pending&status=lost", "status"),
-        ("after=xyz", "after"),
+        ("after=~i05", "after"),
         ("after=~AAAA", "after"),
         ("page=2", "page"),
     ],

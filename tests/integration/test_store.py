@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from bson import Int64
 
 from services.gateway.orders import ListQuery, NewOrder, OrderChange, parse_query
 from services.gateway.store import Found, OrderStore, Page, Written
@@ -139,6 +140,19 @@ async def test_orders_too_large_for_one_reply_are_all_found(orders: Orders, larg
     read = await asyncio.gather(*(store.get(one) for one in large))
     assert [found.order["_id"] for found in read] == large
     assert await open_cursors(orders.database, orders.name) == 0
+
+
+async def test_an_id_of_the_same_number_keeps_no_large_order_from_being_found(orders: Orders) -> None:
+    stored: list[Any] = [Int64(5), Int64(6), "a"]
+    for one in stored:
+        await orders.insert_one({"_id": one, **JOHN, "product_name": "x" * 9_000_000})
+    store = store_of(orders)
+    async with asyncio.timeout(20):
+        asked = (store.get("~i5"), store.get("~i6"), store.get("a"))
+        five, six, found = await asyncio.gather(*asked, return_exceptions=True)
+    assert isinstance(five, OrderNotFound)
+    assert isinstance(six, OrderNotFound)
+    assert isinstance(found, Found)
 
 
 async def test_a_list_too_large_for_one_reply_goes_on_with_the_next_page(orders: Orders, large: list[str]) -> None:

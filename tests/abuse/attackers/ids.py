@@ -24,6 +24,11 @@ def _text(tag: int, value: str) -> bytes:
     return bytes([tag]) + b"\0" + struct.pack("<i", len(data)) + data
 
 
+def _in_base64(document: bytes) -> str:
+    """Return the document as an id has it."""
+    return "~b" + base64.urlsafe_b64encode(document).decode().rstrip("=")
+
+
 _VALUES = [
     *(_nested(depth, kind) for depth in (90, 150, 200, 215) for kind in (3, 4)),
     _document(b"\x0b\0(a+)+$\0imsx\0"),  # a regular expression
@@ -39,9 +44,9 @@ _VALUES = [
     b"",
 ]
 _MARKS = [
-    *("~" + base64.urlsafe_b64encode(value).decode() for value in _VALUES),
-    "~" + "A" * 7_900,
-    "~" + base64.urlsafe_b64encode(_nested(800, 3)).decode(),
+    *(_in_base64(value) for value in _VALUES),
+    "~b" + "A" * 16_000,
+    _in_base64(_nested(800, 3)),
     "~~~~" + MARK,
     "~" + "%00" * 500,
     "%ff%fe" * 100,
