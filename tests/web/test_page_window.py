@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from services.common.ids import id_text
 from tests.waiting import until
 from tests.web.browser import Page
 from tests.web.conftest import OpenPage, Stack
@@ -38,7 +39,7 @@ def rows_in_dom(page: Page) -> int:
 
 async def newest(stack: Stack, status: str | None = None) -> list[str]:
     found = stack.orders.find({} if status is None else {"status": status}, {"_id": 1}).sort("_id", -1).limit(WINDOW)
-    return [str(document["_id"]) async for document in found]
+    return [id_text(document["_id"]) async for document in found]
 
 
 async def until_newest(page: Page, stack: Stack, status: str | None = None) -> None:
@@ -149,6 +150,7 @@ async def test_orders_with_any_id_are_shown_in_their_places(stack: Stack, open_p
     await until_newest(page, stack)
 
     await stack.orders.insert_many([order(4, _id="order/10"), order(5), order(6, _id="zeta")])
+    await stack.orders.insert_many([order(7, _id=5), order(8, _id="5"), order(9, _id=str(first))])
     await stack.orders.update_one({"_id": "order/1?#%"}, {"$set": {"status": "delivered"}})
 
     await until_newest(page, stack)
@@ -162,6 +164,8 @@ async def test_orders_with_any_id_are_shown_in_their_places(stack: Stack, open_p
     )
     page.find("tr[data-id='order/1?#%'] select").send_keys("pending")
     page.until(lambda: page.run("return asked") == ["PUT /api/orders/order%2F1%3F%23%25"], "asked for by its id")
+    changed = {"_id": "order/1?#%", "status": "pending"}
+    await until(lambda: stack.orders.find_one(changed), "the order is changed")
 
 
 class Writer:
