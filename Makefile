@@ -14,7 +14,10 @@ PIP := $(PYTHON) -m pip install --disable-pip-version-check --no-compile
 pip_install = { $(PIP) --require-hashes --requirement $(1) 2>&1; echo $$? >$(VENV)/.status; } | awk -f tools/pip-progress.awk; \
 	exit $$(cat $(VENV)/.status)
 
-# `make test PYTEST_ARGS="tests/unit -k cursor"` runs a part.
+# Tests mostly wait for servers: three processes need half the time of one, on two cores too. Each has servers of its own.
+SIDE_BY_SIDE ?= -n 3 --dist loadfile
+
+# `make test PYTEST_ARGS="tests/unit -k cursor"` runs a part, `make test SIDE_BY_SIDE=` one test after the other.
 PYTEST_ARGS ?=
 
 # `make faults FAULTS_ARGS="--only redis --seed 7"` runs a part; --list names the scenarios.
@@ -40,7 +43,7 @@ demo-write: $(RUNNABLE) ## Change an order in MongoDB itself, past the API, whil
 
 test: $(INSTALLED) node-or-stop ## Run all tests on real servers, real clients and a real browser
 	@tests/install-system-packages
-	$(PYTHON) -m pytest $(PYTEST_ARGS)
+	$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-compose: $(INSTALLED) node-or-stop ## Start compose.yaml for real, scale it and kill parts of it (needs Docker)
 	@$(PYTHON) -m tests.deploy.compose
