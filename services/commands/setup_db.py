@@ -26,8 +26,9 @@ from services.commands.target import find_target
 from services.common.secret_document import COLLECTION as SECRETS
 from services.common.secret_document import RECOVERY, new_secret, rotated, secrets_of
 from services.common.settings import WrongSetting
+from services.common.stream_spec import ORDERS
 
-COLLECTION = "orders"
+COLLECTION = ORDERS.collection
 DEFAULT_DATABASE = "realtime_orders"
 # A server that starts together with us needs some seconds; one that is not there needs a person.
 PATIENCE = 30.0

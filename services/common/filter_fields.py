@@ -8,7 +8,9 @@ change, because JSON no longer tells it: a long integer, a date or an ObjectId i
 from collections.abc import Mapping
 from typing import Any
 
-FILTER_FIELDS = ("status", "customer_name")
+from services.common.stream_spec import ORDERS
+
+FILTER_FIELDS = ORDERS.filter_fields
 LONGEST_VALUE = 200  # characters; no filter asks for a longer one
 
 

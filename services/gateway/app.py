@@ -8,6 +8,7 @@ from services.common.dependency_health import DependencyHealth
 from services.common.dependency_metrics import Dependency
 from services.common.loop_lag import measuring_lag
 from services.common.process import tune_gc
+from services.common.stream_spec import ORDERS, StreamSpec
 from services.common.tasks import Tasks
 from services.front.answering import few_connections
 from services.gateway.catch_up import CatchUp
@@ -19,7 +20,7 @@ from services.gateway.log import Log
 from services.gateway.metrics import Metrics
 from services.gateway.recipients import COMPILED
 from services.gateway.recovery import SessionIds
-from services.gateway.redis_log import open_redis_log
+from services.gateway.redis_log import RedisLog, open_redis_log
 from services.gateway.replay import ReplayBounds
 from services.gateway.server import Server
 from services.gateway.settings import GatewaySettings, secrets_in
@@ -29,8 +30,6 @@ from services.gateway.stream import Stream
 from services.internal.listener import internal_listener
 from services.internal.readiness import Checks
 from services.redis.schema import StreamKeys
-
-STREAM = "orders"
 
 log = structlog.get_logger("gateway")
 
@@ -43,27 +42,13 @@ async def run(settings: GatewaySettings) -> None:
     """
     async with AsyncExitStack() as stack:
         metrics = Metrics()
-        health = DependencyHealth("redis")
         store = await stack.enter_async_context(OrderStore.open(settings.mongodb_uri))
-        source = await stack.enter_async_context(open_redis_log(settings.redis_url, StreamKeys.of(STREAM)))
-        history = History(store.database, STREAM, store.primary)
-        events = Log(settings.ring_events, settings.ring_bytes)
+        source = await stack.enter_async_context(open_redis_log(settings.redis_url, StreamKeys.of(ORDERS.name)))
         tasks = await stack.enter_async_context(Tasks())
-        bounds = ReplayBounds(settings.replay_max_events, settings.replay_max_age_seconds)
-        catch_up = CatchUp(source, history, events, health, metrics.resumed, tasks.spawn, bounds, metrics.replayed)
-        catch_up.start(tasks)
         unsent = Unsent(settings.client_buffers_total_bytes, metrics.incident)
-        metrics.observe(catch_up.hub, events, unsent, [Dependency.of(health), store.dependency])
-        limits = Limits(settings.ring_events, settings.stale_seconds)
-        feed = Feed(source, history, events, catch_up.hub, health, limits)
-        feed.start(tasks)
+        feed, stream = open_stream(ORDERS, settings, store, source, unsent, metrics, tasks)
         tasks.keep("the return of MongoDB", store.await_return())
-        stream = Stream(catch_up.hub, feed.ready, feed.here, catch_up.locate, catch_up.locate_now)
-        ids = SessionIds(*secrets_in(settings.recovery_secret))
-        if not secrets_in(settings.recovery_secret):
-            shared = SharedSecret(store.database, ids)
-            await shared.load()
-            tasks.keep("the secret of session ids", shared.follow())
+        ids = await _session_ids(settings, store, tasks)
         server = Server(settings, store, stream, ids, metrics, unsent, tasks)
         ready = Checks({"mongodb": store.check, "redis": feed.check, "gateway": server.check})
         places = few_connections(lambda refusal: metrics.incident(Incident(refusal.value)))
@@ -71,19 +56,49 @@ async def run(settings: GatewaySettings) -> None:
         admin_port = await stack.enter_async_context(admin)
         stack.enter_context(measuring_lag(metrics.lagged))
         await stack.enter_async_context(server.serving(ready))
-        log.info(
-            "Gateway started",
-            port=settings.port,
-            admin_port=admin_port,
-            server=settings.server_name,
-            compiled=COMPILED,
-        )
-        if not settings.is_local:
-            log.warning(
-                "There is no sign-in: whoever reaches this address may read, change and delete every order",
-                host=settings.host,
-                port=settings.port,
-            )
+        _say_where(settings, admin_port)
         tune_gc()
         await store.check()  # says at once if there is no MongoDB, though nobody has asked for an order yet
         await tasks.forever()
+
+
+def open_stream(
+    spec: StreamSpec,
+    settings: GatewaySettings,
+    store: OrderStore,
+    source: RedisLog,
+    unsent: Unsent,
+    metrics: Metrics,
+    tasks: Tasks,
+) -> tuple[Feed, Stream]:
+    """Follow a stream by ``tasks``: from Redis, for those that come late from the oplog, to the hub's clients."""
+    health = DependencyHealth("redis")
+    events = Log(settings.ring_events, settings.ring_bytes)
+    history = History(store.database, spec.collection, store.primary)
+    bounds = ReplayBounds(settings.replay_max_events, settings.replay_max_age_seconds)
+    catch_up = CatchUp(source, history, events, health, metrics.resumed, tasks.spawn, bounds, metrics.replayed)
+    feed = Feed(source, history, events, catch_up.hub, health, Limits(settings.ring_events, settings.stale_seconds))
+    metrics.observe(catch_up.hub, events, unsent, [Dependency.of(health), store.dependency])
+    catch_up.start(tasks)
+    feed.start(tasks)
+    return feed, Stream(catch_up.hub, feed.ready, feed.here, catch_up.locate, catch_up.locate_now)
+
+
+async def _session_ids(settings: GatewaySettings, store: OrderStore, tasks: Tasks) -> SessionIds:
+    ids = SessionIds(*secrets_in(settings.recovery_secret))
+    if not secrets_in(settings.recovery_secret):
+        shared = SharedSecret(store.database, ids)
+        await shared.load()
+        tasks.keep("the secret of session ids", shared.follow())
+    return ids
+
+
+def _say_where(settings: GatewaySettings, admin_port: int) -> None:
+    name, port = settings.server_name, settings.port
+    log.info("Gateway started", port=port, admin_port=admin_port, server=name, compiled=COMPILED)
+    if not settings.is_local:
+        log.warning(
+            "There is no sign-in: whoever reaches this address may read, change and delete every order",
+            host=settings.host,
+            port=port,
+        )

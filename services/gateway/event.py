@@ -6,10 +6,11 @@ import msgspec
 
 from services.common.cursor import Cursor, Position
 from services.common.envelope import Operation, left_filter
+from services.common.stream_spec import ORDERS
 from services.gateway.wire import socketio, sse, strict_json, websocket
 from services.gateway.wire.form import Form
 
-EVENT_NAME = "orderUpdate"
+EVENT_NAME = ORDERS.event
 _NAME_JSON = strict_json.dumps(EVENT_NAME)
 
 # What Python takes for an event and its small parts, and for one thing more that it keeps; measured by a test.

@@ -17,6 +17,7 @@ from services.common.documents import CODEC, Json
 from services.common.ids import parse_id
 from services.common.order_json import order_json
 from services.common.settings import WrongSetting
+from services.common.stream_spec import ORDERS
 from services.gateway.batch_loader import BatchLoader
 from services.gateway.conditions import conditions_of, is_wanted, with_ids
 from services.gateway.fair_turns import FairTurns, Pace
@@ -69,7 +70,7 @@ class OrderStore:
     def __init__(
         self,
         database: AsyncDatabase[Document],
-        collection: str = "orders",
+        collection: str = ORDERS.collection,
         patience: float = 5.0,
         primary: Primary | None = None,
     ) -> None:
@@ -94,7 +95,7 @@ class OrderStore:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, uri: str, *, collection: str = "orders", patience: float = 5.0) -> AsyncIterator[Self]:
+    async def open(cls, uri: str, *, collection: str = ORDERS.collection, patience: float = 5.0) -> AsyncIterator[Self]:
         """Give a store for the database that ``uri`` names, and close its connections at the end.
 
         ``patience`` bounds every operation in seconds, retries included. Raises ValueError for a wrong address; a

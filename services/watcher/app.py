@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 from services.common.dependency_health import DependencyHealth
 from services.common.process import tune_gc
 from services.common.settings import WrongSetting
+from services.common.stream_spec import ORDERS
 from services.common.tasks import Tasks
 from services.mongodb.change_stream import ChangeStream
 from services.mongodb.cursor_choice import CursorChoice
@@ -32,7 +33,6 @@ from services.watcher.relay import Bounds
 from services.watcher.settings import WatcherSettings
 from services.watcher.state import LeaseLost, StateUnavailable, StreamState
 
-STREAM = "orders"
 DEFAULT_DATABASE = "realtime_orders"
 
 log = structlog.get_logger("watcher")
@@ -51,8 +51,8 @@ async def run(settings: WatcherSettings) -> None:
         metrics = Metrics()
         cursors = CursorChoice()
         parts = Parts(
-            stream=ChangeStream(database, STREAM, primary, settings.stall_seconds, cursors.open),
-            state=StreamState(database["stream_state"], STREAM, settings.lease_seconds),
+            stream=ChangeStream(database, ORDERS.collection, primary, settings.stall_seconds, cursors.open),
+            state=StreamState(database["stream_state"], ORDERS.name, settings.lease_seconds),
             bounds=Bounds(settings.batch_max_events, settings.queue_max_events),
             window=settings.replay_window_seconds,
             metrics=metrics,
@@ -72,7 +72,7 @@ async def _lead_again_and_again(parts: Parts, redis: Redis, settings: WatcherSet
     while True:
         meanwhile = partial(ping, redis, parts.redis)
         term = await lease.acquire(parts.state, parts.mongodb, meanwhile, above)
-        publisher = Publisher(redis, StreamKeys.of(STREAM), term, settings.log_max_events)
+        publisher = Publisher(redis, StreamKeys.of(ORDERS.name), term, settings.log_max_events)
         try:
             async with _leading(parts, term, settings.lease_seconds), aclosing(publisher):
                 await Leader(parts, publisher, term).lead()
@@ -124,7 +124,7 @@ async def _redis(url: str) -> AsyncIterator[Redis]:
     # The driver's own retries would hide a failure; ours are safe since the scripts refuse what is there already.
     # Whoever asks has a timeout of its own. The client's, for each write and each read, would cost a task each time.
     options: dict[str, Any] = {"socket_connect_timeout": 2, "socket_timeout": None, "retry": Retry(NoBackoff(), 0)}
-    redis = redis_client(url, StreamKeys.of(STREAM).log, **options)
+    redis = redis_client(url, StreamKeys.of(ORDERS.name).log, **options)
     try:
         yield redis
     finally:
