@@ -65,7 +65,8 @@ async def run(settings: GatewaySettings) -> None:
             await shared.load()
             tasks.keep("the secret of session ids", shared.follow())
         server = Server(settings, store, stream, ids, metrics, unsent, tasks)
-        ready = Checks({"mongodb": store.check, "redis": feed.check, "gateway": server.check})
+        of_mongodb = {"mongodb": store.check, "collection": store.check_collection}
+        ready = Checks({**of_mongodb, "redis": feed.check, "gateway": server.check})
         places = few_connections(lambda refusal: metrics.incident(Incident(refusal.value)))
         admin = internal_listener(settings.admin_host, settings.admin_port, ready, metrics.registry, places)
         admin_port = await stack.enter_async_context(admin)
@@ -85,5 +86,5 @@ async def run(settings: GatewaySettings) -> None:
                 port=settings.port,
             )
         tune_gc()
-        await store.check()  # says at once if there is no MongoDB, though nobody has asked for an order yet
+        await ready()  # says at once what is missing, though nobody has asked for an order yet
         await tasks.forever()
