@@ -10,7 +10,7 @@ const ROOT = "/api/orders";
 const PATIENCE_MS = 10_000;
 const NEXT = /<([^>]*)>\s*;[^,]*\brel="?next\b/i;
 /** Problems in which the server itself says that nothing was done. */
-const NOTHING_DONE = "urn:realtime-orders:problem:store-unavailable";
+const NOTHING_DONE = ["store-unavailable", "collection-unfit"].map((kind) => `urn:realtime-orders:problem:${kind}`);
 
 /** What the server, or the way to it, had to object; `fields` tells per field of the order what is wrong with it. */
 export class ApiError extends Error {
@@ -141,5 +141,9 @@ async function problemOf(response) {
   }
   const message = problem?.detail || problem?.title || `The server answered ${status}.`;
   // Any other failure of the server, or of a proxy on the way, may have come after the write.
-  return new ApiError(String(message), { status, fields, unknown: status >= 500 && problem?.type !== NOTHING_DONE });
+  return new ApiError(String(message), {
+    status,
+    fields,
+    unknown: status >= 500 && !NOTHING_DONE.includes(problem?.type),
+  });
 }

@@ -27,6 +27,7 @@ from services.common.secret_document import COLLECTION as SECRETS
 from services.common.secret_document import RECOVERY, new_secret, rotated, secrets_of
 from services.common.settings import WrongSetting
 from services.common.stream_spec import ORDERS
+from services.mongodb.collection_kind import unfit
 
 COLLECTION = ORDERS.collection
 DEFAULT_DATABASE = "realtime_orders"
@@ -149,6 +150,13 @@ def _require_replica_set(database: Database[dict[str, Any]]) -> str:
     return f"MongoDB at {where} is the replica set {hello['setName']}"
 
 
+def _require_ordinary(database: Database[dict[str, Any]]) -> str:
+    for info in database.list_collections(filter={"name": COLLECTION}):
+        if (wrong := unfit(info)) is not None:
+            raise SetupError(wrong)
+    return f"{database.name}.{COLLECTION} can be an ordinary collection, or is one"
+
+
 def _options(database: Database[dict[str, Any]]) -> dict[str, Any] | None:
     """Return the options of the collection, or None where it does not exist."""
     found = next(iter(database.list_collections(filter={"name": COLLECTION})), None)
@@ -225,6 +233,7 @@ def _rotate_secret(database: Database[dict[str, Any]]) -> str:
 
 def _steps(*, samples: bool, rotate: bool) -> Iterator[Callable[[Database[dict[str, Any]]], str]]:
     yield _require_replica_set
+    yield _require_ordinary
     yield _create_collection
     yield _set_validator
     yield _create_indexes

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _AUTHORITY = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Za-z._-]+))(?::([0-9]{0,5}))?", re.ASCII)
+LOOPBACKS = ("127.0.0.1", "::1")
 _LONGEST = 255 + len(":65535")
 
 
@@ -56,6 +57,22 @@ class Hosts:
         if self._any or host in self._names or is_loopback(host) or host.endswith(self._suffixes):
             return True
         return self._addresses and parse_address(host) is not None
+
+
+def listened(setting: str) -> tuple[str, ...]:
+    """Return the addresses to listen on: several are separated by commas, and `localhost` is both of the machine's own.
+
+    So it does not matter to which of them a client's resolver takes `localhost`.
+    """
+    given = [host for part in setting.split(",") if (host := part.strip().removeprefix("[").removesuffix("]"))]
+    found = [one for host in given for one in (LOOPBACKS if host.lower() == "localhost" else (host,))]
+    return tuple(dict.fromkeys(found))
+
+
+def listens_locally(setting: str) -> bool:
+    """Tell whether only this machine reaches what listens there; no address at all means every one."""
+    hosts = listened(setting)
+    return bool(hosts) and all(map(is_loopback, hosts))
 
 
 def is_loopback(host: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from services.common.authority import is_loopback
+from services.common.authority import LOOPBACKS, listened, listens_locally
 from services.common.secret_files import SECRET, SettingsWithSecrets
 from services.common.settings import LogFormat, MongoUri, RedisUrl
 from services.embedded.binaries import Way
@@ -36,7 +36,7 @@ class EmbeddedSettings(SettingsWithSecrets):
     redis_url: RedisUrl | None = Field(
         default=None, description="A Redis of one's own, in place of the embedded.", json_schema_extra=SECRET
     )
-    host: str = Field(default="127.0.0.1", description="Address that the gateway listens on.")
+    host: str = Field(default="localhost", description="Addresses that the gateway listens on, separated by commas.")
     port: Port = Field(default=3000, description="Port of the gateway.")
     admin_port: Port = Field(default=3002, description="Port of the gateway for operators, on loopback.")
     watcher_port: Port = Field(default=3001, description="Port of the watcher's health and metrics.")
@@ -46,11 +46,12 @@ class EmbeddedSettings(SettingsWithSecrets):
     @property
     def url(self) -> str:
         """Where the page is, seen from this machine."""
-        listens_everywhere = self.host in {"", "0.0.0.0", "::"}
-        host = "localhost" if self.is_local or listens_everywhere else self.host
+        hosts = listened(self.host)
+        answers_to_localhost = not hosts or not {"0.0.0.0", "::", *LOOPBACKS}.isdisjoint(hosts)
+        host = "localhost" if answers_to_localhost else hosts[0]
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def is_local(self) -> bool:
         """Whether only this machine reaches the gateway."""
-        return is_loopback(self.host)
+        return listens_locally(self.host)

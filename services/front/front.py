@@ -8,7 +8,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import cast
 
 from aiohttp import web
@@ -17,6 +17,7 @@ from services.common.tasks import Tasks
 from services.front.connections import Connections, NoRoom, Place, Refusal
 from services.front.descriptors import lowest_free
 from services.front.http_connection import HttpConnection
+from services.front.listeners import listening_sockets
 from services.front.taken import Counted
 
 Open = Callable[[bytes, str, asyncio.Transport], bool]
@@ -73,17 +74,21 @@ class Front:
 
     @asynccontextmanager
     async def listening(self, host: str, port: int) -> AsyncIterator[int]:
-        """Accept connections meanwhile; give the port. Raise OSError when it is taken."""
+        """Accept connections meanwhile, on every address that `host` names; give the port.
+
+        Raise OSError when it is taken.
+        """
+        listeners = await listening_sockets(host, port)
+        _end_unread(listeners, self._unread)
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: PendingConnection(self), host, port, backlog=4096)
-        _end_unread(server.sockets, self._unread)
-        try:
-            async with Tasks() as tasks:
-                tasks.keep("watching file descriptors", self._watch_descriptors(server.sockets[0].fileno()))
-                yield server.sockets[0].getsockname()[1]
-        finally:
-            server.close()
-            self.connections.close()
+        async with AsyncExitStack() as stack:
+            stack.callback(self.connections.close)
+            for listener in listeners:
+                server = await loop.create_server(lambda: PendingConnection(self), sock=listener, backlog=4096)
+                stack.callback(server.close)
+            tasks = await stack.enter_async_context(Tasks())
+            tasks.keep("watching file descriptors", self._watch_descriptors(listeners[0].fileno()))
+            yield listeners[0].getsockname()[1]
 
     async def _watch_descriptors(self, some: int) -> None:
         while True:

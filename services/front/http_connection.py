@@ -6,6 +6,7 @@ aiohttp has no such deadline: a head of which one byte a second comes in is wait
 import asyncio
 
 from aiohttp import web
+from aiohttp.web_protocol import _ErrInfo
 
 from services.front.answered_errors import AnsweredErrors
 from services.front.connections import Place, Refusal
@@ -17,20 +18,28 @@ _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Lengt
 class HttpConnection(Counted, AnsweredErrors):
     """aiohttp's own protocol with a place among the connections.
 
-    Checked against aiohttp 3.14: a request whose head is complete is in `_messages` when `data_received` returns, and
-    `_waiter` is there while the connection waits for the next one.
+    Checked against aiohttp 3.14: a request whose head is complete is in `_messages` when `data_received` returns, or an
+    `_ErrInfo` in place of one that cannot be read; `_waiter` is there while the connection waits for the next one.
     """
 
-    __slots__ = ("_place",)
+    __slots__ = ("_is_unreadable", "_place")
 
     def __init__(self, server: web.Server, place: Place) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **server._kwargs)  # noqa: SLF001
         self._place: Place | None = place
+        self._is_unreadable = False
         place.guest = self
 
     def data_received(self, data: bytes) -> None:
         """Read on, and see whether a request is complete, or one has begun that may take only so long."""
+        if self._is_unreadable:
+            return  # its answer closes the connection; aiohttp would make an error of each further piece
         super().data_received(data)
+        if self._messages and isinstance(broken := self._messages[-1][0], _ErrInfo):
+            self._is_unreadable = True
+            # Its traceback holds the frame that holds it, and 64 KiB of what could not be read: such a ring stays in
+            # memory until the collector comes, which is seldom (`tune_gc`), and a client can make hundreds a second.
+            broken.exc.__traceback__ = broken.exc.__context__ = None
         if self._place is None:
             return
         if self._messages:

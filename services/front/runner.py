@@ -15,6 +15,14 @@ from services.front.bodies import SERVER_OPTIONS
 
 
 class _Request(web.Request):
+    @property
+    def http_range(self) -> slice:
+        """The part that is asked for; what is no range of bytes is ignored (RFC 9110, 14.2), so that all is sent."""
+        try:
+            return super().http_range
+        except ValueError:
+            return slice(None, None, 1)
+
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         await super()._prepare_hook(response)
         response.headers.pop(hdrs.SERVER, None)  # it tells the versions of aiohttp and Python

@@ -50,7 +50,8 @@ async def run(settings: GatewaySettings) -> None:
         tasks.keep("the return of MongoDB", store.await_return())
         ids = await _session_ids(settings, store, tasks)
         server = Server(settings, store, stream, ids, metrics, unsent, tasks)
-        ready = Checks({"mongodb": store.check, "redis": feed.check, "gateway": server.check})
+        of_mongodb = {"mongodb": store.check, "collection": store.check_collection}
+        ready = Checks({**of_mongodb, "redis": feed.check, "gateway": server.check})
         places = few_connections(lambda refusal: metrics.incident(Incident(refusal.value)))
         admin = internal_listener(settings.admin_host, settings.admin_port, ready, metrics.registry, places)
         admin_port = await stack.enter_async_context(admin)
@@ -58,7 +59,7 @@ async def run(settings: GatewaySettings) -> None:
         await stack.enter_async_context(server.serving(ready))
         _say_where(settings, admin_port)
         tune_gc()
-        await store.check()  # says at once if there is no MongoDB, though nobody has asked for an order yet
+        await ready()  # says at once what is missing, though nobody has asked for an order yet
         await tasks.forever()
 
 

@@ -101,7 +101,7 @@ class NewOrder(BaseModel):
 
     customer_name: Name
     product_name: Name
-    status: Status
+    status: Status = "pending"
 
 
 def _optional(schema: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 from pydantic_settings import NoDecode
 
-from services.common.authority import Authority, is_loopback
+from services.common.authority import Authority, listens_locally
 from services.common.secret_files import SECRET
 from services.common.settings import CommonSettings
 
@@ -27,8 +27,9 @@ class GatewaySettings(CommonSettings):
     """What the gateway reads from the environment and from `.env`."""
 
     host: str = Field(
-        default="127.0.0.1",
-        description="Address that the gateway listens on. There is no sign-in: whoever reaches it may do everything.",
+        default="localhost",
+        description="Addresses that the gateway listens on, separated by commas; `localhost` is 127.0.0.1 and ::1. "
+        "There is no sign-in: whoever reaches one may do everything.",
     )
     port: Port = Field(default=3000, description="Port that the gateway listens on.")
     admin_host: str = Field(
@@ -142,7 +143,7 @@ class GatewaySettings(CommonSettings):
     @property
     def is_local(self) -> bool:
         """Whether only this machine reaches the gateway."""
-        return is_loopback(self.host)
+        return listens_locally(self.host)
 
 
 def secrets_in(setting: SecretStr) -> list[str]:

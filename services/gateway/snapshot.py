@@ -123,7 +123,7 @@ async def _find(
     )
 
 
-def is_not_yet(error: errors.PyMongoError) -> bool:
+def is_not_yet(error: BaseException) -> bool:
     """Say whether the server cannot give a snapshot at the moment, but soon will."""
     return isinstance(error, errors.OperationFailure) and error.code in _NOT_YET
 

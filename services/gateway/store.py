@@ -1,11 +1,11 @@
 """The orders in MongoDB: exact snapshots to read, and writes that know when they were committed."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self, TypeVar
 
-import pymongo
 from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient, ReturnDocument, WriteConcern, errors
@@ -21,18 +21,20 @@ from services.common.stream_spec import ORDERS
 from services.gateway.batch_loader import BatchLoader
 from services.gateway.conditions import conditions_of, is_wanted, with_ids
 from services.gateway.fair_turns import FairTurns, Pace
+from services.gateway.in_flight import InFlight
 from services.gateway.orders import ListQuery, NewOrder, OrderChange
 from services.gateway.page_mark import PageMark
-from services.gateway.reachability import Reachability
-from services.gateway.snapshot import RAW, Document, Snapshot, is_not_yet, read, read_snapshot
-from services.gateway.store_errors import OrderNotFound, OutcomeUnknown, StoreError, StoreFailed, StoreUnavailable
+from services.gateway.snapshot import RAW, Document, Snapshot, read, read_snapshot
+from services.gateway.store_edge import Bound, StoreEdge, by_driver
+from services.gateway.store_errors import OrderBusy, OrderNotFound
 from services.mongodb.primary import Primary
 
 Order = dict[str, Json]
 T = TypeVar("T")
 
-_CHECK_PATIENCE = 0.45  # seconds; the driver looks for its server in steps of 0.5, and /readyz grants 1
 _MOST_AT_ONCE = 100  # orders
+_HELD = 2.5  # seconds that MongoDB waits for an order that a transaction holds; then nothing was written
+_CHANGES_OF_ONE = 8  # at once; else those that wait for one order would take all connections to MongoDB
 
 
 class Page(NamedTuple):
@@ -62,7 +64,7 @@ class Written(NamedTuple):
 
 
 class OrderStore:
-    """Reads and writes orders; every method raises StoreUnavailable, OutcomeUnknown (writes) or StoreFailed.
+    """Reads and writes orders; every method raises StoreError, of whose kinds most concern writes only.
 
     Ids are canonical texts (`services.common.ids`).
     """
@@ -79,7 +81,8 @@ class OrderStore:
         self._orders = self._database[collection]
         self._as_they_are = self._orders.with_options(codec_options=RAW)
         self._patience = patience
-        self._reachability = Reachability()
+        self._changing = InFlight(_CHANGES_OF_ONE)
+        self._edge = StoreEdge(self._database, collection, patience)
         self.primary = primary or Primary()
         self._turns = FairTurns()  # of what is asked for in no client's name
         self._one_of_many = BatchLoader(self._orders_with, _MOST_AT_ONCE)
@@ -87,11 +90,11 @@ class OrderStore:
     @property
     def dependency(self) -> Dependency:
         """Say for the metrics how MongoDB is."""
-        return self._reachability.dependency
+        return self._edge.reachability.dependency
 
     async def await_return(self) -> None:
         """Look for MongoDB's return whenever it is away, for ever."""
-        await self._reachability.await_return(self.check)
+        await self._edge.reachability.await_return(self.check)
 
     @classmethod
     @asynccontextmanager
@@ -126,12 +129,11 @@ class OrderStore:
 
     async def check(self) -> str:
         """Return "ok" when the primary answers, else what is wrong."""
-        try:
-            with self._edge(writing=False, patience=_CHECK_PATIENCE):
-                await self._database.command("ping")
-        except StoreError as error:
-            return str(error)
-        return "ok"
+        return await self._edge.check()
+
+    async def check_collection(self) -> str:
+        """Return "ok" when the collection is of a kind that can be served, else what is wrong and what to do."""
+        return await self._edge.kind.check()
 
     async def page(self, query: ListQuery, pace: Pace | None = None) -> Page:
         """Return one page of orders, newest id first, read at the ``pace`` given."""
@@ -158,12 +160,13 @@ class OrderStore:
     async def create(self, new: NewOrder) -> Written:
         """Store a new order."""
         document: Document = {"_id": ObjectId(), **new.model_dump(), "updated_at": _now()}
-        _, at = await self._write(self._orders.insert_one, document)
+        _, at = await self._write(by_driver, self._orders.insert_one, document)
         return Written(order_json(document), at)
 
     async def update(self, id: str, change: OrderChange) -> Written:
         """Change some fields of an order; raise OrderNotFound."""
-        document, at = await self._write(
+        document, at = await self._change(
+            id,
             self._as_they_are.find_one_and_update,
             with_ids([id]),
             {"$set": {**change.fields(), "updated_at": _now()}},
@@ -173,7 +176,7 @@ class OrderStore:
 
     async def delete(self, id: str) -> Written:
         """Remove an order and return what it was; raise OrderNotFound."""
-        document, at = await self._write(self._as_they_are.find_one_and_delete, with_ids([id]))
+        document, at = await self._change(id, self._as_they_are.find_one_and_delete, with_ids([id]))
         return await _written(id, document, at)
 
     async def _orders_with(self, ids: Sequence[str]) -> Mapping[str, Found]:
@@ -189,41 +192,33 @@ class OrderStore:
         return known
 
     async def _read(self, conditions: Document, limit: int, pace: Pace | None = None, skip: int = 0) -> Snapshot:
-        with self._edge(writing=False):
+        async with self._edge(by_driver, writing=False):
             return await read_snapshot(self._orders, conditions, limit, pace or Pace(self._turns, ""), skip)
 
-    async def _write(self, operation: Callable[..., Awaitable[T]], *args: Any, **options: Any) -> tuple[T, int | None]:
+    async def _change(
+        self, id: str, operation: Callable[..., Awaitable[T]], *args: Any, **options: Any
+    ) -> tuple[T, int | None]:
+        """Change an order that exists; where a transaction holds it, give up after a while."""
+        # Not bounded by the driver: it would give MongoDB all the time that we have, and miss the answer.
+        held = int(min(_HELD, self._patience / 2) * 1000)
+        async with AsyncExitStack() as turn:
+            try:
+                async with asyncio.timeout(_HELD):
+                    await turn.enter_async_context(self._changing.one_of(id))
+            except TimeoutError as error:
+                raise OrderBusy("others wait to change it, too") from error
+            return await self._write(asyncio.timeout, operation, *args, maxTimeMS=held, **options)
+
+    async def _write(
+        self, bound: Bound, operation: Callable[..., Awaitable[T]], *args: Any, **options: Any
+    ) -> tuple[T, int | None]:
         """Return what the operation of the driver's returns, and the cluster time of its change."""
         # A session of its own, used once: its operation time is then that of this write and of no other. Not
         # causally consistent, because it has nothing to be consistent with.
-        with self._edge(writing=True):
-            async with self._database.client.start_session(causal_consistency=False) as session:
-                result = await operation(*args, session=session, **options)
+        alone = self._database.client.start_session(causal_consistency=False)
+        async with self._edge(bound, writing=True), alone as session:
+            result = await operation(*args, session=session, **options)
         return result, None if session.operation_time is None else cluster_time(session.operation_time)
-
-    @contextmanager
-    def _edge(self, *, writing: bool, patience: float | None = None) -> Iterator[None]:
-        """Bound the time, turn the driver's errors into ours, and log when MongoDB goes away or comes back."""
-        try:
-            with pymongo.timeout(patience or self._patience):
-                yield
-        except errors.PyMongoError as error:
-            ours = store_error(error, writing=writing)
-            if not isinstance(ours, StoreFailed):
-                self._reachability.failed(error)
-            raise ours from error
-        self._reachability.answered()
-
-
-def store_error(error: errors.PyMongoError, *, writing: bool) -> StoreError:
-    """Return our error for the driver's: whether trying later makes sense, and whether a write may have been done."""
-    applied_here_only = isinstance(error, errors.WriteConcernError)
-    if not (isinstance(error, errors.ConnectionFailure) or error.timeout or applied_here_only or is_not_yet(error)):
-        return StoreFailed(str(error))
-    unsent = isinstance(error, (errors.ServerSelectionTimeoutError, errors.WaitQueueTimeoutError))
-    if writing and not unsent and not error.has_error_label("NoWritesPerformed"):
-        return OutcomeUnknown("MongoDB did not confirm the write in time")
-    return StoreUnavailable("MongoDB has no primary that answers")
 
 
 async def _written(id: str, document: RawBSONDocument | None, at: int | None) -> Written:

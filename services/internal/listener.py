@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from services.common.authority import Authority, Hosts, is_loopback
+from services.common.authority import Authority, Hosts, listens_locally
 from services.front.answering import answering
 from services.front.bodies import let_the_answer_arrive, refuse_encoded
 from services.front.connections import Connections
@@ -48,7 +48,7 @@ def _for_us(listens_on: str) -> Middleware:
 
     Elsewhere the network decides who may ask, and monitoring may call us by any name.
     """
-    hosts = Hosts() if is_loopback(listens_on) else Hosts(("*",))
+    hosts = Hosts() if listens_locally(listens_on) else Hosts(("*",))
 
     @web.middleware
     async def refuse_other_hosts(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -15,6 +15,7 @@ from services.common.cursor import cluster_time, timestamp
 from services.common.documents import CODEC
 from services.common.normalize import FIELDS, IMAGES, matching
 from services.mongodb.change_reader import ChangeReader, Start, StartAfter, StartAt
+from services.mongodb.collection_kind import CollectionKind
 from services.mongodb.command_cursor import run_read
 from services.mongodb.cursor import OpenCursor
 from services.mongodb.deployment import Deployment
@@ -58,6 +59,7 @@ class ChangeStream:
         self._database = database
         self._decoded = database.with_options(codec_options=CODEC)
         self._collection = collection
+        self.kind = CollectionKind(database, collection)
         self._primary = primary
         self._stall_seconds = stall_seconds
         self._open_cursor = open_cursor

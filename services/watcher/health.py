@@ -14,10 +14,11 @@ async def serve_health(settings: WatcherSettings, parts: Parts) -> AsyncIterator
     """Serve `/healthz`, `/readyz` and `/metrics` meanwhile; give the port. Raise OSError when the port is taken."""
 
     async def readiness() -> Readiness:
+        kind = await parts.stream.kind.check()
         checks = {health.what: health.error or "ok" for health in (parts.mongodb, parts.redis)}
         # A short oplog is a warning: this watcher does what it can.
-        ready = parts.mongodb.is_up and parts.redis.is_up
-        return Readiness(ready, {**checks, "oplog": parts.oplog.low or "ok"})
+        ready = parts.mongodb.is_up and parts.redis.is_up and kind == "ok"
+        return Readiness(ready, {**checks, "collection": kind, "oplog": parts.oplog.low or "ok"})
 
     host, port, places = settings.watcher_host, settings.watcher_port, parts.metrics.connections
     async with internal_listener(host, port, readiness, parts.metrics.registry, places) as chosen:

@@ -166,6 +166,7 @@ class Leader:
         """Carry changes from ``place`` on, which is where ``progress`` stands, until the epoch ends."""
         parts = self._parts
         self._progress = progress
+        await parts.stream.kind.check()  # which says at the start what would bring no change, and no error either
         async with parts.stream.open(place, parts.bounds.read) as stream:
             parts.mongodb.succeeded()
             relay = Relay(self._publisher, progress, parts.redis, parts.bounds, parts.metrics)

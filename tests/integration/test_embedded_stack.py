@@ -73,7 +73,8 @@ async def test_the_stack_starts_serves_recovers_stops_and_keeps_its_data(stack: 
     assert f"http://localhost:{stack.settings['PORT']}" in await stack.shows("Ready: ")
     assert "Inserted 10 sample orders" in "".join(stack.screen)
     assert "There is no sign-in. Only programs on this machine reach the gateway" in "".join(stack.screen)
-    assert listening_of_all(stack) == {f"127.0.0.1:{port}" for port in stack.settings.values()}
+    on_both = f"::1:{stack.settings['PORT']}"
+    assert listening_of_all(stack) == {on_both, *(f"127.0.0.1:{port}" for port in stack.settings.values())}
     assert f"mongodb://127.0.0.1:{stack.settings['EMBEDDED_MONGODB_PORT']}/" in "".join(stack.screen)
     for part in ("MongoDB", "Valkey", "watcher", "gateway"):
         assert re.search(rf"{part} `kill -9 \d+`", "".join(stack.screen))

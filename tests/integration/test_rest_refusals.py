@@ -58,7 +58,7 @@ async def fields(reply: ClientResponse) -> list[str]:
         '{"status": ' + "9" * 5000 + "}",
         b"\xff\xfe",
         b'{"status": "\xe9"}',
-        '\ufeff{"status": "pending"}',
+        '\ufeff\ufeff{"status": "pending"}',
     ],
 )
 async def test_what_is_not_json_is_refused(api: Api, method: str, body: str | bytes) -> None:
@@ -80,7 +80,7 @@ async def test_what_is_not_json_is_refused(api: Api, method: str, body: str | by
         ({**JOHN, "_id": "0" * 24}, ["_id"]),
         ({**JOHN, "$where": "sleep(1000)"}, ["$where"]),
         ({"status": "pending"}, ["customer_name", "product_name"]),
-        ({}, ["customer_name", "product_name", "status"]),
+        ({}, ["customer_name", "product_name"]),
         ([JOHN], ["body"]),
         ("text", ["body"]),
         (None, ["body"]),

@@ -23,10 +23,11 @@ from structlog.testing import capture_logs
 from services.common.tasks import Tasks
 from services.embedded.mongod import Mongod
 from services.gateway.orders import ListQuery, NewOrder
-from services.gateway.store import OrderStore, store_error
+from services.gateway.store import OrderStore
 from services.gateway.store_errors import OutcomeUnknown, StoreError, StoreFailed, StoreUnavailable
+from services.gateway.store_faults import store_error
 from tests.conftest import OwnMongod, OwnMongodSet
-from tests.integration.rest_api import JOHN, Client, orders_at, serve, store_of
+from tests.integration.rest_api import JOHN, Client, orders_at, serve
 from tests.waiting import until
 
 NEW = NewOrder.model_validate(JOHN)
@@ -163,14 +164,12 @@ async def test_what_mongodb_refuses_is_our_fault_and_logged_with_the_number_that
     mongodb_uri: str,
 ) -> None:
     async with orders_at(mongodb_uri) as orders:
-        await orders.database.create_collection("others")
-        await orders.database.create_collection("orders", viewOn="others", pipeline=[])
         with capture_logs() as lines:
-            async with serve(store_of(orders)) as client:
+            async with serve(OrderStore(orders.database, "system.orders")) as client:
                 reply = await client.post("/api/orders", json=JOHN)
                 problem = await reply.json(content_type="application/problem+json")
     assert (reply.status, problem["type"]) == (500, "urn:realtime-orders:problem:internal-error")
-    assert "view" not in str(problem)
+    assert "system" not in str(problem)
     assert [line["incident"] for line in lines] == [problem["incident"]]
 
 

@@ -79,7 +79,8 @@ def test_a_replica_without_a_name_takes_one_that_says_nothing() -> None:
 
 def test_everything_listens_on_loopback_unless_told_otherwise() -> None:
     gateway, watcher, stack = GatewaySettings(), WatcherSettings(), EmbeddedSettings()
-    assert {gateway.host, gateway.admin_host, watcher.watcher_host, stack.host} == {"127.0.0.1"}
+    assert {gateway.host, stack.host} == {"localhost"}
+    assert {gateway.admin_host, watcher.watcher_host} == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize(

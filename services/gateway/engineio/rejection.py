@@ -1,5 +1,6 @@
 """Refuses requests with the status and body of the reference server, which is what stock clients understand."""
 
+from collections.abc import Mapping
 from enum import IntEnum
 
 from aiohttp import web
@@ -39,16 +40,18 @@ class Rejected(Exception):
         *,
         status: int = 400,
         incident: Incident = Incident.BAD_REQUEST,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message or _MESSAGES[code])
         self.code = code
         self.message = message or _MESSAGES[code]
         self.status = status
         self.incident = incident
+        self.headers = dict(headers or {})
 
     def response(self, *, upgrade: bool) -> web.Response:
         """Return the answer; to a websocket handshake it is plain text, and the connection is not used again."""
-        headers = {"Cache-Control": "no-store"}
+        headers = {"Cache-Control": "no-store", **self.headers}
         if self.status in {429, 503}:
             headers["Retry-After"] = "5"
         if upgrade:

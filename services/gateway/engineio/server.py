@@ -16,7 +16,7 @@ from services.gateway.engineio.session import Accept, Session
 from services.gateway.engineio.sessions import Sessions
 from services.gateway.engineio.upgrade import Upgrade
 from services.gateway.engineio.websocket_connection import WebSocketConnection
-from services.gateway.engineio.websocket_handshake import HandshakeRefused, accept_key_of, answer, is_upgrade, switch
+from services.gateway.engineio.websocket_handshake import HandshakeRefused, accepted, answer, is_upgrade, switch
 from services.gateway.wire.engineio import PROTOCOL, open_packet
 from services.gateway.wire.handshake import Handshake
 from services.gateway.wire.websocket import CloseCode
@@ -66,13 +66,13 @@ class EngineServer:
         try:
             if self._verify(request, upgrade=True) is not None:
                 return False
-            key = accept_key_of(request)
+            head = accepted(request)
             session = self._admit(request)
         except (Rejected, HandshakeRefused):
             return False
         websocket = self._connection(request)
         give(transport, websocket)
-        answer(transport, key, self._open_packet(session, upgrades=[]))
+        answer(transport, head, self._open_packet(session, upgrades=[]))
         self._start(session, websocket)
         return True
 
@@ -139,23 +139,23 @@ class EngineServer:
 
     def _websocket(self, request: web.Request, session: Session | None) -> web.StreamResponse:
         try:
-            key = accept_key_of(request)
+            head = accepted(request)
         except HandshakeRefused as refused:
-            raise Rejected(ErrorCode.BAD_REQUEST, str(refused)) from refused
+            raise Rejected(ErrorCode.BAD_REQUEST, str(refused), headers=refused.headers) from refused
         may_open = request.query["transport"] == "websocket"
         if session is None and may_open:
-            return self._open_websocket(request, key, self._admit(request))
+            return self._open_websocket(request, head, self._admit(request))
         websocket = self._connection(request)
-        response = switch(request, key, websocket)
+        response = switch(request, head, websocket)
         if response is None:
             return web.Response(status=400)
         if session is None or not may_open or not Upgrade.begin(session, websocket):
             websocket.close(CloseCode.NORMAL)  # as the reference: accepted, then closed
         return response
 
-    def _open_websocket(self, request: web.Request, key: str, session: Session) -> web.StreamResponse:
+    def _open_websocket(self, request: web.Request, head: bytes, session: Session) -> web.StreamResponse:
         websocket = self._connection(request)
-        response = switch(request, key, websocket, self._open_packet(session, upgrades=[]))
+        response = switch(request, head, websocket, self._open_packet(session, upgrades=[]))
         if response is None:
             self.sessions.closed(session, linger=False)
             return web.Response(status=400)

@@ -1,6 +1,8 @@
 """Makes a websocket of an HTTP request."""
 
 import asyncio
+import re
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
@@ -9,9 +11,16 @@ from services.gateway.edge.takeover import TakenOver, take_over
 from services.gateway.engineio.websocket_connection import WebSocketConnection
 from services.gateway.wire.websocket import InvalidKey, accept_key, text_frame
 
+_SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+_TOKEN = re.compile(r"[0-9A-Za-z!#$%&'*+.^_`|~-]+", re.ASCII)  # RFC 9110, 5.6.2
+
 
 class HandshakeRefused(Exception):
-    """The request does not ask properly for a websocket."""
+    """The request does not ask properly for a websocket; ``headers`` of the answer say how it could."""
+
+    def __init__(self, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.headers = dict(headers or {})
 
 
 def is_upgrade(request: Request) -> bool:
@@ -19,21 +28,37 @@ def is_upgrade(request: Request) -> bool:
     return "websocket" in request.headers.get("Upgrade", "").lower()
 
 
-def accept_key_of(request: Request) -> str:
-    """Return the answer to the request's key; raises `HandshakeRefused` for anything but RFC 6455, section 4.2.1."""
+def accepted(request: Request) -> bytes:
+    """Return the head of the answer 101; raises `HandshakeRefused` for anything but RFC 6455, section 4.2.1."""
     headers = request.headers
     tokens = [token.strip().lower() for token in headers.get("Connection", "").split(",")]
     if request.method != "GET" or "upgrade" not in tokens or request.version < (1, 1):
         raise HandshakeRefused("Not a websocket handshake")
-    if headers.get("Sec-WebSocket-Version") != "13":
-        raise HandshakeRefused("Websocket version is not 13")
+    if headers.getall("Sec-WebSocket-Version", []) != ["13"]:
+        # Section 4.4: a client that also speaks ours tries again with it.
+        raise HandshakeRefused("Websocket version is not 13", {"Sec-WebSocket-Version": "13"})
     try:
-        return accept_key(headers.get("Sec-WebSocket-Key", ""))
+        head = _SWITCHING + f"Sec-WebSocket-Accept: {accept_key(headers.get('Sec-WebSocket-Key', ''))}\r\n"
     except InvalidKey as error:
         raise HandshakeRefused("Invalid Sec-WebSocket-Key") from error
+    chosen = _subprotocol(headers.getall("Sec-WebSocket-Protocol", []))
+    return (head if chosen is None else f"{head}Sec-WebSocket-Protocol: {chosen}\r\n").encode() + b"\r\n"
 
 
-def switch(request: web.BaseRequest, key: str, connection: WebSocketConnection, *first: bytes) -> TakenOver | None:
+def _subprotocol(lines: Sequence[str]) -> str | None:
+    """Return the first subprotocol that the client offers, as the reference server does, or None where there is none.
+
+    Browsers give up where they offered some and are told of none. A choice changes nothing in what is spoken.
+    """
+    if not lines:
+        return None
+    offered = [name.strip("\t ") for name in ",".join(lines).split(",")]
+    if not all(map(_TOKEN.fullmatch, offered)) or len({*offered}) < len(offered):
+        raise HandshakeRefused("Invalid Sec-WebSocket-Protocol header")
+    return offered[0]
+
+
+def switch(request: web.BaseRequest, head: bytes, connection: WebSocketConnection, *first: bytes) -> TakenOver | None:
     """Answer 101, and the `first` packets with it, and let `connection` have the transport.
 
     None where the client has already gone.
@@ -41,13 +66,10 @@ def switch(request: web.BaseRequest, key: str, connection: WebSocketConnection, 
     transport = take_over(request, connection)
     if transport is None:
         return None
-    answer(transport, key, *first)
+    answer(transport, head, *first)
     return TakenOver(101)
 
 
-def answer(transport: asyncio.Transport, key: str, *first: bytes) -> None:
-    """Answer 101, and the `first` packets with it."""
-    transport.write(
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + key.encode() + b"\r\n\r\n" + b"".join(map(text_frame, first))
-    )
+def answer(transport: asyncio.Transport, head: bytes, *first: bytes) -> None:
+    """Answer 101 with this head, and the `first` packets with it."""
+    transport.write(head + b"".join(map(text_frame, first)))

@@ -25,7 +25,7 @@ async def read_json(request: web.Request, *, limit: int, deadline: float) -> Any
     _check_type(request)
     body = await _read(request, limit, deadline)
     try:
-        return _DECODER.decode(body.decode())
+        return _DECODER.decode(body.decode("utf-8-sig"))  # a byte order mark may be ignored (RFC 8259, 8.1)
     except InvalidInput:
         raise
     except RecursionError:

@@ -18,15 +18,18 @@ _PROBLEMS = {
     "400": "The body is not JSON.",
     "404": "There is no order with this id.",
     "408": "The body did not arrive in time.",
-    "413": "The body is too large.",
+    "409": "Another transaction holds the order (`…:order-busy`), or another order has a value that only one may have "
+    "(`…:value-taken`). Nothing was written.",
+    "413": "The body is too large, or the order would become so (`…:order-too-large`).",
     "415": "The body is not application/json.",
-    "422": "The input breaks the rules; `errors` names each field.",
+    "422": "The input breaks the rules, or one that the collection has (`…:rule-broken`); `errors` names each field.",
     "500": "A fault of the server, logged under the number in `incident`.",
     "503": "MongoDB does not answer. `type` tells whether nothing was written (`…:store-unavailable`) or whether "
-    "nobody knows (`…:outcome-unknown`).",
+    "nobody knows (`…:outcome-unknown`); or it is too slow for this (`…:store-too-slow`), or what it keeps under the "
+    "name of the orders cannot be served (`…:collection-unfit`).",
 }
 _OF_ALL = ("500", "503")
-_OF_BODY = ("400", "408", "413", "415", "422")
+_OF_BODY = ("400", "408", "409", "413", "415", "422")
 
 
 def openapi_document(version: str) -> _Schema:
@@ -102,7 +105,7 @@ def _delete() -> _Schema:
     return {
         "operationId": "deleteOrder",
         "summary": "Delete an order",
-        "responses": {"200": _ok("The order as it was.", _ref("Order")), **_problems("404", "422")},
+        "responses": {"200": _ok("The order as it was.", _ref("Order")), **_problems("404", "409", "422")},
     }
 
 

@@ -1,16 +1,20 @@
-"""Serves the web page and the browser's Socket.IO client."""
+"""Serves the web page and the Socket.IO client for browsers."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 CLIENT_FILE = "socket.io.esm.min.js"
+_BUNDLES = ("socket.io.js", "socket.io.min.js", "socket.io.msgpack.min.js", CLIENT_FILE)
+CLIENT_FILES = (*_BUNDLES, *(f"{bundle}.map" for bundle in _BUNDLES))
 
 _TYPES = {
     ".html": "text/html",
     ".js": "text/javascript",
+    ".map": "application/json",
     ".css": "text/css",
     ".svg": "image/svg+xml",
     ".png": "image/png",
@@ -35,20 +39,34 @@ class Page:
 
     def __init__(self, web_folder: Path, client_folder: Path) -> None:
         self._web_folder = web_folder
-        self._client = client_folder / CLIENT_FILE
+        self._client_folder = client_folder
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes, ready for ``app.add_routes``."""
         routes = [web.get(f"/{name}", _serve(path)) for name, path in sorted(_files(self._web_folder))]
         index = self._web_folder / "index.html"
-        return [web.get("/", _serve(index)), *routes, web.get(f"/vendor/{CLIENT_FILE}", _serve(self._client))]
+        # The address at which every Socket.IO server offers its client, and the page's own.
+        clients = [web.get(f"/socket.io/{name}", _serve_client(self._client_folder / name)) for name in CLIENT_FILES]
+        vendor = web.get(f"/vendor/{CLIENT_FILE}", _serve_client(self._client_folder / CLIENT_FILE))
+        return [web.get("/", _serve(index)), *routes, *clients, vendor]
 
 
 def _serve(path: Path) -> Handler:
     async def answer(_: web.Request) -> web.StreamResponse:
-        # A file that is not there is answered 404: so is the Socket.IO client before `make setup`, and the page then
-        # falls back to SSE.
         return web.FileResponse(path, headers={**_HEADERS, "Content-Type": f"{_TYPES[path.suffix]}; charset=utf-8"})
+
+    return answer
+
+
+def _serve_client(path: Path) -> Handler:
+    serve = _serve(path)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        with suppress(web.HTTPNotFound):
+            return await serve(request)
+        # As before `make setup`; the page then falls back to SSE.
+        text = f"{path.name} is not installed here: CLIENT_DIR names no folder that has it.\n"
+        return web.Response(status=404, text=text, headers={"Cache-Control": "no-store"})
 
     return answer
 

@@ -24,6 +24,12 @@ class Kind(StrEnum):
     TOO_LARGE = "body-too-large"
     TOO_SLOW = "body-too-slow"
     MEDIA_TYPE = "unsupported-media-type"
+    RULE = "rule-broken"
+    TAKEN = "value-taken"
+    ORDER_TOO_LARGE = "order-too-large"
+    BUSY = "order-busy"
+    TOO_SLOW_STORE = "store-too-slow"
+    UNFIT = "collection-unfit"
     UNAVAILABLE = "store-unavailable"
     UNKNOWN_OUTCOME = "outcome-unknown"
     INTERNAL = "internal-error"
@@ -42,6 +48,12 @@ _TITLES = {
     Kind.TOO_LARGE: "The body is too large",
     Kind.TOO_SLOW: "The body did not arrive in time",
     Kind.MEDIA_TYPE: "The body must be application/json, not compressed",
+    Kind.RULE: "A rule of the collection forbids it",
+    Kind.TAKEN: "Another order has this value",
+    Kind.ORDER_TOO_LARGE: "The order would become too large",
+    Kind.BUSY: "Another transaction holds the order",
+    Kind.TOO_SLOW_STORE: "MongoDB needs too long for this",
+    Kind.UNFIT: "The collection cannot be served",
     Kind.UNAVAILABLE: "The orders cannot be reached",
     Kind.UNKNOWN_OUTCOME: "It is not known whether the write was done",
     Kind.INTERNAL: "Something went wrong on our side",

@@ -1,7 +1,6 @@
 """The orders over HTTP: list, read, create, change, delete."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from urllib.parse import quote, unquote
 
 from aiohttp import hdrs, web
@@ -10,12 +9,12 @@ from services.common.cursor import Cursor, Position
 from services.common.documents import Json, dumps
 from services.front.bodies import LONGEST_TARGET
 from services.gateway.fair_turns import FairTurns, Pace
+from services.gateway.http.answered import answered
 from services.gateway.http.body import read_json
 from services.gateway.http.problems import Kind, Problem
 from services.gateway.in_flight import InFlight
 from services.gateway.orders import Fault, InvalidInput, parse_change, parse_id, parse_new, parse_query
 from services.gateway.store import Order, OrderStore
-from services.gateway.store_errors import OrderNotFound, OutcomeUnknown, StoreUnavailable
 
 COLLECTION = "/api/orders"
 ONE = "/api/orders/{id:(?!events$)[^/]+}"  # not the stream of events, which has other methods
@@ -25,8 +24,6 @@ EXPOSED_HEADERS = (STREAM_CURSOR, "Link", "Location", "Retry-After")
 # Lists of one address that are read at once: more would only be so many connections to MongoDB, and replies in memory.
 LISTS_AT_ONCE = 4
 PIECE = 262_144  # bytes of a list that are sent in one turn of the loop
-
-_RETRY_AFTER = {"Retry-After": "2"}
 
 
 class OrdersApi:
@@ -66,7 +63,7 @@ class OrdersApi:
 
     async def list(self, request: web.Request) -> web.StreamResponse:
         """Answer one page of orders, newest first; ``Link: rel="next"`` leads to the page below."""
-        with _answered("query"):
+        with answered("query"):
             query = parse_query(request.query.items())
             account = self._account(request)
             pace = Pace(self._turns, account)
@@ -79,13 +76,13 @@ class OrdersApi:
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer one order."""
-        with _answered("path"):
+        with answered("path"):
             found = await self._store.get(_id(request))
         return _json(found.order, self._after_snapshot(found.at))
 
     async def create(self, request: web.Request) -> web.Response:
         """Store a new order and answer it as stored."""
-        with _answered("body"):
+        with answered("body"):
             new = parse_new(await self._body(request))
             written = await self._store.create(new)
         location = {"Location": f"{COLLECTION}/{quote(str(written.order['_id']), safe='')}"}
@@ -93,16 +90,16 @@ class OrdersApi:
 
     async def update(self, request: web.Request) -> web.Response:
         """Change the given fields of an order and answer the whole of it."""
-        with _answered("path"):
+        with answered("path"):
             order = _id(request)
-        with _answered("body"):
+        with answered("body"):
             change = parse_change(await self._body(request))
             written = await self._store.update(order, change)
         return _json(written.order, self._of_write(written.at))
 
     async def delete(self, request: web.Request) -> web.Response:
         """Delete an order and answer what it was."""
-        with _answered("path"):
+        with answered("path"):
             written = await self._store.delete(_id(request))
         return _json(written.order, self._of_write(written.at))
 
@@ -179,21 +176,3 @@ def _pieces(encoded: Iterable[bytes]) -> Iterator[bytes]:
             yield bytes(piece)
             piece.clear()
     yield bytes(piece)
-
-
-@contextmanager
-def _answered(place: str) -> Iterator[None]:
-    """Turn what the rooms below raise into problems; ``place`` is where the client put what may be wrong."""
-    try:
-        yield
-    except InvalidInput as error:
-        raise Problem(422, Kind.INVALID, str(error), faults=error.faults, place=place) from error
-    except OrderNotFound as error:
-        detail = "There is no order with this id; it may have been deleted."
-        raise Problem(404, Kind.NOT_FOUND, detail) from error
-    except StoreUnavailable as error:
-        detail = "MongoDB does not answer. Nothing was written."
-        raise Problem(503, Kind.UNAVAILABLE, detail, headers=_RETRY_AFTER) from error
-    except OutcomeUnknown as error:
-        detail = "MongoDB did not confirm the write in time: it may have been done. Look before you repeat it."
-        raise Problem(503, Kind.UNKNOWN_OUTCOME, detail, headers=_RETRY_AFTER) from error

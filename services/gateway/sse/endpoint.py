@@ -29,6 +29,10 @@ from services.gateway.wire.form import Form
 
 PATH = "/api/orders/events"
 
+# A proxy that compresses collects until it has enough, on a quiet stream for ever: it is forbidden to (RFC 9111,
+# 5.2.2.6). nginx heeds `X-Accel-Buffering: no` alone, which aiohttp-sse sends: it compresses, and passes on at once.
+_UNTOUCHED = {hdrs.CACHE_CONTROL: "no-cache, no-transform"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SseSettings:
@@ -84,6 +88,7 @@ class SseTransport:
         try:
             # What is left unread ends all connections alike (services/front); here it would come before we count it.
             response = EventSourceResponse(send_timeout=None, allow_all_methods=True)
+            response.headers.update(_UNTOUCHED)
             await response.prepare(request)
             response.stop_streaming()  # its own heartbeat: one timer serves all streams here
             if request.method == hdrs.METH_HEAD:

@@ -1,0 +1,65 @@
+"""Turns what the store and the parsers raise into the problems that clients get."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from services.gateway.http.problems import Kind, Problem
+from services.gateway.orders import Fault, InvalidInput
+from services.gateway.store_errors import (
+    CollectionUnfit,
+    OrderBusy,
+    OrderNotFound,
+    OrderRefused,
+    OrderTooLarge,
+    OutcomeUnknown,
+    RuleBroken,
+    StoreError,
+    StoreFailed,
+    StoreUnavailable,
+    TooSlow,
+    ValueTaken,
+)
+
+_REFUSALS = {RuleBroken: (422, Kind.RULE), ValueTaken: (409, Kind.TAKEN), OrderTooLarge: (413, Kind.ORDER_TOO_LARGE)}
+_PROBLEMS: dict[type[StoreError], tuple[int, Kind, str, dict[str, str]]] = {
+    OrderNotFound: (404, Kind.NOT_FOUND, "There is no order with this id; it may have been deleted.", {}),
+    OrderBusy: (
+        409,
+        Kind.BUSY,
+        "Another transaction holds what was to be written, and did not end in time. Nothing was written; try again.",
+        {"Retry-After": "1"},
+    ),
+    TooSlow: (503, Kind.TOO_SLOW_STORE, "MongoDB answers, but could not finish this in time.", {"Retry-After": "2"}),
+    StoreUnavailable: (
+        503,
+        Kind.UNAVAILABLE,
+        "MongoDB does not answer. Nothing was written.",
+        {"Retry-After": "2"},
+    ),
+    OutcomeUnknown: (
+        503,
+        Kind.UNKNOWN_OUTCOME,
+        "MongoDB did not confirm the write in time: it may have been done. Look before you repeat it.",
+        {"Retry-After": "2"},
+    ),
+}
+
+
+@contextmanager
+def answered(place: str) -> Iterator[None]:
+    """Raise a Problem for each such error; ``place`` is where the client put what may be wrong."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise Problem(422, Kind.INVALID, str(error), faults=error.faults, place=place) from error
+    except OrderRefused as error:
+        status, kind = _REFUSALS[type(error)]
+        faults = [Fault(field, f"is refused by {error.rule}") for field in error.fields]
+        raise Problem(status, kind, f"MongoDB refuses it by {error.rule}.", faults=faults) from error
+    except CollectionUnfit as error:
+        raise Problem(503, Kind.UNFIT, str(error)) from error
+    except StoreFailed:
+        raise  # a fault of ours: it is logged, and answered 500
+    except StoreError as error:
+        status, kind, detail, headers = _PROBLEMS[type(error)]
+        raise Problem(status, kind, detail, headers=headers) from error

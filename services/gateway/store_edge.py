@@ -1,0 +1,87 @@
+"""Stands between the store and the driver: bounds the time, translates errors, and knows whether MongoDB answers."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import pymongo
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import PyMongoError
+
+from services.gateway.reachability import Reachability
+from services.gateway.snapshot import Document, is_not_yet
+from services.gateway.store_errors import (
+    CollectionUnfit,
+    OutcomeUnknown,
+    RuleBroken,
+    StoreError,
+    StoreFailed,
+    StoreUnavailable,
+    TooSlow,
+)
+from services.gateway.store_faults import is_timeout, store_error
+from services.mongodb.collection_kind import CollectionKind
+
+Bound = Callable[[float], AbstractAsyncContextManager[Any]]
+"""Bounds what is done within it to so many seconds."""
+
+_CHECK_PATIENCE = 0.45  # seconds; the driver looks for its server in steps of 0.5, and /readyz grants 1
+
+
+@asynccontextmanager
+async def by_driver(seconds: float) -> AsyncIterator[None]:
+    """Bound the driver's operations, whose retries it then repeats as long as there is time."""
+    with pymongo.timeout(seconds):
+        yield
+
+
+class StoreEdge:
+    """What every operation passes."""
+
+    def __init__(self, database: AsyncDatabase[Document], collection: str, patience: float) -> None:
+        self.reachability = Reachability()
+        self.kind = CollectionKind(database, collection)
+        self._database = database
+        self._patience = patience
+
+    @asynccontextmanager
+    async def __call__(self, bound: Bound, *, writing: bool) -> AsyncIterator[None]:
+        """Let an operation pass; raise StoreError."""
+        try:
+            async with bound(self._patience):
+                yield
+        except (PyMongoError, TimeoutError) as error:
+            raise await self._judged(error, writing=writing) from error
+        self.reachability.answered()
+
+    async def check(self) -> str:
+        """Return "ok" when the primary answers, else what is wrong."""
+        error = await self._ping()
+        if error is None:
+            self.reachability.answered()
+            return "ok"
+        self.reachability.failed(error)
+        return str(store_error(error, writing=False))
+
+    async def _judged(self, error: Exception, *, writing: bool) -> StoreError:
+        """Return our error, and note an outage where it is MongoDB that fails and not this one question."""
+        ours = store_error(error, writing=writing)
+        if isinstance(ours, (StoreFailed, RuleBroken)) or is_not_yet(error):
+            wrong = await self.kind.check()
+            if self.kind.is_unfit:
+                return CollectionUnfit(wrong)
+        if not isinstance(ours, (StoreUnavailable, OutcomeUnknown)):
+            return ours
+        if (is_timeout(error) or is_not_yet(error)) and await self._ping() is None:
+            return ours if writing or is_not_yet(error) else TooSlow("MongoDB answers, but not this in time")
+        self.reachability.failed(error)
+        return ours
+
+    async def _ping(self) -> PyMongoError | None:
+        """Return why MongoDB does not answer at all, or None where it does."""
+        try:
+            with pymongo.timeout(_CHECK_PATIENCE):
+                await self._database.command("ping")
+        except PyMongoError as error:
+            return error
+        return None
