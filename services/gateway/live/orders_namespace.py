@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from services.common.cursor import Cursor, Position
 from services.common.deadlines import Deadlines
 from services.gateway.edge.limits import Count, Incident, OnDisconnect
+from services.gateway.edge.peer import account_of
 from services.gateway.filters import EVERYTHING, NOTHING, Interest, InvalidFilter, parse_filter, union
 from services.gateway.live.client import LiveClient, own_event
 from services.gateway.live.connect_request import ConnectRequest, arrival
@@ -63,7 +64,7 @@ class LiveOrders(Namespace[LiveClient]):
             raise ConnectionRefused("the stream is not there yet") from None
         located = self._locate_now(asked)
         if located is None and asked.since is not None:
-            located = await self._stream.locate(asked.since, socket.address)
+            located = await self._stream.locate(asked.since, account_of(socket.address))
         return self._admit(socket, asked, located or self._now(asked))
 
     def _locate_now(self, asked: ConnectRequest) -> Located | None:
@@ -89,7 +90,7 @@ class LiveOrders(Namespace[LiveClient]):
         if located.reason is not None:
             client.resync(located.reason, self._cursor(located.position))
         self._clients.add(client)
-        client.start(self._hub.subscribe(client, interest, located.position, socket.address))
+        client.start(self._hub.subscribe(client, interest, located.position, account_of(socket.address)))
 
     def event(self, socket: Socket[LiveClient], name: str, args: Sequence[Argument], ack: Ack | None) -> None:
         """Change what the client sees; the answer is an object, with ``error`` where it was refused."""

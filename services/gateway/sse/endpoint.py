@@ -16,6 +16,7 @@ from services.common.deadlines import Deadlines
 from services.common.documents import Json, dumps
 from services.gateway.edge.admission import Admission, NotAdmitted
 from services.gateway.edge.limits import Count, Incident, OnDisconnect
+from services.gateway.edge.peer import account_of
 from services.gateway.edge.takeover import TakenOver, take_over
 from services.gateway.edge.unsent import Unsent
 from services.gateway.filters import Interest
@@ -82,7 +83,7 @@ class SseTransport:
     async def open(self, request: web.Request) -> web.StreamResponse:
         """Open a stream: `connected` first, then every later change that fits the query's filter."""
         query = parse_query(request)
-        address = self._address(request)
+        address = account_of(self._address(request))
         self._enter(address)
         taken = False
         try:
