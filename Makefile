@@ -15,7 +15,7 @@ pip_install = { $(PIP) --require-hashes --requirement $(1) 2>&1; echo $$? >$(VEN
 	exit $$(cat $(VENV)/.status)
 
 # Tests mostly wait for servers: three processes need half the time of one, on two cores too. Each has servers of its own.
-SIDE_BY_SIDE ?= -n 3 --dist loadfile
+SIDE_BY_SIDE ?= -n 3 --dist worksteal
 
 # `make test PYTEST_ARGS="tests/unit -k cursor"` runs a part, `make test SIDE_BY_SIDE=` one test after the other.
 PYTEST_ARGS ?=
