@@ -23,7 +23,9 @@ from tests.abuse.product import (
 
 PATIENCE = 15.0  # seconds until everything is as it was
 MOST_GROWTH = 16.0  # MiB that may stay
-LONGEST_TURN = 0.05  # seconds of CPU time, however much an attacker sends at once
+# Seconds of CPU time. Hundreds of connections may be ready in the same pass of the loop, and to accept one takes 0.15 ms;
+# what one request may take is bounded more tightly (test_turns.py).
+LONGEST_TURN = 0.1
 MOST_PEAK = 128.0  # MiB more than before, at any time
 # What the bystander alone needs: two clients, of two forms; one session, and one stream.
 ALONE = {"clients": 2.0, "groups": 2.0, "sessions": 1.0, "admitted_connections": 2.0}

@@ -104,7 +104,7 @@ async def test_the_list_says_from_where_on_to_listen(product: Product) -> None:
     gateway = await product.gateway()
     async with aiohttp.ClientSession() as http, http.get(f"{gateway.url}/api/orders") as reply:
         cursor = reply.headers["Stream-Cursor"]
-        assert len(await reply.json()) == 10
+        assert await reply.json() == []
     await product.orders.insert_one({**JOHN})
     async with (
         node(gateway.url, auth={"since": cursor}) as client,
