@@ -23,9 +23,11 @@ _LONGEST_MESSAGE = 200
 _ADVICE = "follow everything, a status or a customer and filter in the client, or open several connections"
 _FIELD = re.compile(r"\.(\w+)")
 Value = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME)]
-Values = Annotated[list[Value], msgspec.Meta(min_length=1)]
-Ids = Annotated[list[str], msgspec.Meta(min_length=1)]
-Statuses = Annotated[list[Status], msgspec.Meta(min_length=1)]
+# Bounded before anything is made of them: a frame has room for thousands.
+_SOME = msgspec.Meta(min_length=1, max_length=MAX_VALUES)
+Values = Annotated[list[Value], _SOME]
+Ids = Annotated[list[Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]], _SOME]
+Statuses = Annotated[list[Status], _SOME]
 
 
 class Change(Protocol):

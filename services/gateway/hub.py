@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from heapq import heapify, heappop, heappush
+from itertools import count
 from typing import assert_never
 
 from services.common.cursor import Cursor, Position
@@ -28,6 +30,8 @@ class Hub:
         self._index: InterestIndex[Group] = InterestIndex()
         self._subscriptions: set[Subscription] = set()
         self._ahead: set[Subscription] = set()
+        self._first_ahead: list[tuple[Position, int, Subscription]] = []  # a heap; those that have left may be in it
+        self._numbers = count()
         self._replays = Turns(self._replay, soon)
         self._epoch_reason: str | None = None
         self.log_floor = Position(0, 0)  # since where the log in Redis is complete
@@ -114,8 +118,15 @@ class Hub:
                 written += len(recipients)
                 recipients.write(data, self._abandon)
         self.published(events, written)
-        for subscription in tuple(self._ahead):
-            self._replay(subscription)
+        self._serve_reached()
+
+    def _serve_reached(self) -> None:
+        """Serve those of the clients ahead of the stream that it has come to, and look at no other."""
+        first = self._first_ahead
+        while first and first[0][0] <= self._log.position:
+            _, _, subscription = heappop(first)
+            if subscription in self._ahead:
+                self._replay(subscription)
 
     def _concerned(self, event: Event) -> Iterable[Group]:
         try:
@@ -207,6 +218,10 @@ class Hub:
         if subscription.position > self._log.position:
             subscription.mode = Mode.AHEAD
             self._ahead.add(subscription)
+            heappush(self._first_ahead, (subscription.position, next(self._numbers), subscription))
+            if len(self._first_ahead) > 2 * len(self._ahead) + 100:  # most have left again
+                self._first_ahead = [each for each in self._first_ahead if each[2] in self._ahead]
+                heapify(self._first_ahead)
             return
         group = self._groups.get(subscription.group.key, subscription.group)
         group.join(subscription)

@@ -111,7 +111,8 @@ class Replays:
 
     def _after(self, done: Pass, reading: "asyncio.Task[None]") -> None:
         done.reading = None
-        if not reading.cancelled() or not done.waiting():  # else it gave way to a shorter one
+        # Else it gave way to a shorter one, or was joined after its reading had ended: it has another turn.
+        if not done.waiting():
             self._passes.remove(done)
         if not reading.cancelled():
             reading.result()  # nothing is expected to be raised; if it is, it ends the service and not only this pass

@@ -52,6 +52,7 @@ class Snapshot(NamedTuple):
     documents: list[Read]
     at: int
     is_cut: bool
+    is_small: bool  # so that to encode it again takes one step only
 
 
 async def read_snapshot(
@@ -73,7 +74,7 @@ async def read_snapshot(
             if is_cut := cursor["id"] != 0:
                 with suppress(errors.PyMongoError):  # it would end by itself, in ten minutes
                     await collection.database.command({"killCursors": collection.name, "cursors": [cursor["id"]]})
-            return Snapshot(await _documents(reply, pace), cluster_time(at), is_cut)
+            return Snapshot(await _documents(reply, pace), cluster_time(at), is_cut, _is_small(reply))
         # The collection does not exist, so the server took no snapshot. If it does not exist the next time
         # either, then the list was empty at the time that this reply names, which is the earlier one.
         before = reply["operationTime"]
@@ -94,9 +95,13 @@ def _converted(document: Document) -> Read:
     return Read(order_json(document), deciding_fields(document) or {})
 
 
+def _is_small(reply: RawBSONDocument) -> bool:
+    return len(reply.raw) <= AT_ONCE
+
+
 async def _documents(reply: RawBSONDocument, pace: Pace) -> list[Read]:
     await pace.begin()
-    if len(reply.raw) <= AT_ONCE:  # nearly always, and cheaper than one by one
+    if _is_small(reply):  # nearly always, and cheaper than one by one
         return [_converted(each) for each in bson.decode(reply.raw, CODEC)["cursor"]["firstBatch"]]
     documents = []
     for raw in reply["cursor"]["firstBatch"]:

@@ -43,6 +43,7 @@ class Page(NamedTuple):
     orders: list[Order]
     next_after: str | None
     at: int
+    is_small: bool  # it can be encoded in one step
 
 
 class Found(NamedTuple):
@@ -143,12 +144,12 @@ class OrderStore:
             # $literal keeps whatever the mark holds from being read as an expression.
             conditions["$expr"] = {"$lt": ["$_id", {"$literal": parse_id(query.after.below)}]}
         skip = 0 if query.after is None else query.after.skip
-        found, at, is_cut = await self._read(conditions, query.limit + 1, pace, skip)
+        found, at, is_cut, is_small = await self._read(conditions, query.limit + 1, pace, skip)
         page = found[: query.limit]
         more = is_cut or len(found) > query.limit
         mark = PageMark.behind([each.id for each in page], query.after) if more else None
         shown = [each.order for each in page if is_wanted(query, each)]
-        return Page(shown, None if mark is None else str(mark), at)
+        return Page(shown, None if mark is None else str(mark), at, is_small)
 
     async def get(self, id: str) -> Found:
         """Return one order; raise OrderNotFound."""
@@ -181,7 +182,7 @@ class OrderStore:
 
     async def _orders_with(self, ids: Sequence[str]) -> Mapping[str, Found]:
         """Return those of the orders that there are."""
-        found, at, is_cut = await self._read(with_ids(ids), len(ids))
+        found, at, is_cut, _ = await self._read(with_ids(ids), len(ids))
         known = {each.id: Found(each.order, at) for each in found}
         left = [one for one in ids if one not in known] if is_cut else []
         # By halves, and not all again: what was found need not be one of those asked for, where MongoDB takes two

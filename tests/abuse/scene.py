@@ -23,8 +23,8 @@ from tests.abuse.product import (
 
 PATIENCE = 15.0  # seconds until everything is as it was
 MOST_GROWTH = 16.0  # MiB that may stay
-# Seconds of CPU time. Hundreds of connections may be ready in the same pass of the loop, and to accept one takes 0.15 ms;
-# what one request may take is bounded more tightly (test_turns.py).
+# Seconds of CPU time. Hundreds of connections may be ready in the same pass of the loop, and to accept one takes
+# 0.15 ms; what one request may take is bounded more tightly (test_turns.py).
 LONGEST_TURN = 0.1
 MOST_PEAK = 128.0  # MiB more than before, at any time
 # What the bystander alone needs: two clients, of two forms; one session, and one stream.

@@ -201,6 +201,8 @@ async def _serve(
     finally:  # or uvloop, where warnings are errors, never gets its loop closed
         await runner.cleanup()
     assert connections() == 0
+    engine = server if isinstance(server, EngineServer) else server._engine
+    assert len(engine.sessions.unsent) == 0, "something waits for clients that have gone"
     await _nothing_left(before)
     assert places.census() == dict.fromkeys(State, 0)
     assert not escaped, escaped

@@ -1,5 +1,6 @@
 """A client that catches up is sent no more than it takes, and what it is told meanwhile does not cost it its place."""
 
+import asyncio
 import json
 import socket
 from collections.abc import AsyncGenerator
@@ -111,3 +112,18 @@ async def test_a_client_that_upgrades_to_a_websocket_and_reads_nothing_from_it_i
         with reads_nothing(orders, f"&sid={sid}", "2probe", "5"):
             await orders.running.until(lambda: orders.running.connections() == 0)
             assert (orders.incidents, orders.running.incidents) == ([Incident.SLOW_CONSUMER], {})
+
+
+async def test_a_session_that_fails_while_its_poll_is_answered_leaves_nothing_in_the_budget() -> None:
+    """The answer to the held poll is made after the session was forgotten: what it leaves unsent is nobody's, as
+    the server is asked in the end."""
+    async with orders_server() as orders:
+        for _ in range(3):
+            sid = await orders.running.open_polling()
+            await orders.running.post(sid, connect_packet(0))
+            await orders.running.get(sid)
+            poll = asyncio.create_task(orders.running.get(sid))
+            await orders.running.until(lambda: orders.modes()[Form.POLLING, Mode.LIVE] == 1)
+            await orders.running.post(sid, "\x1e".join(['42["subscribe"]'] * 60 + ["7"]))
+            await poll
+        await orders.running.until(lambda: orders.running.connections() == 0)

@@ -327,3 +327,32 @@ def test_a_client_may_come_back_in_another_form() -> None:
     stream.hub.resume(subscription)
     stream.publish(3, 3)
     assert outlet.positions == [1, 2, 3]
+
+
+def test_clients_that_are_far_ahead_cost_nothing_until_the_stream_comes_to_them() -> None:
+    stream = Stream()
+    near, far = Outlet(), Outlet()
+    stream.join(near, 2)
+    subscription = stream.join(far, 1000)
+    served: list[Subscription] = []
+    replay = stream.hub._replay
+
+    def noted(each: Subscription) -> None:
+        served.append(each)
+        replay(each)
+
+    stream.hub._replay = noted  # type: ignore[method-assign, assignment]
+    stream.publish(1, 3)
+    stream.settle()
+    assert near.positions == [3]
+    assert subscription not in served
+    stream.hub.unsubscribe(subscription)
+    stream.publish(4, 4)
+    assert near.positions == [3, 4]
+
+
+def test_clients_ahead_that_come_and_go_do_not_pile_up() -> None:
+    stream = Stream()
+    for _ in range(2000):
+        stream.hub.unsubscribe(stream.join(Outlet(), 1000))
+    assert len(stream.hub._first_ahead) <= 200

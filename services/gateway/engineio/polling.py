@@ -81,8 +81,10 @@ class Polling:
             self._session.pause_writing()
 
     def _note_unsent(self) -> None:
-        unsent = self._session.sessions.unsent
-        if self._size and self._poll is None:
+        sessions = self._session.sessions
+        unsent = sessions.unsent
+        # Not for a forgotten session: its last answer may be made after that, and nobody would release the rest.
+        if self._size and self._poll is None and sessions.holds(self._session):
             unsent.hold(self._session, self._size)
         else:
             unsent.release(self._session)

@@ -1,6 +1,8 @@
 """Serves Engine.IO 4 over polling and websocket; what is spoken over its sessions is the application's."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from aiohttp import hdrs, web
 
@@ -70,10 +72,11 @@ class EngineServer:
             session = self._admit(request)
         except (Rejected, HandshakeRefused):
             return False
-        websocket = self._connection(request)
-        give(transport, websocket)
-        answer(transport, head, self._open_packet(session, upgrades=[]))
-        self._start(session, websocket)
+        with self._admitted(session):
+            websocket = self._connection(request)
+            give(transport, websocket)
+            answer(transport, head, self._open_packet(session, upgrades=[]))
+            self._start(session, websocket)
         return True
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -154,13 +157,23 @@ class EngineServer:
         return response
 
     def _open_websocket(self, request: web.Request, head: bytes, session: Session) -> web.StreamResponse:
-        websocket = self._connection(request)
-        response = switch(request, head, websocket, self._open_packet(session, upgrades=[]))
-        if response is None:
-            self.sessions.closed(session, linger=False)
-            return web.Response(status=400)
-        self._start(session, websocket)
+        with self._admitted(session):
+            websocket = self._connection(request)
+            response = switch(request, head, websocket, self._open_packet(session, upgrades=[]))
+            if response is None:
+                self.sessions.closed(session, linger=False)
+                return web.Response(status=400)
+            self._start(session, websocket)
         return response
+
+    @contextmanager
+    def _admitted(self, session: Session) -> Iterator[None]:
+        """Begin a session that was admitted; where that fails, give its place back."""
+        try:
+            yield
+        except BaseException:
+            self.sessions.closed(session, linger=False)
+            raise
 
     def _start(self, session: Session, websocket: WebSocketConnection) -> None:
         websocket.report_to(session)

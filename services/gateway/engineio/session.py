@@ -196,7 +196,10 @@ class Session:
 
     def cut(self) -> None:
         """Give up the client, because too much is unsent for all clients together."""
-        self.abort("slow consumer")
+        if self.is_open:
+            self.abort("slow consumer")
+        else:  # it lingers, with packets that nobody fetches
+            self._carrier.abort()
 
     def _end(self, reason: str, leave: Callable[[], bool | None]) -> None:
         if not self.is_open:

@@ -46,6 +46,10 @@ class Sessions:
         self.pong_due.run()
         return self._by_sid.get(sid)
 
+    def holds(self, session: Session) -> bool:
+        """Tell whether a session is still to be counted: it is open, or lingers until its last packets are fetched."""
+        return self._by_sid.get(session.sid) is session
+
     def stop(self) -> None:
         """Admit nobody any more."""
         self._admission.stop()

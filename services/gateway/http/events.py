@@ -81,7 +81,10 @@ STREAM_SCHEMAS: dict[str, _Schema] = {
         "title": "Resync",
         "required": ["reason", "cursor"],
         "properties": {
-            "reason": {"type": "string", "description": "Why, for instance `history_lost` or `collection_dropped`."},
+            "reason": {
+                "type": "string",
+                "description": "Why: `history_lost`, `replay_too_long`, `too_many_replays`, `collection_dropped`, …",
+            },
             "cursor": _CURSOR,
         },
     },
@@ -91,7 +94,7 @@ STREAM_SCHEMAS: dict[str, _Schema] = {
         "required": ["stale", "reason", "cursor"],
         "properties": {
             "stale": {"type": "boolean", "description": "Whether what you see may be old."},
-            "reason": {"enum": ["redis_unreachable", "watcher_silent", None]},
+            "reason": {"enum": ["redis_unreachable", "watcher_silent", "gateway_behind", None]},
             "cursor": _CURSOR,
         },
     },
