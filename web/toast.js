@@ -10,7 +10,7 @@ const MOST = 4;
 /**
  * @param {string} text
  * @param {{ stays?: boolean, action?: { label: string, act: () => void } }} [how] `stays`: until it is said to be otherwise
- * @returns {{ say(text: string): void }} a way to replace the text by the end of the story
+ * @returns {{ say(text: string): void, close(): void }} ways to replace the text by the end of the story, and to end it
  */
 export function toast(text, { stays = false, action } = {}) {
   const region = part("toasts", HTMLElement);
@@ -31,6 +31,7 @@ export function toast(text, { stays = false, action } = {}) {
       if (!note.isConnected) region.append(note);
       fade();
     },
+    close: () => note.remove(),
   };
 }
 

@@ -45,6 +45,9 @@ export function createWrites(store, markOwn, unanswered) {
     }
   }
 
+  /** @type {ReturnType<typeof toast> | undefined} */
+  let refusal; // what was said of the last order that was refused
+
   /** @param {string} id */
   function calledBy(id) {
     return nameOf(store.get(id)) || `order ${shortId(id)}`;
@@ -67,8 +70,11 @@ export function createWrites(store, markOwn, unanswered) {
         const { id, cursor } = await settled(() => createOrder(fields), doubt);
         if (id) markOwn("INSERT", id, cursor);
       });
+      refusal?.close(); // it speaks of an earlier try
       if (result instanceof ApiError && !result.unknown)
-        toast(`The order was not added. ${result.fields.size > 0 ? "See the marked fields." : result.message}`);
+        refusal = toast(
+          `The order was not added. ${result.fields.size > 0 ? "See the marked fields." : result.message}`,
+        );
       return result;
     },
 

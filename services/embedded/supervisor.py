@@ -82,7 +82,7 @@ class Supervisor:
                 try:
                     await part.start()
                     started = True
-                    self._report(f"{part.name} runs again (kill it: {part.kill_command})")
+                    self._report(f"{part.name} runs again (kill it: `{part.kill_command}`)")
                 except EmbeddedError as error:
                     reason = str(error)
 

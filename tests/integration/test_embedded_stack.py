@@ -89,7 +89,7 @@ async def test_the_stack_starts_serves_recovers_stops_and_keeps_its_data(stack: 
 
         _kill_child(stack, "mongod")
         await stack.shows("MongoDB was killed by SIGKILL; starting it again")
-        await stack.shows("MongoDB runs again (kill it: kill -9 ")
+        await stack.shows("MongoDB runs again (kill it: `kill -9 ")
         # The gateway waits for the new primary rather than failing; so there is nothing to wait for here.
         async with session.get(f"{stack.url}/api/orders/{order['_id']}") as response:
             assert (response.status, await response.json()) == (200, order)

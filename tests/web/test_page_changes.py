@@ -142,7 +142,9 @@ async def test_what_the_server_objects_to_is_said_at_the_field(stack: Stack, ope
 
     page.fill_form("Ada", "Laptop")
     page.until(lambda: len(page.rows) == 1, "the corrected order")
+    page.until(lambda: page.find("#customer_name").get_attribute("value") == "", "the answer")
     assert page.find("#customer_name").get_attribute("aria-invalid") is None
+    assert page.find("#toasts").text == "", "what was said of the earlier try is true no more"
 
 
 async def test_the_filter_shows_one_status_and_what_enters_and_leaves_it(stack: Stack, open_page: OpenPage) -> None:

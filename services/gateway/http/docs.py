@@ -25,7 +25,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto
 a { color: var(--link); }
 a:visited { color: var(--visited); }
 code { background: var(--code); padding: .1em .4em; border-radius: .3em; }
-table { border-collapse: collapse; margin: .5rem 0 1rem; }
+table { display: block; overflow-x: auto; border-collapse: collapse; margin: .5rem 0 1rem; }
 th, td { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--line); }
 pre { background: var(--code); padding: .75rem; overflow-x: auto; }
 """

@@ -43,6 +43,7 @@ EVENTS = [
     ),
 ]
 
+_ONE_OR_SOME = "Exactly this text, or one of these."
 _CURSOR: _Schema = {"type": "string", "description": "Opaque. Give it as `since` to go on behind this event."}
 STREAM_SCHEMAS: dict[str, _Schema] = {
     "Envelope": {
@@ -111,9 +112,24 @@ STREAM_SCHEMAS: dict[str, _Schema] = {
         "description": "Orders that fit every field that is given.",
         "additionalProperties": False,
         "properties": {
-            "ids": {"type": "array", "items": {"type": "string"}, "maxItems": MAX_VALUES},
-            "status": {"type": ["string", "array"], "items": {"type": "string"}, "maxItems": MAX_VALUES},
-            "customer_name": {"type": ["string", "array"], "items": {"type": "string"}, "maxItems": MAX_VALUES},
+            "ids": {
+                "description": "`_id` is one of these.",
+                "type": "array",
+                "items": {"type": "string"},
+                "maxItems": MAX_VALUES,
+            },
+            "status": {
+                "description": _ONE_OR_SOME,
+                "type": ["string", "array"],
+                "items": {"type": "string"},
+                "maxItems": MAX_VALUES,
+            },
+            "customer_name": {
+                "description": _ONE_OR_SOME,
+                "type": ["string", "array"],
+                "items": {"type": "string"},
+                "maxItems": MAX_VALUES,
+            },
         },
     },
 }
