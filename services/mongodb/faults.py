@@ -1,5 +1,6 @@
 """Says what an error of the change stream means: one pure function, one table."""
 
+import re
 from collections.abc import Collection
 from enum import Enum
 
@@ -33,11 +34,12 @@ _ANYWHERE = {
 
 
 _CANCELLED = "operation cancelled"
+_SETTINGS = re.compile(r" \(configured timeouts: [^)]*\)|, Timeout: .*", re.DOTALL)
 
 
 def explain(message: str) -> str:
-    """Return the driver's message; where it only says that the driver itself gave up, say why it does that."""
-    return message.replace(
+    """Return the driver's message without its settings; where it only says that the driver gave up, say why."""
+    return _SETTINGS.sub("", message).replace(
         _CANCELLED, "MongoDB stopped answering the driver's heartbeats, so the driver closed the connection"
     )
 
