@@ -63,16 +63,12 @@ class Scene:
         await self._exit.aclose()
 
     async def set_up(self) -> None:
-        """Put everything in its place, where it is not."""
+        """Put everything in its place; a bystander that nobody ran between two tests has answered no ping."""
+        await self._exit.aclose()
         if not self.intact:
-            await self._exit.aclose()
-            self._bystander = None
             await self.product.restart()
-        if self._bystander is None:
-            self._bystander = await self._exit.enter_async_context(
-                bystander(self.product.orders, self.product.gateway.url)
-            )
-            await self._until(self._alone)
+        self._bystander = await self._exit.enter_async_context(bystander(self.product.orders, self.product.gateway.url))
+        await self._until(self._alone)
         self.intact = False  # until it is seen to be
 
     @property

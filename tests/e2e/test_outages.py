@@ -53,7 +53,7 @@ async def test_services_that_start_before_their_servers_wait_for_them(
     environment = {"MONGODB_URI": mongod.uri("orders"), "REDIS_URL": valkey.uri(), "LOG_FORMAT": "console"}
     watcher = await run_service("watcher", {**environment, "LEASE_SECONDS": "1"}, wait=False)
     gateway = await run_service("gateway", environment, wait=False)
-    await misses(gateway, "mongodb", "redis")
+    await misses(gateway, "mongodb", "collection", "redis")
     await until(lambda: complaints(watcher, "mongodb") > 0, "the watcher misses MongoDB")
     assert (await ready(watcher))[0] == 503
 

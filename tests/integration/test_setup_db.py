@@ -104,7 +104,7 @@ async def test_a_filtered_list_is_read_from_its_index_in_order(
 async def test_the_command_prints_a_line_for_each_step(mongodb_uri: str, tmp_path: Path) -> None:
     done = _run(mongodb_uri, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 7  # and first which MongoDB it is
+    assert len(done.stdout.splitlines()) == 8  # and first which MongoDB it is
     assert done.stderr == ""
     assert "Inserted 10 sample orders" in _run(mongodb_uri, tmp_path, "--samples").stdout
 
