@@ -9,19 +9,17 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
-from bson import Int64
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from services.mongodb.cursor import Documents
-
-_KILL_SECONDS = 1.0
+from services.mongodb.cursor_state import KILL_SECONDS, CursorState
 
 T = TypeVar("T")
 
 
-class CommandCursor:
+class CommandCursor(CursorState):
     """An open cursor; each question is a task, so that it can be asked before its answer is wanted."""
 
     def __init__(
@@ -32,24 +30,15 @@ class CommandCursor:
         most: int,
         await_ms: int,
     ) -> None:
+        super().__init__(reply, most, await_ms)
         self._database = database
         self._session = session
-        self._collection = reply["cursor"]["ns"].partition(".")[2]
-        self.is_open = True
-        self.token = ""
-        self._first = self._taken(reply, "firstBatch")
         self._answer: asyncio.Task[Mapping[str, Any]] | None = None
-        self._question = {
-            "getMore": Int64(reply["cursor"]["id"]),
-            "collection": self._collection,
-            "batchSize": most,
-            "maxTimeMS": await_ms,
-        }
 
     def ask(self) -> None:
         """Let MongoDB find the next documents meanwhile; without it, `more` asks."""
         if self._answer is None and not self._first and self.is_open:
-            self._answer = asyncio.create_task(self._command(self._question))
+            self._answer = asyncio.create_task(self._command(self._get_more))
 
     async def more(self, take: Callable[[Documents], T]) -> T:
         """Return what ``take`` makes of the documents that come next, as `Cursor` says."""
@@ -64,20 +53,11 @@ class CommandCursor:
             self._answer = None
             return take(self._taken(reply, "nextBatch"))
         except PyMongoError:
-            self.is_open, self._id = False, Int64(0)  # MongoDB has no such cursor any more, or cannot be told now
+            self._failed()
             raise
         except BaseException:
             self.is_open = False  # or what was not taken would be left out
             raise
-
-    def _taken(self, reply: Mapping[str, Any], batch: str) -> Documents:
-        cursor = reply["cursor"]
-        self._id = Int64(cursor["id"])  # 0 where MongoDB has closed it itself
-        self.is_open = self._id != 0
-        if (token := cursor.get("postBatchResumeToken")) is not None:
-            self.token = token["_data"]
-        documents: Documents = cursor[batch]
-        return documents
 
     async def _command(self, command: Mapping[str, Any]) -> Mapping[str, Any]:
         return await run_read(self._database, command, self._session)
@@ -89,8 +69,8 @@ class CommandCursor:
             await asyncio.gather(self._answer, return_exceptions=True)
         if self._id:
             with suppress(PyMongoError, TimeoutError):
-                async with asyncio.timeout(_KILL_SECONDS):
-                    await self._command({"killCursors": self._collection, "cursors": [self._id]})
+                async with asyncio.timeout(KILL_SECONDS):
+                    await self._command(self._kill_command())
 
 
 @asynccontextmanager

@@ -7,19 +7,17 @@ from functools import partial
 from typing import Any, TypeVar
 
 import bson
-from bson import Int64
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 
 from services.mongodb.cursor import Documents
+from services.mongodb.cursor_state import KILL_SECONDS, CursorState
 from services.mongodb.wire import MongoWire, mongo_wire
-
-_KILL_SECONDS = 1.0
 
 T = TypeVar("T")
 
 
-class ServerCursor:
+class ServerCursor(CursorState):
     """An open cursor.
 
     ``reply`` has opened it; each further list of ``most`` documents is asked for over ``wire``, and waited for
@@ -29,21 +27,12 @@ class ServerCursor:
     def __init__(
         self, database: "AsyncDatabase[Any]", wire: MongoWire, reply: Mapping[str, Any], most: int, await_ms: int
     ) -> None:
+        super().__init__(reply, most, await_ms)
         self._database = database
         self._codec = database.codec_options
         self._wire = wire
-        self._collection = reply["cursor"]["ns"].partition(".")[2]
-        self.is_open = True
-        self.token = ""
-        self._first = self._taken(reply, "firstBatch")
         self._asked = False
-        get_more = {
-            "getMore": Int64(reply["cursor"]["id"]),
-            "collection": self._collection,
-            "batchSize": most,
-            "maxTimeMS": await_ms,
-        }
-        self._question = wire.question(get_more | {"$db": database.name})
+        self._question = wire.question(self._get_more | {"$db": database.name})
 
     async def more(self, take: Callable[[Documents], T]) -> T:
         """Return what ``take`` makes of the documents that come next, as `Cursor` says.
@@ -59,7 +48,7 @@ class ServerCursor:
         try:
             return await self._wire.answer(partial(self._read, take))
         except PyMongoError as error:
-            self.is_open, self._id = False, Int64(0)  # MongoDB has no such cursor any more, or cannot be told now
+            self._failed()
             await self._wire.report(error)
             raise
         except BaseException:
@@ -79,21 +68,12 @@ class ServerCursor:
             self._asked = True
             self._wire.ask(self._question)
 
-    def _taken(self, reply: Mapping[str, Any], batch: str) -> Documents:
-        cursor = reply["cursor"]
-        self._id = Int64(cursor["id"])  # 0 where MongoDB has closed it itself
-        self.is_open = self._id != 0
-        if (token := cursor.get("postBatchResumeToken")) is not None:
-            self.token = token["_data"]
-        documents: Documents = cursor[batch]
-        return documents
-
     async def kill(self) -> None:
         """Let MongoDB forget the cursor, over another connection: over this one it may be about to answer."""
         if self._id:
-            command = {"killCursors": self._collection, "cursors": [self._id]}
+            command = self._kill_command()
             with suppress(PyMongoError, TimeoutError):
-                async with asyncio.timeout(_KILL_SECONDS):
+                async with asyncio.timeout(KILL_SECONDS):
                     await self._database.command(command, read_preference=self._database.read_preference)
 
 

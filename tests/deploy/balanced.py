@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -44,15 +45,11 @@ class Gateway(ServiceProcess):
 
 
 @dataclass(eq=False, kw_only=True)
-class Nginx(Server):
-    """nginx with the project's configuration; only the addresses and the folder for its files are the test's."""
+class NginxServer(Server):
+    """An nginx on a port of the loopback, with the configuration that a subclass writes."""
 
     folder: Path
     port: int
-    gateway_port: int
-    resolver_port: int
-    proxies: Sequence[str] = ()
-    smaller: Mapping[str, str] = field(default_factory=dict)  # limits that a test can reach
     name: str = "nginx"
     log: Path = field(init=False)
 
@@ -62,6 +59,37 @@ class Nginx(Server):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @abstractmethod
+    def configuration(self) -> str:
+        """Return its configuration."""
+
+    def argv(self) -> list[str]:
+        program = shutil.which("nginx") or "/usr/sbin/nginx"
+        if not Path(program).exists():
+            pytest.fail("nginx is missing: install it (Debian: apt-get install nginx-light)")
+        path = self.folder / "nginx.conf"
+        # Its workers would run as nobody, who may not enter the test's folder.
+        user = "user root;\n" if os.geteuid() == 0 else ""
+        path.write_text(user + self.configuration(), encoding="utf-8")
+        return [program, "-p", str(self.folder), "-c", str(path), "-e", "stderr", "-g", "daemon off;"]
+
+    async def answers(self) -> bool:
+        try:
+            async with aiohttp.ClientSession() as session, session.get(self.url + "/healthz") as response:
+                return response.status == 200
+        except aiohttp.ClientError:
+            return False
+
+
+@dataclass(eq=False, kw_only=True)
+class Nginx(NginxServer):
+    """nginx with the project's configuration; only the addresses and the folder for its files are the test's."""
+
+    gateway_port: int
+    resolver_port: int
+    proxies: Sequence[str] = ()
+    smaller: Mapping[str, str] = field(default_factory=dict)  # limits that a test can reach
 
     def configuration(self) -> str:
         """Return the project's configuration with this test's addresses in place of its own."""
@@ -78,8 +106,7 @@ class Nginx(Server):
         for old, new in replacements.items():
             assert old in text, f"deploy/nginx.conf has no {old!r} any more"
             text = text.replace(old, new)
-        # Its workers would run as nobody, who may not enter the test's folder.
-        return "user root;\n" + text if os.geteuid() == 0 else text
+        return text
 
     def _proxies(self) -> Path:
         """Write the project's list of trusted proxies, with this test's among them."""
@@ -90,21 +117,6 @@ class Nginx(Server):
         path = self.folder / "proxies.conf"
         path.write_text(text, encoding="utf-8")
         return path
-
-    def argv(self) -> list[str]:
-        program = shutil.which("nginx") or "/usr/sbin/nginx"
-        if not Path(program).exists():
-            pytest.fail("nginx is missing: install it (Debian: apt-get install nginx-light)")
-        path = self.folder / "nginx.conf"
-        path.write_text(self.configuration(), encoding="utf-8")
-        return [program, "-p", str(self.folder), "-c", str(path), "-e", "stderr", "-g", "daemon off;"]
-
-    async def answers(self) -> bool:
-        try:
-            async with aiohttp.ClientSession() as session, session.get(self.url + "/healthz") as response:
-                return response.status == 200
-        except aiohttp.ClientError:
-            return False
 
 
 @dataclass

@@ -1,19 +1,17 @@
 """A proxy that compresses the stream of events, as many are told to: what happens arrives at once all the same."""
 
 import asyncio
-import os
-import shutil
 import zlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from services.embedded.ports import free_port
-from services.embedded.server import Server
 from tests.conftest import RunService
+from tests.deploy.balanced import NginxServer
 
 # nginx as its packages set it up: it collects answers, and what is added compresses all of them.
 CONFIGURATION = """
@@ -34,35 +32,11 @@ http {{
 
 
 @dataclass(eq=False, kw_only=True)
-class Compressing(Server):
-    folder: Path
-    port: int
+class Compressing(NginxServer):
     gateway: int
-    name: str = "nginx"
-    log: Path = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.log = self.folder / "nginx.log"
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def argv(self) -> list[str]:
-        program = shutil.which("nginx") or "/usr/sbin/nginx"
-        if not Path(program).exists():
-            pytest.fail("nginx is missing: install it (Debian: apt-get install nginx-light)")
-        text = CONFIGURATION.format(folder=self.folder, port=self.port, gateway=self.gateway)
-        path = self.folder / "nginx.conf"
-        path.write_text(("user root;" if os.geteuid() == 0 else "") + text, encoding="utf-8")
-        return [program, "-p", str(self.folder), "-c", str(path), "-e", "stderr", "-g", "daemon off;"]
-
-    async def answers(self) -> bool:
-        try:
-            async with aiohttp.ClientSession() as session, session.get(self.url + "/healthz") as response:
-                return response.status == 200
-        except aiohttp.ClientError:
-            return False
+    def configuration(self) -> str:
+        return CONFIGURATION.format(folder=self.folder, port=self.port, gateway=self.gateway)
 
 
 @pytest.fixture

@@ -1,0 +1,42 @@
+"""What is known of an open cursor of MongoDB, from the replies that it sends, however they are read."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bson import Int64
+
+from services.mongodb.cursor import Documents
+
+KILL_SECONDS = 1.0  # for MongoDB to forget a cursor; else it does so by itself, later
+
+
+class CursorState:
+    """The state of a cursor that ``reply`` has opened; ``token`` is the resume token that came last."""
+
+    def __init__(self, reply: Mapping[str, Any], most: int, await_ms: int) -> None:
+        self._collection = reply["cursor"]["ns"].partition(".")[2]
+        self.is_open = True
+        self.token = ""
+        self._first = self._taken(reply, "firstBatch")
+        self._get_more = {
+            "getMore": self._id,
+            "collection": self._collection,
+            "batchSize": most,
+            "maxTimeMS": await_ms,
+        }
+
+    def _taken(self, reply: Mapping[str, Any], batch: str) -> Documents:
+        cursor = reply["cursor"]
+        self._id = Int64(cursor["id"])  # 0 where MongoDB has closed it itself
+        self.is_open = self._id != 0
+        if (token := cursor.get("postBatchResumeToken")) is not None:
+            self.token = token["_data"]
+        documents: Documents = cursor[batch]
+        return documents
+
+    def _failed(self) -> None:
+        """Note an error: MongoDB has no such cursor any more, or cannot be told now."""
+        self.is_open, self._id = False, Int64(0)
+
+    def _kill_command(self) -> dict[str, Any]:
+        return {"killCursors": self._collection, "cursors": [self._id]}
