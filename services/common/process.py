@@ -65,8 +65,9 @@ async def _until_told(service: str, work: Awaitable[None]) -> int:
 def tune_gc() -> None:
     """Look for garbage in cycles seldom, for there is little; to be called when what stays for good is there.
 
-    Each look passes by all clients of a gateway, or all changes that a watcher has read, and finds nothing.
+    Each look passes by all clients of a gateway, or all changes that a watcher has read, and finds nothing. The young
+    are looked at in portions of a millisecond or two, also where all of it is garbage that a client has made us leave.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(2_000, 100, 100)

@@ -9,10 +9,12 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import cast
 
 from aiohttp import web
 
+from services.common.fair_turns import FairTurns
 from services.common.tasks import Tasks
 from services.front.connections import Connections, NoRoom, Place, Refusal
 from services.front.descriptors import lowest_free
@@ -64,10 +66,12 @@ class Front:
         open: Open = _nothing_special,
         count_as: CountAs = str,
         *,
+        turns: FairTurns | None = None,
         unread: float = UNREAD_SECONDS,
     ) -> None:
         self.connections = connections
         self.count_as = count_as
+        self.turns = turns or FairTurns()
         self._server = server
         self._open = open
         self._unread = unread
@@ -95,14 +99,14 @@ class Front:
             await asyncio.sleep(LOOK_SECONDS)
             self.connections.check(lowest_free(some))
 
-    def dispatch(self, place: Place, data: bytes, peer: str, transport: asyncio.Transport) -> None:
+    def dispatch(self, place: Place, data: bytes, peer: str, account: str, transport: asyncio.Transport) -> None:
         """Pass a connection on by the first that its client has said."""
         if self._open(data, peer, transport):
             return
-        protocol = HttpConnection(self._server, place)
+        protocol = HttpConnection(self._server, place, self.turns, account)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
-        protocol.data_received(data)
+        protocol.read(data)
 
 
 def _end_unread(listeners: Iterable[socket.socket], seconds: float) -> None:
@@ -117,7 +121,7 @@ def _end_unread(listeners: Iterable[socket.socket], seconds: float) -> None:
 class PendingConnection(Counted, asyncio.Protocol):
     """A connection whose client has said nothing yet; if that lasts, it is cut."""
 
-    __slots__ = ("_front", "_peer", "_place", "_transport")
+    __slots__ = ("_account", "_front", "_peer", "_place", "_transport")
 
     is_idle = True
 
@@ -132,16 +136,30 @@ class PendingConnection(Counted, asyncio.Protocol):
         self._peer = peer[0] if isinstance(peer, tuple) else ""
         descriptor = transport.get_extra_info("socket").fileno()
         front = self._front
+        account = front.count_as(self._peer)
+        # A trusted proxy's connections are many clients', so each has turns of its own.
+        self._account = f"{self._peer} {descriptor}" if account is None else account
         try:
-            self._place = front.connections.enter(self, front.count_as(self._peer), descriptor)
+            self._place = front.connections.enter(self, account, descriptor)
         except NoRoom as lack:
             self._transport.write(_ANSWERS[lack.refusal])
             self._transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Pass the connection on."""
+        """Pass the connection on when it is its client's turn."""
+        turns = self._front.turns
+        if not turns.run(self._pass_on, data):
+            self._transport.pause_reading()
+            turns.add(self._account, partial(self._resume, data))
+
+    def _resume(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._pass_on(data)
+
+    def _pass_on(self, data: bytes) -> None:
         if self._place is not None:
-            self._front.dispatch(self._place, data, self._peer, self._transport)
+            self._front.dispatch(self._place, data, self._peer, self._account, self._transport)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Give the place back."""

@@ -8,6 +8,7 @@ import asyncio
 from aiohttp import web
 from aiohttp.web_protocol import _ErrInfo
 
+from services.common.fair_turns import FairTurns
 from services.front.answered_errors import AnsweredErrors
 from services.front.connections import Place, Refusal
 from services.front.taken import Counted
@@ -15,22 +16,54 @@ from services.front.taken import Counted
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
+# What a request costs at least, after it was read: it is not known yet what it asks for.
+REQUEST_SECONDS = 0.00015
+
+
 class HttpConnection(Counted, AnsweredErrors):
-    """aiohttp's own protocol with a place among the connections.
+    """aiohttp's own protocol with a place among the connections; what comes in is read when it is its account's turn.
 
     Checked against aiohttp 3.14: a request whose head is complete is in `_messages` when `data_received` returns, or an
     `_ErrInfo` in place of one that cannot be read; `_waiter` is there while the connection waits for the next one.
     """
 
-    __slots__ = ("_is_unreadable", "_place")
+    __slots__ = ("_account", "_held", "_is_unreadable", "_place", "_turns")
 
-    def __init__(self, server: web.Server, place: Place) -> None:
+    def __init__(self, server: web.Server, place: Place, turns: FairTurns, account: str) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **server._kwargs)  # noqa: SLF001
         self._place: Place | None = place
+        self._turns = turns
+        self._account = account
+        self._held = b""
         self._is_unreadable = False
         place.guest = self
 
     def data_received(self, data: bytes) -> None:
+        """Read on when it is this account's turn; nothing more is taken from the connection before."""
+        if not data:  # aiohttp goes on with what it has put aside itself
+            super().data_received(data)
+        elif self._held:
+            self._held += data
+        elif not self._turns.run(self.read, data):
+            self._held = data
+            if self.transport is not None:
+                self.transport.pause_reading()
+            self._turns.add(self._account, self._read_held)
+
+    def _read_held(self) -> None:
+        held = self.take_held()
+        if self.transport is None or not held:
+            return  # the client has left, or somebody else has the connection
+        if not self._reading_paused and not self._buffer_paused:  # by aiohttp
+            self.transport.resume_reading()
+        self.read(held)
+
+    def take_held(self) -> bytes:
+        """Return what has come in and was not read yet, to the connection's new owner."""
+        held, self._held = self._held, b""
+        return held
+
+    def read(self, data: bytes) -> None:
         """Read on, and see whether a request is complete, or one has begun that may take only so long."""
         if self._is_unreadable:
             return  # its answer closes the connection; aiohttp would make an error of each further piece
@@ -43,6 +76,7 @@ class HttpConnection(Counted, AnsweredErrors):
         if self._place is None:
             return
         if self._messages:
+            self._turns.charge(REQUEST_SECONDS)
             self._place.asked()
         elif self._waiter is not None:
             self._place.ask_in_time()
@@ -50,6 +84,7 @@ class HttpConnection(Counted, AnsweredErrors):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Give the place back."""
         super().connection_lost(exc)
+        self._held = b""
         if self._place is not None:
             self._place.leave()
             self._place = None

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from services import __version__
 from services.common.authority import Hosts
+from services.common.fair_turns import FairTurns
 from services.common.tasks import Tasks
 from services.front.bodies import let_the_answer_arrive, refuse_encoded
 from services.front.connections import Bounds, Connections
@@ -67,6 +68,7 @@ class Server:
         self._metrics = metrics
         self._tasks = tasks
         self._entrance = _entrance(settings, metrics)
+        self._turns = FairTurns()
         room = places(settings.max_connections)
         if room.clients < settings.max_connections:
             log.warning(
@@ -115,6 +117,7 @@ class Server:
             stream.epoch,
             body_limit=settings.max_payload_bytes,
             account=lambda request: account_of(self._entrance.peers.address(request)),
+            turns=self._turns,
         )
         self._page = Page(settings.web_dir, settings.client_dir)
 
@@ -165,6 +168,7 @@ class Server:
             self._connections,
             opening(self._sockets.open),
             self._entrance.peers.counted_as,
+            turns=self._turns,
             unread=max(
                 UNREAD_SECONDS, 2 * settings.client_stall_seconds
             ),  # later than we drop a slow client, and count it

@@ -14,9 +14,9 @@ from pymongo.asynchronous.collection import AsyncCollection
 
 from services.common.cursor import cluster_time
 from services.common.documents import CODEC, Json
+from services.common.fair_turns import Pace
 from services.common.filter_fields import deciding_fields
 from services.common.order_json import order_json
-from services.gateway.fair_turns import Pace
 from services.gateway.store_errors import StoreFailed
 
 Document = dict[str, Any]

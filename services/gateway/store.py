@@ -14,13 +14,13 @@ from pymongo.asynchronous.database import AsyncDatabase
 from services.common.cursor import cluster_time
 from services.common.dependency_metrics import Dependency
 from services.common.documents import CODEC, Json
+from services.common.fair_turns import FairTurns, Pace
 from services.common.ids import parse_id
 from services.common.order_json import order_json
 from services.common.settings import WrongSetting
 from services.common.stream_spec import ORDERS
 from services.gateway.batch_loader import BatchLoader
 from services.gateway.conditions import conditions_of, is_wanted, with_ids
-from services.gateway.fair_turns import FairTurns, Pace
 from services.gateway.in_flight import InFlight
 from services.gateway.orders import ListQuery, NewOrder, OrderChange
 from services.gateway.page_mark import PageMark

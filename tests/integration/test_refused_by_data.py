@@ -10,7 +10,7 @@ from aiohttp import ClientResponse, ClientSession, TCPConnector
 from pymongo import GEO2D, GEOSPHERE, TEXT
 from structlog.testing import capture_logs
 
-from services.gateway.fair_turns import Pace
+from services.common.fair_turns import Pace
 from services.gateway.snapshot import Snapshot
 from services.gateway.store import OrderStore
 from tests.integration.rest_api import JOHN, Client, Orders, orders_at, serve, store_of

@@ -6,14 +6,14 @@ from collections.abc import Coroutine
 
 import pytest
 
-from services.gateway import fair_turns
-from services.gateway.fair_turns import FairTurns, Pace
+from services.common import fair_turns
+from services.common.fair_turns import FairTurns, Pace
 
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Make each step last longer than a turn may."""
-    monkeypatch.setattr(fair_turns, "STEP_SECONDS", -1.0)
+    monkeypatch.setattr(fair_turns, "PASS_SECONDS", 0.0)
     return []
 
 
@@ -52,7 +52,7 @@ async def test_there_is_one_step_in_each_pass_of_the_loop(steps: list[str]) -> N
 
 
 async def test_work_that_is_alone_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fair_turns, "STEP_SECONDS", 60.0)
+    monkeypatch.setattr(fair_turns, "PASS_SECONDS", 60.0)
     pace = Pace(FairTurns(), "one")
     task = pace.begin()
     with pytest.raises(StopIteration):
@@ -70,3 +70,47 @@ async def test_work_that_is_given_up_keeps_nobody_waiting(steps: list[str]) -> N
         await asyncio.gather(first, third)
     assert steps.count("a") == steps.count("c") == 5
     assert second.cancelled()
+
+async def test_what_is_done_at_once_counts_for_the_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fair_turns, "PASS_SECONDS", 0.0)  # filled by whatever is done
+    turns = FairTurns()
+    done: list[str] = []
+    turns.charge(1.0)
+    assert not turns.run(done.append, "too much")
+    turns.add("one", lambda: done.append("later"))
+    assert done == []
+    await asyncio.sleep(0)
+    assert done == ["later"]
+
+
+async def test_work_that_may_be_done_at_once_does_not_overtake_what_waits() -> None:
+    turns = FairTurns()
+    done: list[str] = []
+    turns.add("one", lambda: done.append("first"))
+    assert not turns.run(done.append, "second")
+    await asyncio.sleep(0)
+    assert done == ["first"]
+    assert turns.run(done.append, "second")
+
+
+async def test_a_step_that_cannot_be_divided_is_followed_by_a_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fair_turns, "LONG_SECONDS", -1.0)
+    turns = FairTurns()
+    passes = 0
+
+    async def steps() -> None:
+        await turns.take("one")
+        await asyncio.sleep(0)  # so that the step ends in another pass of the loop
+        await turns.take("one")
+
+    async def count_passes() -> None:
+        nonlocal passes
+        while not working.done():
+            passes += 1
+            await asyncio.sleep(0)
+
+    clock = iter([0.0, 0.05] + [1.0] * 100)
+    monkeypatch.setattr(fair_turns, "perf_counter", lambda: next(clock))
+    working = asyncio.create_task(steps())
+    await asyncio.wait_for(count_passes(), 5)
+    assert passes > 20, "others had the loop meanwhile"

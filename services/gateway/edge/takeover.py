@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.web_protocol import RequestHandler
 
+from services.front.http_connection import HttpConnection
 from services.front.taken import Counted, Taken, give
 
 
@@ -66,6 +67,8 @@ def _release(handler: RequestHandler) -> bytes:
     """
     tail: bytes = handler._message_tail  # noqa: SLF001
     handler._message_tail = b""  # noqa: SLF001
+    if isinstance(handler, HttpConnection):
+        tail += handler.take_held()
     handler._task_handler = None  # noqa: SLF001
     handler.transport = None
     handler.connection_lost(None)

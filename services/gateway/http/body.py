@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from aiohttp import web
@@ -17,13 +17,19 @@ class _NotJson(ValueError):
     """Python's parser takes it, JSON does not."""
 
 
-async def read_json(request: web.Request, *, limit: int, deadline: float) -> Any:
+# To parse a larger body may take a millisecond and more; that of an order has some hundred bytes.
+LARGE = 4096
+
+
+async def read_json(request: web.Request, *, limit: int, deadline: float, turn: Callable[[], Awaitable[None]]) -> Any:
     """Return the body's value, not yet checked; raise Problem (4xx) or, for a key that is there twice, InvalidInput.
 
-    ``limit`` in bytes, ``deadline`` in seconds for the whole body.
+    ``limit`` in bytes, ``deadline`` in seconds for the whole body; ``turn`` is awaited before a large body is parsed.
     """
     _check_type(request)
     body = await _read(request, limit, deadline)
+    if len(body) > LARGE:
+        await turn()
     try:
         return _DECODER.decode(body.decode("utf-8-sig"))  # a byte order mark may be ignored (RFC 8259, 8.1)
     except InvalidInput:

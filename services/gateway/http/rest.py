@@ -1,14 +1,15 @@
 """The orders over HTTP: list, read, create, change, delete."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from urllib.parse import quote, unquote
 
 from aiohttp import hdrs, web
 
 from services.common.cursor import Cursor, Position
 from services.common.documents import Json, dumps
+from services.common.fair_turns import FairTurns, Pace
 from services.front.bodies import LONGEST_TARGET
-from services.gateway.fair_turns import FairTurns, Pace
 from services.gateway.http.answered import answered
 from services.gateway.http.body import read_json
 from services.gateway.http.problems import Kind, Problem
@@ -42,13 +43,14 @@ class OrdersApi:
         body_limit: int = 64 * 1024,
         body_deadline: float = 30.0,
         account: Callable[[web.BaseRequest], str] = lambda request: request.remote or "",
+        turns: FairTurns | None = None,
     ) -> None:
         self._store = store
         self._epoch = epoch
         self._body_limit = body_limit
         self._body_deadline = body_deadline
         self._account = account
-        self._turns = FairTurns()
+        self._turns = turns or FairTurns()
         self._lists = InFlight(LISTS_AT_ONCE)
 
     def routes(self) -> list[web.RouteDef]:
@@ -104,7 +106,8 @@ class OrdersApi:
         return _json(written.order, self._of_write(written.at))
 
     async def _body(self, request: web.Request) -> object:
-        return await read_json(request, limit=self._body_limit, deadline=self._body_deadline)
+        turn = partial(self._turns.take, self._account(request))
+        return await read_json(request, limit=self._body_limit, deadline=self._body_deadline, turn=turn)
 
     def _after_snapshot(self, at: int) -> dict[str, str]:
         return self._cursor(Position.end_of(at))
