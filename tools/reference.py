@@ -24,7 +24,7 @@ from services.front.connections import Bounds, Connections
 from services.gateway.edge.unsent import Unsent
 from services.gateway.hub import Hub
 from services.gateway.log import Log
-from services.gateway.metrics import Metrics as GatewayMetrics
+from services.gateway.metrics import GatewayMetrics
 from services.gateway.settings import ROOT, GatewaySettings
 from services.watcher.metrics import Metrics as WatcherMetrics
 from services.watcher.settings import WatcherSettings

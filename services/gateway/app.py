@@ -14,15 +14,15 @@ from services.front.answering import few_connections
 from services.gateway.catch_up import CatchUp
 from services.gateway.edge.limits import Incident
 from services.gateway.edge.unsent import Unsent
-from services.gateway.feed import Feed, Limits
+from services.gateway.feed import Feed, FeedSettings
 from services.gateway.history import History
 from services.gateway.log import Log
-from services.gateway.metrics import Metrics
+from services.gateway.metrics import GatewayMetrics
 from services.gateway.recipients import COMPILED
 from services.gateway.recovery import SessionIds
 from services.gateway.redis_log import RedisLog, open_redis_log
 from services.gateway.replay import ReplayBounds
-from services.gateway.server import Server
+from services.gateway.server import GatewayServer
 from services.gateway.settings import GatewaySettings, secrets_in
 from services.gateway.shared_secret import SharedSecret
 from services.gateway.store import OrderStore
@@ -41,7 +41,7 @@ async def run(settings: GatewaySettings) -> None:
     ends, then Redis and MongoDB are left.
     """
     async with AsyncExitStack() as stack:
-        metrics = Metrics()
+        metrics = GatewayMetrics()
         store = await stack.enter_async_context(OrderStore.open(settings.mongodb_uri))
         source = await stack.enter_async_context(open_redis_log(settings.redis_url, StreamKeys.of(ORDERS.name)))
         tasks = await stack.enter_async_context(Tasks())
@@ -49,7 +49,7 @@ async def run(settings: GatewaySettings) -> None:
         feed, stream = open_stream(ORDERS, settings, store, source, unsent, metrics, tasks)
         tasks.keep("the return of MongoDB", store.await_return())
         ids = await _session_ids(settings, store, tasks)
-        server = Server(settings, store, stream, ids, metrics, unsent, tasks)
+        server = GatewayServer(settings, store, stream, ids, metrics, unsent, tasks)
         of_mongodb = {"mongodb": store.check, "collection": store.check_collection}
         ready = Checks({**of_mongodb, "redis": feed.check, "gateway": server.check})
         places = few_connections(lambda refusal: metrics.incident(Incident(refusal.value)))
@@ -69,7 +69,7 @@ def open_stream(
     store: OrderStore,
     source: RedisLog,
     unsent: Unsent,
-    metrics: Metrics,
+    metrics: GatewayMetrics,
     tasks: Tasks,
 ) -> tuple[Feed, Stream]:
     """Follow a stream by ``tasks``: from Redis, for those that come late from the oplog, to the hub's clients."""
@@ -78,7 +78,9 @@ def open_stream(
     history = History(store.database, spec.collection, store.primary)
     bounds = ReplayBounds(settings.replay_max_events, settings.replay_max_age_seconds)
     catch_up = CatchUp(source, history, events, health, metrics.resumed, tasks.spawn, bounds, metrics.replayed)
-    feed = Feed(source, history, events, catch_up.hub, health, Limits(settings.ring_events, settings.stale_seconds))
+    feed = Feed(
+        source, history, events, catch_up.hub, health, FeedSettings(settings.ring_events, settings.stale_seconds)
+    )
     metrics.observe(catch_up.hub, events, unsent, [Dependency.of(health), store.dependency])
     catch_up.start(tasks)
     feed.start(tasks)

@@ -16,7 +16,7 @@ from services.gateway.event import Event
 from services.gateway.history import History, HistoryLost, HistoryUnavailable
 from services.gateway.hub import Hub
 from services.gateway.log import Log
-from services.gateway.redis_log import Batch, Head, LogUnavailable, Page, RedisLog
+from services.gateway.redis_log import Batch, LogHead, LogPage, LogUnavailable, RedisLog
 from services.gateway.subscription import ResyncReason
 
 CHECK_SECONDS = 1.0
@@ -25,7 +25,7 @@ BRIDGE_SECONDS = 60.0  # for reading from the oplog what was missed; then client
 log = structlog.get_logger("feed")
 
 
-class Limits(NamedTuple):
+class FeedSettings(NamedTuple):
     """How many events to load at the start, and after how many seconds without a sign of life the stream is stale."""
 
     ring: int
@@ -44,14 +44,20 @@ class Feed:
     """The way from Redis to the hub. It never shows an event twice or out of order: positions decide."""
 
     def __init__(
-        self, source: RedisLog, history: History, events: Log, hub: Hub, health: DependencyHealth, limits: Limits
+        self,
+        source: RedisLog,
+        history: History,
+        events: Log,
+        hub: Hub,
+        health: DependencyHealth,
+        settings: FeedSettings,
     ) -> None:
         self._source = source
         self._history = history
         self._log = events
         self._hub = hub
         self._health = health
-        self._limits = limits
+        self._settings = settings
         self._doubt = asyncio.Event()  # whether the log is still in step
         self._fresh_at = monotonic()
         self._is_bridging = False
@@ -116,7 +122,7 @@ class Feed:
             self._hub.tell_stale(self._staleness())
 
     def _staleness(self) -> Stale | None:
-        if monotonic() - self._fresh_at <= self._limits.stale:
+        if monotonic() - self._fresh_at <= self._settings.stale:
             return None
         if self._is_bridging:
             return Stale.GATEWAY_BEHIND
@@ -141,12 +147,12 @@ class Feed:
             self._hub.begin_epoch(head.reason)
         elif self._log.position < head.position:
             await self._fill()
-        if head.silence < self._limits.stale:
+        if head.silence < self._settings.stale:
             self._fresh_at = monotonic()  # only now: until it is in step again, what clients see is old
 
-    async def _begin(self, head: Head) -> None:
+    async def _begin(self, head: LogHead) -> None:
         """Load the newest events, and forget what came before."""
-        page = await self._source.newest(self._limits.ring, self._log.most_bytes)
+        page = await self._source.newest(self._settings.ring, self._log.most_bytes)
         if page.head is None or page.head.epoch != head.epoch:
             raise LogUnavailable("the log changed while it was read")
         self._log.begin(head.epoch, page.prev or page.head.floor)
@@ -175,7 +181,7 @@ class Feed:
             if not page.events or self._log.position >= page.head.position:
                 return
 
-    async def _bridge(self, page: Page) -> ResyncReason | None:
+    async def _bridge(self, page: LogPage) -> ResyncReason | None:
         """Read from the oplog what Redis no longer holds, up to where ``page`` begins; or return why that failed.
 
         It ends in any case, or this gateway would never follow the stream again.

@@ -30,7 +30,7 @@ Ids = Annotated[list[Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]], _SOME]
 Statuses = Annotated[list[Status], _SOME]
 
 
-class Change(Protocol):
+class FilteredChange(Protocol):
     """What a filter looks at."""
 
     @property
@@ -66,7 +66,7 @@ class Filter(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     status: tuple[str, ...] | None = None
     customer_name: tuple[str, ...] | None = None
 
-    def verdict(self, change: Change) -> Verdict:
+    def verdict(self, change: FilteredChange) -> Verdict:
         """Say what to tell the client; what is unknown is told rather than hidden."""
         if self.ids is not None and change.id not in self.ids:
             return Verdict.HIDE
@@ -103,7 +103,7 @@ EVERYTHING: Interest = frozenset({Filter()})
 NOTHING: Interest = frozenset()
 
 
-def verdict(interest: Interest, change: Change) -> Verdict:
+def verdict(interest: Interest, change: FilteredChange) -> Verdict:
     """Say what to tell a client with this interest."""
     verdicts = {wanted.verdict(change) for wanted in interest}
     if Verdict.SHOW in verdicts:

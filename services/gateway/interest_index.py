@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 from services.common.envelope import Operation
-from services.gateway.filters import Change, Filter, Interest
+from services.gateway.filters import Filter, FilteredChange, Interest
 
 Member = TypeVar("Member", bound=Hashable)
 Key = tuple[str, str] | None
@@ -30,7 +30,7 @@ class InterestIndex(Generic[Member]):
             if not members:
                 self._by_key.pop(key, None)
 
-    def concerned(self, change: Change) -> Iterable[Member]:
+    def concerned(self, change: FilteredChange) -> Iterable[Member]:
         """Return, once each, all whose filters may have to do with the change, and perhaps a few more."""
         if self._by_key.keys() <= {None}:
             return self._by_key.get(None, {})  # nobody has a filter
@@ -63,7 +63,7 @@ def _keys_of(wanted: Filter) -> Iterator[Key]:
         yield None
 
 
-def _values(change: Change) -> Iterator[Key]:
+def _values(change: FilteredChange) -> Iterator[Key]:
     """The keys of all who may be shown the change, as it is or as a leaving."""
     yield None
     yield "id", change.id

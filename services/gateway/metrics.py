@@ -34,7 +34,7 @@ _LAG = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _DURATION = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
-class Metrics:
+class GatewayMetrics:
     """The gateway's figures, in a registry of their own."""
 
     def __init__(self) -> None:

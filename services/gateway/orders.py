@@ -35,7 +35,7 @@ _LONGEST_FIELD = 100
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # Unicode's category Cc
 
 
-class Fault(NamedTuple):
+class FieldFault(NamedTuple):
     """One thing that is wrong with what a client sent; an empty ``field`` means the whole of it."""
 
     field: str
@@ -48,9 +48,9 @@ class InvalidInput(ValueError):
     Only the first faults are looked at.
     """
 
-    def __init__(self, faults: Iterable[Fault]) -> None:
+    def __init__(self, faults: Iterable[FieldFault]) -> None:
         first = islice(faults, _MOST_FAULTS)
-        self.faults = tuple(Fault(name[:_LONGEST_FIELD], text) for name, text in first)
+        self.faults = tuple(FieldFault(name[:_LONGEST_FIELD], text) for name, text in first)
         super().__init__("; ".join(f"{field or 'body'}: {message}" for field, message in self.faults))
 
 
@@ -175,11 +175,11 @@ def parse_query(pairs: Iterable[tuple[str, str]]) -> ListQuery:
     given: dict[str, list[str]] = {}
     for number, (name, value) in enumerate(pairs):
         if number >= _MOST_PARAMETERS:
-            raise InvalidInput([Fault("", f"must not have more than {_MOST_PARAMETERS} parameters")])
+            raise InvalidInput([FieldFault("", f"must not have more than {_MOST_PARAMETERS} parameters")])
         given.setdefault(name, []).append(value)
     twice = [name for name, values in given.items() if len(values) > 1 and name not in _REPEATABLE]
     if twice:
-        raise InvalidInput(Fault(name, "is given more than once") for name in twice)
+        raise InvalidInput(FieldFault(name, "is given more than once") for name in twice)
     return _checked(ListQuery, {name: values if name in _REPEATABLE else values[0] for name, values in given.items()})
 
 
@@ -188,17 +188,17 @@ def parse_id(text: str) -> str:
     try:
         return canonical(text)
     except InvalidId:
-        raise InvalidInput([Fault("id", NO_ID)]) from None
+        raise InvalidInput([FieldFault("id", NO_ID)]) from None
 
 
 def _checked(model: type[Model], data: object) -> Model:
     if isinstance(data, dict) and len(data) > _MOST_FIELDS:  # each that is unknown would be an error with its own text
-        raise InvalidInput([Fault("", f"must not have more than {_MOST_FIELDS} fields")])
+        raise InvalidInput([FieldFault("", f"must not have more than {_MOST_FIELDS} fields")])
     try:
         return model.model_validate(data)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
-        raise InvalidInput(Fault(_field(one["loc"]), _message(one)) for one in found) from None
+        raise InvalidInput(FieldFault(_field(one["loc"]), _message(one)) for one in found) from None
 
 
 def _field(location: tuple[int | str, ...]) -> str:

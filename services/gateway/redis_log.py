@@ -32,7 +32,7 @@ class LogUnavailable(Exception):
     """Redis cannot be read now; trying again later may help."""
 
 
-class Head(NamedTuple):
+class LogHead(NamedTuple):
     """What Redis says of its log: it is complete after ``floor`` up to ``position``.
 
     ``silence`` is how many seconds ago, by the clock of Redis, the watcher last said that it sees all that happens.
@@ -45,13 +45,13 @@ class Head(NamedTuple):
     silence: float
 
 
-class Page(NamedTuple):
+class LogPage(NamedTuple):
     """Consecutive entries, the position that the first of them follows, and the head at the same moment.
 
     ``prev`` is None where there are no entries, ``head`` where there is no log.
     """
 
-    head: Head | None
+    head: LogHead | None
     events: list[Event]
     prev: Position | None
 
@@ -89,7 +89,7 @@ class RedisLog:
         self._channel = channel
         self._keys = keys
 
-    async def head(self) -> Head | None:
+    async def head(self) -> LogHead | None:
         """Return the head, or None where there is no log."""
         with _translated():
             async with self._redis.pipeline(transaction=False) as pipe:
@@ -98,11 +98,11 @@ class RedisLog:
                 fields, now = await pipe.execute()
         return _head(fields, now)
 
-    async def after(self, position: Position) -> Page:
+    async def after(self, position: Position) -> LogPage:
         """Return entries that follow ``position``: a page of them, or none where there are none."""
         return await self._page("xrange", f"({position}", "+", PAGE)
 
-    async def newest(self, most: int, most_bytes: int) -> Page:
+    async def newest(self, most: int, most_bytes: int) -> LogPage:
         """Return the last entries, oldest first, with the head as it was when the newest was read."""
         page = await self._page("xrevrange", "+", "-", min(most, PAGE))
         head, pages, prev, missing, size = page.head, [page.events], page.prev, most, 0
@@ -118,9 +118,9 @@ class RedisLog:
                 break  # what came before has been trimmed meanwhile, or there is a hole
             pages.append(page.events)
             prev = page.prev
-        return Page(head, [event for events in reversed(pages) for event in events], prev)
+        return LogPage(head, [event for events in reversed(pages) for event in events], prev)
 
-    async def _page(self, command: str, start: str, end: str, most: int) -> Page:
+    async def _page(self, command: str, start: str, end: str, most: int) -> LogPage:
         # As one transaction: the head says whether anything is missing before the first entry of this very answer.
         with _translated():
             async with self._redis.pipeline(transaction=True) as pipe:
@@ -131,7 +131,7 @@ class RedisLog:
         if command == "xrevrange":
             entries.reverse()
         events, prev = _consecutive(entries, newest=command == "xrevrange")
-        return Page(_head(fields, now), events, prev)
+        return LogPage(_head(fields, now), events, prev)
 
     async def follow(self, subscribed: Callable[[], None], take: Callable[[Batch], None]) -> NoReturn:
         """Call ``take`` with each batch as soon as it is heard, and ``subscribed`` before the first.
@@ -217,9 +217,9 @@ def _consecutive(
     return runs[which], prevs[which]
 
 
-def _head(fields: list[bytes | None], now: tuple[int, int]) -> Head | None:
+def _head(fields: list[bytes | None], now: tuple[int, int]) -> LogHead | None:
     epoch, position, floor, reason, alive = (None if field is None else field.decode() for field in fields)
     if epoch is None or position is None or floor is None:
         return None
     silence = now[0] + now[1] / 1e6 - float(alive or 0)
-    return Head(epoch, Position.parse(position), Position.parse(floor), reason or None, silence)
+    return LogHead(epoch, Position.parse(position), Position.parse(floor), reason or None, silence)

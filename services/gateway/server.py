@@ -27,11 +27,11 @@ from services.gateway.http.entrance import install_entrance
 from services.gateway.http.headers import add_security_headers
 from services.gateway.http.health import Health
 from services.gateway.http.openapi import openapi_document
-from services.gateway.http.page import Page
+from services.gateway.http.page import WebPage
 from services.gateway.http.problems import problems
 from services.gateway.http.rest import EXPOSED_HEADERS, OrdersApi
 from services.gateway.live.orders_namespace import LiveOrders
-from services.gateway.metrics import Metrics
+from services.gateway.metrics import GatewayMetrics
 from services.gateway.recovery import SessionIds
 from services.gateway.settings import GatewaySettings
 from services.gateway.socketio.server import SocketServer
@@ -46,7 +46,7 @@ LINGER_SECONDS = 0.3
 log = structlog.get_logger("gateway")
 
 
-class Server:
+class GatewayServer:
     """All ways to reach this gateway."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Server:
         store: OrderStore,
         stream: Stream,
         ids: SessionIds,
-        metrics: Metrics,
+        metrics: GatewayMetrics,
         unsent: Unsent,
         tasks: Tasks,
     ) -> None:
@@ -116,7 +116,7 @@ class Server:
             body_limit=settings.max_payload_bytes,
             account=lambda request: account_of(self._entrance.peers.address(request)),
         )
-        self._page = Page(settings.web_dir, settings.client_dir)
+        self._page = WebPage(settings.web_dir, settings.client_dir)
 
     def application(self, ready: Callable[[], Awaitable[Readiness]]) -> web.Application:
         """Return the routes and what surrounds them."""
@@ -187,7 +187,7 @@ class Server:
         return "draining" if self._draining else "ok"
 
 
-def _entrance(settings: GatewaySettings, metrics: Metrics) -> Entrance:
+def _entrance(settings: GatewaySettings, metrics: GatewayMetrics) -> Entrance:
     return Entrance(
         Hosts(settings.allowed_hosts, addresses=not settings.is_local),
         OriginPolicy(settings.cors_origins, EXPOSED_HEADERS),

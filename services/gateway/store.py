@@ -37,7 +37,7 @@ _HELD = 2.5  # seconds that MongoDB waits for an order that a transaction holds;
 _CHANGES_OF_ONE = 8  # at once; else those that wait for one order would take all connections to MongoDB
 
 
-class Page(NamedTuple):
+class OrdersPage(NamedTuple):
     """Orders as they were at cluster time ``at``, exactly; ``next_after`` marks where the next page begins."""
 
     orders: list[Order]
@@ -136,7 +136,7 @@ class OrderStore:
         """Return "ok" when the collection is of a kind that can be served, else what is wrong and what to do."""
         return await self._edge.kind.check()
 
-    async def page(self, query: ListQuery, pace: Pace | None = None) -> Page:
+    async def page(self, query: ListQuery, pace: Pace | None = None) -> OrdersPage:
         """Return one page of orders, newest id first, read at the ``pace`` given."""
         conditions = conditions_of(query)
         if query.after is not None and query.after.below is not None:
@@ -149,7 +149,7 @@ class OrderStore:
         more = is_cut or len(found) > query.limit
         mark = PageMark.behind([each.id for each in page], query.after) if more else None
         shown = [each.order for each in page if is_wanted(query, each)]
-        return Page(shown, None if mark is None else str(mark), at, is_small)
+        return OrdersPage(shown, None if mark is None else str(mark), at, is_small)
 
     async def get(self, id: str) -> Found:
         """Return one order; raise OrderNotFound."""

@@ -17,7 +17,7 @@ from services.common.normalize import EpochReason
 from services.common.tasks import Tasks
 from services.embedded.valkey import Valkey
 from services.gateway.catch_up import CatchUp, Source
-from services.gateway.feed import Feed, Limits
+from services.gateway.feed import Feed, FeedSettings
 from services.gateway.filters import EVERYTHING
 from services.gateway.history import History
 from services.gateway.hub import Hub
@@ -87,8 +87,8 @@ class Gateway:
             lambda outcome: self.replayed.update([str(outcome)]),
         )
         self._catch_up.start(tasks)
-        limits = Limits(RING, self.stale_seconds)
-        feed = Feed(source, history, self.log, self.hub, DependencyHealth("redis"), limits)
+        settings = FeedSettings(RING, self.stale_seconds)
+        feed = Feed(source, history, self.log, self.hub, DependencyHealth("redis"), settings)
         feed.start(tasks)
         async with asyncio.timeout(10):
             await feed.ready.wait()

@@ -12,7 +12,7 @@ from services.common.documents import Json
 from services.common.normalize import EpochReason
 from services.gateway.catch_up import Source
 from services.gateway.filters import EVERYTHING
-from services.gateway.redis_log import Page, RedisLog
+from services.gateway.redis_log import LogPage, RedisLog
 from tests.conftest import OwnValkey
 from tests.integration.fed_gateway import RING, World
 from tests.log_entries import KEYS
@@ -277,7 +277,7 @@ async def test_an_error_while_one_client_is_served_from_redis_costs_that_client_
 ) -> None:
     after = RedisLog.after
 
-    async def odd(log: RedisLog, position: Position) -> Page:
+    async def odd(log: RedisLog, position: Position) -> LogPage:
         if position == Position(3, 0):
             raise LookupError("odd")
         return await after(log, position)

@@ -14,7 +14,7 @@ from services.gateway.edge.request import Request
 log = structlog.get_logger("clients")
 
 
-class Refusal(NamedTuple):
+class EntranceRefusal(NamedTuple):
     """Why a request may not come in."""
 
     status: int
@@ -22,9 +22,9 @@ class Refusal(NamedTuple):
     incident: Incident
 
 
-_NO_HOST = Refusal(400, "The header Host is missing, given twice, or no host.", Incident.BAD_REQUEST)
-_OTHER_HOST = Refusal(421, "This server is not asked for under this host.", Incident.HOST_REFUSED)
-_OTHER_ORIGIN = Refusal(403, "Origin not allowed", Incident.ORIGIN_REFUSED)
+_NO_HOST = EntranceRefusal(400, "The header Host is missing, given twice, or no host.", Incident.BAD_REQUEST)
+_OTHER_HOST = EntranceRefusal(421, "This server is not asked for under this host.", Incident.HOST_REFUSED)
+_OTHER_ORIGIN = EntranceRefusal(403, "Origin not allowed", Incident.ORIGIN_REFUSED)
 
 
 class Entrance:
@@ -47,7 +47,7 @@ class Entrance:
         """Tell whether the request may come in; nothing is counted, because it is then asked `refuse`."""
         return self._judge(request, None) is None
 
-    def refuse(self, request: Request, target: str | None = None) -> Refusal | None:
+    def refuse(self, request: Request, target: str | None = None) -> EntranceRefusal | None:
         """Return why the request may not come in and count it, else None.
 
         `target`: the host that the request line itself names, if it does.
@@ -61,7 +61,7 @@ class Entrance:
                 log.warning("Refused a request for another host; if it is ours, add it to ALLOWED_HOSTS", host=host)
         return refusal
 
-    def _judge(self, request: Request, target: str | None) -> Refusal | None:
+    def _judge(self, request: Request, target: str | None) -> EntranceRefusal | None:
         named = request.headers.getall(hdrs.HOST, [])
         if not named and request.version < (1, 1):  # no browser, so no page: HTTP/1.0 knows no Host
             named = ["localhost"]

@@ -10,8 +10,8 @@ from services.gateway.engineio.rejection import ErrorCode, Rejected
 from services.gateway.engineio.session import Session
 from services.gateway.wire.engineio import (
     SEPARATOR,
-    MalformedPacket,
-    PacketType,
+    EnginePacketType,
+    MalformedEnginePacket,
     base64_packet,
     split_payload,
 )
@@ -19,8 +19,8 @@ from services.gateway.wire.form import Form
 from services.gateway.wire.websocket import CloseCode
 
 _NO_STORE = {"Cache-Control": "no-store"}
-_CLOSE = PacketType.CLOSE.encode()
-_NOOP = PacketType.NOOP.encode()
+_CLOSE = EnginePacketType.CLOSE.encode()
+_NOOP = EnginePacketType.NOOP.encode()
 # How browsers, and the stock client in Node, begin to name themselves.
 _BROWSERS = ("Mozilla/", "node-XMLHttpRequest")
 
@@ -188,7 +188,7 @@ class Polling:
     def _receive(self, body: bytes) -> web.Response:
         try:
             for packet in split_payload(body):
-                if packet == PacketType.CLOSE:
+                if packet == EnginePacketType.CLOSE:
                     self._leave()
                     break
                 if not self._session.within_rate():
@@ -197,7 +197,7 @@ class Polling:
             else:
                 if not self._session.is_open:  # for a reason that has been counted
                     return Rejected(ErrorCode.BAD_REQUEST).response(upgrade=False)
-        except MalformedPacket:
+        except MalformedEnginePacket:
             self._session.fail(Incident.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)
             return Rejected(ErrorCode.BAD_REQUEST).response(upgrade=False)
         return web.Response(text="ok", content_type="text/html", headers=_NO_STORE)

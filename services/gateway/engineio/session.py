@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 from services.common.deadlines import Entry
 from services.gateway.edge.limits import Incident
 from services.gateway.engineio.carrier import Carrier
-from services.gateway.wire.engineio import MalformedPacket, Packet, PacketType, binary_of, parse_packet
+from services.gateway.wire.engineio import (
+    EnginePacket,
+    EnginePacketType,
+    MalformedEnginePacket,
+    binary_of,
+    parse_packet,
+)
 from services.gateway.wire.form import Form
 from services.gateway.wire.websocket import CloseCode
 
@@ -111,28 +117,28 @@ class Session:
             return
         try:
             packet = parse_packet(data)
-        except MalformedPacket:
+        except MalformedEnginePacket:
             self.fail(Incident.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)
             return
-        if self._pong_awaited and not self._pong_extended and packet.type is not PacketType.PONG:
+        if self._pong_awaited and not self._pong_extended and packet.type is not EnginePacketType.PONG:
             # As the reference: a long message on its way must not cost the session. Once, or a client need never pong.
             self._pong_extended = True
             self._beat(pong=True)
         self._dispatch(packet)
 
-    def _dispatch(self, packet: Packet) -> None:
+    def _dispatch(self, packet: EnginePacket) -> None:
         match packet.type:
-            case PacketType.MESSAGE:
+            case EnginePacketType.MESSAGE:
                 self._application.received(packet.data)
-            case PacketType.PONG:
+            case EnginePacketType.PONG:
                 if self._pong_awaited:
                     self._pong_awaited = False
                     self._beat(pong=False)
-            case PacketType.CLOSE:
+            case EnginePacketType.CLOSE:
                 self.end("transport close")
-            case PacketType.PING:
+            case EnginePacketType.PING:
                 self.fail(Incident.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)  # since version 4 only servers ping
-            case PacketType.OPEN | PacketType.UPGRADE | PacketType.NOOP:
+            case EnginePacketType.OPEN | EnginePacketType.UPGRADE | EnginePacketType.NOOP:
                 pass  # the reference ignores them, too
 
     def within_rate(self) -> bool:

@@ -4,11 +4,11 @@ from services.gateway.edge.limits import Incident
 from services.gateway.engineio.polling import Polling
 from services.gateway.engineio.session import Session
 from services.gateway.engineio.websocket_connection import WebSocketConnection
-from services.gateway.wire.engineio import PacketType
+from services.gateway.wire.engineio import EnginePacketType
 from services.gateway.wire.websocket import CloseCode
 
-_PROBE = PacketType.PING + "probe"
-_PROBE_ANSWER = (PacketType.PONG + "probe").encode()
+_PROBE = EnginePacketType.PING + "probe"
+_PROBE_ANSWER = (EnginePacketType.PONG + "probe").encode()
 
 
 class Upgrade:
@@ -46,7 +46,7 @@ class Upgrade:
             self._probed = True
             self._polling.release_polls()
             self._websocket.send_text(_PROBE_ANSWER)
-        elif message == PacketType.UPGRADE and self._probed:
+        elif message == EnginePacketType.UPGRADE and self._probed:
             self._complete()
         else:
             self.fail()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from services.gateway.http.problems import Kind, Problem
-from services.gateway.orders import Fault, InvalidInput
+from services.gateway.orders import FieldFault, InvalidInput
 from services.gateway.store_errors import (
     CollectionUnfit,
     OrderBusy,
@@ -54,7 +54,7 @@ def answered(place: str) -> Iterator[None]:
         raise Problem(422, Kind.INVALID, str(error), faults=error.faults, place=place) from error
     except OrderRefused as error:
         status, kind = _REFUSALS[type(error)]
-        faults = [Fault(field, f"is refused by {error.rule}") for field in error.fields]
+        faults = [FieldFault(field, f"is refused by {error.rule}") for field in error.fields]
         raise Problem(status, kind, f"MongoDB refuses it by {error.rule}.", faults=faults) from error
     except CollectionUnfit as error:
         raise Problem(503, Kind.UNFIT, str(error)) from error

@@ -3,7 +3,7 @@
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from services.gateway.edge.entrance import Entrance, Refusal
+from services.gateway.edge.entrance import Entrance, EntranceRefusal
 from services.gateway.http.problems import Kind, Problem
 
 
@@ -39,7 +39,7 @@ def _target(request: web.Request) -> str | None:
     return f"[{host}]" if ":" in host else host
 
 
-def _answer(request: web.Request, refusal: Refusal) -> web.Response:
+def _answer(request: web.Request, refusal: EntranceRefusal) -> web.Response:
     if request.path.startswith("/api/"):
         raise Problem(refusal.status, Kind.HTTP, refusal.detail)
     response = web.Response(status=refusal.status, text=f"{refusal.detail}\n", headers={"Cache-Control": "no-store"})

@@ -31,7 +31,7 @@ _HEADERS = {
 }
 
 
-class Page:
+class WebPage:
     """The files of the web folder, each under its own name, `index.html` also at `/`.
 
     Which files there are is settled at the start: no request names a path on disk, so none can leave the folder.

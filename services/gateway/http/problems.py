@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from services.common.documents import Json, dumps
-from services.gateway.orders import Fault
+from services.gateway.orders import FieldFault
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +69,7 @@ class Problem(Exception):
         kind: Kind,
         detail: str,
         *,
-        faults: Iterable[Fault] = (),
+        faults: Iterable[FieldFault] = (),
         place: str = "body",
         headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -150,7 +150,7 @@ def _of_http(error: web.HTTPException) -> Problem:
     return Problem(error.status, Kind.HTTP, error.reason)
 
 
-def _error(fault: Fault, place: str) -> Json:
+def _error(fault: FieldFault, place: str) -> Json:
     field = _encodable(fault.field)
     error: dict[str, Json] = {"in": place, "field": field or place, "message": _encodable(fault.message)}
     if place == "body":  # a JSON pointer, as in the example of RFC 9457

@@ -13,8 +13,8 @@ from services.gateway.http.answered import answered
 from services.gateway.http.body import read_json
 from services.gateway.http.problems import Kind, Problem
 from services.gateway.in_flight import InFlight
-from services.gateway.orders import Fault, InvalidInput, parse_change, parse_id, parse_new, parse_query
-from services.gateway.store import OrderStore, Page
+from services.gateway.orders import FieldFault, InvalidInput, parse_change, parse_id, parse_new, parse_query
+from services.gateway.store import OrdersPage, OrderStore
 
 COLLECTION = "/api/orders"
 ONE = "/api/orders/{id:(?!events$)[^/]+}"  # not the stream of events, which has other methods
@@ -125,7 +125,7 @@ def _id(request: web.Request) -> str:
     try:
         return parse_id(unquote(name, errors="strict"))
     except UnicodeDecodeError:
-        raise InvalidInput([Fault("id", "must be percent-encoded UTF-8")]) from None
+        raise InvalidInput([FieldFault("id", "must be percent-encoded UTF-8")]) from None
 
 
 def _following(request: web.Request, mark: str) -> str:
@@ -145,7 +145,7 @@ def _answer(body: bytes, headers: dict[str, str], *, status: int = 200) -> web.R
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)
 
 
-async def _list(request: web.Request, page: Page, headers: dict[str, str], pace: Pace) -> web.StreamResponse:
+async def _list(request: web.Request, page: OrdersPage, headers: dict[str, str], pace: Pace) -> web.StreamResponse:
     """Answer with the orders; megabytes of them are encoded and sent in pieces, between which others have turns."""
     if page.is_small:  # nearly always, and cheaper than one by one
         return _answer(dumps([*page.orders]), headers)

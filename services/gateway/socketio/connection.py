@@ -13,10 +13,10 @@ from services.gateway.socketio.serial_queue import Call, SerialQueue
 from services.gateway.socketio.socket import Socket, send_packets
 from services.gateway.wire.socketio import (
     Argument,
-    Limits,
-    MalformedPacket,
-    Packet,
-    PacketType,
+    MalformedSocketPacket,
+    PacketLimits,
+    SocketPacket,
+    SocketPacketType,
     ack_packets,
     attach,
     connect_error_packet,
@@ -55,7 +55,7 @@ class SocketConnection(Application):
         self._failed = failed
         self._namespaces = namespaces
         self._sockets: dict[str, Socket[Any]] = {}
-        self._packet: Packet | None = None  # whose attachments are not complete
+        self._packet: SocketPacket | None = None  # whose attachments are not complete
         self._attachments: list[bytes] = []
         self._size = 0  # of the packet that is coming in, with its attachments
         self._deadlines = deadlines
@@ -73,27 +73,27 @@ class SocketConnection(Application):
             if packet is not None:
                 size, self._size = self._size, 0
                 self._dispatch(packet, size)
-        except MalformedPacket:
+        except MalformedSocketPacket:
             self._session.fail(Incident.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)
 
-    def _take_text(self, text: str) -> Packet | None:
+    def _take_text(self, text: str) -> SocketPacket | None:
         if self._packet is not None:
-            raise MalformedPacket("text where an attachment was due")
+            raise MalformedSocketPacket("text where an attachment was due")
         settings = self._session.sessions.settings
-        packet = parse_packet(text, Limits(settings.max_attachments, settings.max_depth))
+        packet = parse_packet(text, PacketLimits(settings.max_attachments, settings.max_depth))
         if not packet.attachments:
             return packet
         self._packet = packet
         self._restart_deadline()
         return None
 
-    def _take_attachment(self, data: bytes) -> Packet | None:
+    def _take_attachment(self, data: bytes) -> SocketPacket | None:
         packet = self._packet
         if packet is None:
-            raise MalformedPacket("attachment of nothing")
+            raise MalformedSocketPacket("attachment of nothing")
         self._attachments.append(data)
         if sum(map(len, self._attachments)) > self._session.sessions.settings.max_payload:
-            raise MalformedPacket("attachments too big")
+            raise MalformedSocketPacket("attachments too big")
         if len(self._attachments) < packet.attachments:
             return None
         attachments, self._attachments, self._packet = self._attachments, [], None
@@ -105,20 +105,20 @@ class SocketConnection(Application):
         if self._packet is not None or not any(socket.is_connected for socket in self._sockets.values()):
             self._deadline = self._deadlines.add(self)
 
-    def _dispatch(self, packet: Packet, size: int) -> None:
+    def _dispatch(self, packet: SocketPacket, size: int) -> None:
         socket = self._sockets.get(packet.namespace)
-        if packet.type is PacketType.CONNECT:
+        if packet.type is SocketPacketType.CONNECT:
             if socket is None:
                 self._connect(packet.namespace, cast("Mapping[str, Argument]", packet.data or {}))
             elif socket.is_connected:
-                raise MalformedPacket("connected already")
+                raise MalformedSocketPacket("connected already")
             return  # one that is being admitted has its answer coming
         if socket is None or not socket.is_connected:
-            raise MalformedPacket("not connected")
+            raise MalformedSocketPacket("not connected")
         match packet.type:
-            case PacketType.EVENT | PacketType.BINARY_EVENT:
+            case SocketPacketType.EVENT | SocketPacketType.BINARY_EVENT:
                 self._event(socket, packet, size)
-            case PacketType.DISCONNECT:
+            case SocketPacketType.DISCONNECT:
                 self._gone(socket, "client namespace disconnect")
             case _:
                 pass  # an ACK: nothing is emitted that asks for one
@@ -157,7 +157,7 @@ class SocketConnection(Application):
             self._failed(error)
             self._session.send(connect_error_packet(socket.namespace, "Internal server error"))
 
-    def _event(self, socket: Socket[Any], packet: Packet, size: int) -> None:
+    def _event(self, socket: Socket[Any], packet: SocketPacket, size: int) -> None:
         name, *args = cast("list[Argument]", packet.data)
         ack = None if packet.id is None else self._ack(socket, packet.id)
         event = self._namespaces[socket.namespace].event

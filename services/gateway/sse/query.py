@@ -6,7 +6,7 @@ from aiohttp import web
 
 from services.gateway.filters import Interest, InvalidFilter, parse_filter, union
 from services.gateway.http.problems import Kind, Problem
-from services.gateway.orders import Fault
+from services.gateway.orders import FieldFault
 
 _FIELD_OF = {"id": "ids", "status": "status", "customer_name": "customer_name"}
 _PARAMETER_OF = {field: parameter for parameter, field in _FIELD_OF.items()}
@@ -52,5 +52,5 @@ def _plain(name: str) -> str:
 
 def _unprocessable(parameter: str, message: str) -> Problem:
     return Problem(
-        422, Kind.INVALID, "The query is not valid.", faults=[Fault(parameter[:100], message)], place="query"
+        422, Kind.INVALID, "The query is not valid.", faults=[FieldFault(parameter[:100], message)], place="query"
     )

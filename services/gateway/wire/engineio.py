@@ -14,7 +14,7 @@ PROTOCOL = "4"
 SEPARATOR = b"\x1e"
 
 
-class PacketType(StrEnum):
+class EnginePacketType(StrEnum):
     """The first character of a packet."""
 
     OPEN = "0"
@@ -26,33 +26,33 @@ class PacketType(StrEnum):
     NOOP = "6"
 
 
-_TYPES = {str(member): member for member in PacketType}
+_TYPES = {str(member): member for member in EnginePacketType}
 
 
-class Packet(NamedTuple):
+class EnginePacket(NamedTuple):
     """A packet that came in; bytes for a binary message, else text."""
 
-    type: PacketType
+    type: EnginePacketType
     data: str | bytes = ""
 
 
-class MalformedPacket(ValueError):
+class MalformedEnginePacket(ValueError):
     """Text that is no packet."""
 
 
-def parse_packet(data: str | bytes) -> Packet:
+def parse_packet(data: str | bytes) -> EnginePacket:
     """Parse what one websocket message, or one part of a payload, holds."""
     if isinstance(data, bytes):
-        return Packet(PacketType.MESSAGE, data)
+        return EnginePacket(EnginePacketType.MESSAGE, data)
     if data[:1] == "b":
         try:
-            return Packet(PacketType.MESSAGE, base64.b64decode(data[1:], validate=True))
+            return EnginePacket(EnginePacketType.MESSAGE, base64.b64decode(data[1:], validate=True))
         except (binascii.Error, ValueError) as error:
-            raise MalformedPacket("not base64") from error
+            raise MalformedEnginePacket("not base64") from error
     kind = _TYPES.get(data[:1])
     if kind is None:
-        raise MalformedPacket("unknown packet type")
-    return Packet(kind, data[1:])
+        raise MalformedEnginePacket("unknown packet type")
+    return EnginePacket(kind, data[1:])
 
 
 def split_payload(body: bytes) -> Iterator[str]:
@@ -60,7 +60,7 @@ def split_payload(body: bytes) -> Iterator[str]:
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
-        raise MalformedPacket("payload is not UTF-8") from error
+        raise MalformedEnginePacket("payload is not UTF-8") from error
     at = 0
     while (end := text.find("\x1e", at)) >= 0:
         yield text[at:end]

@@ -16,7 +16,7 @@ RESERVED_EVENTS = frozenset(
 Argument = None | bool | int | float | str | bytes | list["Argument"] | dict[str, "Argument"]
 
 
-class PacketType(IntEnum):
+class SocketPacketType(IntEnum):
     """The first character of a packet."""
 
     CONNECT = 0
@@ -28,27 +28,27 @@ class PacketType(IntEnum):
     BINARY_ACK = 6
 
 
-_BINARY = (PacketType.BINARY_EVENT, PacketType.BINARY_ACK)
+_BINARY = (SocketPacketType.BINARY_EVENT, SocketPacketType.BINARY_ACK)
 
 
-class Packet(NamedTuple):
+class SocketPacket(NamedTuple):
     """A packet that came in; with `attachments`, it is to be completed by `attach`."""
 
-    type: PacketType
+    type: SocketPacketType
     namespace: str
     id: int | None
     data: Argument
     attachments: int = 0
 
 
-class Limits(NamedTuple):
+class PacketLimits(NamedTuple):
     """What a packet may hold."""
 
     max_attachments: int = 10
     max_depth: int = 32
 
 
-class MalformedPacket(ValueError):
+class MalformedSocketPacket(ValueError):
     """Text that is no packet, or one that nobody may send."""
 
 
@@ -56,42 +56,42 @@ class MalformedPacket(ValueError):
 _HEAD = re.compile(r"([0-6])(?:(?<=[56])([0-9]{1,6})-)?(?:(/[^,]*+),?)?([0-9]{1,15}+(?![0-9]))?")
 
 
-def parse_packet(text: str, limits: Limits) -> Packet:
-    """Parse one text message; raises `MalformedPacket`."""
+def parse_packet(text: str, limits: PacketLimits) -> SocketPacket:
+    """Parse one text message; raises `MalformedSocketPacket`."""
     head = _HEAD.match(text)
     if head is None:
-        raise MalformedPacket("unknown packet type")
-    kind = PacketType(int(head[1]))
+        raise MalformedSocketPacket("unknown packet type")
+    kind = SocketPacketType(int(head[1]))
     attachments = int(head[2] or 0)
     if kind in _BINARY and not 1 <= attachments <= limits.max_attachments:
-        raise MalformedPacket("illegal number of attachments")
+        raise MalformedSocketPacket("illegal number of attachments")
     data: Argument = None
     rest = text[head.end() :]
     if rest:
         try:
             data = cast("Argument", strict_json.loads(rest, max_depth=limits.max_depth))
         except strict_json.InvalidJSON as error:
-            raise MalformedPacket("invalid payload") from error
+            raise MalformedSocketPacket("invalid payload") from error
     _check_payload(kind, data, given=bool(rest))
     if attachments:
         _check_placeholders(data, attachments)
-    return Packet(kind, head[3] or "/", int(head[4]) if head[4] else None, data, attachments)
+    return SocketPacket(kind, head[3] or "/", int(head[4]) if head[4] else None, data, attachments)
 
 
-def _check_payload(kind: PacketType, data: Argument, *, given: bool) -> None:
+def _check_payload(kind: SocketPacketType, data: Argument, *, given: bool) -> None:
     match kind:
-        case PacketType.CONNECT:
+        case SocketPacketType.CONNECT:
             valid = not given or isinstance(data, dict)
-        case PacketType.DISCONNECT:
+        case SocketPacketType.DISCONNECT:
             valid = not given
-        case PacketType.CONNECT_ERROR:
+        case SocketPacketType.CONNECT_ERROR:
             valid = False  # only servers send it
-        case PacketType.EVENT | PacketType.BINARY_EVENT:
+        case SocketPacketType.EVENT | SocketPacketType.BINARY_EVENT:
             valid = isinstance(data, list) and len(data) > 0 and _is_event_name(data[0])
-        case PacketType.ACK | PacketType.BINARY_ACK:
+        case SocketPacketType.ACK | SocketPacketType.BINARY_ACK:
             valid = isinstance(data, list)
     if not valid:
-        raise MalformedPacket("invalid payload")
+        raise MalformedSocketPacket("invalid payload")
 
 
 def _is_event_name(name: Argument) -> bool:
@@ -106,7 +106,7 @@ def _check_placeholders(data: Argument, attachments: int) -> None:
         if data.get("_placeholder") is True:
             index = data.get("num")
             if type(index) is not int or not 0 <= index < attachments:
-                raise MalformedPacket("illegal placeholder")
+                raise MalformedSocketPacket("illegal placeholder")
         for value in data.values():
             _check_placeholders(value, attachments)
     elif isinstance(data, list):
@@ -144,7 +144,7 @@ def disconnect_packet(namespace: str) -> bytes:
 def event_packets(namespace: str, name: str, args: Sequence[object]) -> list[bytes]:
     """Return the text of an event, then its attachments: bytes anywhere in `args` travel as they are."""
     if name in RESERVED_EVENTS:
-        raise MalformedPacket(f"{name!r} is reserved")
+        raise MalformedSocketPacket(f"{name!r} is reserved")
     return _packets("2", "5", namespace, "", [name, *args])
 
 
