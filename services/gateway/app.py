@@ -16,12 +16,12 @@ from services.gateway.edge.limits import Incident
 from services.gateway.edge.unsent import Unsent
 from services.gateway.feed import Feed, FeedSettings
 from services.gateway.history import History
-from services.gateway.log import Log
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.recipients import COMPILED
 from services.gateway.recovery import SessionIds
 from services.gateway.redis_log import RedisLog, open_redis_log
 from services.gateway.replay import ReplayBounds
+from services.gateway.ring import Ring
 from services.gateway.server import GatewayServer
 from services.gateway.settings import GatewaySettings, secrets_in
 from services.gateway.shared_secret import SharedSecret
@@ -57,7 +57,7 @@ async def run(settings: GatewaySettings) -> None:
         admin_port = await stack.enter_async_context(admin)
         stack.enter_context(measuring_lag(metrics.lagged))
         await stack.enter_async_context(server.serving(ready))
-        _say_where(settings, admin_port)
+        _log_start(settings, admin_port)
         tune_gc()
         await ready()  # says at once what is missing, though nobody has asked for an order yet
         await tasks.forever()
@@ -74,7 +74,7 @@ def open_stream(
 ) -> tuple[Feed, Stream]:
     """Follow a stream by ``tasks``: from Redis, for those that come late from the oplog, to the hub's clients."""
     health = DependencyHealth("redis")
-    events = Log(settings.ring_events, settings.ring_bytes)
+    events = Ring(settings.ring_events, settings.ring_bytes)
     history = History(store.database, spec.collection, store.primary)
     bounds = ReplayBounds(settings.replay_max_events, settings.replay_max_age_seconds)
     catch_up = CatchUp(source, history, events, health, metrics.resumed, tasks.spawn, bounds, metrics.replayed)
@@ -84,7 +84,7 @@ def open_stream(
     metrics.observe(catch_up.hub, events, unsent, [Dependency.of(health), store.dependency])
     catch_up.start(tasks)
     feed.start(tasks)
-    return feed, Stream(catch_up.hub, feed.ready, feed.here, catch_up.locate, catch_up.locate_now)
+    return feed, Stream(catch_up.hub, feed.ready, feed.current_cursor, catch_up.locate, catch_up.locate_now)
 
 
 async def _session_ids(settings: GatewaySettings, store: OrderStore, tasks: Tasks) -> SessionIds:
@@ -96,7 +96,7 @@ async def _session_ids(settings: GatewaySettings, store: OrderStore, tasks: Task
     return ids
 
 
-def _say_where(settings: GatewaySettings, admin_port: int) -> None:
+def _log_start(settings: GatewaySettings, admin_port: int) -> None:
     name, port = settings.server_name, settings.port
     log.info("Gateway started", port=port, admin_port=admin_port, server=name, compiled=COMPILED)
     if not settings.is_local:

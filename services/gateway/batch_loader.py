@@ -14,8 +14,8 @@ class BatchLoader(Generic[K, V]):
     What it raises, all who wait for that question get.
     """
 
-    def __init__(self, ask: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], most: int) -> None:
-        self._ask = ask
+    def __init__(self, load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], most: int) -> None:
+        self._load = load
         self._most = most
         self._keys: dict[K, None] = {}  # of the next question
         self._next: asyncio.Task[Mapping[K, V]] | None = None
@@ -25,11 +25,11 @@ class BatchLoader(Generic[K, V]):
         if self._next is None or len(self._keys) >= self._most:
             self._keys = {}
             # It begins behind whatever is ready to run now, which may add its keys until then.
-            self._next = asyncio.create_task(self._question(self._keys))
+            self._next = asyncio.create_task(self._load_batch(self._keys))
         self._keys[key] = None
         found = await asyncio.shield(self._next)  # whoever goes away leaves the others their answer
         return found.get(key)
 
-    async def _question(self, keys: Mapping[K, None]) -> Mapping[K, V]:
+    async def _load_batch(self, keys: Mapping[K, None]) -> Mapping[K, V]:
         self._next = None
-        return await self._ask([*keys])
+        return await self._load([*keys])

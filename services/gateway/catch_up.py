@@ -9,11 +9,11 @@ from services.common.dependency_health import DependencyHealth
 from services.common.tasks import Spawn, Tasks, raise_if_cancelled
 from services.gateway.history import History, HistoryUnavailable
 from services.gateway.hub import Hub
-from services.gateway.log import Log
 from services.gateway.redis_log import LogUnavailable, RedisLog
 from services.gateway.replay import ReplayBounds
 from services.gateway.replays import Replays
-from services.gateway.subscription import Located, ResyncReason, Subscription
+from services.gateway.ring import Ring
+from services.gateway.subscription import ResumePoint, ResyncReason, Subscription
 
 READS_AT_ONCE = 4  # enough to keep Redis busy, too few to keep it from the feed
 PAUSE_SECONDS = 1.0
@@ -35,7 +35,7 @@ class CatchUp:
         self,
         source: RedisLog,
         history: History,
-        events: Log,
+        events: Ring,
         health: DependencyHealth,
         resumed: Callable[[Source], None],
         spawn: Spawn,
@@ -44,7 +44,7 @@ class CatchUp:
     ) -> None:
         self._source = source
         self._history = history
-        self._log = events
+        self._ring = events
         self._health = health
         self._resumed = resumed
         self._spawn = spawn
@@ -53,7 +53,7 @@ class CatchUp:
         self.hub = Hub(events, self._fetch)
         self._replays = Replays(history, events, self.hub, bounds or ReplayBounds(), replayed)
 
-    def locate_now(self, since: Cursor) -> Located | None:
+    def locate_now(self, since: Cursor) -> ResumePoint | None:
         """Say whether a client with this cursor can be told everything that came after it, and count where from.
 
         None where only the oplog can tell: then ``locate`` asks it.
@@ -64,10 +64,10 @@ class CatchUp:
         if located.reason is not None:
             self._resumed(Source.RESYNC)
         else:
-            self._resumed(Source.RING if self._log.holds(located.position) else Source.LOG)
+            self._resumed(Source.RING if self._ring.holds(located.position) else Source.LOG)
         return located
 
-    async def locate(self, since: Cursor, address: str = "") -> Located:
+    async def locate(self, since: Cursor, address: str = "") -> ResumePoint:
         """Say the same, whatever has to be asked; what that costs is counted by the client's ``address``."""
         located = self.locate_now(since)
         if located is not None:
@@ -77,7 +77,7 @@ class CatchUp:
             reason = ResyncReason.HISTORY_LOST
         located = self.hub.locate(since)  # anew: another epoch may have begun meanwhile
         if located.reason is ResyncReason.HISTORY_LOST:
-            located = Located(since.position, None) if reason is None else Located(located.position, reason)
+            located = ResumePoint(since.position, None) if reason is None else ResumePoint(located.position, reason)
         self._resumed(Source.OPLOG if located.reason is None else Source.RESYNC)
         return located
 
@@ -110,8 +110,8 @@ class CatchUp:
         """Serve one client from the log in Redis until the gateway's own log holds its position."""
         while subscription.is_behind():
             raise_if_cancelled()
-            if self._log.holds(subscription.position):
-                self.hub.caught_up(subscription)
+            if self._ring.holds(subscription.position):
+                self.hub.replay_from_ring(subscription)
                 continue
             asked = subscription.position
             try:
@@ -124,7 +124,7 @@ class CatchUp:
                 return
             if subscription.position != asked:
                 continue  # it was lost meanwhile, and fell behind again: this page is not what it misses
-            if page.head is None or page.head.epoch != self._log.epoch:
+            if page.head is None or page.head.epoch != self._ring.epoch:
                 await asyncio.sleep(PAUSE_SECONDS)  # Redis is being rebuilt, or the feed is about to begin anew
             elif page.lacks(subscription.position):
                 self._replays.add(subscription, page.prev or page.head.floor)

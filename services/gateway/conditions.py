@@ -6,22 +6,22 @@ from services.common.filter_fields import FILTER_FIELDS
 from services.common.ids import parse_id
 from services.gateway.filters import is_one_of
 from services.gateway.orders import ListQuery
-from services.gateway.snapshot import Document, Read
+from services.gateway.snapshot import DecodedOrder, Document
 
 
-def conditions_of(query: ListQuery) -> Document:
+def query_conditions(query: ListQuery) -> Document:
     """Return the conditions of a list, for which there are indexes.
 
     Arrays are excluded, because to MongoDB an array equals each of its elements.
     """
-    conditions = with_ids(query.id) if query.id else {}
+    conditions = ids_condition(query.id) if query.id else {}
     for name in FILTER_FIELDS:
         if values := getattr(query, name):
             conditions[name] = {"$in": [*values], "$not": {"$type": "array"}}
     return conditions
 
 
-def with_ids(ids: Sequence[str]) -> Document:
+def ids_condition(ids: Sequence[str]) -> Document:
     """Return the condition that finds the orders of these ids.
 
     Ids come from outside and may be subdocuments, which are values after `$eq` only; after `$in` or by themselves they
@@ -31,7 +31,7 @@ def with_ids(ids: Sequence[str]) -> Document:
     return conditions[0] if len(conditions) == 1 else {"$or": conditions}
 
 
-def is_wanted(query: ListQuery, found: Read) -> bool:
+def matches(query: ListQuery, found: DecodedOrder) -> bool:
     """Judge as live filters do: to a collation, and among types of numbers, MongoDB finds more than is equal."""
     if query.id and found.id not in query.id:
         return False

@@ -19,7 +19,7 @@ _KEPT_BYTES = 150
 _IMAGES_BYTES = 150
 
 
-class Allowance:
+class ByteBudget:
     """How many bytes the events of one log may take together, and how many they do."""
 
     __slots__ = ("most", "used")
@@ -28,7 +28,7 @@ class Allowance:
         self.most = most
         self.used = 0
 
-    def grant(self, size: int) -> bool:
+    def spend(self, size: int) -> bool:
         """Count so many bytes more, or return False where that would be too many."""
         if self.used + size > self.most:
             return False
@@ -36,7 +36,7 @@ class Allowance:
         return True
 
 
-_NOTHING_MORE = Allowance(0)
+_SPENT = ByteBudget(0)
 
 
 class _Envelope(msgspec.Struct):
@@ -67,7 +67,7 @@ class Event:
     """
 
     __slots__ = (
-        "_allowance",
+        "_budget",
         "_encoded",
         "_images",
         "_images_json",
@@ -91,7 +91,7 @@ class Event:
         self._images_json = images
         self._images: _Images | None = None
         self._encoded: dict[Form, bytes] | None = None
-        self._allowance: Allowance | None = None
+        self._budget: ByteBudget | None = None
         self.kept = 0
 
     @property
@@ -99,24 +99,24 @@ class Event:
         """How many bytes it takes before it keeps anything more."""
         return _EVENT_BYTES + len(self.envelope) + len(self._images_json) + len(self.id)
 
-    def enter(self, allowance: Allowance) -> None:
+    def charge_to(self, budget: ByteBudget) -> None:
         """Become part of a log, which has to have room for it."""
-        self._allowance = allowance
+        self._budget = budget
         self.kept = self.size
-        allowance.used += self.kept
+        budget.used += self.kept
         self._encoded = self._images = None
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Be no longer part of a log, and keep nothing more: a client may still be waiting to be sent it."""
-        if self._allowance is not None:
-            self._allowance.used -= self.kept
-        self._allowance = _NOTHING_MORE
+        if self._budget is not None:
+            self._budget.used -= self.kept
+        self._budget = _SPENT
         self._encoded = self._images = None
 
     def _may_keep(self, size: int) -> bool:
-        if self._allowance is None:
+        if self._budget is None:
             return True
-        if not self._allowance.grant(size + _KEPT_BYTES):
+        if not self._budget.spend(size + _KEPT_BYTES):
             return False
         self.kept += size + _KEPT_BYTES
         return True
@@ -124,14 +124,14 @@ class Event:
     @property
     def data(self) -> dict[str, Any] | None:
         """What filters look at, as it is after the change, or was last; None where nobody knows."""
-        return self._looked_at().after
+        return self._decoded_images().after
 
     @property
     def before(self) -> dict[str, Any] | None:
         """What filters look at, as it was before an update; None where nobody knows."""
-        return self._looked_at().before
+        return self._decoded_images().before
 
-    def _looked_at(self) -> _Images:
+    def _decoded_images(self) -> _Images:
         images = self._images
         if images is None:
             images = _IMAGES.decode(self._images_json) or _UNKNOWN

@@ -15,8 +15,8 @@ from services.common.tasks import Tasks, raise_if_cancelled
 from services.gateway.event import Event
 from services.gateway.history import History, HistoryLost, HistoryUnavailable
 from services.gateway.hub import Hub
-from services.gateway.log import Log
 from services.gateway.redis_log import Batch, LogHead, LogPage, LogUnavailable, RedisLog
+from services.gateway.ring import Ring
 from services.gateway.subscription import ResyncReason
 
 CHECK_SECONDS = 1.0
@@ -47,26 +47,26 @@ class Feed:
         self,
         source: RedisLog,
         history: History,
-        events: Log,
+        events: Ring,
         hub: Hub,
         health: DependencyHealth,
         settings: FeedSettings,
     ) -> None:
         self._source = source
         self._history = history
-        self._log = events
+        self._ring = events
         self._hub = hub
         self._health = health
         self._settings = settings
-        self._doubt = asyncio.Event()  # whether the log is still in step
+        self._check_due = asyncio.Event()  # whether the log is still in step
         self._fresh_at = monotonic()
         self._is_bridging = False
         self._oplog = DependencyHealth("oplog", first_pause=0.2, longest_pause=5.0)
         self.ready = asyncio.Event()
 
-    def here(self) -> Cursor:
+    def current_cursor(self) -> Cursor:
         """Return where the stream is. To be asked once it is ``ready``."""
-        cursor = self._log.cursor
+        cursor = self._ring.cursor
         if cursor is None:
             raise RuntimeError("nothing is known of the stream yet")
         return cursor
@@ -81,45 +81,45 @@ class Feed:
 
     def start(self, tasks: Tasks) -> None:
         """Follow the stream until ``tasks`` end."""
-        tasks.keep("comparing positions with Redis", self._check_always())
-        tasks.keep("listening to Redis", self._listen_always())
-        tasks.keep("judging how old the stream is", self._judge_always())
+        tasks.keep("comparing positions with Redis", self._compare_positions())
+        tasks.keep("listening to Redis", self._follow_channel())
+        tasks.keep("judging how old the stream is", self._watch_staleness())
 
-    async def _listen_always(self) -> None:
+    async def _follow_channel(self) -> None:
         while True:
             raise_if_cancelled()
             try:
-                await self._source.follow(self._doubt.set, self._accept)
+                await self._source.follow(self._check_due.set, self._accept)
             except LogUnavailable as error:
                 await asyncio.sleep(self._health.failed(error))
 
     def _accept(self, batch: Batch) -> None:
-        if batch.epoch == self._log.epoch and batch.prev <= self._log.position:
+        if batch.epoch == self._ring.epoch and batch.prev <= self._ring.position:
             self._add(batch.events)
         else:
-            self._doubt.set()
+            self._check_due.set()
 
-    async def _check_always(self) -> None:
+    async def _compare_positions(self) -> None:
         """Compare positions when in doubt, and once a second: a message that was lost may be the last one for hours."""
         while True:
             raise_if_cancelled()
             with suppress(TimeoutError):
                 async with asyncio.timeout(CHECK_SECONDS):
-                    await self._doubt.wait()
-            self._doubt.clear()
+                    await self._check_due.wait()
+            self._check_due.clear()
             try:
                 await self._check()
             except LogUnavailable as error:
                 await asyncio.sleep(self._health.failed(error))
-                self._doubt.set()
-            self._hub.tell_stale(self._staleness())
+                self._check_due.set()
+            self._hub.notify_stale(self._staleness())
 
-    async def _judge_always(self) -> None:
+    async def _watch_staleness(self) -> None:
         """Tell clients that what they see is old also while a look at Redis, or at the oplog, takes long."""
         while True:
             raise_if_cancelled()
             await asyncio.sleep(CHECK_SECONDS)
-            self._hub.tell_stale(self._staleness())
+            self._hub.notify_stale(self._staleness())
 
     def _staleness(self) -> Stale | None:
         if monotonic() - self._fresh_at <= self._settings.stale:
@@ -129,7 +129,7 @@ class Feed:
         return Stale.WATCHER_SILENT if self._health.is_up else Stale.REDIS_UNREACHABLE
 
     def _add(self, events: Sequence[Event]) -> None:
-        added = self._log.append(events)
+        added = self._ring.append(events)
         if added:
             self._hub.publish(added)
 
@@ -140,23 +140,23 @@ class Feed:
         if head is None:
             return  # Redis has lost it; the watcher will rebuild it with the same positions
         self._hub.log_floor = head.floor
-        if head.epoch != self._log.epoch:
-            if self._log.epoch is not None:  # else it may have begun long ago, and its reason is no news
+        if head.epoch != self._ring.epoch:
+            if self._ring.epoch is not None:  # else it may have begun long ago, and its reason is no news
                 log.warning("A new epoch has begun, clients load anew", epoch=head.epoch, reason=head.reason)
             await self._begin(head)
             self._hub.begin_epoch(head.reason)
-        elif self._log.position < head.position:
+        elif self._ring.position < head.position:
             await self._fill()
         if head.silence < self._settings.stale:
             self._fresh_at = monotonic()  # only now: until it is in step again, what clients see is old
 
     async def _begin(self, head: LogHead) -> None:
         """Load the newest events, and forget what came before."""
-        page = await self._source.newest(self._settings.ring, self._log.most_bytes)
+        page = await self._source.newest(self._settings.ring, self._ring.most_bytes)
         if page.head is None or page.head.epoch != head.epoch:
             raise LogUnavailable("the log changed while it was read")
-        self._log.begin(head.epoch, page.prev or page.head.floor)
-        self._log.append(page.events)
+        self._ring.reset(head.epoch, page.prev or page.head.floor)
+        self._ring.append(page.events)
         log.info("Following the stream", epoch=head.epoch, events=len(page.events))
         self.ready.set()
 
@@ -164,10 +164,10 @@ class Feed:
         """Read what is missing from the log in Redis."""
         was_bridged = False
         while True:
-            page = await self._source.after(self._log.position)
-            if page.head is None or page.head.epoch != self._log.epoch:
+            page = await self._source.after(self._ring.position)
+            if page.head is None or page.head.epoch != self._ring.epoch:
                 return
-            if page.lacks(self._log.position):
+            if page.lacks(self._ring.position):
                 # Twice, and Redis forgets faster than this gateway reads.
                 reason = ResyncReason.REPLAY_TOO_LONG if was_bridged else await self._bridge(page)
                 was_bridged = True
@@ -178,7 +178,7 @@ class Feed:
                 self._hub.resync_all(reason)
                 return
             self._add(page.events)
-            if not page.events or self._log.position >= page.head.position:
+            if not page.events or self._ring.position >= page.head.position:
                 return
 
     async def _bridge(self, page: LogPage) -> ResyncReason | None:
@@ -187,12 +187,12 @@ class Feed:
         It ends in any case, or this gateway would never follow the stream again.
         """
         log.warning("Changes were missed that Redis no longer holds, reading the oplog")
-        target = page.prev or (page.head.floor if page.head else self._log.position)
+        target = page.prev or (page.head.floor if page.head else self._ring.position)
         self._is_bridging = True
         failure = ResyncReason.REPLAY_TOO_LONG
         try:
             async with asyncio.timeout(BRIDGE_SECONDS):
-                while self._log.position < target:
+                while self._ring.position < target:
                     raise_if_cancelled()
                     failure = ResyncReason.REPLAY_TOO_LONG
                     try:
@@ -210,9 +210,9 @@ class Feed:
         return None
 
     async def _read_oplog(self, target: Position) -> None:
-        async with aclosing(self._history.after(self._log.position, self.here().epoch)) as readings:
+        async with aclosing(self._history.after(self._ring.position, self.current_cursor().epoch)) as readings:
             async for events, upto in readings:
                 self._add(events)
-                self._log.advance(min(upto, target))
-                if self._log.position >= target:
+                self._ring.advance(min(upto, target))
+                if self._ring.position >= target:
                     return

@@ -24,7 +24,7 @@ from services.mongodb.primary import Primary
 from services.mongodb.source_failed import SourceFailed
 
 # Small enough that to decode them, with both images of each, does not hold up the event loop.
-READ = 50
+BATCH_EVENTS = 50
 PAGE_BYTES = 256 * 1024
 AWAIT_MS = 100
 STALL_SECONDS = 20.0
@@ -33,7 +33,7 @@ _ASK_SECONDS = 4.0  # to find out how far back the oplog goes; then the replay i
 _ASK_PAUSE = 0.2  # between two such questions: each makes MongoDB open a change stream
 
 
-class Reading(NamedTuple):
+class HistoryPage(NamedTuple):
     """Some events (or none), and the position up to which nothing is left out by now."""
 
     events: list[Event]
@@ -79,7 +79,7 @@ class History:
         self._reach.note(position, reached=found)
         return found
 
-    async def after(self, position: Position, epoch: str) -> AsyncGenerator[Reading]:
+    async def after(self, position: Position, epoch: str) -> AsyncGenerator[HistoryPage]:
         """Yield the events that follow ``position``, page by page; raise HistoryLost or HistoryUnavailable.
 
         They bring stored images only: without one there is no data, and the client fetches the order.
@@ -93,21 +93,21 @@ class History:
         try:
             with _translated():
                 is_merged = await self._stream.is_merged()
-                async with self._stream.open(StartAt(start), READ, Images.STORED) as stream:
+                async with self._stream.open(StartAt(start), BATCH_EVENTS, Images.STORED) as stream:
                     self._reach.note(position, reached=True)
                     while True:
                         raise_if_cancelled()
-                        events = await stream.next(_as_they_are)
+                        events = await stream.next(_undecoded)
                         if isinstance(events, Idle):
                             ts = token_time(events.token) or 0
                             was_read = not is_merged and (ts > start or ts == numbering.last.ts)
                             idle = Position.end_of(ts) if was_read else Position.before(max(ts, 1))
-                            yield Reading([], max(numbering.last, idle))
+                            yield HistoryPage([], max(numbering.last, idle))
                             continue
                         turn.begin()
                         async with aclosing(_pages(events, position, numbering, turn)) as pages:
                             async for page in pages:
-                                yield Reading(page, numbering.last)
+                                yield HistoryPage(page, numbering.last)
         except HistoryLost:
             self._reach.note(position, reached=False)
             raise
@@ -131,7 +131,7 @@ async def _pages(events: Documents, after: Position, numbering: Numbering, turn:
     yield page
 
 
-def _as_they_are(events: Documents) -> Documents:
+def _undecoded(events: Documents) -> Documents:
     return events
 
 

@@ -11,8 +11,8 @@ from services.gateway.event import Event
 from services.gateway.filters import Interest
 from services.gateway.group import PAGE, Group
 from services.gateway.interest_index import InterestIndex
-from services.gateway.log import Log
-from services.gateway.subscription import Located, Mode, Outlet, ResyncReason, Subscription
+from services.gateway.ring import Ring
+from services.gateway.subscription import Mode, Outlet, ResumePoint, ResyncReason, Subscription
 from services.gateway.turns import Soon, Turns, call_soon
 from services.gateway.wire.form import Form
 
@@ -23,15 +23,15 @@ class Hub:
     No error of one client's gets out of here: it costs that client its connection, and ``failed`` is told.
     """
 
-    def __init__(self, log: Log, fetch: Callable[[Subscription], None], soon: Soon = call_soon) -> None:
-        self._log = log
+    def __init__(self, log: Ring, fetch: Callable[[Subscription], None], soon: Soon = call_soon) -> None:
+        self._ring = log
         self._fetch = fetch
         self._groups: dict[tuple[Interest, Form], Group] = {}
         self._index: InterestIndex[Group] = InterestIndex()
         self._subscriptions: set[Subscription] = set()
         self._ahead: set[Subscription] = set()
-        self._first_ahead: list[tuple[Position, int, Subscription]] = []  # a heap; those that have left may be in it
-        self._numbers = count()
+        self._ahead_heap: list[tuple[Position, int, Subscription]] = []  # a heap; those that have left may be in it
+        self._tie_breaker = count()
         self._replays = Turns(self._replay, soon)
         self._epoch_reason: str | None = None
         self.log_floor = Position(0, 0)  # since where the log in Redis is complete
@@ -51,13 +51,13 @@ class Hub:
         """How many different sequences of bytes go out, each to at least one live client."""
         return len(self._groups)
 
-    def locate(self, since: Cursor) -> Located:
+    def locate(self, since: Cursor) -> ResumePoint:
         """Say whether a client with this cursor can be told everything that came after it."""
-        if since.epoch != self._log.epoch:
-            return Located(self._log.position, self._epoch_reason or ResyncReason.EPOCH_UNKNOWN)
-        if not self._log.holds(since.position) and since.position < self.log_floor:
-            return Located(self._log.position, ResyncReason.HISTORY_LOST)
-        return Located(since.position, None)
+        if since.epoch != self._ring.epoch:
+            return ResumePoint(self._ring.position, self._epoch_reason or ResyncReason.EPOCH_UNKNOWN)
+        if not self._ring.holds(since.position) and since.position < self.log_floor:
+            return ResumePoint(self._ring.position, ResyncReason.HISTORY_LOST)
+        return ResumePoint(since.position, None)
 
     def subscribe(self, outlet: Outlet, interest: Interest, position: Position, address: str = "") -> Subscription:
         """Register a client; from ``resume`` on it is sent all that comes after ``position``."""
@@ -91,22 +91,22 @@ class Hub:
             key = (subscription.interest, subscription.outlet.form)
             subscription.group = self._groups.get(key) or Group(*key)
             subscription.mode = Mode.REPLAY
-            self._tell_stale(subscription)
+            self._notify_stale(subscription)
             self._serve(subscription)
 
     def position(self, subscription: Subscription) -> Position:
         """Return up to where the client has been sent everything."""
-        return self._log.position if subscription.mode is Mode.LIVE else subscription.position
+        return self._ring.position if subscription.mode is Mode.LIVE else subscription.position
 
     def publish(self, events: Sequence[Event]) -> None:
         """Send events that were just added to the log."""
         # Who is live is settled before the first write: one that a write makes pause counts as having been sent these.
-        concerned: dict[Group, list[Event]] = {}
+        candidates: dict[Group, list[Event]] = {}
         for event in events:
-            for group in self._concerned(event):
-                concerned.setdefault(group, []).append(event)
+            for group in self._candidates(event):
+                candidates.setdefault(group, []).append(event)
         due = []
-        for group, shown in concerned.items():
+        for group, shown in candidates.items():
             try:
                 due.append((group.encode(shown), group.recipients()))
             except Exception as error:  # noqa: BLE001 - it may lie in the event or in the filter, but not with the others
@@ -118,19 +118,19 @@ class Hub:
                 written += len(recipients)
                 recipients.write(data, self._abandon)
         self.published(events, written)
-        self._serve_reached()
+        self._serve_ahead()
 
-    def _serve_reached(self) -> None:
+    def _serve_ahead(self) -> None:
         """Serve those of the clients ahead of the stream that it has come to, and look at no other."""
-        first = self._first_ahead
-        while first and first[0][0] <= self._log.position:
+        first = self._ahead_heap
+        while first and first[0][0] <= self._ring.position:
             _, _, subscription = heappop(first)
             if subscription in self._ahead:
                 self._replay(subscription)
 
-    def _concerned(self, event: Event) -> Iterable[Group]:
+    def _candidates(self, event: Event) -> Iterable[Group]:
         try:
-            return self._index.concerned(event)
+            return self._index.candidates(event)
         except Exception:  # noqa: BLE001 - an event that cannot be judged: each group for itself finds out
             return self._groups.values()
 
@@ -139,7 +139,7 @@ class Hub:
         self._epoch_reason = reason
         self.resync_all(reason or ResyncReason.EPOCH_UNKNOWN)
 
-    def tell_stale(self, stale: str | None) -> None:
+    def notify_stale(self, stale: str | None) -> None:
         """Tell every client when what it sees begins to be old, and when that is over; one that is paused, later."""
         if stale == self.stale:
             return
@@ -147,11 +147,11 @@ class Hub:
         for subscription in tuple(self._subscriptions):
             if subscription.mode is not Mode.PAUSED:
                 with self.isolating(subscription):
-                    self._tell_stale(subscription)
+                    self._notify_stale(subscription)
 
-    def _tell_stale(self, subscription: Subscription) -> None:
-        if subscription.told_stale != self.stale and (epoch := self._log.epoch) is not None:
-            subscription.told_stale = self.stale
+    def _notify_stale(self, subscription: Subscription) -> None:
+        if subscription.notified_stale != self.stale and (epoch := self._ring.epoch) is not None:
+            subscription.notified_stale = self.stale
             subscription.outlet.status(self.stale, Cursor(epoch, self.position(subscription)))
 
     def resync_all(self, reason: str) -> None:
@@ -161,7 +161,7 @@ class Hub:
 
     def resync_one(self, subscription: Subscription, reason: str) -> None:
         """Tell one client to load anew, and go on with it from where the stream is now."""
-        cursor = self._log.cursor
+        cursor = self._ring.cursor
         if cursor is None or subscription not in self._subscriptions:
             return
         paused = subscription.mode is Mode.PAUSED
@@ -172,7 +172,7 @@ class Hub:
         if not paused:
             self.resume(subscription)
 
-    def caught_up(self, subscription: Subscription) -> None:
+    def replay_from_ring(self, subscription: Subscription) -> None:
         """Go on from the gateway's own log, which holds the client's position again."""
         if subscription.mode is Mode.BEHIND:
             subscription.mode = Mode.REPLAY
@@ -198,30 +198,30 @@ class Hub:
 
     def _serve(self, subscription: Subscription) -> None:
         """Send a page of what the client misses; then it is live, or has its next turn."""
-        if not self._log.holds(subscription.position):
+        if not self._ring.holds(subscription.position):
             self._detach(subscription, Mode.BEHIND)
             self._fetch(subscription)
             return
-        page = subscription.group.first_page(self._log.after(subscription.position, PAGE))
+        page = subscription.group.first_page(self._ring.after(subscription.position, PAGE))
         if page:
             self._write_page(subscription, page)
         if subscription.mode is Mode.PAUSED:
             return
         self._ahead.discard(subscription)
-        if self._log.after(subscription.position, 1):
+        if self._ring.after(subscription.position, 1):
             subscription.mode = Mode.REPLAY
             self._replays.add(subscription)
         else:
             self._attach(subscription)
 
     def _attach(self, subscription: Subscription) -> None:
-        if subscription.position > self._log.position:
+        if subscription.position > self._ring.position:
             subscription.mode = Mode.AHEAD
             self._ahead.add(subscription)
-            heappush(self._first_ahead, (subscription.position, next(self._numbers), subscription))
-            if len(self._first_ahead) > 2 * len(self._ahead) + 100:  # most have left again
-                self._first_ahead = [each for each in self._first_ahead if each[2] in self._ahead]
-                heapify(self._first_ahead)
+            heappush(self._ahead_heap, (subscription.position, next(self._tie_breaker), subscription))
+            if len(self._ahead_heap) > 2 * len(self._ahead) + 100:  # most have left again
+                self._ahead_heap = [each for each in self._ahead_heap if each[2] in self._ahead]
+                heapify(self._ahead_heap)
             return
         group = self._groups.get(subscription.group.key, subscription.group)
         group.join(subscription)
@@ -234,7 +234,7 @@ class Hub:
         match subscription.mode:
             case Mode.LIVE:
                 # All that the log holds has been written to it; from now on its position is its own.
-                subscription.position = self._log.position
+                subscription.position = self._ring.position
                 group = subscription.group
                 group.leave(subscription)
                 if not group:

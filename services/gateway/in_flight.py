@@ -24,7 +24,7 @@ class InFlight:
         return len(self._gates)
 
     @asynccontextmanager
-    async def one_of(self, account: str) -> AsyncIterator[None]:
+    async def slot(self, account: str) -> AsyncIterator[None]:
         """Be one of them, after those that came before."""
         gate = self._gates.get(account)
         if gate is None:

@@ -30,7 +30,7 @@ class InterestIndex(Generic[Member]):
             if not members:
                 self._by_key.pop(key, None)
 
-    def concerned(self, change: FilteredChange) -> Iterable[Member]:
+    def candidates(self, change: FilteredChange) -> Iterable[Member]:
         """Return, once each, all whose filters may have to do with the change, and perhaps a few more."""
         if self._by_key.keys() <= {None}:
             return self._by_key.get(None, {})  # nobody has a filter

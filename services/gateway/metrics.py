@@ -21,7 +21,7 @@ from services.gateway.edge.limits import Incident
 from services.gateway.edge.unsent import Unsent
 from services.gateway.event import Event
 from services.gateway.hub import Hub
-from services.gateway.log import Log
+from services.gateway.ring import Ring
 from services.gateway.subscription import Mode
 from services.gateway.wire.form import Form
 
@@ -102,9 +102,9 @@ class GatewayMetrics:
             registry=registry,
         )
 
-    def observe(self, hub: Hub, events: Log, unsent: Unsent, dependencies: Sequence[Dependency]) -> None:
+    def observe(self, hub: Hub, events: Ring, unsent: Unsent, dependencies: Sequence[Dependency]) -> None:
         """Show how these stand whenever Prometheus asks, and count what the hub sends."""
-        self.registry.register(_Stand(hub, events, unsent))
+        self.registry.register(_StateCollector(hub, events, unsent))
         self.registry.register(DependencyCollector("gateway", dependencies))
         hub.published = self.published
         hub.failed = Failures("A client was cut off because it could not be served", self.incident).note
@@ -157,12 +157,12 @@ class GatewayMetrics:
         return response
 
 
-class _Stand(Collector):
+class _StateCollector(Collector):
     """How hub, ring and buffers stand when Prometheus asks."""
 
-    def __init__(self, hub: Hub, events: Log, unsent: Unsent) -> None:
+    def __init__(self, hub: Hub, events: Ring, unsent: Unsent) -> None:
         self._hub = hub
-        self._log = events
+        self._ring = events
         self._unsent = unsent
 
     def collect(self) -> Iterable[Metric]:
@@ -171,12 +171,12 @@ class _Stand(Collector):
         yield _gauge("stale", "1 while clients are told that what they see may be old.", self._hub.stale is not None)
         groups = "Different sequences of bytes that live clients are sent, by filter and form."
         yield _gauge("groups", groups, self._hub.groups)
-        yield _gauge("ring_events", "Changes in the gateway's own memory.", len(self._log))
-        yield _gauge("ring_bytes", "Memory that these take, with every form that is kept of them.", self._log.bytes)
+        yield _gauge("ring_events", "Changes in the gateway's own memory.", len(self._ring))
+        yield _gauge("ring_bytes", "Memory that these take, with every form that is kept of them.", self._ring.bytes)
         yield _gauge("unsent_bytes", "What waits here for all clients whose connections are full.", self._unsent.bytes)
-        here = _seconds(self._log.position.ts)
+        here = _seconds(self._ring.position.ts)
         yield _gauge("position_seconds", "Commit time of the newest change here, or of where the stream stands.", here)
-        spans = {"ring": self._log.floor.ts, "log": self._hub.log_floor.ts}
+        spans = {"ring": self._ring.floor.ts, "log": self._hub.log_floor.ts}
         reach = GaugeMetricFamily(
             "orders_gateway_reach_seconds",
             "How much history this gateway's ring and the log in Redis hold for clients that come back.",

@@ -25,12 +25,12 @@ from services.gateway.page_mark import PageMark
 
 LONGEST_NAME = 200
 LARGEST_PAGE = 500
-USUAL_PAGE = 100
-MOST_VALUES = 100  # of one parameter
+DEFAULT_PAGE = 100
+MAX_REPEATS = 100  # of one parameter
 NO_ID = "must be an order's id, as lists and events give it"
-_MOST_FIELDS = 100  # of a body, and parameters of a query besides the values that may be repeated; nobody needs so many
-_MOST_PARAMETERS = 3 * MOST_VALUES + _MOST_FIELDS
-_MOST_FAULTS = 20  # a body of a hundred wrong fields must not be answered with a hundred sentences
+_MAX_FIELDS = 100  # of a body, and parameters of a query besides the values that may be repeated; nobody needs so many
+_MAX_PARAMETERS = 3 * MAX_REPEATS + _MAX_FIELDS
+_MAX_FAULTS = 20  # a body of a hundred wrong fields must not be answered with a hundred sentences
 _LONGEST_FIELD = 100
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # Unicode's category Cc
 
@@ -49,7 +49,7 @@ class InvalidInput(ValueError):
     """
 
     def __init__(self, faults: Iterable[FieldFault]) -> None:
-        first = islice(faults, _MOST_FAULTS)
+        first = islice(faults, _MAX_FAULTS)
         self.faults = tuple(FieldFault(name[:_LONGEST_FIELD], text) for name, text in first)
         super().__init__("; ".join(f"{field or 'body'}: {message}" for field, message in self.faults))
 
@@ -91,7 +91,7 @@ OrderId = Annotated[str, AfterValidator(_id), WithJsonSchema({"type": "string"})
 # Sought as it is given: other programs may have stored names that this API would not take.
 SoughtName = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)]
 _T = TypeVar("_T")
-Several = Annotated[tuple[_T, ...], Field(max_length=MOST_VALUES)]
+Several = Annotated[tuple[_T, ...], Field(max_length=MAX_REPEATS)]
 
 
 class NewOrder(BaseModel):
@@ -146,7 +146,7 @@ class ListQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    limit: Annotated[int, Field(ge=1, le=LARGEST_PAGE), BeforeValidator(_digits)] = USUAL_PAGE
+    limit: Annotated[int, Field(ge=1, le=LARGEST_PAGE), BeforeValidator(_digits)] = DEFAULT_PAGE
     after: Annotated[PageMark, PlainValidator(_mark), WithJsonSchema({"type": "string"})] | None = Field(
         default=None, json_schema_extra=_optional
     )
@@ -162,25 +162,25 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def parse_new(data: object) -> NewOrder:
     """Check the body of a POST; raise InvalidInput."""
-    return _checked(NewOrder, data)
+    return _validated(NewOrder, data)
 
 
 def parse_change(data: object) -> OrderChange:
     """Check the body of a PUT; raise InvalidInput."""
-    return _checked(OrderChange, data)
+    return _validated(OrderChange, data)
 
 
 def parse_query(pairs: Iterable[tuple[str, str]]) -> ListQuery:
     """Check the query string of a list, given as its pairs; raise InvalidInput."""
     given: dict[str, list[str]] = {}
     for number, (name, value) in enumerate(pairs):
-        if number >= _MOST_PARAMETERS:
-            raise InvalidInput([FieldFault("", f"must not have more than {_MOST_PARAMETERS} parameters")])
+        if number >= _MAX_PARAMETERS:
+            raise InvalidInput([FieldFault("", f"must not have more than {_MAX_PARAMETERS} parameters")])
         given.setdefault(name, []).append(value)
     twice = [name for name, values in given.items() if len(values) > 1 and name not in _REPEATABLE]
     if twice:
         raise InvalidInput(FieldFault(name, "is given more than once") for name in twice)
-    return _checked(ListQuery, {name: values if name in _REPEATABLE else values[0] for name, values in given.items()})
+    return _validated(ListQuery, {name: values if name in _REPEATABLE else values[0] for name, values in given.items()})
 
 
 def parse_id(text: str) -> str:
@@ -191,9 +191,9 @@ def parse_id(text: str) -> str:
         raise InvalidInput([FieldFault("id", NO_ID)]) from None
 
 
-def _checked(model: type[Model], data: object) -> Model:
-    if isinstance(data, dict) and len(data) > _MOST_FIELDS:  # each that is unknown would be an error with its own text
-        raise InvalidInput([FieldFault("", f"must not have more than {_MOST_FIELDS} fields")])
+def _validated(model: type[Model], data: object) -> Model:
+    if isinstance(data, dict) and len(data) > _MAX_FIELDS:  # each that is unknown would be an error with its own text
+        raise InvalidInput([FieldFault("", f"must not have more than {_MAX_FIELDS} fields")])
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -214,7 +214,7 @@ _MESSAGES = {
     "string_unicode": "must be valid Unicode text",
     "string_too_short": "must not be empty",
     "string_too_long": f"must have at most {LONGEST_NAME} characters",
-    "too_long": f"must not be given more than {MOST_VALUES} times",
+    "too_long": f"must not be given more than {MAX_REPEATS} times",
     "literal_error": f"must be one of {', '.join(map(repr, get_args(Status)))}",
     "greater_than_equal": _RANGE,
     "less_than_equal": _RANGE,

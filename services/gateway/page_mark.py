@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from services.common.ids import canonical
 
-MOST_SKIPPED = 10_000
+MAX_SKIPPED = 10_000
 # Bytes of an id in an address. The mark is in the header `Link`, and proxies take 4 KiB for all headers of an answer.
 LONGEST = 2048
 
@@ -35,12 +35,12 @@ class PageMark(NamedTuple):
         if skipping is None:
             return cls(canonical(text))
         skip = int(skipping[1])
-        if not 0 < skip <= MOST_SKIPPED:
+        if not 0 < skip <= MAX_SKIPPED:
             raise InvalidMark("not a mark of a page")
         return cls(canonical(skipping[2]) if skipping[2] else None, skip)
 
     @classmethod
-    def behind(cls, ids: Sequence[str], before: Self | None) -> Self | None:
+    def following(cls, ids: Sequence[str], before: Self | None) -> Self | None:
         """Return the mark of the page behind these ids, the last page, which itself began at the mark ``before``.
 
         None where it cannot be named: behind ten thousand orders whose ids do not fit into a header.
@@ -49,7 +49,7 @@ class PageMark(NamedTuple):
             if _fits(shown):
                 return cls(shown, skip)
         skip = len(ids) + (before.skip if before is not None else 0)
-        return cls(before.below if before is not None else None, skip) if skip <= MOST_SKIPPED else None
+        return cls(before.below if before is not None else None, skip) if skip <= MAX_SKIPPED else None
 
     def __str__(self) -> str:
         return f"~~{self.skip}.{self.below or ''}" if self.skip else self.below or ""

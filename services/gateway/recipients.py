@@ -12,10 +12,10 @@ Client = TypeVar("Client")
 # Sends to the sockets from an index on, as long as each takes all; returns the index of the one that did not, and how
 # many bytes it took, or the number of sockets.
 SendToEach = Callable[["array[int]", int, bytes], tuple[int, int]]
-BUILT = Path(__file__).with_name("send_to_each.so")
+LIBRARY = Path(__file__).with_name("send_to_each.so")
 
 
-def in_python(sockets: "array[int]", first: int, data: bytes) -> tuple[int, int]:
+def send_in_python(sockets: "array[int]", first: int, data: bytes) -> tuple[int, int]:
     """Do it without anything that has to be built."""
     for index in range(first, len(sockets)):
         try:
@@ -27,7 +27,7 @@ def in_python(sockets: "array[int]", first: int, data: bytes) -> tuple[int, int]
     return len(sockets), 0
 
 
-def in_c(library: Path) -> SendToEach:
+def sender_in_c(library: Path) -> SendToEach:
     """Return what does it in C, from the built `send_to_each.c`: of a delivery, a seventh is Python's calls."""
     function = ctypes.CDLL(str(library)).send_to_each
     size, pointer = ctypes.c_size_t, ctypes.c_void_p
@@ -44,8 +44,8 @@ def in_c(library: Path) -> SendToEach:
     return send
 
 
-COMPILED = BUILT.exists()
-_send_to_each = in_c(BUILT) if COMPILED else in_python
+COMPILED = LIBRARY.exists()
+_send_to_each = sender_in_c(LIBRARY) if COMPILED else send_in_python
 
 
 class Recipients(Generic[Client]):

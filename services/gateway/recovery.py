@@ -55,7 +55,7 @@ class SessionIds:
         nonce = secrets.token_urlsafe(_NONCE_BYTES)
         return f"{nonce}.{_sign(self._keys[0], nonce)}"
 
-    def genuine(self, pid: str) -> bool:
+    def is_genuine(self, pid: str) -> bool:
         """Tell whether it was given out with one of the secrets."""
         if len(pid) != _PID_LENGTH:
             return False

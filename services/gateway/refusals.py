@@ -25,8 +25,8 @@ _UNFIT = frozenset({
 })  # fmt: skip
 _FIRST_LOCATION = 10_000  # errors below have names, and few of them are a document's
 _SERVERS_OWN = frozenset({10107, 11600, 11601, 11602, 13388, 13435, 13436, 14031})  # no primary, stopping, disk full
-_DEEPEST = 20
-_MOST_NAMES = 10
+_MAX_DEPTH = 20
+_MAX_NAMES = 10
 _LONGEST_NAME = 100
 
 
@@ -50,7 +50,7 @@ def refusal(code: int | None, details: Mapping[str, Any] | None, *, of_document:
 
 def _fields(info: Any) -> tuple[str, ...]:
     """Return the fields that a validator names; its other words repeat what the order holds."""
-    return tuple(dict.fromkeys(_named(info, _DEEPEST)))[:_MOST_NAMES]
+    return tuple(dict.fromkeys(_named(info, _MAX_DEPTH)))[:_MAX_NAMES]
 
 
 def _named(part: Any, depth: int) -> Iterator[str]:

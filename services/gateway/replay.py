@@ -27,8 +27,8 @@ class Replay:
     """What is to be replayed for one client."""
 
     subscription: Subscription
-    left: int  # changes
-    since: float  # when it has last got on
+    events_left: int  # changes
+    progressed_at: float  # when it has last got on
 
     @property
     def position(self) -> Position:
@@ -51,13 +51,13 @@ class Pass:
         self.joined = asyncio.Event()
         self.idle_since = monotonic()
 
-    def suits(self, position: Position, here: Position) -> bool:
+    def can_serve(self, position: Position, newest: Position) -> bool:
         """Tell whether a client at ``position`` is served soon by this pass, of those from far back to ``here``.
 
         None begins more than about twice as far back as each of its clients needs. So nobody waits behind the very old
         cursor of somebody else, and yet all passes together read little more than the longest of them.
         """
-        near, far = sorted((age(position, here), age(self.at, here)))
+        near, far = sorted((age(position, newest), age(self.at, newest)))
         fits = far <= max(2 * near, NEAR_SECONDS)
         return fits and (self.at <= position or self.reading is None)
 
@@ -69,7 +69,7 @@ class Pass:
         self.joined.set()
 
     @property
-    def is_wanted(self) -> bool:
+    def is_active(self) -> bool:
         """Whether it costs MongoDB something still, or soon again."""
         return self.lingers or bool(self.waiting())
 
@@ -81,6 +81,6 @@ class Pass:
         return self.replays
 
 
-def age(position: Position, here: Position) -> int:
+def age(position: Position, newest: Position) -> int:
     """Return how many seconds before ``here`` a position is."""
-    return max(0, (here.ts >> 32) - (position.ts >> 32))
+    return max(0, (newest.ts >> 32) - (position.ts >> 32))

@@ -15,12 +15,12 @@ from services.front.connections import Bounds, Connections
 from services.front.front import KEEPALIVE_SECONDS, UNREAD_SECONDS, Front
 from services.front.runner import Runner
 from services.gateway.edge.admission import Admission
+from services.gateway.edge.capacity import capacity
 from services.gateway.edge.entrance import Entrance
+from services.gateway.edge.fast_path import websocket_fast_path
 from services.gateway.edge.limits import EngineSettings, Incident
-from services.gateway.edge.opening import opening
 from services.gateway.edge.origin import OriginPolicy
 from services.gateway.edge.peer import Peers, account_of
-from services.gateway.edge.places import places
 from services.gateway.edge.unsent import Unsent
 from services.gateway.http.docs import Docs
 from services.gateway.http.entrance import install_entrance
@@ -67,7 +67,7 @@ class GatewayServer:
         self._metrics = metrics
         self._tasks = tasks
         self._entrance = _entrance(settings, metrics)
-        room = places(settings.max_connections)
+        room = capacity(settings.max_connections)
         if room.clients < settings.max_connections:
             log.warning(
                 "The limit of file descriptors allows fewer clients than MAX_CONNECTIONS",
@@ -144,8 +144,8 @@ class GatewayServer:
         )
         await runner.setup()
         try:
-            self._tasks.keep("SSE heartbeats", self._sse.beat_always())
-            self._tasks.keep("Socket.IO marks", self._live.mark_always())
+            self._tasks.keep("SSE heartbeats", self._sse.send_heartbeats())
+            self._tasks.keep("Socket.IO marks", self._live.send_marks())
             with self._sse.stopping(), self._live.stopping():
                 try:
                     async with self._listening(runner):
@@ -163,7 +163,7 @@ class GatewayServer:
         front = Front(
             runner.server,
             self._connections,
-            opening(self._sockets.open),
+            websocket_fast_path(self._sockets.open),
             self._entrance.peers.counted_as,
             unread=max(
                 UNREAD_SECONDS, 2 * settings.client_stall_seconds

@@ -20,7 +20,7 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 Bytes = Annotated[int, Field(ge=1024)]
 
 
-_SHORTEST_SECRET = 32  # characters
+_MIN_SECRET_LENGTH = 32  # characters
 
 
 class GatewaySettings(CommonSettings):
@@ -136,8 +136,8 @@ class GatewaySettings(CommonSettings):
     @classmethod
     def _check_secret(cls, secret: SecretStr) -> SecretStr:
         # Each session id lets anybody try guesses at home, as many as they like.
-        if any(len(one) < _SHORTEST_SECRET for one in secrets_in(secret)):
-            raise ValueError(f"a secret has at least {_SHORTEST_SECRET} characters, and they are random")
+        if any(len(one) < _MIN_SECRET_LENGTH for one in secrets_in(secret)):
+            raise ValueError(f"a secret has at least {_MIN_SECRET_LENGTH} characters, and they are random")
         return secret
 
     @property

@@ -19,22 +19,22 @@ from services.common.order_json import order_json
 from services.common.settings import WrongSetting
 from services.common.stream_spec import ORDERS
 from services.gateway.batch_loader import BatchLoader
-from services.gateway.conditions import conditions_of, is_wanted, with_ids
+from services.gateway.conditions import ids_condition, matches, query_conditions
 from services.gateway.fair_turns import FairTurns, Pace
 from services.gateway.in_flight import InFlight
 from services.gateway.orders import ListQuery, NewOrder, OrderChange
 from services.gateway.page_mark import PageMark
 from services.gateway.snapshot import RAW, Document, Snapshot, read, read_snapshot
-from services.gateway.store_edge import Bound, StoreEdge, by_driver
+from services.gateway.store_edge import StoreEdge, TimeLimit, driver_timeout
 from services.gateway.store_errors import OrderBusy, OrderNotFound
 from services.mongodb.primary import Primary
 
 Order = dict[str, Json]
 T = TypeVar("T")
 
-_MOST_AT_ONCE = 100  # orders
-_HELD = 2.5  # seconds that MongoDB waits for an order that a transaction holds; then nothing was written
-_CHANGES_OF_ONE = 8  # at once; else those that wait for one order would take all connections to MongoDB
+_MAX_BATCH = 100  # orders
+_LOCK_PATIENCE = 2.5  # seconds that MongoDB waits for an order that a transaction holds; then nothing was written
+_MAX_CHANGES_PER_ORDER = 8  # at once; else those that wait for one order would take all connections to MongoDB
 
 
 class OrdersPage(NamedTuple):
@@ -80,13 +80,13 @@ class OrderStore:
         # Majority: a write that is acknowledged is in the change stream at once and survives a failover.
         self._database = database.with_options(codec_options=CODEC, write_concern=WriteConcern("majority"))
         self._orders = self._database[collection]
-        self._as_they_are = self._orders.with_options(codec_options=RAW)
+        self._raw_orders = self._orders.with_options(codec_options=RAW)
         self._patience = patience
-        self._changing = InFlight(_CHANGES_OF_ONE)
+        self._changes_in_flight = InFlight(_MAX_CHANGES_PER_ORDER)
         self._edge = StoreEdge(self._database, collection, patience)
         self.primary = primary or Primary()
         self._turns = FairTurns()  # of what is asked for in no client's name
-        self._one_of_many = BatchLoader(self._orders_with, _MOST_AT_ONCE)
+        self._loader = BatchLoader(self._find_orders, _MAX_BATCH)
 
     @property
     def dependency(self) -> Dependency:
@@ -138,22 +138,22 @@ class OrderStore:
 
     async def page(self, query: ListQuery, pace: Pace | None = None) -> OrdersPage:
         """Return one page of orders, newest id first, read at the ``pace`` given."""
-        conditions = conditions_of(query)
+        conditions = query_conditions(query)
         if query.after is not None and query.after.below is not None:
             # $expr compares across BSON types (a plain $lt would end the list at the first id of another type), and
             # $literal keeps whatever the mark holds from being read as an expression.
             conditions["$expr"] = {"$lt": ["$_id", {"$literal": parse_id(query.after.below)}]}
         skip = 0 if query.after is None else query.after.skip
-        found, at, is_cut, is_small = await self._read(conditions, query.limit + 1, pace, skip)
+        found, at, is_truncated, is_small = await self._read(conditions, query.limit + 1, pace, skip)
         page = found[: query.limit]
-        more = is_cut or len(found) > query.limit
-        mark = PageMark.behind([each.id for each in page], query.after) if more else None
-        shown = [each.order for each in page if is_wanted(query, each)]
+        more = is_truncated or len(found) > query.limit
+        mark = PageMark.following([each.id for each in page], query.after) if more else None
+        shown = [each.order for each in page if matches(query, each)]
         return OrdersPage(shown, None if mark is None else str(mark), at, is_small)
 
     async def get(self, id: str) -> Found:
         """Return one order; raise OrderNotFound."""
-        found = await self._one_of_many.get(id)
+        found = await self._loader.get(id)
         if found is None:
             raise OrderNotFound(id)
         return found
@@ -161,15 +161,15 @@ class OrderStore:
     async def create(self, new: NewOrder) -> Written:
         """Store a new order."""
         document: Document = {"_id": ObjectId(), **new.model_dump(), "updated_at": _now()}
-        _, at = await self._write(by_driver, self._orders.insert_one, document)
+        _, at = await self._write(driver_timeout, self._orders.insert_one, document)
         return Written(order_json(document), at)
 
     async def update(self, id: str, change: OrderChange) -> Written:
         """Change some fields of an order; raise OrderNotFound."""
         document, at = await self._change(
             id,
-            self._as_they_are.find_one_and_update,
-            with_ids([id]),
+            self._raw_orders.find_one_and_update,
+            ids_condition([id]),
             {"$set": {**change.fields(), "updated_at": _now()}},
             return_document=ReturnDocument.AFTER,
         )
@@ -177,23 +177,23 @@ class OrderStore:
 
     async def delete(self, id: str) -> Written:
         """Remove an order and return what it was; raise OrderNotFound."""
-        document, at = await self._change(id, self._as_they_are.find_one_and_delete, with_ids([id]))
+        document, at = await self._change(id, self._raw_orders.find_one_and_delete, ids_condition([id]))
         return await _written(id, document, at)
 
-    async def _orders_with(self, ids: Sequence[str]) -> Mapping[str, Found]:
+    async def _find_orders(self, ids: Sequence[str]) -> Mapping[str, Found]:
         """Return those of the orders that there are."""
-        found, at, is_cut, _ = await self._read(with_ids(ids), len(ids))
+        found, at, is_truncated, _ = await self._read(ids_condition(ids), len(ids))
         known = {each.id: Found(each.order, at) for each in found}
-        left = [one for one in ids if one not in known] if is_cut else []
+        left = [one for one in ids if one not in known] if is_truncated else []
         # By halves, and not all again: what was found need not be one of those asked for, where MongoDB takes two
         # numbers of different types for the same id.
         for some in (left[: len(ids) // 2], left[len(ids) // 2 :]):
             if some:
-                known |= await self._orders_with(some)
+                known |= await self._find_orders(some)
         return known
 
     async def _read(self, conditions: Document, limit: int, pace: Pace | None = None, skip: int = 0) -> Snapshot:
-        async with self._edge(by_driver, writing=False):
+        async with self._edge(driver_timeout, writing=False):
             return await read_snapshot(self._orders, conditions, limit, pace or Pace(self._turns, ""), skip)
 
     async def _change(
@@ -201,17 +201,17 @@ class OrderStore:
     ) -> tuple[T, int | None]:
         """Change an order that exists; where a transaction holds it, give up after a while."""
         # Not bounded by the driver: it would give MongoDB all the time that we have, and miss the answer.
-        held = int(min(_HELD, self._patience / 2) * 1000)
+        held = int(min(_LOCK_PATIENCE, self._patience / 2) * 1000)
         async with AsyncExitStack() as turn:
             try:
-                async with asyncio.timeout(_HELD):
-                    await turn.enter_async_context(self._changing.one_of(id))
+                async with asyncio.timeout(_LOCK_PATIENCE):
+                    await turn.enter_async_context(self._changes_in_flight.slot(id))
             except TimeoutError as error:
                 raise OrderBusy("others wait to change it, too") from error
             return await self._write(asyncio.timeout, operation, *args, maxTimeMS=held, **options)
 
     async def _write(
-        self, bound: Bound, operation: Callable[..., Awaitable[T]], *args: Any, **options: Any
+        self, bound: TimeLimit, operation: Callable[..., Awaitable[T]], *args: Any, **options: Any
     ) -> tuple[T, int | None]:
         """Return what the operation of the driver's returns, and the cluster time of its change."""
         # A session of its own, used once: its operation time is then that of this write and of no other. Not

@@ -9,7 +9,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from services.gateway.reachability import Reachability
-from services.gateway.snapshot import Document, is_not_yet
+from services.gateway.snapshot import Document, is_snapshot_unavailable
 from services.gateway.store_errors import (
     CollectionUnfit,
     OutcomeUnknown,
@@ -22,14 +22,14 @@ from services.gateway.store_errors import (
 from services.gateway.store_faults import is_timeout, store_error
 from services.mongodb.collection_kind import CollectionKind
 
-Bound = Callable[[float], AbstractAsyncContextManager[Any]]
+TimeLimit = Callable[[float], AbstractAsyncContextManager[Any]]
 """Bounds what is done within it to so many seconds."""
 
 _CHECK_PATIENCE = 0.45  # seconds; the driver looks for its server in steps of 0.5, and /readyz grants 1
 
 
 @asynccontextmanager
-async def by_driver(seconds: float) -> AsyncIterator[None]:
+async def driver_timeout(seconds: float) -> AsyncIterator[None]:
     """Bound the driver's operations, whose retries it then repeats as long as there is time."""
     with pymongo.timeout(seconds):
         yield
@@ -45,13 +45,13 @@ class StoreEdge:
         self._patience = patience
 
     @asynccontextmanager
-    async def __call__(self, bound: Bound, *, writing: bool) -> AsyncIterator[None]:
+    async def __call__(self, bound: TimeLimit, *, writing: bool) -> AsyncIterator[None]:
         """Let an operation pass; raise StoreError."""
         try:
             async with bound(self._patience):
                 yield
         except (PyMongoError, TimeoutError) as error:
-            raise await self._judged(error, writing=writing) from error
+            raise await self._translate(error, writing=writing) from error
         self.reachability.answered()
 
     async def check(self) -> str:
@@ -63,17 +63,19 @@ class StoreEdge:
         self.reachability.failed(error)
         return str(store_error(error, writing=False))
 
-    async def _judged(self, error: Exception, *, writing: bool) -> StoreError:
+    async def _translate(self, error: Exception, *, writing: bool) -> StoreError:
         """Return our error, and note an outage where it is MongoDB that fails and not this one question."""
         ours = store_error(error, writing=writing)
-        if isinstance(ours, (StoreFailed, RuleBroken)) or is_not_yet(error):
+        if isinstance(ours, (StoreFailed, RuleBroken)) or is_snapshot_unavailable(error):
             wrong = await self.kind.check()
             if self.kind.is_unfit:
                 return CollectionUnfit(wrong)
         if not isinstance(ours, (StoreUnavailable, OutcomeUnknown)):
             return ours
-        if (is_timeout(error) or is_not_yet(error)) and await self._ping() is None:
-            return ours if writing or is_not_yet(error) else TooSlow("MongoDB answers, but not this in time")
+        if (is_timeout(error) or is_snapshot_unavailable(error)) and await self._ping() is None:
+            return (
+                ours if writing or is_snapshot_unavailable(error) else TooSlow("MongoDB answers, but not this in time")
+            )
         self.reachability.failed(error)
         return ours
 

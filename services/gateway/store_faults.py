@@ -3,7 +3,7 @@
 from pymongo import errors
 
 from services.gateway.refusals import refusal
-from services.gateway.snapshot import is_not_yet
+from services.gateway.snapshot import is_snapshot_unavailable
 from services.gateway.store_errors import (
     OrderBusy,
     OutcomeUnknown,
@@ -29,7 +29,12 @@ def store_error(error: Exception, *, writing: bool) -> StoreError:
         refused = refusal(error.code, error.details, of_document=of_document) if writing else None
         if refused is not None:
             return refused
-    if not (isinstance(error, errors.ConnectionFailure) or error.timeout or applied_here_only or is_not_yet(error)):
+    if not (
+        isinstance(error, errors.ConnectionFailure)
+        or error.timeout
+        or applied_here_only
+        or is_snapshot_unavailable(error)
+    ):
         return StoreFailed(str(error))
     unsent = isinstance(error, (errors.ServerSelectionTimeoutError, errors.WaitQueueTimeoutError))
     return _unanswered(writing=writing and not unsent and not error.has_error_label("NoWritesPerformed"))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from services.common.cursor import Cursor
 from services.gateway.hub import Hub
-from services.gateway.subscription import Located
+from services.gateway.subscription import ResumePoint
 
 
 class Stream(NamedTuple):
@@ -18,10 +18,10 @@ class Stream(NamedTuple):
 
     hub: Hub
     ready: asyncio.Event
-    here: Callable[[], Cursor]
-    locate: Callable[[Cursor, str], Awaitable[Located]]
-    locate_now: Callable[[Cursor], Located | None]
+    current_cursor: Callable[[], Cursor]
+    locate: Callable[[Cursor, str], Awaitable[ResumePoint]]
+    locate_now: Callable[[Cursor], ResumePoint | None]
 
     def epoch(self) -> str | None:
         """Return the epoch, or None before anything is known of the stream."""
-        return self.here().epoch if self.ready.is_set() else None
+        return self.current_cursor().epoch if self.ready.is_set() else None

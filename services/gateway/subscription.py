@@ -66,7 +66,7 @@ class Subscription:
     ``group`` says in which form and by which interest it is sent what, from when it resumes until it pauses.
     """
 
-    __slots__ = ("address", "group", "interest", "mode", "outlet", "position", "told_stale")
+    __slots__ = ("address", "group", "interest", "mode", "notified_stale", "outlet", "position")
 
     group: "Group"
 
@@ -76,14 +76,14 @@ class Subscription:
         self.interest = interest
         self.position = position
         self.mode = Mode.PAUSED
-        self.told_stale: str | None = None
+        self.notified_stale: str | None = None
 
     def is_behind(self) -> bool:
         """Tell whether it is to be served from the log in Redis."""
         return self.mode is Mode.BEHIND
 
 
-class Located(NamedTuple):
+class ResumePoint(NamedTuple):
     """Where a client that came with a cursor can go on; with a ``reason``, it has missed something."""
 
     position: Position

@@ -23,8 +23,8 @@ class EntranceRefusal(NamedTuple):
 
 
 _NO_HOST = EntranceRefusal(400, "The header Host is missing, given twice, or no host.", Incident.BAD_REQUEST)
-_OTHER_HOST = EntranceRefusal(421, "This server is not asked for under this host.", Incident.HOST_REFUSED)
-_OTHER_ORIGIN = EntranceRefusal(403, "Origin not allowed", Incident.ORIGIN_REFUSED)
+_UNKNOWN_HOST = EntranceRefusal(421, "This server is not asked for under this host.", Incident.HOST_REFUSED)
+_FOREIGN_ORIGIN = EntranceRefusal(403, "Origin not allowed", Incident.ORIGIN_REFUSED)
 
 
 class Entrance:
@@ -45,23 +45,23 @@ class Entrance:
 
     def admits(self, request: Request) -> bool:
         """Tell whether the request may come in; nothing is counted, because it is then asked `refuse`."""
-        return self._judge(request, None) is None
+        return self._check(request, None) is None
 
     def refuse(self, request: Request, target: str | None = None) -> EntranceRefusal | None:
         """Return why the request may not come in and count it, else None.
 
         `target`: the host that the request line itself names, if it does.
         """
-        refusal = self._judge(request, target)
+        refusal = self._check(request, target)
         if refusal is not None:
             self._count(refusal.incident)
-            if refusal is _OTHER_HOST and not self._warned:  # once: strangers can cause it by the thousand
+            if refusal is _UNKNOWN_HOST and not self._warned:  # once: strangers can cause it by the thousand
                 self._warned = True
                 host = request.headers.get(hdrs.HOST, "")[:100]
                 log.warning("Refused a request for another host; if it is ours, add it to ALLOWED_HOSTS", host=host)
         return refusal
 
-    def _judge(self, request: Request, target: str | None) -> EntranceRefusal | None:
+    def _check(self, request: Request, target: str | None) -> EntranceRefusal | None:
         named = request.headers.getall(hdrs.HOST, [])
         if not named and request.version < (1, 1):  # no browser, so no page: HTTP/1.0 knows no Host
             named = ["localhost"]
@@ -69,5 +69,5 @@ class Entrance:
         if len(named) != 1 or None in hosts:
             return _NO_HOST
         if not all(host is not None and self._hosts.answer_to(host.host) for host in hosts):
-            return _OTHER_HOST
-        return None if self.origins.allows(request, self.peers.scheme(request)) else _OTHER_ORIGIN
+            return _UNKNOWN_HOST
+        return None if self.origins.allows(request, self.peers.scheme(request)) else _FOREIGN_ORIGIN

@@ -37,9 +37,9 @@ class Unsent:
         self._most = most
         self._count = count
         self._held: dict[Holder, _Held] = {}  # in the order in which they became slow
-        self._sharers: Counter[int] = Counter()  # by the identity of the buffer, which lives while anybody holds it
-        self._cutting = False
-        self._pressed = False
+        self._shared: Counter[int] = Counter()  # by the identity of the buffer, which lives while anybody holds it
+        self._cut_scheduled = False
+        self._over_limit = False
         self.bytes = 0
 
     def __len__(self) -> int:
@@ -57,9 +57,9 @@ class Unsent:
             shared, rest = None, 0
         self._held[holder] = held = _Held(max(0, waiting - rest), shared, rest)
         self._add(held)
-        if self.bytes > self._most and not self._cutting:
+        if self.bytes > self._most and not self._cut_scheduled:
             # Later, and not from within the fan-out that has just written this.
-            self._cutting = True
+            self._cut_scheduled = True
             asyncio.get_running_loop().call_soon(self._cut)
 
     def release(self, holder: Holder) -> None:
@@ -68,30 +68,30 @@ class Unsent:
         if held is None:
             return
         self._subtract(held)
-        if self._pressed and self.bytes < self._most // 2:
-            self._pressed = False
+        if self._over_limit and self.bytes < self._most // 2:
+            self._over_limit = False
             log.info("What waits to be sent is within its bound again")
 
     def _add(self, held: _Held) -> None:
         self.bytes += held.own
         if held.shared is not None:
-            if not self._sharers[id(held.shared)]:
+            if not self._shared[id(held.shared)]:
                 self.bytes += len(held.shared)
-            self._sharers[id(held.shared)] += 1
+            self._shared[id(held.shared)] += 1
 
     def _subtract(self, held: _Held) -> None:
         self.bytes -= held.own
         if held.shared is not None:
-            self._sharers[id(held.shared)] -= 1
-            if not self._sharers[id(held.shared)]:
-                del self._sharers[id(held.shared)]
+            self._shared[id(held.shared)] -= 1
+            if not self._shared[id(held.shared)]:
+                del self._shared[id(held.shared)]
                 self.bytes -= len(held.shared)
 
     def _cut(self) -> None:
         """Cut connections until what waits for the others is within the bound."""
-        self._cutting = False
-        if self.bytes > self._most and not self._pressed:
-            self._pressed = True
+        self._cut_scheduled = False
+        if self.bytes > self._most and not self._over_limit:
+            self._over_limit = True
             log.warning("Too much waits to be sent, cutting the clients that are slow for longest", clients=len(self))
         for holder in list(self._held):
             if self.bytes <= self._most:

@@ -18,7 +18,13 @@ from services.gateway.engineio.session import Accept, Session
 from services.gateway.engineio.sessions import Sessions
 from services.gateway.engineio.upgrade import Upgrade
 from services.gateway.engineio.websocket_connection import WebSocketConnection
-from services.gateway.engineio.websocket_handshake import HandshakeRefused, accepted, answer, is_upgrade, switch
+from services.gateway.engineio.websocket_handshake import (
+    HandshakeRefused,
+    is_upgrade,
+    response_head,
+    switch_protocols,
+    write_response,
+)
 from services.gateway.wire.engineio import PROTOCOL, open_packet
 from services.gateway.wire.handshake import Handshake
 from services.gateway.wire.websocket import CloseCode
@@ -68,14 +74,14 @@ class EngineServer:
         try:
             if self._verify(request, upgrade=True) is not None:
                 return False
-            head = accepted(request)
+            head = response_head(request)
             session = self._admit(request)
         except (Rejected, HandshakeRefused):
             return False
         with self._admitted(session):
             websocket = self._connection(request)
             give(transport, websocket)
-            answer(transport, head, self._open_packet(session, upgrades=[]))
+            write_response(transport, head, self._open_packet(session, upgrades=[]))
             self._start(session, websocket)
         return True
 
@@ -142,14 +148,14 @@ class EngineServer:
 
     def _websocket(self, request: web.Request, session: Session | None) -> web.StreamResponse:
         try:
-            head = accepted(request)
+            head = response_head(request)
         except HandshakeRefused as refused:
             raise Rejected(ErrorCode.BAD_REQUEST, str(refused), headers=refused.headers) from refused
         may_open = request.query["transport"] == "websocket"
         if session is None and may_open:
             return self._open_websocket(request, head, self._admit(request))
         websocket = self._connection(request)
-        response = switch(request, head, websocket)
+        response = switch_protocols(request, head, websocket)
         if response is None:
             return web.Response(status=400)
         if session is None or not may_open or not Upgrade.begin(session, websocket):
@@ -159,7 +165,7 @@ class EngineServer:
     def _open_websocket(self, request: web.Request, head: bytes, session: Session) -> web.StreamResponse:
         with self._admitted(session):
             websocket = self._connection(request)
-            response = switch(request, head, websocket, self._open_packet(session, upgrades=[]))
+            response = switch_protocols(request, head, websocket, self._open_packet(session, upgrades=[]))
             if response is None:
                 self.sessions.closed(session, linger=False)
                 return web.Response(status=400)
@@ -176,7 +182,7 @@ class EngineServer:
             raise
 
     def _start(self, session: Session, websocket: WebSocketConnection) -> None:
-        websocket.report_to(session)
+        websocket.set_owner(session)
         session.start(websocket, self._accept, writable=True)
 
     def _connection(self, request: Request) -> WebSocketConnection:
@@ -205,5 +211,5 @@ class EngineServer:
         for session in sessions:
             session.close("server shutting down", CloseCode.GOING_AWAY)
             await asyncio.sleep(spread / len(sessions))
-        await self.sessions.drained(patience)
+        await self.sessions.drain(patience)
         self.sessions.close()

@@ -240,7 +240,7 @@ class Session:
         """Take one packet."""
         self.receive(message)
 
-    def websocket_frame(self) -> bool:
+    def admit_websocket_frame(self) -> bool:
         """Count it."""
         return self.within_rate()
 

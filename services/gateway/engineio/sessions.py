@@ -82,7 +82,7 @@ class Sessions:
             self._admission.leave(session.address)
             self.unsent.release(session)
 
-    async def drained(self, patience: float) -> None:
+    async def drain(self, patience: float) -> None:
         """Wait until the clients have closed too, but no longer than ``patience`` seconds; cut off the others."""
         until = self.now() + min(patience, self.settings.close_timeout)
         while (self._by_sid or self.closing.pending) and self.now() < until:  # noqa: ASYNC110  # many ways out, one short wait

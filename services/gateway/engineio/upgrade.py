@@ -33,7 +33,7 @@ class Upgrade:
         if not session.is_open or session.upgrade is not None or not isinstance(polling, Polling):
             return False
         session.upgrade = cls(session, polling, websocket)
-        websocket.report_to(session.upgrade)
+        websocket.set_owner(session.upgrade)
         return True
 
     def websocket_received(self, message: str | bytes) -> None:
@@ -54,7 +54,7 @@ class Upgrade:
     def _complete(self) -> None:
         self._entry.cancel()
         self._session.upgrade = None
-        self._websocket.report_to(self._session)
+        self._websocket.set_owner(self._session)
         self._session.change_carrier(self._websocket, self._polling.retire)
 
     def fail(self) -> None:
@@ -66,7 +66,7 @@ class Upgrade:
             self._polling.hold_polls()
             self._websocket.close(CloseCode.NORMAL)
 
-    def websocket_frame(self) -> bool:
+    def admit_websocket_frame(self) -> bool:
         """Count it."""
         return self._session.within_rate()
 

@@ -28,7 +28,7 @@ def is_upgrade(request: Request) -> bool:
     return "websocket" in request.headers.get("Upgrade", "").lower()
 
 
-def accepted(request: Request) -> bytes:
+def response_head(request: Request) -> bytes:
     """Return the head of the answer 101; raises `HandshakeRefused` for anything but RFC 6455, section 4.2.1."""
     headers = request.headers
     tokens = [token.strip().lower() for token in headers.get("Connection", "").split(",")]
@@ -58,7 +58,9 @@ def _subprotocol(lines: Sequence[str]) -> str | None:
     return offered[0]
 
 
-def switch(request: web.BaseRequest, head: bytes, connection: WebSocketConnection, *first: bytes) -> TakenOver | None:
+def switch_protocols(
+    request: web.BaseRequest, head: bytes, connection: WebSocketConnection, *first: bytes
+) -> TakenOver | None:
     """Answer 101, and the `first` packets with it, and let `connection` have the transport.
 
     None where the client has already gone.
@@ -66,10 +68,10 @@ def switch(request: web.BaseRequest, head: bytes, connection: WebSocketConnectio
     transport = take_over(request, connection)
     if transport is None:
         return None
-    answer(transport, head, *first)
+    write_response(transport, head, *first)
     return TakenOver(101)
 
 
-def answer(transport: asyncio.Transport, head: bytes, *first: bytes) -> None:
+def write_response(transport: asyncio.Transport, head: bytes, *first: bytes) -> None:
     """Answer 101 with this head, and the `first` packets with it."""
     transport.write(head + b"".join(map(text_frame, first)))

@@ -16,19 +16,19 @@ def install_entrance(app: web.Application, entrance: Entrance) -> None:
     async def mark(request: web.Request, response: web.StreamResponse) -> None:
         entrance.origins.mark(request, response)
 
-    app.middlewares.append(_ask(entrance))
+    app.middlewares.append(_middleware(entrance))
     app.on_response_prepare.append(mark)
 
 
-def _ask(entrance: Entrance) -> Middleware:
+def _middleware(entrance: Entrance) -> Middleware:
     @web.middleware
-    async def ask_at_the_entrance(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def check_entrance(request: web.Request, handler: Handler) -> web.StreamResponse:
         refusal = entrance.refuse(request, _target(request))
         if refusal is not None:
             return _answer(request, refusal)
         return entrance.origins.preflight(request) or await handler(request)
 
-    return ask_at_the_entrance
+    return check_entrance
 
 
 def _target(request: web.Request) -> str | None:

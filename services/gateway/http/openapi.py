@@ -6,7 +6,7 @@ from pydantic.json_schema import models_json_schema
 
 from services.gateway.filters import MAX_TEXT
 from services.gateway.http.events import EVENTS, STREAM_SCHEMAS, STREAM_TEXT
-from services.gateway.orders import MOST_VALUES, ListQuery, NewOrder, OrderChange
+from services.gateway.orders import MAX_REPEATS, ListQuery, NewOrder, OrderChange
 
 _Schema = dict[str, Any]
 
@@ -133,9 +133,9 @@ def _parameter(name: str, schema: _Schema) -> _Schema:
     meaning = {
         "limit": "How many orders at most.",
         "after": "Go on below the order of this id; what the `Link` of the page before says.",
-        "id": f"Only these orders; up to {MOST_VALUES} times.",
-        "status": f"Only orders with one of these statuses; up to {MOST_VALUES} times.",
-        "customer_name": f"Only orders of one of these customers, compared exactly; up to {MOST_VALUES} times.",
+        "id": f"Only these orders; up to {MAX_REPEATS} times.",
+        "status": f"Only orders with one of these statuses; up to {MAX_REPEATS} times.",
+        "customer_name": f"Only orders of one of these customers, compared exactly; up to {MAX_REPEATS} times.",
     }
     shown = {key: value for key, value in schema.items() if key != "title" and value != []}
     return {"name": name, "in": "query", "description": meaning[name], "schema": shown}

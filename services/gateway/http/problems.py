@@ -112,11 +112,11 @@ def problems(prefix: str = "/api/") -> Middleware:
         except Problem as problem:
             return problem_response(problem)
         except web.HTTPMethodNotAllowed as error:
-            return _other_methods(request, error)
+            return _method_not_allowed(request, error)
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            return problem_response(_of_http(error))
+            return problem_response(_from_http(error))
         except Exception as error:
             if request.transport is None or request.transport.is_closing():
                 return web.Response(status=400)  # the client has left: nobody reads this, and it is no fault of ours
@@ -134,7 +134,7 @@ def _internal(request: web.Request, error: Exception) -> web.Response:
     return problem_response(Problem(500, Kind.INTERNAL, detail), incident=incident)
 
 
-def _other_methods(request: web.Request, error: web.HTTPMethodNotAllowed) -> web.Response:
+def _method_not_allowed(request: web.Request, error: web.HTTPMethodNotAllowed) -> web.Response:
     """Say which methods there are, to who asks for that (OPTIONS, RFC 9110) and to who used another one."""
     allowed = ", ".join(sorted({*error.allowed_methods, hdrs.METH_OPTIONS}))
     if request.method == hdrs.METH_OPTIONS:
@@ -142,7 +142,7 @@ def _other_methods(request: web.Request, error: web.HTTPMethodNotAllowed) -> web
     return problem_response(Problem(405, Kind.HTTP, f"Allowed here: {allowed}.", headers={hdrs.ALLOW: allowed}))
 
 
-def _of_http(error: web.HTTPException) -> Problem:
+def _from_http(error: web.HTTPException) -> Problem:
     if isinstance(error, web.HTTPNotFound):
         return Problem(404, Kind.HTTP, "There is nothing at this address.")
     if isinstance(error, web.HTTPUnsupportedMediaType):

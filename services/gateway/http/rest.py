@@ -9,8 +9,8 @@ from services.common.cursor import Cursor, Position
 from services.common.documents import Json, dumps
 from services.front.bodies import LONGEST_TARGET
 from services.gateway.fair_turns import FairTurns, Pace
-from services.gateway.http.answered import answered
 from services.gateway.http.body import read_json
+from services.gateway.http.problem_translation import as_problems
 from services.gateway.http.problems import Kind, Problem
 from services.gateway.in_flight import InFlight
 from services.gateway.orders import FieldFault, InvalidInput, parse_change, parse_id, parse_new, parse_query
@@ -63,11 +63,11 @@ class OrdersApi:
 
     async def list(self, request: web.Request) -> web.StreamResponse:
         """Answer one page of orders, newest first; ``Link: rel="next"`` leads to the page below."""
-        with answered("query"):
+        with as_problems("query"):
             query = parse_query(request.query.items())
             account = self._account(request)
             pace = Pace(self._turns, account)
-            async with self._lists.one_of(account):
+            async with self._lists.slot(account):
                 page = await self._store.page(query, pace)
         headers = self._after_snapshot(page.at)
         if page.next_after is not None:
@@ -76,13 +76,13 @@ class OrdersApi:
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer one order."""
-        with answered("path"):
+        with as_problems("path"):
             found = await self._store.get(_id(request))
         return _json(found.order, self._after_snapshot(found.at))
 
     async def create(self, request: web.Request) -> web.Response:
         """Store a new order and answer it as stored."""
-        with answered("body"):
+        with as_problems("body"):
             new = parse_new(await self._body(request))
             written = await self._store.create(new)
         location = {"Location": f"{COLLECTION}/{quote(str(written.order['_id']), safe='')}"}
@@ -90,16 +90,16 @@ class OrdersApi:
 
     async def update(self, request: web.Request) -> web.Response:
         """Change the given fields of an order and answer the whole of it."""
-        with answered("path"):
+        with as_problems("path"):
             order = _id(request)
-        with answered("body"):
+        with as_problems("body"):
             change = parse_change(await self._body(request))
             written = await self._store.update(order, change)
         return _json(written.order, self._of_write(written.at))
 
     async def delete(self, request: web.Request) -> web.Response:
         """Delete an order and answer what it was."""
-        with answered("path"):
+        with as_problems("path"):
             written = await self._store.delete(_id(request))
         return _json(written.order, self._of_write(written.at))
 

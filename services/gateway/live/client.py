@@ -8,11 +8,11 @@ from services.gateway.filters import Interest
 from services.gateway.group import offset_suffix
 from services.gateway.hub import Hub
 from services.gateway.socketio.server import Socket
-from services.gateway.subscription import Located, Subscription
+from services.gateway.subscription import ResumePoint, Subscription
 from services.gateway.wire.form import Form
 
 
-def own_event(fields: Mapping[str, object], cursor: Cursor, interest: Interest) -> Sequence[object]:
+def gateway_event(fields: Mapping[str, object], cursor: Cursor, interest: Interest) -> Sequence[object]:
     """Return the arguments of an event of the gateway's own; the trailing one is what the client recovers with."""
     return {**fields, "cursor": str(cursor)}, f"{cursor}{offset_suffix(interest)}"
 
@@ -20,7 +20,7 @@ def own_event(fields: Mapping[str, object], cursor: Cursor, interest: Interest) 
 class LiveClient:
     """One client: the hub's outlet, and the ear for whether its connection takes data."""
 
-    __slots__ = ("_hub", "_socket", "_stall", "_stalls", "interest", "located", "subscription")
+    __slots__ = ("_hub", "_socket", "_stall", "_stalls", "interest", "resume_point", "subscription")
 
     def __init__(
         self,
@@ -28,14 +28,14 @@ class LiveClient:
         hub: Hub,
         stalls: "Deadlines[LiveClient]",
         interest: Interest,
-        located: Located,
+        resume_point: ResumePoint,
     ) -> None:
         self._socket = socket
         self._hub = hub
         self._stalls = stalls
         self._stall: Entry[LiveClient] | None = None
         self.interest = interest
-        self.located = located
+        self.resume_point = resume_point
         self.subscription: Subscription | None = None
 
     @property
@@ -54,7 +54,7 @@ class LiveClient:
 
     def emit(self, name: str, fields: Mapping[str, object], cursor: Cursor, interest: Interest) -> None:
         """Send an event of the gateway's own."""
-        self._socket.emit(name, *own_event(fields, cursor, interest))
+        self._socket.emit(name, *gateway_event(fields, cursor, interest))
 
     def resync(self, reason: str, cursor: Cursor) -> None:
         """Tell the client to load anew."""
@@ -92,7 +92,7 @@ class LiveClient:
 
     def resumed(self) -> None:
         """The client takes data again, perhaps in another form."""
-        self._relax()
+        self._cancel_stall()
         if self.subscription is not None:
             self._hub.resume(self.subscription)
 
@@ -103,11 +103,11 @@ class LiveClient:
 
     def leave(self) -> None:
         """Forget the client."""
-        self._relax()
+        self._cancel_stall()
         if self.subscription is not None:
             self._hub.unsubscribe(self.subscription)
 
-    def _relax(self) -> None:
+    def _cancel_stall(self) -> None:
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None

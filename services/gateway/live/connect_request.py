@@ -24,16 +24,16 @@ class ConnectRequest(NamedTuple):
     reason: ResyncReason | None
 
 
-def arrival(auth: Mapping[str, Argument], ids: SessionIds) -> ConnectRequest:
+def parse_connect(auth: Mapping[str, Argument], ids: SessionIds) -> ConnectRequest:
     """Read the auth payload ``{since?, filter?}``, to which the stock client adds ``{pid, offset}`` when it comes back.
 
     Raise ConnectionRefused for a filter that is not understood: what it would be shown nobody could tell.
     """
-    interest = _wanted(auth)
+    interest = _interest_of(auth)
     pid, offset, since = auth.get("pid"), auth.get("offset"), auth.get("since")
     try:
         if pid is not None:
-            if not isinstance(pid, str) or not ids.genuine(pid):
+            if not isinstance(pid, str) or not ids.is_genuine(pid):
                 return ConnectRequest(interest, None, None, ResyncReason.INVALID_SESSION)
             back = Offset.parse(offset if isinstance(offset, str) else "")
             return ConnectRequest(back.interest, back.cursor, pid, None)
@@ -44,7 +44,7 @@ def arrival(auth: Mapping[str, Argument], ids: SessionIds) -> ConnectRequest:
     return ConnectRequest(interest, None, None, None)
 
 
-def _wanted(auth: Mapping[str, Argument]) -> Interest:
+def _interest_of(auth: Mapping[str, Argument]) -> Interest:
     if auth.get("filter") is None:
         return EVERYTHING
     try:

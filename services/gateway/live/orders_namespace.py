@@ -9,12 +9,12 @@ from services.common.deadlines import Deadlines
 from services.gateway.edge.limits import Count, Incident, OnDisconnect
 from services.gateway.edge.peer import account_of
 from services.gateway.filters import EVERYTHING, NOTHING, Interest, InvalidFilter, parse_filter, union
-from services.gateway.live.client import LiveClient, own_event
-from services.gateway.live.connect_request import ConnectRequest, arrival
+from services.gateway.live.client import LiveClient, gateway_event
+from services.gateway.live.connect_request import ConnectRequest, parse_connect
 from services.gateway.recovery import SessionIds
 from services.gateway.socketio.server import Ack, ConnectionRefused, Namespace, Socket
 from services.gateway.stream import Stream
-from services.gateway.subscription import Located, Mode
+from services.gateway.subscription import Mode, ResumePoint
 from services.gateway.wire.socketio import Argument
 
 MARK_SECONDS = 20.0
@@ -36,7 +36,7 @@ class LiveOrders(Namespace[LiveClient]):
     ) -> None:
         self._hub = stream.hub
         self._stream = stream
-        self._here = stream.here
+        self._current_cursor = stream.current_cursor
         self._ready = stream.ready
         self._ids = ids
         self._server = server
@@ -50,10 +50,10 @@ class LiveOrders(Namespace[LiveClient]):
         self, socket: Socket[LiveClient], auth: Mapping[str, Argument]
     ) -> Mapping[str, object] | Awaitable[Mapping[str, object]]:
         """Find the client's place in the stream; recover its session where it brings one."""
-        asked = arrival(auth, self._ids)
-        located = self._locate_now(asked) if self._ready.is_set() else None
+        asked = parse_connect(auth, self._ids)
+        resume_point = self._locate_now(asked) if self._ready.is_set() else None
         # Nearly always there is nothing to wait for, and then no task to be made: thousands may come back at once.
-        return self._locate(socket, asked) if located is None else self._admit(socket, asked, located)
+        return self._locate(socket, asked) if resume_point is None else self._admit(socket, asked, resume_point)
 
     async def _locate(self, socket: Socket[LiveClient], asked: ConnectRequest) -> Mapping[str, object]:
         try:
@@ -62,35 +62,39 @@ class LiveOrders(Namespace[LiveClient]):
         except TimeoutError:
             socket.close("the stream is not there yet")  # the client comes back by itself
             raise ConnectionRefused("the stream is not there yet") from None
-        located = self._locate_now(asked)
-        if located is None and asked.since is not None:
-            located = await self._stream.locate(asked.since, account_of(socket.address))
-        return self._admit(socket, asked, located or self._now(asked))
+        resume_point = self._locate_now(asked)
+        if resume_point is None and asked.since is not None:
+            resume_point = await self._stream.locate(asked.since, account_of(socket.address))
+        return self._admit(socket, asked, resume_point or self._now(asked))
 
-    def _locate_now(self, asked: ConnectRequest) -> Located | None:
+    def _locate_now(self, asked: ConnectRequest) -> ResumePoint | None:
         return self._now(asked) if asked.since is None else self._stream.locate_now(asked.since)
 
-    def _now(self, asked: ConnectRequest) -> Located:
-        return Located(self._here().position, asked.reason)
+    def _now(self, asked: ConnectRequest) -> ResumePoint:
+        return ResumePoint(self._current_cursor().position, asked.reason)
 
-    def _admit(self, socket: Socket[LiveClient], asked: ConnectRequest, located: Located) -> Mapping[str, object]:
-        recovered = asked.pid is not None and located.reason is None
-        socket.state = LiveClient(socket, self._hub, self._stalls, asked.interest, located)
+    def _admit(
+        self, socket: Socket[LiveClient], asked: ConnectRequest, resume_point: ResumePoint
+    ) -> Mapping[str, object]:
+        recovered = asked.pid is not None and resume_point.reason is None
+        socket.state = LiveClient(socket, self._hub, self._stalls, asked.interest, resume_point)
         return {"pid": asked.pid if recovered else self._ids.issue()}
 
     def greeting(self, socket: Socket[LiveClient]) -> tuple[str, Sequence[object]]:
         """Tell the client who it is, and where in the stream."""
         fields = {"id": socket.sid, "server": self._server}
-        return "connected", own_event(fields, self._cursor(socket.state.located.position), socket.state.interest)
+        return "connected", gateway_event(
+            fields, self._cursor(socket.state.resume_point.position), socket.state.interest
+        )
 
     def connected(self, socket: Socket[LiveClient]) -> None:
         """Begin; what the client has missed follows at once."""
         client = socket.state
-        interest, located = client.interest, client.located
-        if located.reason is not None:
-            client.resync(located.reason, self._cursor(located.position))
+        interest, resume_point = client.interest, client.resume_point
+        if resume_point.reason is not None:
+            client.resync(resume_point.reason, self._cursor(resume_point.position))
         self._clients.add(client)
-        client.start(self._hub.subscribe(client, interest, located.position, account_of(socket.address)))
+        client.start(self._hub.subscribe(client, interest, resume_point.position, account_of(socket.address)))
 
     def event(self, socket: Socket[LiveClient], name: str, args: Sequence[Argument], ack: Ack | None) -> None:
         """Change what the client sees; the answer is an object, with ``error`` where it was refused."""
@@ -117,7 +121,7 @@ class LiveOrders(Namespace[LiveClient]):
         self._left(socket.form, reason)
 
     def _cursor(self, position: Position) -> Cursor:
-        return Cursor(self._here().epoch, position)
+        return Cursor(self._current_cursor().epoch, position)
 
     def _drop(self, client: LiveClient) -> None:
         self._count(Incident.SLOW_CONSUMER)
@@ -131,7 +135,7 @@ class LiveOrders(Namespace[LiveClient]):
         finally:
             self._stalls.close()
 
-    async def mark_always(self) -> None:
+    async def send_marks(self) -> None:
         """Until cancelled, tell clients whose filter lets little through how far the stream is.
 
         Else what they recover with would grow old, and one day be out of reach, although they have missed nothing.
@@ -139,14 +143,14 @@ class LiveOrders(Namespace[LiveClient]):
         last: Cursor | None = None
         while True:
             await asyncio.sleep(MARK_SECONDS)
-            if not self._ready.is_set() or self._here() == last:
+            if not self._ready.is_set() or self._current_cursor() == last:
                 continue
-            last = here = self._here()
+            last = cursor = self._current_cursor()
             for client in list(self._clients):
                 subscription = client.subscription
                 if subscription is not None and subscription.mode is Mode.LIVE and subscription.interest != EVERYTHING:
                     with self._hub.isolating(subscription):
-                        client.emit("mark", {}, here, subscription.interest)
+                        client.emit("mark", {}, cursor, subscription.interest)
 
 
 def _changed(interest: Interest, name: str, args: Sequence[Argument]) -> Interest:

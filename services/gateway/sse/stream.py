@@ -122,7 +122,7 @@ class SseStream(Taken):
     def connection_lost(self, exc: Exception | None) -> None:
         """Report it."""
         super().connection_lost(exc)
-        self._relax()
+        self._cancel_stall()
         self._unsent.release(self)
         self._leave()
         self._lost(self)
@@ -138,7 +138,7 @@ class SseStream(Taken):
         """Nothing is unsent any more."""
         self._paused = False
         self._unsent.release(self)
-        self._relax()
+        self._cancel_stall()
         if self.subscription is not None:
             self._hub.resume(self.subscription)
 
@@ -146,7 +146,7 @@ class SseStream(Taken):
         if self.subscription is not None:
             self._hub.unsubscribe(self.subscription)
 
-    def _relax(self) -> None:
+    def _cancel_stall(self) -> None:
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None

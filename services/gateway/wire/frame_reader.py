@@ -11,7 +11,7 @@ _FIN = 0x80
 _RESERVED_BITS = 0x70
 _MASKED = 0x80
 
-MOST_FRAGMENTS = 64  # of one message; more is a violation: nobody in good faith sends a message in crumbs
+MAX_FRAGMENTS = 64  # of one message; more is a violation: nobody in good faith sends a message in crumbs
 
 
 class Ping(NamedTuple):
@@ -67,7 +67,7 @@ class FrameReader:
         if reader.is_complete:         # the payload is, too
             message = reader.read()    # and is unmasked only now
 
-    A message is at most `limit` bytes and `MOST_FRAGMENTS` frames. After a `Violation` or a `Close` there is nothing
+    A message is at most `limit` bytes and `MAX_FRAGMENTS` frames. After a `Violation` or a `Close` there is nothing
     more to read. Between frames an idle connection costs no buffer.
     """
 
@@ -179,7 +179,7 @@ class FrameReader:
         elif opcode == Opcode.CONTINUATION:
             if self._message is None:
                 raise _Refused(CloseCode.PROTOCOL_ERROR, "nothing to continue")
-            if self._fragments == MOST_FRAGMENTS:
+            if self._fragments == MAX_FRAGMENTS:
                 raise _Refused(CloseCode.POLICY, "too many fragments")
         elif opcode not in (Opcode.TEXT, Opcode.BINARY):
             raise _Refused(CloseCode.PROTOCOL_ERROR, "unknown opcode")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from services.front.descriptors import RESERVE, allow_descriptors, last_for_connections, most_connections
 
 
-class Places(NamedTuple):
+class Capacity(NamedTuple):
     """The most clients (websockets, streams, polling sessions), and the most TCP connections, theirs included.
 
     There are more connections than clients, so that a gateway that is full still answers: REST, and whether it lives.
@@ -16,14 +16,14 @@ class Places(NamedTuple):
     last_descriptor: int
 
 
-def places(clients: int) -> Places:
+def capacity(clients: int) -> Capacity:
     """Return what there is for that many clients, raising the limit of descriptors where that is needed and allowed."""
-    wanted = clients + _besides(clients)
+    wanted = clients + _headroom(clients)
     descriptors = allow_descriptors(wanted + RESERVE)
     connections = min(wanted, most_connections(descriptors))
-    at_most = connections if connections == wanted else connections - min(_besides(connections), connections // 4)
-    return Places(min(clients, max(1, at_most)), connections, last_for_connections(descriptors))
+    at_most = connections if connections == wanted else connections - min(_headroom(connections), connections // 4)
+    return Capacity(min(clients, max(1, at_most)), connections, last_for_connections(descriptors))
 
 
-def _besides(number: int) -> int:
+def _headroom(number: int) -> int:
     return max(256, number // 8)

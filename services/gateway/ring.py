@@ -4,10 +4,10 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from services.common.cursor import Cursor, Position
-from services.gateway.event import Allowance, Event
+from services.gateway.event import ByteBudget, Event
 
 
-class Log:
+class Ring:
     """The last events of one epoch, without a hole between ``floor`` and ``position``.
 
     Whoever stands at or above the floor can be told all that came since; it is what slow and returning clients are
@@ -20,7 +20,7 @@ class Log:
         self.floor = Position(0, 0)
         self.position = Position(0, 0)
         self._size = size
-        self._allowance = Allowance(most_bytes)
+        self._budget = ByteBudget(most_bytes)
         self._events: list[Event] = []
         self._positions: list[Position] = []
 
@@ -30,19 +30,19 @@ class Log:
     @property
     def most_bytes(self) -> int:
         """How much memory the events may take."""
-        return self._allowance.most
+        return self._budget.most
 
     @property
     def bytes(self) -> int:
         """How much memory the events take, with everything that they keep."""
-        return self._allowance.used
+        return self._budget.used
 
     @property
     def cursor(self) -> Cursor | None:
         """Where the stream is now, or None before the first word from Redis."""
         return None if self.epoch is None else Cursor(self.epoch, self.position)
 
-    def begin(self, epoch: str, floor: Position) -> None:
+    def reset(self, epoch: str, floor: Position) -> None:
         """Forget all and begin after ``floor``."""
         self.epoch = epoch
         self.floor = self.position = floor
@@ -55,19 +55,19 @@ class Log:
         if not events:
             return events
         for event in events:
-            event.enter(self._allowance)
+            event.charge_to(self._budget)
         self._events.extend(events)
         self._positions.extend(event.position for event in events)
         self.position = self._positions[-1]
         # Trimmed by the half, so that it is cheap per event: there are at most twice as many as were asked for.
-        if len(self._events) > 2 * self._size or self._allowance.used > self._allowance.most:
+        if len(self._events) > 2 * self._size or self._budget.used > self._budget.most:
             self._trim()
         return events
 
     def _trim(self) -> None:
         surplus = max(0, len(self._events) - self._size)
-        used = self._allowance.used - sum(event.kept for event in self._events[:surplus])
-        while used > self._allowance.most // 2 and surplus < len(self._events):
+        used = self._budget.used - sum(event.kept for event in self._events[:surplus])
+        while used > self._budget.most // 2 and surplus < len(self._events):
             used -= self._events[surplus].kept
             surplus += 1
         self.floor = self._positions[surplus - 1]
@@ -75,7 +75,7 @@ class Log:
 
     def _forget(self, count: int) -> None:
         for event in self._events[:count]:
-            event.leave()
+            event.release()
         del self._events[:count], self._positions[:count]
 
     def advance(self, position: Position) -> None:

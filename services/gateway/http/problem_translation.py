@@ -46,7 +46,7 @@ _PROBLEMS: dict[type[StoreError], tuple[int, Kind, str, dict[str, str]]] = {
 
 
 @contextmanager
-def answered(place: str) -> Iterator[None]:
+def as_problems(place: str) -> Iterator[None]:
     """Raise a Problem for each such error; ``place`` is where the client put what may be wrong."""
     try:
         yield

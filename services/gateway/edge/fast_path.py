@@ -7,7 +7,7 @@ from services.front.front import Open
 from services.gateway.wire.handshake import Handshake, parse_handshake
 
 
-def opening(open: Callable[[Handshake, asyncio.Transport], bool]) -> Open:
+def websocket_fast_path(open: Callable[[Handshake, asyncio.Transport], bool]) -> Open:
     """Return what a `Front` asks first; ``open`` gives the connection to a websocket, or returns False."""
 
     def from_first_bytes(data: bytes, peer: str, transport: asyncio.Transport) -> bool:
