@@ -1,4 +1,4 @@
-"""Puts the gateway together and runs it until it is told to stop. Read this file first."""
+"""Puts the gateway together and runs it until it is stopped. Read this file first."""
 
 from contextlib import AsyncExitStack
 
@@ -37,8 +37,8 @@ log = structlog.get_logger("gateway")
 async def run(settings: GatewaySettings) -> None:
     """Serve until cancelled, then drain.
 
-    What is opened first is closed last: the connections of clients are closed while changes still flow, then the feed
-    ends, then Redis and MongoDB are left.
+    Resources close in reverse order: client connections while changes still flow, then the feed, then the connections
+    to Redis and MongoDB.
     """
     async with AsyncExitStack() as stack:
         metrics = GatewayMetrics()
@@ -59,7 +59,7 @@ async def run(settings: GatewaySettings) -> None:
         await stack.enter_async_context(server.serving(ready))
         _log_start(settings, admin_port)
         tune_gc()
-        await ready()  # says at once what is missing, though nobody has asked for an order yet
+        await ready()  # logs at once what is missing, before the first request
         await tasks.forever()
 
 
@@ -72,7 +72,7 @@ def open_stream(
     metrics: GatewayMetrics,
     tasks: Tasks,
 ) -> tuple[Feed, Stream]:
-    """Follow a stream by ``tasks``: from Redis, for those that come late from the oplog, to the hub's clients."""
+    """Run a stream in ``tasks``: from Redis, and from the oplog for clients that come back late, to the hub."""
     health = DependencyHealth("redis")
     events = Ring(settings.ring_events, settings.ring_bytes)
     history = History(store.database, spec.collection, store.primary)
@@ -101,7 +101,7 @@ def _log_start(settings: GatewaySettings, admin_port: int) -> None:
     log.info("Gateway started", port=port, admin_port=admin_port, server=name, compiled=COMPILED)
     if not settings.is_local:
         log.warning(
-            "There is no sign-in: whoever reaches this address may read, change and delete every order",
+            "There is no sign-in: anyone who can reach this address can read, change and delete every order",
             host=settings.host,
             port=port,
         )

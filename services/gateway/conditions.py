@@ -1,4 +1,4 @@
-"""Says in MongoDB's words which orders are meant, and judges what it found as live filters do."""
+"""Translates list queries into MongoDB conditions, and filters the results exactly as live filters do."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from services.gateway.snapshot import DecodedOrder, Document
 
 
 def query_conditions(query: ListQuery) -> Document:
-    """Return the conditions of a list, for which there are indexes.
+    """Return the conditions of a list; each can use an index.
 
     Arrays are excluded, because to MongoDB an array equals each of its elements.
     """
@@ -22,17 +22,17 @@ def query_conditions(query: ListQuery) -> Document:
 
 
 def ids_condition(ids: Sequence[str]) -> Document:
-    """Return the condition that finds the orders of these ids.
+    """Return the condition that finds the orders with these ids.
 
-    Ids come from outside and may be subdocuments, which are values after `$eq` only; after `$in` or by themselves they
-    could be read as operators. MongoDB plans this `$or` as it plans `$in`: one scan of the index.
+    Ids are untrusted and may be subdocuments, which MongoDB takes as values only after `$eq`; after `$in` or bare they
+    could be read as operators. MongoDB plans this `$or` like `$in`: one scan of the index.
     """
     conditions: list[Document] = [{"_id": {"$eq": parse_id(one)}} for one in ids]
     return conditions[0] if len(conditions) == 1 else {"$or": conditions}
 
 
 def matches(query: ListQuery, found: DecodedOrder) -> bool:
-    """Judge as live filters do: to a collation, and among types of numbers, MongoDB finds more than is equal."""
+    """Compare exactly, as live filters do: with a collation, or across number types, MongoDB matches more than that."""
     if query.id and found.id not in query.id:
         return False
     return all(is_one_of(found.fields, name, getattr(query, name) or None) for name in FILTER_FIELDS)

@@ -1,4 +1,4 @@
-"""Keeps the gateway's log in step with the log in Redis: the channel is the fast way, the log is the truth."""
+"""Keeps the ring in step with the log in Redis: the channel is the fast path, the log is the truth."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,28 +20,28 @@ from services.gateway.ring import Ring
 from services.gateway.subscription import ResyncReason
 
 CHECK_SECONDS = 1.0
-BRIDGE_SECONDS = 60.0  # for reading from the oplog what was missed; then clients load anew
+BRIDGE_SECONDS = 60.0  # for reading missed changes from the oplog; after that, all clients must resync
 
 log = structlog.get_logger("feed")
 
 
 class FeedSettings(NamedTuple):
-    """How many events to load at the start, and after how many seconds without a sign of life the stream is stale."""
+    """How many events to load at the start, and after how many seconds without a heartbeat the stream is stale."""
 
     ring: int
     stale: float
 
 
 class Stale(StrEnum):
-    """Why what clients see may be old."""
+    """Why clients may see old data."""
 
     REDIS_UNREACHABLE = "redis_unreachable"
     WATCHER_SILENT = "watcher_silent"  # no watcher runs, or it cannot read the change stream
-    GATEWAY_BEHIND = "gateway_behind"  # this gateway has missed more than Redis holds, and reads it from the oplog
+    GATEWAY_BEHIND = "gateway_behind"  # this gateway missed more than Redis holds and is reading the oplog
 
 
 class Feed:
-    """The way from Redis to the hub. It never shows an event twice or out of order: positions decide."""
+    """The path from Redis to the hub. Positions keep it from publishing an event twice or out of order."""
 
     def __init__(
         self,
@@ -58,21 +58,21 @@ class Feed:
         self._hub = hub
         self._health = health
         self._settings = settings
-        self._check_due = asyncio.Event()  # whether the log is still in step
+        self._check_due = asyncio.Event()  # the ring may be out of step
         self._fresh_at = monotonic()
         self._is_bridging = False
         self._oplog = DependencyHealth("oplog", first_pause=0.2, longest_pause=5.0)
         self.ready = asyncio.Event()
 
     def current_cursor(self) -> Cursor:
-        """Return where the stream is. To be asked once it is ``ready``."""
+        """Return where the stream is. Call it only once the feed is ``ready``."""
         cursor = self._ring.cursor
         if cursor is None:
             raise RuntimeError("nothing is known of the stream yet")
         return cursor
 
     async def check(self) -> str:
-        """Answer "ok", or what is wrong, for `/readyz`."""
+        """Return "ok", or what is wrong, for `/readyz`."""
         if self._health.error is not None:
             return self._health.error
         if not self.ready.is_set():
@@ -100,7 +100,7 @@ class Feed:
             self._check_due.set()
 
     async def _compare_positions(self) -> None:
-        """Compare positions when in doubt, and once a second: a message that was lost may be the last one for hours."""
+        """Compare positions on request and once a second: a lost message may be the last one for hours."""
         while True:
             raise_if_cancelled()
             with suppress(TimeoutError):
@@ -115,7 +115,7 @@ class Feed:
             self._hub.notify_stale(self._staleness())
 
     async def _watch_staleness(self) -> None:
-        """Tell clients that what they see is old also while a look at Redis, or at the oplog, takes long."""
+        """Notify clients of staleness even while a read from Redis or the oplog takes long."""
         while True:
             raise_if_cancelled()
             await asyncio.sleep(CHECK_SECONDS)
@@ -134,24 +134,24 @@ class Feed:
             self._hub.publish(added)
 
     async def _check(self) -> None:
-        """Bring the log to where the head in Redis is."""
+        """Bring the ring to the position of the head in Redis."""
         head = await self._source.head()
         self._health.succeeded()
         if head is None:
             return  # Redis has lost it; the watcher will rebuild it with the same positions
         self._hub.log_floor = head.floor
         if head.epoch != self._ring.epoch:
-            if self._ring.epoch is not None:  # else it may have begun long ago, and its reason is no news
-                log.warning("A new epoch has begun, clients load anew", epoch=head.epoch, reason=head.reason)
+            if self._ring.epoch is not None:  # at the start the epoch may be old, and its reason no news
+                log.warning("A new epoch has begun, all clients must resync", epoch=head.epoch, reason=head.reason)
             await self._begin(head)
             self._hub.begin_epoch(head.reason)
         elif self._ring.position < head.position:
             await self._fill()
         if head.silence < self._settings.stale:
-            self._fresh_at = monotonic()  # only now: until it is in step again, what clients see is old
+            self._fresh_at = monotonic()  # only now: until the ring is in step, clients see old data
 
     async def _begin(self, head: LogHead) -> None:
-        """Load the newest events, and forget what came before."""
+        """Load the newest events and discard all earlier ones."""
         page = await self._source.newest(self._settings.ring, self._ring.most_bytes)
         if page.head is None or page.head.epoch != head.epoch:
             raise LogUnavailable("the log changed while it was read")
@@ -161,19 +161,19 @@ class Feed:
         self.ready.set()
 
     async def _fill(self) -> None:
-        """Read what is missing from the log in Redis."""
+        """Read the missing events from the log in Redis."""
         was_bridged = False
         while True:
             page = await self._source.after(self._ring.position)
             if page.head is None or page.head.epoch != self._ring.epoch:
                 return
             if page.lacks(self._ring.position):
-                # Twice, and Redis forgets faster than this gateway reads.
+                # A second gap means that Redis trims faster than this gateway reads.
                 reason = ResyncReason.REPLAY_TOO_LONG if was_bridged else await self._bridge(page)
                 was_bridged = True
                 if reason is None:
                     continue
-                log.warning("Changes were missed that cannot be read any more, clients load anew", reason=reason)
+                log.warning("Missed changes can no longer be read, all clients must resync", reason=reason)
                 await self._begin(page.head)
                 self._hub.resync_all(reason)
                 return
@@ -182,11 +182,11 @@ class Feed:
                 return
 
     async def _bridge(self, page: LogPage) -> ResyncReason | None:
-        """Read from the oplog what Redis no longer holds, up to where ``page`` begins; or return why that failed.
+        """Read the changes that Redis no longer holds from the oplog, up to ``page``; or return why that failed.
 
-        It ends in any case, or this gateway would never follow the stream again.
+        It always ends: otherwise this gateway would never follow the stream again.
         """
-        log.warning("Changes were missed that Redis no longer holds, reading the oplog")
+        log.warning("Redis no longer holds the missed changes, reading them from the oplog")
         target = page.prev or (page.head.floor if page.head else self._ring.position)
         self._is_bridging = True
         failure = ResyncReason.REPLAY_TOO_LONG

@@ -1,4 +1,4 @@
-"""Bounds how much of one kind is in flight for one account; what is more waits, and keeps nobody else waiting."""
+"""Bounds the operations in flight per account; excess ones wait without delaying other accounts."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,11 +10,11 @@ class _Gate:
 
     def __init__(self, most: int) -> None:
         self.semaphore = asyncio.Semaphore(most)
-        self.users = 0  # that are in, or wait
+        self.users = 0  # in flight or waiting
 
 
 class InFlight:
-    """At most ``most`` at once for each account; accounts that ask for nothing are forgotten."""
+    """At most ``most`` at once for each account; idle accounts are forgotten."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -25,7 +25,7 @@ class InFlight:
 
     @asynccontextmanager
     async def slot(self, account: str) -> AsyncIterator[None]:
-        """Be one of them, after those that came before."""
+        """Hold one of the account's slots, granted in order of arrival."""
         gate = self._gates.get(account)
         if gate is None:
             gate = self._gates[account] = _Gate(self._most)

@@ -1,4 +1,4 @@
-"""What an order may be: the rules for everything that clients ask to be written or listed."""
+"""The rules for orders: validates everything that clients ask to write or list."""
 
 import re
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ LARGEST_PAGE = 500
 DEFAULT_PAGE = 100
 MAX_REPEATS = 100  # of one parameter
 NO_ID = "must be an order's id, as lists and events give it"
-_MAX_FIELDS = 100  # of a body, and parameters of a query besides the values that may be repeated; nobody needs so many
+_MAX_FIELDS = 100  # of a body, and parameters of a query besides the repeatable ones; no honest client needs as many
 _MAX_PARAMETERS = 3 * MAX_REPEATS + _MAX_FIELDS
 _MAX_FAULTS = 20  # a body of a hundred wrong fields must not be answered with a hundred sentences
 _LONGEST_FIELD = 100
@@ -36,16 +36,16 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # Unicode's category Cc
 
 
 class FieldFault(NamedTuple):
-    """One thing that is wrong with what a client sent; an empty ``field`` means the whole of it."""
+    """One fault in a client's input; an empty ``field`` means the input as a whole."""
 
     field: str
     message: str
 
 
 class InvalidInput(ValueError):
-    """What a client sent breaks the rules; ``faults`` says which, field by field, and never repeats a value.
+    """The client's input breaks the rules; ``faults`` names them field by field and never repeats a value.
 
-    Only the first faults are looked at.
+    Only the first faults are reported.
     """
 
     def __init__(self, faults: Iterable[FieldFault]) -> None:
@@ -55,7 +55,7 @@ class InvalidInput(ValueError):
 
 
 def _printable(text: str) -> str:
-    # NUL and line breaks in a name end in somebody's log, terminal or spreadsheet.
+    # NUL and line breaks in a name end up in logs, terminals and spreadsheets.
     if _CONTROL.search(text):
         raise PydanticCustomError("control_character", "must not contain control characters")
     return text
@@ -73,13 +73,13 @@ def _mark(text: str) -> PageMark:
 
 
 def _digits(text: object) -> object:
-    # int() also takes " 5", "1_0" and digits of other scripts; a URL that says so was not meant.
+    # int() also accepts " 5", "1_0" and digits of other scripts, which in a URL are a mistake.
     if isinstance(text, str) and not re.fullmatch(r"[0-9]{1,9}", text):
         raise PydanticCustomError("int_parsing", f"must be a whole number from 1 to {LARGEST_PAGE}")
     return text
 
 
-# Space around a name is an accident of typing: it is cut off before the length is measured and the name is stored.
+# Space around a name is a typo: it is stripped before the length is checked and the name is stored.
 Name = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_NAME),
@@ -88,14 +88,14 @@ Name = Annotated[
 ]
 Status = Literal["pending", "shipped", "delivered"]
 OrderId = Annotated[str, AfterValidator(_id), WithJsonSchema({"type": "string"})]
-# Sought as it is given: other programs may have stored names that this API would not take.
+# Matched as given: other programs may have stored names that this API would refuse.
 SoughtName = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)]
 _T = TypeVar("_T")
 Several = Annotated[tuple[_T, ...], Field(max_length=MAX_REPEATS)]
 
 
 class NewOrder(BaseModel):
-    """An order as a client gives it; `_id` and `updated_at` are the server's to set."""
+    """An order as a client sends it; the server sets `_id` and `updated_at`."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -105,7 +105,7 @@ class NewOrder(BaseModel):
 
 
 def _optional(schema: dict[str, Any]) -> None:
-    """Describe a field that may be left out and may not be null, which is how None is kept here."""
+    """Describe a field that may be omitted but must not be null; None stands for omitted here."""
     schema.pop("default", None)
     schema.update(schema.pop("anyOf", [{}])[0])
 
@@ -133,7 +133,7 @@ class OrderChange(BaseModel):
         return self
 
     def fields(self) -> dict[str, str]:
-        """Return only what is to change."""
+        """Return only the fields to change."""
         return self.model_dump(exclude_unset=True)
 
 
@@ -184,7 +184,7 @@ def parse_query(pairs: Iterable[tuple[str, str]]) -> ListQuery:
 
 
 def parse_id(text: str) -> str:
-    """Return an order's id as the one text that it has; raise InvalidInput."""
+    """Return the canonical text of an order's id; raise InvalidInput."""
     try:
         return canonical(text)
     except InvalidId:
@@ -192,7 +192,7 @@ def parse_id(text: str) -> str:
 
 
 def _validated(model: type[Model], data: object) -> Model:
-    if isinstance(data, dict) and len(data) > _MAX_FIELDS:  # each that is unknown would be an error with its own text
+    if isinstance(data, dict) and len(data) > _MAX_FIELDS:  # each unknown field would be an error with its own text
         raise InvalidInput([FieldFault("", f"must not have more than {_MAX_FIELDS} fields")])
     try:
         return model.model_validate(data)
@@ -222,5 +222,5 @@ _MESSAGES = {
 
 
 def _message(fault: ErrorDetails) -> str:
-    # pydantic's own words where they are ours: the validators above
+    # pydantic's message where it is our own, from the validators above
     return _MESSAGES.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")

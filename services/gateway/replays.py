@@ -1,4 +1,4 @@
-"""Serves clients from the oplog: few passes at a time, the shortest first, shared by those whose ways overlap."""
+"""Serves clients from the oplog: few passes at a time, the shortest first, shared by clients with nearby positions."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,19 +17,19 @@ from services.gateway.subscription import ResyncReason, Subscription
 from services.gateway.turns import Turn
 
 READERS = 2  # each has one connection to MongoDB
-GATHER_SECONDS = 0.05  # before a pass begins: those who come together share it, and who has left by then costs nothing
-LINGER_SECONDS = 1.0  # with a pass whose clients all take no more for now: else each page would open it again
+GATHER_SECONDS = 0.05  # before a pass begins: clients that arrive together share it, those that leave cost nothing
+LINGER_SECONDS = 1.0  # with a pass whose clients are all paused: otherwise each page would reopen it
 SUPERVISE_SECONDS = 0.25
 
 
 class Outcome(StrEnum):
-    """How a replay ended, beside the reasons to load anew."""
+    """How a replay ended, besides the reasons to resync."""
 
     SERVED = "served"
 
 
 class Replays:
-    """All clients that only the oplog can serve. ``ended`` is told how each replay ended."""
+    """All clients that only the oplog can serve. ``ended`` is called with the outcome of each replay."""
 
     def __init__(
         self, history: History, events: Ring, hub: Hub, bounds: ReplayBounds, ended: Callable[[str], None]
@@ -47,12 +47,12 @@ class Replays:
         self._is_failing = False
 
     def refusal(self, position: Position, address: str) -> ResyncReason | None:
-        """Say why a client cannot be served from ``position`` on; None where it can."""
+        """Return why a client cannot be served from ``position`` on, or None where it can."""
         found = self._pass_for(position, address)
         return found if isinstance(found, ResyncReason) else None
 
     def add(self, subscription: Subscription, until: Position) -> None:
-        """Serve a client until it stands at ``until``, from where on Redis has everything; or tell it to load anew."""
+        """Serve a client up to ``until``, from where on Redis has everything; or tell it to reload."""
         self._until = max(self._until, until)
         replay = self._replays.get(subscription)
         if replay is None:
@@ -111,11 +111,11 @@ class Replays:
 
     def _finish(self, done: Pass, reading: "asyncio.Task[None]") -> None:
         done.reading = None
-        # Else it gave way to a shorter one, or was joined after its reading had ended: it has another turn.
+        # With clients left, it was preempted by a shorter one or joined after its reading ended: it gets another turn.
         if not done.waiting():
             self._passes.remove(done)
         if not reading.cancelled():
-            reading.result()  # nothing is expected to be raised; if it is, it ends the service and not only this pass
+            reading.result()  # an unexpected exception must end the service, not only this pass
 
     async def _read(self, current: Pass) -> None:
         await asyncio.sleep(GATHER_SECONDS)
@@ -131,15 +131,15 @@ class Replays:
                 await asyncio.sleep(self._health.failed(str(error)[:300]))
 
     async def _read_once(self, current: Pass) -> None:
-        """Read on until all are served, or have left."""
+        """Read until all clients are served or have left."""
         epoch = self._ring.epoch or ""
-        # Not from further back than is still needed: who stood there may have left before it was this pass's turn.
+        # Not from further back than needed: the client with the oldest position may have left before the pass began.
         current.at = max(current.at, min(replay.position for replay in current.waiting()))
         async with aclosing(self._history.after(current.at, epoch)) as readings:
             is_first = True
             async for page in readings:
                 has_more = self._ring.epoch == epoch and await self._serve_page(current, page)
-                if not (is_first and has_more):  # the first page comes with the opening: more may fail again and again
+                if not (is_first and has_more):  # the first page comes with the opening: later reads may keep failing
                     self._is_failing = False
                     self._health.succeeded()
                 if not has_more:
@@ -147,7 +147,7 @@ class Replays:
                 is_first = False
 
     async def _serve_page(self, current: Pass, page: HistoryPage) -> bool:
-        """Give a page to all whom it concerns; return whether anybody waits for the next one."""
+        """Send a page to every client that needs it; return whether any client waits for the next one."""
         turn = Turn()
         is_full = False
         while True:
@@ -164,7 +164,7 @@ class Replays:
                 return False
 
     async def _linger(self, current: Pass) -> bool:
-        """Wait a moment for clients that were sent so much that their connections are full."""
+        """Wait a moment for clients that backpressure has paused to come back."""
         if self._shortest_waiting() is not None:
             return False
         current.lingers = True
@@ -178,7 +178,7 @@ class Replays:
         return True
 
     def _serve(self, replay: Replay, page: HistoryPage) -> bool:
-        """Send a client what it misses of a page; return False where its connection is full by now."""
+        """Send a client the part of a page that it lacks; return False where backpressure has paused it."""
         subscription = replay.subscription
         later = [event for event in page.events if event.position > subscription.position]
         replay.progressed_at = monotonic()
@@ -189,7 +189,7 @@ class Replays:
         if later:
             self._hub.write_page(subscription, later)
         if not subscription.is_behind():
-            return False  # it is added again once it takes more
+            return False  # it is added again once it resumes
         if not later or subscription.position >= later[-1].position:
             subscription.position = max(subscription.position, page.upto)
         if subscription.position >= self._until:
@@ -206,7 +206,7 @@ class Replays:
         self._ended(outcome)
 
     async def _supervise(self) -> None:
-        """Stop what nobody waits for, let the short go before the long, and let nobody wait in vain."""
+        """Cancel passes without clients, preempt long ones for short ones, and resync clients that wait too long."""
         while True:
             raise_if_cancelled()
             await asyncio.sleep(SUPERVISE_SECONDS)

@@ -8,11 +8,11 @@ from services.gateway.event import ByteBudget, Event
 
 
 class Ring:
-    """The last events of one epoch, without a hole between ``floor`` and ``position``.
+    """The last events of one epoch, without a gap between ``floor`` and ``position``.
 
-    Whoever stands at or above the floor can be told all that came since; it is what slow and returning clients are
-    served from, so that they cost neither a queue each nor a read of Redis. ``most_bytes`` bounds the memory that its
-    events take with everything that they keep: the oldest are forgotten, and forms are encoded anew rather than kept.
+    It serves slow and returning clients at or above the floor, so that they cost neither a queue each nor a read from
+    Redis. ``most_bytes`` bounds the memory of its events with everything that they cache: beyond it, the oldest events
+    are evicted, and encoded forms are no longer cached.
     """
 
     def __init__(self, size: int, most_bytes: int = 64 << 20) -> None:
@@ -29,27 +29,27 @@ class Ring:
 
     @property
     def most_bytes(self) -> int:
-        """How much memory the events may take."""
+        """The memory limit of the events."""
         return self._budget.most
 
     @property
     def bytes(self) -> int:
-        """How much memory the events take, with everything that they keep."""
+        """The memory that the events take, with everything that they cache."""
         return self._budget.used
 
     @property
     def cursor(self) -> Cursor | None:
-        """Where the stream is now, or None before the first word from Redis."""
+        """Where the stream is now, or None before the first reply from Redis."""
         return None if self.epoch is None else Cursor(self.epoch, self.position)
 
     def reset(self, epoch: str, floor: Position) -> None:
-        """Forget all and begin after ``floor``."""
+        """Drop all events and begin after ``floor``."""
         self.epoch = epoch
         self.floor = self.position = floor
         self._forget(len(self._events))
 
     def append(self, events: Sequence[Event]) -> Sequence[Event]:
-        """Add the events that are new, and return those; all must follow ``position`` without a hole."""
+        """Add the events that are new, and return those; they must follow ``position`` without a gap."""
         if events and events[0].position <= self.position:
             events = events[bisect_right([event.position for event in events], self.position) :]
         if not events:
@@ -59,7 +59,7 @@ class Ring:
         self._events.extend(events)
         self._positions.extend(event.position for event in events)
         self.position = self._positions[-1]
-        # Trimmed by the half, so that it is cheap per event: there are at most twice as many as were asked for.
+        # Trimmed by half, which is cheap per event: the ring holds at most twice the configured number.
         if len(self._events) > 2 * self._size or self._budget.used > self._budget.most:
             self._trim()
         return events
@@ -79,7 +79,7 @@ class Ring:
         del self._events[:count], self._positions[:count]
 
     def advance(self, position: Position) -> None:
-        """Go on to ``position``, up to which nothing more has happened."""
+        """Advance to ``position``, up to which there are no more events."""
         self.position = max(self.position, position)
 
     def holds(self, position: Position) -> bool:
@@ -87,6 +87,6 @@ class Ring:
         return position >= self.floor
 
     def after(self, position: Position, most: int) -> Sequence[Event]:
-        """Return up to ``most`` events that follow ``position``, which the log must hold."""
+        """Return up to ``most`` events that follow ``position``, which the ring must hold."""
         start = bisect_right(self._positions, position)
         return self._events[start : start + most]

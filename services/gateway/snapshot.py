@@ -1,4 +1,4 @@
-"""Reads documents as they were at one moment, and says which moment that was."""
+"""Reads documents as they were at one moment, and returns that moment's cluster time."""
 
 import asyncio
 from collections.abc import Mapping
@@ -21,21 +21,21 @@ from services.gateway.store_errors import StoreFailed
 
 Document = dict[str, Any]
 
-# MongoDB may send 16 MiB at once, which take up to a second to read and convert: replies come as they are, and what is
-# larger than this is read document by document, between which others have their turns. So much takes 2 ms at worst.
+# MongoDB may send 16 MiB at once, which take up to a second to decode and convert: replies stay raw, and larger ones
+# than this are decoded document by document, with turns for others in between. This size takes 2 ms at worst.
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 INLINE_BYTES = 32_768
-# A document that is larger than this is converted in a thread, which takes turns with the event loop.
+# A larger document than this is converted in a thread, which takes turns with the event loop.
 THREAD_BYTES = 131_072
 
 _MAX_ATTEMPTS = 4
-_RETRY_PAUSE = 0.02  # seconds, times the number of the try
-# 239 SnapshotTooOld, 246 SnapshotUnavailable: the collection or an index is being made; 134: no majority point yet.
+_RETRY_PAUSE = 0.02  # seconds, times the number of the attempt
+# 239 SnapshotTooOld, 246 SnapshotUnavailable: the collection or an index is being created; 134: no majority point yet.
 _SNAPSHOT_UNAVAILABLE = frozenset({134, 239, 246})
 
 
 class DecodedOrder(NamedTuple):
-    """A document as JSON values, and those fields that decide a filter."""
+    """A document as JSON values, and the fields that decide filters."""
 
     order: dict[str, Json]
     fields: Mapping[str, str]
@@ -52,7 +52,7 @@ class Snapshot(NamedTuple):
     documents: list[DecodedOrder]
     at: int
     is_truncated: bool
-    is_small: bool  # so that to encode it again takes one step only
+    is_small: bool  # it can be encoded in one step
 
 
 async def read_snapshot(
@@ -72,11 +72,11 @@ async def read_snapshot(
         at = cursor.get("atClusterTime", before)
         if at is not None:
             if is_truncated := cursor["id"] != 0:
-                with suppress(errors.PyMongoError):  # it would end by itself, in ten minutes
+                with suppress(errors.PyMongoError):  # the server's timeout ends it after ten minutes anyway
                     await collection.database.command({"killCursors": collection.name, "cursors": [cursor["id"]]})
             return Snapshot(await _documents(reply, pace), cluster_time(at), is_truncated, _is_small(reply))
-        # The collection does not exist, so the server took no snapshot. If it does not exist the next time
-        # either, then the list was empty at the time that this reply names, which is the earlier one.
+        # The collection does not exist, so the server took no snapshot. If it still does not exist at the next
+        # attempt, the list was empty at this reply's operation time, the earlier of the two.
         before = reply["operationTime"]
     raise StoreFailed("MongoDB gave no time for its snapshot")
 
@@ -113,7 +113,7 @@ async def _documents(reply: RawBSONDocument, pace: Pace) -> list[DecodedOrder]:
 async def _find(
     collection: AsyncCollection[Document], conditions: Mapping[str, Any], limit: int, skip: int
 ) -> RawBSONDocument:
-    # The command and not find(): its reply says which time the snapshot is of.
+    # The command and not find(): only its reply has the snapshot's time.
     return await collection.database.command(
         {
             "find": collection.name,
@@ -129,7 +129,7 @@ async def _find(
 
 
 def is_snapshot_unavailable(error: BaseException) -> bool:
-    """Say whether the server cannot give a snapshot at the moment, but soon will."""
+    """Tell whether the server cannot provide a snapshot at the moment, but soon will."""
     return isinstance(error, errors.OperationFailure) and error.code in _SNAPSHOT_UNAVAILABLE
 
 

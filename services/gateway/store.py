@@ -1,4 +1,4 @@
-"""The orders in MongoDB: exact snapshots to read, and writes that know when they were committed."""
+"""The orders in MongoDB: reads are exact snapshots, writes return their commit time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 _MAX_BATCH = 100  # orders
 _LOCK_PATIENCE = 2.5  # seconds that MongoDB waits for an order that a transaction holds; then nothing was written
-_MAX_CHANGES_PER_ORDER = 8  # at once; else those that wait for one order would take all connections to MongoDB
+_MAX_CHANGES_PER_ORDER = 8  # at once; otherwise changes that wait for one order would take all connections to MongoDB
 
 
 class OrdersPage(NamedTuple):
@@ -56,8 +56,8 @@ class Found(NamedTuple):
 class Written(NamedTuple):
     """An order after the write (after a deletion: as it was last), and the cluster time of that change.
 
-    ``at`` is later than the change where the driver had to send the write twice (a failover), or where the change
-    changed nothing (the same values within one millisecond); None where the server does not say.
+    ``at`` is later than the change where the driver had to send the write twice (a failover), or where the write
+    changed nothing (the same values within one millisecond); None where the server does not report it.
     """
 
     order: Order
@@ -65,7 +65,7 @@ class Written(NamedTuple):
 
 
 class OrderStore:
-    """Reads and writes orders; every method raises StoreError, of whose kinds most concern writes only.
+    """Reads and writes orders; every method raises StoreError, most kinds of which concern writes only.
 
     Ids are canonical texts (`services.common.ids`).
     """
@@ -77,7 +77,7 @@ class OrderStore:
         patience: float = 5.0,
         primary: Primary | None = None,
     ) -> None:
-        # Majority: a write that is acknowledged is in the change stream at once and survives a failover.
+        # Majority: an acknowledged write is in the change stream at once and survives a failover.
         self._database = database.with_options(codec_options=CODEC, write_concern=WriteConcern("majority"))
         self._orders = self._database[collection]
         self._raw_orders = self._orders.with_options(codec_options=RAW)
@@ -85,25 +85,25 @@ class OrderStore:
         self._changes_in_flight = InFlight(_MAX_CHANGES_PER_ORDER)
         self._edge = StoreEdge(self._database, collection, patience)
         self.primary = primary or Primary()
-        self._turns = FairTurns()  # of what is asked for in no client's name
+        self._turns = FairTurns()  # of reads on behalf of no particular client
         self._loader = BatchLoader(self._find_orders, _MAX_BATCH)
 
     @property
     def dependency(self) -> Dependency:
-        """Say for the metrics how MongoDB is."""
+        """The state of MongoDB for the metrics."""
         return self._edge.reachability.dependency
 
     async def await_return(self) -> None:
-        """Look for MongoDB's return whenever it is away, for ever."""
+        """Poll for MongoDB's recovery during each outage, for ever."""
         await self._edge.reachability.await_return(self.check)
 
     @classmethod
     @asynccontextmanager
     async def open(cls, uri: str, *, collection: str = ORDERS.collection, patience: float = 5.0) -> AsyncIterator[Self]:
-        """Give a store for the database that ``uri`` names, and close its connections at the end.
+        """Open a store for the database in ``uri``, and close its connections at the end.
 
-        ``patience`` bounds every operation in seconds, retries included. Raises ValueError for a wrong address; a
-        MongoDB that is not there yet is no error here.
+        ``patience`` bounds every operation in seconds, retries included. Raises ValueError for a wrong address; an
+        unreachable MongoDB is not an error here.
         """
         primary = Primary()
         try:
@@ -125,7 +125,7 @@ class OrderStore:
 
     @property
     def database(self) -> AsyncDatabase[Document]:
-        """The database of the orders, for those who read its history."""
+        """The database of the orders, for reading its history."""
         return self._database
 
     async def check(self) -> str:
@@ -141,7 +141,7 @@ class OrderStore:
         conditions = query_conditions(query)
         if query.after is not None and query.after.below is not None:
             # $expr compares across BSON types (a plain $lt would end the list at the first id of another type), and
-            # $literal keeps whatever the mark holds from being read as an expression.
+            # $literal keeps the mark's value from being read as an expression.
             conditions["$expr"] = {"$lt": ["$_id", {"$literal": parse_id(query.after.below)}]}
         skip = 0 if query.after is None else query.after.skip
         found, at, is_truncated, is_small = await self._read(conditions, query.limit + 1, pace, skip)
@@ -181,12 +181,12 @@ class OrderStore:
         return await _written(id, document, at)
 
     async def _find_orders(self, ids: Sequence[str]) -> Mapping[str, Found]:
-        """Return those of the orders that there are."""
+        """Return the orders that exist."""
         found, at, is_truncated, _ = await self._read(ids_condition(ids), len(ids))
         known = {each.id: Found(each.order, at) for each in found}
         left = [one for one in ids if one not in known] if is_truncated else []
-        # By halves, and not all again: what was found need not be one of those asked for, where MongoDB takes two
-        # numbers of different types for the same id.
+        # By halves, not all again: the results need not be among the requested ids, because to MongoDB equal numbers of
+        # different types are the same id.
         for some in (left[: len(ids) // 2], left[len(ids) // 2 :]):
             if some:
                 known |= await self._find_orders(some)
@@ -199,23 +199,23 @@ class OrderStore:
     async def _change(
         self, id: str, operation: Callable[..., Awaitable[T]], *args: Any, **options: Any
     ) -> tuple[T, int | None]:
-        """Change an order that exists; where a transaction holds it, give up after a while."""
-        # Not bounded by the driver: it would give MongoDB all the time that we have, and miss the answer.
+        """Change an existing order; give up after a while where a transaction holds it."""
+        # Not limited by the driver: it would allow MongoDB all of our time, and we would miss the reply.
         held = int(min(_LOCK_PATIENCE, self._patience / 2) * 1000)
         async with AsyncExitStack() as turn:
             try:
                 async with asyncio.timeout(_LOCK_PATIENCE):
                     await turn.enter_async_context(self._changes_in_flight.slot(id))
             except TimeoutError as error:
-                raise OrderBusy("others wait to change it, too") from error
+                raise OrderBusy("too many other changes wait for it") from error
             return await self._write(asyncio.timeout, operation, *args, maxTimeMS=held, **options)
 
     async def _write(
         self, bound: TimeLimit, operation: Callable[..., Awaitable[T]], *args: Any, **options: Any
     ) -> tuple[T, int | None]:
-        """Return what the operation of the driver's returns, and the cluster time of its change."""
-        # A session of its own, used once: its operation time is then that of this write and of no other. Not
-        # causally consistent, because it has nothing to be consistent with.
+        """Return the result of the driver's operation, and the cluster time of its change."""
+        # A session for this write only: its operation time is then that of this write and no other. Not causally
+        # consistent, because there are no earlier operations.
         alone = self._database.client.start_session(causal_consistency=False)
         async with self._edge(bound, writing=True), alone as session:
             result = await operation(*args, session=session, **options)
@@ -229,5 +229,5 @@ async def _written(id: str, document: RawBSONDocument | None, at: int | None) ->
 
 
 def _now() -> datetime:
-    now = datetime.now(UTC)  # cut to what BSON keeps, so that the reply says what is stored
+    now = datetime.now(UTC)  # truncated to BSON's precision, so that the reply equals the stored value
     return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -1,4 +1,4 @@
-"""Stands between the store and the driver: bounds the time, translates errors, and knows whether MongoDB answers."""
+"""Wraps every driver operation of the store: limits its time, translates errors and tracks MongoDB's reachability."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -23,20 +23,20 @@ from services.gateway.store_faults import is_timeout, store_error
 from services.mongodb.collection_kind import CollectionKind
 
 TimeLimit = Callable[[float], AbstractAsyncContextManager[Any]]
-"""Bounds what is done within it to so many seconds."""
+"""A context manager that limits its body to so many seconds."""
 
 _CHECK_PATIENCE = 0.45  # seconds; the driver looks for its server in steps of 0.5, and /readyz grants 1
 
 
 @asynccontextmanager
 async def driver_timeout(seconds: float) -> AsyncIterator[None]:
-    """Bound the driver's operations, whose retries it then repeats as long as there is time."""
+    """Limit the driver's operations; within the limit the driver keeps retrying."""
     with pymongo.timeout(seconds):
         yield
 
 
 class StoreEdge:
-    """What every operation passes."""
+    """The wrapper around every operation."""
 
     def __init__(self, database: AsyncDatabase[Document], collection: str, patience: float) -> None:
         self.reachability = Reachability()
@@ -46,7 +46,7 @@ class StoreEdge:
 
     @asynccontextmanager
     async def __call__(self, bound: TimeLimit, *, writing: bool) -> AsyncIterator[None]:
-        """Let an operation pass; raise StoreError."""
+        """Run an operation; raise StoreError."""
         try:
             async with bound(self._patience):
                 yield
@@ -64,7 +64,7 @@ class StoreEdge:
         return str(store_error(error, writing=False))
 
     async def _translate(self, error: Exception, *, writing: bool) -> StoreError:
-        """Return our error, and note an outage where it is MongoDB that fails and not this one question."""
+        """Return our error, and record an outage where MongoDB fails and not just this one operation."""
         ours = store_error(error, writing=writing)
         if isinstance(ours, (StoreFailed, RuleBroken)) or is_snapshot_unavailable(error):
             wrong = await self.kind.check()

@@ -10,10 +10,10 @@ from services.gateway.subscription import ResumePoint
 
 
 class Stream(NamedTuple):
-    """Once it is ``ready``, ``here`` tells where it is and ``locate`` whether a client can go on from its cursor.
+    """Once it is ``ready``, ``current_cursor`` is where it is and ``locate`` finds where a client can resume.
 
-    What it costs to find that out is counted by the client's address. ``locate_now`` tells the same without waiting, or
-    None where that is impossible.
+    The cost of finding out is counted against the client's address. ``locate_now`` does the same without waiting, and
+    returns None where that is impossible.
     """
 
     hub: Hub
@@ -23,5 +23,5 @@ class Stream(NamedTuple):
     locate_now: Callable[[Cursor], ResumePoint | None]
 
     def epoch(self) -> str | None:
-        """Return the epoch, or None before anything is known of the stream."""
+        """Return the epoch, or None before the stream is ready."""
         return self.current_cursor().epoch if self.ready.is_set() else None

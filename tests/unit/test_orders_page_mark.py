@@ -1,4 +1,4 @@
-"""Whatever the ids of a page are, the mark behind it fits into a header and is taken back."""
+"""Whatever the ids of a page are, the mark of the next one fits into a header and is accepted back."""
 
 import pytest
 
