@@ -172,7 +172,7 @@ class _StateCollector(Collector):
         groups = "Distinct byte streams sent to live clients, one per filter and form."
         yield _gauge("groups", groups, self._hub.groups)
         yield _gauge("ring_events", "Changes in the gateway's memory.", len(self._ring))
-        yield _gauge("ring_bytes", "Memory of the changes in the ring, with their cached encoded forms.", self._ring.bytes)
+        yield _gauge("ring_bytes", "Memory of the changes in the ring, with cached forms.", self._ring.bytes)
         yield _gauge("unsent_bytes", "Bytes that wait here for clients whose connections are full.", self._unsent.bytes)
         here = _seconds(self._ring.position.ts)
         yield _gauge("position_seconds", "Commit time of the newest change here, or of the stream's position.", here)

@@ -1,4 +1,4 @@
-"""Counts the open connections, in all and by address, whatever their transport, and says when there are too many."""
+"""Counts the open connections of all transports, in total and per address, and refuses new ones over the limits."""
 
 from collections import Counter
 
@@ -7,7 +7,7 @@ from services.gateway.edge.peer import account_of
 
 
 class NotAdmitted(Exception):
-    """There is no room for one more connection; ``incident`` says of which kind."""
+    """The connection is refused; ``incident`` says why."""
 
     def __init__(self, incident: Incident) -> None:
         super().__init__(incident.value)
@@ -15,7 +15,7 @@ class NotAdmitted(Exception):
 
 
 class Admission:
-    """The places of one gateway."""
+    """The connection slots of one gateway."""
 
     def __init__(self, most: int, most_per_address: int) -> None:
         self._most = most
@@ -28,11 +28,11 @@ class Admission:
         return self._inside
 
     def stop(self) -> None:
-        """Admit nobody any more."""
+        """Refuse all new connections."""
         self._stopping = True
 
     def enter(self, address: str) -> None:
-        """Take a place, or raise NotAdmitted."""
+        """Take a slot, or raise NotAdmitted."""
         if self._stopping:
             raise NotAdmitted(Incident.STOPPING)
         if self._inside >= self._most:
@@ -44,7 +44,7 @@ class Admission:
         self._inside += 1
 
     def leave(self, address: str) -> None:
-        """Give a place back."""
+        """Return a slot."""
         account = account_of(address)
         self._inside -= 1
         self._per_address[account] -= 1

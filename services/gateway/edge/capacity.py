@@ -1,4 +1,4 @@
-"""Says how many connections and how many clients one gateway can have."""
+"""Computes how many connections and how many clients one gateway can have."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from services.front.descriptors import RESERVE, allow_descriptors, last_for_conn
 class Capacity(NamedTuple):
     """The most clients (websockets, streams, polling sessions), and the most TCP connections, theirs included.
 
-    There are more connections than clients, so that a gateway that is full still answers: REST, and whether it lives.
+    Connections exceed clients, so that a full gateway still answers REST requests and health checks.
     """
 
     clients: int
@@ -17,7 +17,7 @@ class Capacity(NamedTuple):
 
 
 def capacity(clients: int) -> Capacity:
-    """Return what there is for that many clients, raising the limit of descriptors where that is needed and allowed."""
+    """Return the capacity for that many clients, raising the descriptor limit where needed and allowed."""
     wanted = clients + _headroom(clients)
     descriptors = allow_descriptors(wanted + RESERVE)
     connections = min(wanted, most_connections(descriptors))

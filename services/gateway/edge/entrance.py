@@ -1,4 +1,4 @@
-"""Says whether a request may come in at all: for a host that is ours, and from a page that may use it."""
+"""Decides whether a request is let in: it must ask for a host of ours, and come from an allowed origin."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ log = structlog.get_logger("clients")
 
 
 class EntranceRefusal(NamedTuple):
-    """Why a request may not come in."""
+    """Why a request is not let in."""
 
     status: int
     detail: str
@@ -28,7 +28,7 @@ _FOREIGN_ORIGIN = EntranceRefusal(403, "Origin not allowed", Incident.ORIGIN_REF
 
 
 class Entrance:
-    """The one place that all transports ask; without arguments it answers to any host, and to its own pages only."""
+    """The check that all transports share; without arguments it allows any host, and its own pages only."""
 
     def __init__(
         self,
@@ -44,18 +44,18 @@ class Entrance:
         self._warned = False
 
     def admits(self, request: Request) -> bool:
-        """Tell whether the request may come in; nothing is counted, because it is then asked `refuse`."""
+        """Tell whether the request is let in; nothing is counted, because `refuse` is called next."""
         return self._check(request, None) is None
 
     def refuse(self, request: Request, target: str | None = None) -> EntranceRefusal | None:
-        """Return why the request may not come in and count it, else None.
+        """Return why the request is not let in and count it, else None.
 
-        `target`: the host that the request line itself names, if it does.
+        `target`: the host in the request line itself, if there is one.
         """
         refusal = self._check(request, target)
         if refusal is not None:
             self._count(refusal.incident)
-            if refusal is _UNKNOWN_HOST and not self._warned:  # once: strangers can cause it by the thousand
+            if refusal is _UNKNOWN_HOST and not self._warned:  # once: anyone can cause thousands of these
                 self._warned = True
                 host = request.headers.get(hdrs.HOST, "")[:100]
                 log.warning("Refused a request for another host; if it is ours, add it to ALLOWED_HOSTS", host=host)
@@ -63,7 +63,7 @@ class Entrance:
 
     def _check(self, request: Request, target: str | None) -> EntranceRefusal | None:
         named = request.headers.getall(hdrs.HOST, [])
-        if not named and request.version < (1, 1):  # no browser, so no page: HTTP/1.0 knows no Host
+        if not named and request.version < (1, 1):  # HTTP/1.0 has no Host; browsers, and so pages, do not use it
             named = ["localhost"]
         hosts = [Authority.parse(host) for host in (*named, *([] if target is None else [target]))]
         if len(named) != 1 or None in hosts:

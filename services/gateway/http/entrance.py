@@ -1,4 +1,4 @@
-"""Asks at the entrance for every route, refused or not yet known ones too."""
+"""Checks the entrance for every request, whether or not its route exists."""
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
@@ -8,9 +8,9 @@ from services.gateway.http.problems import Kind, Problem
 
 
 def install_entrance(app: web.Application, entrance: Entrance) -> None:
-    """Let nothing of `app` be reached but through the entrance, and mark every answer for browsers, streams too.
+    """Check the entrance before every route of `app`, and set CORS headers on every response, streams too.
 
-    To be called after the middleware that answers problems was added.
+    Call it after adding the middleware that answers problems.
     """
 
     async def mark(request: web.Request, response: web.StreamResponse) -> None:
@@ -32,7 +32,7 @@ def _middleware(entrance: Entrance) -> Middleware:
 
 
 def _target(request: web.Request) -> str | None:
-    """Return the host of a target in absolute form, which counts more than `Host` (RFC 9112, 3.2.2)."""
+    """Return the host of a target in absolute form, which takes precedence over `Host` (RFC 9112, 3.2.2)."""
     host = request.host
     if host == request.headers.get(hdrs.HOST, host):
         return None
@@ -43,5 +43,5 @@ def _answer(request: web.Request, refusal: EntranceRefusal) -> web.Response:
     if request.path.startswith("/api/"):
         raise Problem(refusal.status, Kind.HTTP, refusal.detail)
     response = web.Response(status=refusal.status, text=f"{refusal.detail}\n", headers={"Cache-Control": "no-store"})
-    response.force_close()  # its body, if it has one, is not worth reading
+    response.force_close()  # the request's body, if any, is not worth reading
     return response

@@ -1,4 +1,4 @@
-"""Turns what the store and the parsers raise into the problems that clients get."""
+"""Translates the exceptions of the store and the parsers into the problems that clients get."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ _PROBLEMS: dict[type[StoreError], tuple[int, Kind, str, dict[str, str]]] = {
     OrderBusy: (
         409,
         Kind.BUSY,
-        "Another transaction holds what was to be written, and did not end in time. Nothing was written; try again.",
+        "Another transaction holds the order, and did not end in time. Nothing was written; try again.",
         {"Retry-After": "1"},
     ),
     TooSlow: (503, Kind.TOO_SLOW_STORE, "MongoDB answers, but could not finish this in time.", {"Retry-After": "2"}),
@@ -39,7 +39,7 @@ _PROBLEMS: dict[type[StoreError], tuple[int, Kind, str, dict[str, str]]] = {
     OutcomeUnknown: (
         503,
         Kind.UNKNOWN_OUTCOME,
-        "MongoDB did not confirm the write in time: it may have been done. Look before you repeat it.",
+        "MongoDB did not confirm the write in time: it may have been done. Check before you repeat it.",
         {"Retry-After": "2"},
     ),
 }
@@ -47,7 +47,7 @@ _PROBLEMS: dict[type[StoreError], tuple[int, Kind, str, dict[str, str]]] = {
 
 @contextmanager
 def as_problems(place: str) -> Iterator[None]:
-    """Raise a Problem for each such error; ``place`` is where the client put what may be wrong."""
+    """Raise a Problem for each such error; ``place`` is the part of the request that may be at fault."""
     try:
         yield
     except InvalidInput as error:
@@ -59,7 +59,7 @@ def as_problems(place: str) -> Iterator[None]:
     except CollectionUnfit as error:
         raise Problem(503, Kind.UNFIT, str(error)) from error
     except StoreFailed:
-        raise  # a fault of ours: it is logged, and answered 500
+        raise  # our fault: logged, and answered 500
     except StoreError as error:
         status, kind, detail, headers = _PROBLEMS[type(error)]
         raise Problem(status, kind, detail, headers=headers) from error

@@ -1,4 +1,4 @@
-"""Errors as clients get them: `application/problem+json` (RFC 9457), one shape for whatever went wrong."""
+"""Errors as clients get them: `application/problem+json` (RFC 9457), one shape for every error."""
 
 import secrets
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 
 
 class Kind(StrEnum):
-    """What a program can tell problems apart by; it is sent as the URN in `type`."""
+    """The kind of a problem, for programs; sent as the URN in `type`."""
 
     NOT_JSON = "not-json"
     INVALID = "invalid-input"
@@ -82,7 +82,7 @@ class Problem(Exception):
 
 
 def problem_response(problem: Problem, **more: Json) -> web.Response:
-    """Return the response that says what went wrong."""
+    """Return the response for a problem."""
     body: dict[str, Json] = {
         "type": problem.kind.uri,
         "title": _TITLES.get(problem.kind) or HTTPStatus(problem.status).phrase,
@@ -100,7 +100,7 @@ def problem_response(problem: Problem, **more: Json) -> web.Response:
 def problems(prefix: str = "/api/") -> Middleware:
     """Return the middleware that answers every error below ``prefix`` as a problem.
 
-    What is our own fault is logged once, with the number that the client is told; what is the client's is not logged.
+    Our own errors are logged once, with the id that the client gets; errors of the client are not logged.
     """
 
     @web.middleware
@@ -119,9 +119,11 @@ def problems(prefix: str = "/api/") -> Middleware:
             return problem_response(_from_http(error))
         except Exception as error:
             if request.transport is None or request.transport.is_closing():
-                return web.Response(status=400)  # the client has left: nobody reads this, and it is no fault of ours
+                return web.Response(
+                    status=400
+                )  # the client has left: the response is never read, and it is not our fault
             if request.writer.output_size > 0:
-                raise  # a stream has begun: nothing that is written now could be read as an answer
+                raise  # a stream has begun: nothing written now could be read as a response
             return _internal(request, error)
 
     return answer_problems
@@ -130,12 +132,12 @@ def problems(prefix: str = "/api/") -> Middleware:
 def _internal(request: web.Request, error: Exception) -> web.Response:
     incident = secrets.token_hex(8)
     log.error("A request failed", incident=incident, method=request.method, path=request.path, exc_info=error)
-    detail = "It is logged under the number in `incident`."
+    detail = "It is logged under the id in `incident`."
     return problem_response(Problem(500, Kind.INTERNAL, detail), incident=incident)
 
 
 def _method_not_allowed(request: web.Request, error: web.HTTPMethodNotAllowed) -> web.Response:
-    """Say which methods there are, to who asks for that (OPTIONS, RFC 9110) and to who used another one."""
+    """Answer with the allowed methods, for OPTIONS (RFC 9110) and for any other method."""
     allowed = ", ".join(sorted({*error.allowed_methods, hdrs.METH_OPTIONS}))
     if request.method == hdrs.METH_OPTIONS:
         return web.Response(status=204, headers={hdrs.ALLOW: allowed})
@@ -159,5 +161,5 @@ def _error(fault: FieldFault, place: str) -> Json:
 
 
 def _encodable(text: str) -> str:
-    # An escape in JSON or a byte in an address can be a lone surrogate here, for which there is no UTF-8.
+    # An escape in JSON or a byte in a URL can become a lone surrogate, which UTF-8 cannot encode.
     return text.encode(errors="backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""The orders over Socket.IO: the default namespace, where every client is told each change."""
+"""The orders over Socket.IO: the default namespace, in which every client gets each change."""
 
 import asyncio
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
@@ -49,10 +49,10 @@ class LiveOrders(Namespace[LiveClient]):
     def connect(
         self, socket: Socket[LiveClient], auth: Mapping[str, Argument]
     ) -> Mapping[str, object] | Awaitable[Mapping[str, object]]:
-        """Find the client's place in the stream; recover its session where it brings one."""
+        """Find the client's position in the stream; recover its session if it sends one."""
         asked = parse_connect(auth, self._ids)
         resume_point = self._locate_now(asked) if self._ready.is_set() else None
-        # Nearly always there is nothing to wait for, and then no task to be made: thousands may come back at once.
+        # Nearly always there is nothing to await, which saves a task: thousands may reconnect at once.
         return self._locate(socket, asked) if resume_point is None else self._admit(socket, asked, resume_point)
 
     async def _locate(self, socket: Socket[LiveClient], asked: ConnectRequest) -> Mapping[str, object]:
@@ -60,7 +60,7 @@ class LiveOrders(Namespace[LiveClient]):
             async with asyncio.timeout(self._ready_timeout):
                 await self._ready.wait()
         except TimeoutError:
-            socket.close("the stream is not there yet")  # the client comes back by itself
+            socket.close("the stream is not there yet")  # the client reconnects by itself
             raise ConnectionRefused("the stream is not there yet") from None
         resume_point = self._locate_now(asked)
         if resume_point is None and asked.since is not None:
@@ -81,14 +81,14 @@ class LiveOrders(Namespace[LiveClient]):
         return {"pid": asked.pid if recovered else self._ids.issue()}
 
     def greeting(self, socket: Socket[LiveClient]) -> tuple[str, Sequence[object]]:
-        """Tell the client who it is, and where in the stream."""
+        """Return `connected`: the client's id, the server's name and the position in the stream."""
         fields = {"id": socket.sid, "server": self._server}
         return "connected", gateway_event(
             fields, self._cursor(socket.state.resume_point.position), socket.state.interest
         )
 
     def connected(self, socket: Socket[LiveClient]) -> None:
-        """Begin; what the client has missed follows at once."""
+        """Start the client; the events that it has missed follow at once."""
         client = socket.state
         interest, resume_point = client.interest, client.resume_point
         if resume_point.reason is not None:
@@ -97,7 +97,7 @@ class LiveOrders(Namespace[LiveClient]):
         client.start(self._hub.subscribe(client, interest, resume_point.position, account_of(socket.address)))
 
     def event(self, socket: Socket[LiveClient], name: str, args: Sequence[Argument], ack: Ack | None) -> None:
-        """Change what the client sees; the answer is an object, with ``error`` where it was refused."""
+        """Change the client's filters; the acknowledgement is an object, with ``error`` where that was refused."""
         subscription = socket.state.subscription
         if subscription is None:
             return
@@ -108,7 +108,7 @@ class LiveOrders(Namespace[LiveClient]):
                 ack({"error": {"field": error.field, "message": str(error)}})
             return
         self._hub.change_interest(subscription, interest)
-        # The position is fixed before the client is told: from here on nothing is missed.
+        # The position is fixed before the acknowledgement: nothing is missed from here on.
         cursor = self._cursor(self._hub.position(subscription))
         socket.state.emit("subscribed", {"filters": len(interest)}, cursor, interest)
         if ack is not None:
@@ -129,16 +129,16 @@ class LiveOrders(Namespace[LiveClient]):
 
     @contextmanager
     def stopping(self) -> Iterator[None]:
-        """Wait for no client any more in the end."""
+        """Stop the stall timers at the end."""
         try:
             yield
         finally:
             self._stalls.close()
 
     async def send_marks(self) -> None:
-        """Until cancelled, tell clients whose filter lets little through how far the stream is.
+        """Send clients with a filter the stream's position regularly, until cancelled.
 
-        Else what they recover with would grow old, and one day be out of reach, although they have missed nothing.
+        Otherwise the cursor that they recover with would age until it is out of reach, although they missed nothing.
         """
         last: Cursor | None = None
         while True:

@@ -1,4 +1,4 @@
-"""Is one Socket.IO connection: the sockets of its namespaces, and the packets that come in for them."""
+"""One Socket.IO connection: the sockets of its namespaces, and the dispatch of their packets."""
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
@@ -30,7 +30,7 @@ Namespaces = Mapping[str, Namespace[Any]]
 
 
 class SocketConnection(Application):
-    """What is spoken over one Engine.IO session."""
+    """The Socket.IO protocol over one Engine.IO session."""
 
     __slots__ = (
         "_attachments",
@@ -55,9 +55,9 @@ class SocketConnection(Application):
         self._failed = failed
         self._namespaces = namespaces
         self._sockets: dict[str, Socket[Any]] = {}
-        self._packet: SocketPacket | None = None  # whose attachments are not complete
+        self._packet: SocketPacket | None = None  # waits for attachments
         self._attachments: list[bytes] = []
-        self._size = 0  # of the packet that is coming in, with its attachments
+        self._size = 0  # of the incoming packet with its attachments
         self._deadlines = deadlines
         self._deadline: Entry[SocketConnection] = deadlines.add(self)
 
@@ -66,7 +66,7 @@ class SocketConnection(Application):
         self._session.fail(Incident.CONNECT_TIMEOUT, CloseCode.POLICY)
 
     def received(self, message: str | bytes) -> None:
-        """Take a packet, or an attachment of the one before."""
+        """Handle a packet, or an attachment of the previous one."""
         try:
             packet = self._take_text(message) if isinstance(message, str) else self._take_attachment(message)
             self._size += len(message)
@@ -112,7 +112,7 @@ class SocketConnection(Application):
                 self._connect(packet.namespace, cast("Mapping[str, Argument]", packet.data or {}))
             elif socket.is_connected:
                 raise MalformedSocketPacket("connected already")
-            return  # one that is being admitted has its answer coming
+            return  # a socket that is being admitted will get its reply
         if socket is None or not socket.is_connected:
             raise MalformedSocketPacket("not connected")
         match packet.type:
@@ -121,7 +121,7 @@ class SocketConnection(Application):
             case SocketPacketType.DISCONNECT:
                 self._gone(socket, "client namespace disconnect")
             case _:
-                pass  # an ACK: nothing is emitted that asks for one
+                pass  # an ACK: we never ask for one
 
     def _connect(self, name: str, auth: Mapping[str, Argument]) -> None:
         namespace = self._namespaces.get(name)
@@ -137,7 +137,7 @@ class SocketConnection(Application):
 
     def _admit(self, namespace: Namespace[Any], socket: Socket[Any], extra: Extra | None) -> Awaitable[None] | None:
         if self._sockets.get(socket.namespace) is not socket:
-            return None  # the application has closed the connection while it was asked
+            return None  # the connection was closed while the application was deciding
         reply = connect_packet(socket.namespace, socket.sid, extra)
         greeting = namespace.greeting(socket)
         socket.is_connected = True
@@ -146,7 +146,7 @@ class SocketConnection(Application):
         return namespace.connected(socket)
 
     def _fail_to_connect(self, socket: Socket[Any], error: Exception) -> None:
-        if socket.is_connected:  # it was `connected` that failed: half of what this client is to get is not there
+        if socket.is_connected:  # `connected` failed, so the client is only half set up
             self._failed(error)
             self._session.abort("server error")
             return
@@ -185,11 +185,11 @@ class SocketConnection(Application):
             socket.is_connected = False
             try:
                 self._namespaces[socket.namespace].disconnected(socket, reason)
-            except Exception as error:  # noqa: BLE001 - the other namespaces are to hear of it all the same
+            except Exception as error:  # noqa: BLE001 - the other namespaces must still be notified
                 self._failed(error)
 
     def closed(self, reason: str) -> None:
-        """Tell every namespace."""
+        """Notify every namespace."""
         self._deadline.cancel()
         sockets = list(self._sockets.values())
         self._sockets.clear()
@@ -197,13 +197,13 @@ class SocketConnection(Application):
             self._leave(socket, reason)
 
     def paused(self) -> None:
-        """Tell whoever writes ready-made bytes."""
+        """Pause the flows of all sockets."""
         for socket in self._sockets.values():
             if socket.flow is not None:
                 socket.flow.paused()
 
     def resumed(self) -> None:
-        """Tell whoever writes ready-made bytes."""
+        """Resume the flows of all sockets."""
         for socket in list(self._sockets.values()):
             if socket.flow is not None:
                 socket.flow.resumed()

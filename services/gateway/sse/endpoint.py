@@ -30,8 +30,8 @@ from services.gateway.wire.form import Form
 
 PATH = "/api/orders/events"
 
-# A proxy that compresses collects until it has enough, on a quiet stream for ever: it is forbidden to (RFC 9111,
-# 5.2.2.6). nginx heeds `X-Accel-Buffering: no` alone, which aiohttp-sse sends: it compresses, and passes on at once.
+# A compressing proxy buffers until it has enough, on a quiet stream for ever: `no-transform` forbids it (RFC 9111,
+# 5.2.2.6). nginx heeds only `X-Accel-Buffering: no`, which aiohttp-sse sends: it compresses, but forwards at once.
 _UNTOUCHED = {hdrs.CACHE_CONTROL: "no-cache, no-transform"}
 
 
@@ -40,9 +40,9 @@ class SseSettings:
     """Times are in seconds, sizes in bytes."""
 
     heartbeat: float = 15.0
-    retry: float = 1.0  # clients wait between this and twice this before they come back: no stampede
+    retry: float = 1.0  # clients wait between this and twice this before they reconnect: no stampede
     stall: float = 30.0  # a client that reads nothing for so long is dropped
-    ready: float = 10.0  # how long to wait for the first word from Redis
+    ready: float = 10.0  # how long to wait for the first reply from Redis
 
 
 class SseTransport:
@@ -87,7 +87,7 @@ class SseTransport:
         self._enter(address)
         taken = False
         try:
-            # What is left unread ends all connections alike (services/front); here it would come before we count it.
+            # services/front sets the TCP timeout for unread data; one set here would fire before we count the client.
             response = EventSourceResponse(send_timeout=None, allow_all_methods=True)
             response.headers.update(_UNTOUCHED)
             await response.prepare(request)
@@ -106,7 +106,7 @@ class SseTransport:
                 self._begin(stream, query.interest, resume_point)
             return TakenOver(200)
         except TimeoutError:
-            return response  # no word from Redis yet: the client comes back
+            return response  # no reply from Redis yet: the client reconnects
         finally:
             if not taken:
                 self._admission.leave(address)
@@ -154,7 +154,7 @@ class SseTransport:
 
     @contextmanager
     def stopping(self) -> Iterator[None]:
-        """Cut off in the end the streams that are still there."""
+        """Cut off the remaining streams at the end."""
         try:
             yield
         finally:
@@ -174,11 +174,11 @@ class SseTransport:
                         stream.beat(mark, sign)
 
     async def close(self, spread: float) -> None:
-        """Admit nobody any more and end all streams, spread over time."""
+        """Refuse new streams and end the open ones, spread over time."""
         self._admission.stop()
         streams = list(self._streams)
         for stream in streams:
-            if stream in self._streams:  # else its client has left meanwhile, and uvloop refuses to write to it
+            if stream in self._streams:  # its client may have left meanwhile, and uvloop refuses to write to it then
                 stream.reason = "server shutting down"
                 stream.send(self._retry())
                 stream.end()

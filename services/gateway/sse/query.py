@@ -1,4 +1,4 @@
-"""Reads what the address of a stream asks for: which orders, and from where on."""
+"""Parses the query of a stream's URL: which orders, and from which cursor on."""
 
 from typing import NamedTuple
 
@@ -15,17 +15,17 @@ _LAST_EVENT_IDS = frozenset({"lasteventid", "evslasteventid"})  # lastEventId, l
 
 
 class StreamQuery(NamedTuple):
-    """What the address asks for."""
+    """The parsed query."""
 
     interest: Interest
     since: str | None
 
 
 def parse_query(request: web.BaseRequest) -> StreamQuery:
-    """Read ``?id=…&status=…&customer_name=…``, each as often as wanted, and ``since``; raise a Problem for the rest.
+    """Parse ``?id=…&status=…&customer_name=…``, each repeatable, and ``since``; raise a Problem for anything else.
 
-    Polyfills of EventSource that cannot set a header come back with `Last-Event-ID` as a parameter, in some spelling.
-    What a browser sends by itself when it comes back is newer than what the page wrote into the address.
+    EventSource polyfills that cannot set headers reconnect with `Last-Event-ID` as a parameter, in some spelling. The
+    cursor that a browser sends by itself on reconnecting is newer than the one that the page wrote into the URL.
     """
     asked: dict[str, list[str]] = {}
     cursors: dict[str, str] = {}

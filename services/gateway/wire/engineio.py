@@ -30,18 +30,18 @@ _TYPES = {str(member): member for member in EnginePacketType}
 
 
 class EnginePacket(NamedTuple):
-    """A packet that came in; bytes for a binary message, else text."""
+    """A received packet; bytes for a binary message, else text."""
 
     type: EnginePacketType
     data: str | bytes = ""
 
 
 class MalformedEnginePacket(ValueError):
-    """Text that is no packet."""
+    """The text is not a packet."""
 
 
 def parse_packet(data: str | bytes) -> EnginePacket:
-    """Parse what one websocket message, or one part of a payload, holds."""
+    """Parse one websocket message, or one part of a payload."""
     if isinstance(data, bytes):
         return EnginePacket(EnginePacketType.MESSAGE, data)
     if data[:1] == "b":
@@ -56,7 +56,7 @@ def parse_packet(data: str | bytes) -> EnginePacket:
 
 
 def split_payload(body: bytes) -> Iterator[str]:
-    """Give the packets in the body of a POST one by one, still encoded, as far as they are asked for."""
+    """Yield the packets in the body of a POST lazily, still encoded."""
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
@@ -69,17 +69,17 @@ def split_payload(body: bytes) -> Iterator[str]:
 
 
 def base64_packet(data: bytes) -> bytes:
-    """Return a binary message as text, for where only text can go."""
+    """Return a binary message as text, for carriers that only take text."""
     return b"b" + base64.b64encode(data)
 
 
 def binary_of(packet: bytes) -> bytes | None:
-    """Return what `base64_packet` was made of; None for any other packet."""
+    """Decode a `base64_packet`; None for any other packet."""
     return base64.b64decode(packet[1:]) if packet.startswith(b"b") else None
 
 
 def encoded_message(form: Form, text: bytes) -> bytes:
-    """Return a text message, ready to be written to every client of that form."""
+    """Return a text message encoded for every client of that form."""
     return text_frame(b"4" + text) if form is Form.WEBSOCKET else b"4" + text
 
 

@@ -7,12 +7,12 @@ from typing import NamedTuple, cast
 
 from services.gateway.wire import strict_json
 
-# An event of such a name would call the server's own handlers (or, in a browser, the client's).
+# An event with such a name would call the server's own handlers (or, in a browser, the client's).
 RESERVED_EVENTS = frozenset(
     {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
 )
 
-# Attachments come as bytes in the places that the sender named.
+# Attachments are bytes at the positions of their placeholders.
 Argument = None | bool | int | float | str | bytes | list["Argument"] | dict[str, "Argument"]
 
 
@@ -32,7 +32,7 @@ _BINARY = (SocketPacketType.BINARY_EVENT, SocketPacketType.BINARY_ACK)
 
 
 class SocketPacket(NamedTuple):
-    """A packet that came in; with `attachments`, it is to be completed by `attach`."""
+    """A received packet; with `attachments`, `attach` must complete it."""
 
     type: SocketPacketType
     namespace: str
@@ -42,22 +42,22 @@ class SocketPacket(NamedTuple):
 
 
 class PacketLimits(NamedTuple):
-    """What a packet may hold."""
+    """Limits of a packet."""
 
     max_attachments: int = 10
     max_depth: int = 32
 
 
 class MalformedSocketPacket(ValueError):
-    """Text that is no packet, or one that nobody may send."""
+    """The text is not a packet, or one that must not be sent."""
 
 
-# Type, attachments, namespace, id; what is left is JSON. Ids stay below 2^53, where JavaScript still counts.
+# Type, attachments, namespace, id; the rest is JSON. Ids stay below 2^53, up to which JavaScript is exact.
 _HEAD = re.compile(r"([0-6])(?:(?<=[56])([0-9]{1,6})-)?(?:(/[^,]*+),?)?([0-9]{1,15}+(?![0-9]))?")
 
 
 def parse_packet(text: str, limits: PacketLimits) -> SocketPacket:
-    """Parse one text message; raises `MalformedSocketPacket`."""
+    """Parse one text message; raise `MalformedSocketPacket`."""
     head = _HEAD.match(text)
     if head is None:
         raise MalformedSocketPacket("unknown packet type")
@@ -101,7 +101,7 @@ def _is_event_name(name: Argument) -> bool:
 
 
 def _check_placeholders(data: Argument, attachments: int) -> None:
-    """Refuse an index out of range before waiting for what can never fit."""
+    """Refuse an index out of range before waiting for attachments that can never fit."""
     if isinstance(data, dict):
         if data.get("_placeholder") is True:
             index = data.get("num")
@@ -137,19 +137,19 @@ def connect_error_packet(namespace: str, message: str, data: object = None) -> b
 
 
 def disconnect_packet(namespace: str) -> bytes:
-    """Return what tells a client that it is no longer in the namespace, and not to reconnect by itself."""
+    """Return the packet that disconnects a client from the namespace, after which it does not reconnect by itself."""
     return _prefix("1", namespace)
 
 
 def event_packets(namespace: str, name: str, args: Sequence[object]) -> list[bytes]:
-    """Return the text of an event, then its attachments: bytes anywhere in `args` travel as they are."""
+    """Return the text of an event, then its attachments: bytes anywhere in `args` are sent as they are."""
     if name in RESERVED_EVENTS:
         raise MalformedSocketPacket(f"{name!r} is reserved")
     return _packets("2", "5", namespace, "", [name, *args])
 
 
 def encoded_event(*name_and_args: bytes) -> bytes:
-    """Return the text of an event in the default namespace from its name and arguments, which are JSON already."""
+    """Return the text of an event in the default namespace; its name and arguments are JSON already."""
     return b"2[" + b",".join(name_and_args) + b"]"
 
 
