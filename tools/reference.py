@@ -102,9 +102,9 @@ def metrics() -> Iterator[tuple[str, str, str]]:
 
 
 def _gateway_registry() -> CollectorRegistry:
-    shown, events = GatewayMetrics(), Ring(10)
+    shown, ring = GatewayMetrics(), Ring(10)
     shown.observe_connections(Connections(Bounds(most=1, per_address=1, last_descriptor=1), lambda _: None))
-    shown.observe(Hub(events, lambda _: None), events, Unsent(1), [Dependency.of(DependencyHealth("redis"))])
+    shown.observe(Hub(ring, lambda _: None), ring, Unsent(1), [Dependency.of(DependencyHealth("redis"))])
     return shown.registry
 
 

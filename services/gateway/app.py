@@ -74,14 +74,12 @@ def open_stream(
 ) -> tuple[Feed, Stream]:
     """Run a stream in ``tasks``: from Redis, and from the oplog for clients that come back late, to the hub."""
     health = DependencyHealth("redis")
-    events = Ring(settings.ring_events, settings.ring_bytes)
+    ring = Ring(settings.ring_events, settings.ring_bytes)
     history = History(store.database, spec.collection, store.primary)
     bounds = ReplayBounds(settings.replay_max_events, settings.replay_max_age_seconds)
-    catch_up = CatchUp(source, history, events, health, metrics.resumed, tasks.spawn, bounds, metrics.replayed)
-    feed = Feed(
-        source, history, events, catch_up.hub, health, FeedSettings(settings.ring_events, settings.stale_seconds)
-    )
-    metrics.observe(catch_up.hub, events, unsent, [Dependency.of(health), store.dependency])
+    catch_up = CatchUp(source, history, ring, health, metrics.resumed, tasks.spawn, bounds, metrics.replayed)
+    feed = Feed(source, history, ring, catch_up.hub, health, FeedSettings(settings.ring_events, settings.stale_seconds))
+    metrics.observe(catch_up.hub, ring, unsent, [Dependency.of(health), store.dependency])
     catch_up.start(tasks)
     feed.start(tasks)
     return feed, Stream(catch_up.hub, feed.ready, feed.current_cursor, catch_up.locate, catch_up.locate_now)

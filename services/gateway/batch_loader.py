@@ -9,20 +9,20 @@ V = TypeVar("V")
 
 
 class BatchLoader(Generic[K, V]):
-    """``load`` gets the distinct keys, at most ``most`` at once, and returns what it found.
+    """``load`` gets the distinct keys, at most ``limit`` at once, and returns what it found.
 
     An exception that it raises reaches every caller of that batch.
     """
 
-    def __init__(self, load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], most: int) -> None:
+    def __init__(self, load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], limit: int) -> None:
         self._load = load
-        self._most = most
+        self._limit = limit
         self._keys: dict[K, None] = {}  # of the next batch
         self._next: asyncio.Task[Mapping[K, V]] | None = None
 
     async def get(self, key: K) -> V | None:
         """Return the value of ``key``, read after this call, or None."""
-        if self._next is None or len(self._keys) >= self._most:
+        if self._next is None or len(self._keys) >= self._limit:
             self._keys = {}
             # It runs after everything that is ready now, which can add keys until then.
             self._next = asyncio.create_task(self._load_batch(self._keys))

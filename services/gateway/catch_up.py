@@ -35,7 +35,7 @@ class CatchUp:
         self,
         source: RedisLog,
         history: History,
-        events: Ring,
+        ring: Ring,
         health: DependencyHealth,
         resumed: Callable[[Source], None],
         spawn: Spawn,
@@ -44,14 +44,14 @@ class CatchUp:
     ) -> None:
         self._source = source
         self._history = history
-        self._ring = events
+        self._ring = ring
         self._health = health
         self._resumed = resumed
         self._spawn = spawn
         self._served: set[Subscription] = set()  # being served from the log in Redis
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
-        self.hub = Hub(events, self._fetch)
-        self._replays = Replays(history, events, self.hub, bounds or ReplayBounds(), replayed)
+        self.hub = Hub(ring, self._fetch)
+        self._replays = Replays(history, ring, self.hub, bounds or ReplayBounds(), replayed)
 
     def locate_now(self, since: Cursor) -> ResumePoint | None:
         """Return where a client with this cursor can resume, and count the source that serves it.

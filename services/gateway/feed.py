@@ -47,14 +47,14 @@ class Feed:
         self,
         source: RedisLog,
         history: History,
-        events: Ring,
+        ring: Ring,
         hub: Hub,
         health: DependencyHealth,
         settings: FeedSettings,
     ) -> None:
         self._source = source
         self._history = history
-        self._ring = events
+        self._ring = ring
         self._hub = hub
         self._health = health
         self._settings = settings

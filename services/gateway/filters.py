@@ -87,13 +87,13 @@ def is_one_of(fields: Mapping[str, Any], name: str, values: Collection[str] | No
     return values is None or fields.get(name) in values
 
 
-class _Asked(msgspec.Struct, forbid_unknown_fields=True):
+class _FilterFields(msgspec.Struct, forbid_unknown_fields=True):
     ids: Ids | None = None
     status: Statuses | Status | None = None
     customer_name: Values | Value | None = None
 
 
-_ASKED = msgspec.json.Decoder(list[_Asked])
+_FILTERS = msgspec.json.Decoder(list[_FilterFields])
 _FIELDS = Filter.__struct_fields__
 
 Interest = frozenset[Filter]
@@ -114,9 +114,9 @@ def verdict(interest: Interest, change: FilteredChange) -> Verdict:
 def parse_filter(asked: object) -> Filter:
     """Read a filter as clients write it: ``{"ids": […], "status": … or […], "customer_name": … or […]}``."""
     try:
-        fields = msgspec.convert(asked, _Asked)
+        fields = msgspec.convert(asked, _FilterFields)
     except msgspec.ValidationError as error:
-        raise _refusal(str(error)) from error
+        raise _invalid_filter(str(error)) from error
     wanted = _filter(fields)
     for field in _FIELDS:
         try:
@@ -126,7 +126,7 @@ def parse_filter(asked: object) -> Filter:
     return wanted
 
 
-def _refusal(message: str) -> InvalidFilter:
+def _invalid_filter(message: str) -> InvalidFilter:
     """Return msgspec's message as ours: with the field named, and bounded in length whatever was sent."""
     said, _, path = message.partition(" - at `$")
     found = _FIELD.match(path)
@@ -135,7 +135,7 @@ def _refusal(message: str) -> InvalidFilter:
     return InvalidFilter(said[:_LONGEST_MESSAGE], found[1] if found else "")
 
 
-def _filter(fields: _Asked) -> Filter:
+def _filter(fields: _FilterFields) -> Filter:
     try:
         ids = None if fields.ids is None else [canonical(one) for one in fields.ids]
     except InvalidId as error:
@@ -165,7 +165,7 @@ def from_text(text: str) -> Interest:
         raise InvalidFilter("not an interest")
     try:
         # Decoded with a type: without one, deep nesting would exhaust the stack.
-        asked = _ASKED.decode(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
+        asked = _FILTERS.decode(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, msgspec.DecodeError) as error:
         raise InvalidFilter("not an interest") from error
     return union(_filter(fields) for fields in asked)

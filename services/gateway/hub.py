@@ -23,8 +23,8 @@ class Hub:
     A client's error never leaves the hub: it costs that client its connection and is passed to ``failed``.
     """
 
-    def __init__(self, log: Ring, fetch: Callable[[Subscription], None], soon: Soon = call_soon) -> None:
-        self._ring = log
+    def __init__(self, ring: Ring, fetch: Callable[[Subscription], None], soon: Soon = call_soon) -> None:
+        self._ring = ring
         self._fetch = fetch
         self._groups: dict[tuple[Interest, Form], Group] = {}
         self._index: InterestIndex[Group] = InterestIndex()

@@ -8,16 +8,16 @@ from contextlib import asynccontextmanager
 class _Gate:
     __slots__ = ("semaphore", "users")
 
-    def __init__(self, most: int) -> None:
-        self.semaphore = asyncio.Semaphore(most)
+    def __init__(self, limit: int) -> None:
+        self.semaphore = asyncio.Semaphore(limit)
         self.users = 0  # in flight or waiting
 
 
 class InFlight:
-    """At most ``most`` at once for each account; idle accounts are forgotten."""
+    """At most ``limit`` at once for each account; idle accounts are forgotten."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._gates: dict[str, _Gate] = {}
 
     def __len__(self) -> int:
@@ -28,7 +28,7 @@ class InFlight:
         """Hold one of the account's slots, granted in order of arrival."""
         gate = self._gates.get(account)
         if gate is None:
-            gate = self._gates[account] = _Gate(self._most)
+            gate = self._gates[account] = _Gate(self._limit)
         gate.users += 1
         try:
             async with gate.semaphore:

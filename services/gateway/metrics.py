@@ -102,9 +102,9 @@ class GatewayMetrics:
             registry=registry,
         )
 
-    def observe(self, hub: Hub, events: Ring, unsent: Unsent, dependencies: Sequence[Dependency]) -> None:
+    def observe(self, hub: Hub, ring: Ring, unsent: Unsent, dependencies: Sequence[Dependency]) -> None:
         """Export their state at each scrape, and count the hub's deliveries."""
-        self.registry.register(_StateCollector(hub, events, unsent))
+        self.registry.register(_StateCollector(hub, ring, unsent))
         self.registry.register(DependencyCollector("gateway", dependencies))
         hub.published = self.published
         hub.failed = Failures("A client was cut off because it could not be served", self.incident).note
@@ -160,9 +160,9 @@ class GatewayMetrics:
 class _StateCollector(Collector):
     """The state of hub, ring and buffers at the time of a scrape."""
 
-    def __init__(self, hub: Hub, events: Ring, unsent: Unsent) -> None:
+    def __init__(self, hub: Hub, ring: Ring, unsent: Unsent) -> None:
         self._hub = hub
-        self._ring = events
+        self._ring = ring
         self._unsent = unsent
 
     def collect(self) -> Iterable[Metric]:

@@ -32,10 +32,10 @@ class Replays:
     """All clients that only the oplog can serve. ``ended`` is called with the outcome of each replay."""
 
     def __init__(
-        self, history: History, events: Ring, hub: Hub, bounds: ReplayBounds, ended: Callable[[str], None]
+        self, history: History, ring: Ring, hub: Hub, bounds: ReplayBounds, ended: Callable[[str], None]
     ) -> None:
         self._history = history
-        self._ring = events
+        self._ring = ring
         self._hub = hub
         self._bounds = bounds
         self._ended = ended

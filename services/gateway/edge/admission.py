@@ -17,15 +17,15 @@ class NotAdmitted(Exception):
 class Admission:
     """The connection slots of one gateway."""
 
-    def __init__(self, most: int, most_per_address: int) -> None:
-        self._most = most
-        self._most_per_address = most_per_address
-        self._inside = 0
+    def __init__(self, limit: int, limit_per_address: int) -> None:
+        self._limit = limit
+        self._limit_per_address = limit_per_address
+        self._open = 0
         self._per_address: Counter[str] = Counter()
         self._stopping = False
 
     def __len__(self) -> int:
-        return self._inside
+        return self._open
 
     def stop(self) -> None:
         """Refuse all new connections."""
@@ -35,18 +35,18 @@ class Admission:
         """Take a slot, or raise NotAdmitted."""
         if self._stopping:
             raise NotAdmitted(Incident.STOPPING)
-        if self._inside >= self._most:
+        if self._open >= self._limit:
             raise NotAdmitted(Incident.TOO_MANY_CONNECTIONS)
         account = account_of(address)
-        if self._per_address[account] >= self._most_per_address:
+        if self._per_address[account] >= self._limit_per_address:
             raise NotAdmitted(Incident.TOO_MANY_FROM_ADDRESS)
         self._per_address[account] += 1
-        self._inside += 1
+        self._open += 1
 
     def leave(self, address: str) -> None:
         """Return a slot."""
         account = account_of(address)
-        self._inside -= 1
+        self._open -= 1
         self._per_address[account] -= 1
         if self._per_address[account] <= 0:
             del self._per_address[account]

@@ -50,35 +50,35 @@ class LiveOrders(Namespace[LiveClient]):
         self, socket: Socket[LiveClient], auth: Mapping[str, Argument]
     ) -> Mapping[str, object] | Awaitable[Mapping[str, object]]:
         """Find the client's position in the stream; recover its session if it sends one."""
-        asked = parse_connect(auth, self._ids)
-        resume_point = self._locate_now(asked) if self._ready.is_set() else None
+        request = parse_connect(auth, self._ids)
+        resume_point = self._locate_now(request) if self._ready.is_set() else None
         # Nearly always there is nothing to await, which saves a task: thousands may reconnect at once.
-        return self._locate(socket, asked) if resume_point is None else self._admit(socket, asked, resume_point)
+        return self._locate(socket, request) if resume_point is None else self._admit(socket, request, resume_point)
 
-    async def _locate(self, socket: Socket[LiveClient], asked: ConnectRequest) -> Mapping[str, object]:
+    async def _locate(self, socket: Socket[LiveClient], request: ConnectRequest) -> Mapping[str, object]:
         try:
             async with asyncio.timeout(self._ready_timeout):
                 await self._ready.wait()
         except TimeoutError:
             socket.close("the stream is not there yet")  # the client reconnects by itself
             raise ConnectionRefused("the stream is not there yet") from None
-        resume_point = self._locate_now(asked)
-        if resume_point is None and asked.since is not None:
-            resume_point = await self._stream.locate(asked.since, account_of(socket.address))
-        return self._admit(socket, asked, resume_point or self._now(asked))
+        resume_point = self._locate_now(request)
+        if resume_point is None and request.since is not None:
+            resume_point = await self._stream.locate(request.since, account_of(socket.address))
+        return self._admit(socket, request, resume_point or self._now(request))
 
-    def _locate_now(self, asked: ConnectRequest) -> ResumePoint | None:
-        return self._now(asked) if asked.since is None else self._stream.locate_now(asked.since)
+    def _locate_now(self, request: ConnectRequest) -> ResumePoint | None:
+        return self._now(request) if request.since is None else self._stream.locate_now(request.since)
 
-    def _now(self, asked: ConnectRequest) -> ResumePoint:
-        return ResumePoint(self._current_cursor().position, asked.reason)
+    def _now(self, request: ConnectRequest) -> ResumePoint:
+        return ResumePoint(self._current_cursor().position, request.reason)
 
     def _admit(
-        self, socket: Socket[LiveClient], asked: ConnectRequest, resume_point: ResumePoint
+        self, socket: Socket[LiveClient], request: ConnectRequest, resume_point: ResumePoint
     ) -> Mapping[str, object]:
-        recovered = asked.pid is not None and resume_point.reason is None
-        socket.state = LiveClient(socket, self._hub, self._stalls, asked.interest, resume_point)
-        return {"pid": asked.pid if recovered else self._ids.issue()}
+        recovered = request.pid is not None and resume_point.reason is None
+        socket.state = LiveClient(socket, self._hub, self._stalls, request.interest, resume_point)
+        return {"pid": request.pid if recovered else self._ids.issue()}
 
     def greeting(self, socket: Socket[LiveClient]) -> tuple[str, Sequence[object]]:
         """Return `connected`: the client's id, the server's name and the position in the stream."""
@@ -155,13 +155,13 @@ class LiveOrders(Namespace[LiveClient]):
 
 def _changed(interest: Interest, name: str, args: Sequence[Argument]) -> Interest:
     """Return the interest after `subscribe(filter)`, `unsubscribe(filter)` or `unsubscribe()`."""
-    asked = parse_filter(args[0]) if args and args[0] is not None else None
+    wanted = parse_filter(args[0]) if args and args[0] is not None else None
     match name:
         case "subscribe":
-            if asked is None:
+            if wanted is None:
                 return EVERYTHING
-            return union({asked} if interest == EVERYTHING else {*interest, asked})
+            return union({wanted} if interest == EVERYTHING else {*interest, wanted})
         case "unsubscribe":
-            return NOTHING if asked is None else interest - {asked}
+            return NOTHING if wanted is None else interest - {wanted}
         case _:
             raise InvalidFilter(f"there is no event {name[:40]!r} here, only subscribe and unsubscribe")
