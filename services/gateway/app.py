@@ -47,7 +47,7 @@ async def run(settings: GatewaySettings) -> None:
         tasks = await stack.enter_async_context(Tasks())
         unsent = Unsent(settings.client_buffers_total_bytes, metrics.incident)
         feed, stream = open_stream(ORDERS, settings, store, source, unsent, metrics, tasks)
-        tasks.keep("the return of MongoDB", store.await_return())
+        tasks.keep("polling for MongoDB's recovery", store.await_return())
         ids = await _session_ids(settings, store, tasks)
         server = GatewayServer(settings, store, stream, ids, metrics, unsent, tasks)
         of_mongodb = {"mongodb": store.check, "collection": store.check_collection}
@@ -90,7 +90,7 @@ async def _session_ids(settings: GatewaySettings, store: OrderStore, tasks: Task
     if not secrets_in(settings.recovery_secret):
         shared = SharedSecret(store.database, ids)
         await shared.load()
-        tasks.keep("the secret of session ids", shared.follow())
+        tasks.keep("following the secret of session ids", shared.follow())
     return ids
 
 

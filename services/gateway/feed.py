@@ -68,7 +68,7 @@ class Feed:
         """Return where the stream is. Call it only once the feed is ``ready``."""
         cursor = self._ring.cursor
         if cursor is None:
-            raise RuntimeError("nothing is known of the stream yet")
+            raise RuntimeError("the stream is not ready yet")
         return cursor
 
     async def check(self) -> str:
@@ -83,7 +83,7 @@ class Feed:
         """Follow the stream until ``tasks`` end."""
         tasks.keep("comparing positions with Redis", self._compare_positions())
         tasks.keep("listening to Redis", self._follow_channel())
-        tasks.keep("judging how old the stream is", self._watch_staleness())
+        tasks.keep("watching for staleness", self._watch_staleness())
 
     async def _follow_channel(self) -> None:
         while True:

@@ -179,11 +179,11 @@ def union(filters: Iterable[Filter]) -> Interest:
     values = {field: [value for each in interest for value in getattr(each, field) or ()] for field in _FIELDS}
     if sum(map(len, values.values())) > MAX_VALUES:
         field = max(_FIELDS, key=lambda field: len(values[field]))
-        raise InvalidFilter(f"all filters of a client may have {MAX_VALUES} values in all: {_ADVICE}", field)
+        raise InvalidFilter(f"the filters of a client may have {MAX_VALUES} values together: {_ADVICE}", field)
     size = len(to_text(interest))
     if size > MAX_TEXT:
         field = max(_FIELDS, key=lambda field: sum(map(len, values[field])))
         raise InvalidFilter(
-            f"all filters of a client may take {MAX_TEXT} bytes of text, these take {size}: {_ADVICE}", field
+            f"the filters of a client may take {MAX_TEXT} bytes of text together, these take {size}: {_ADVICE}", field
         )
     return interest

@@ -70,7 +70,7 @@ class History:
                 known = self._reach.of(position)
                 return await self._ask(position) if known is None else known
         except TimeoutError as error:
-            raise HistoryUnavailable("MongoDB has not said how far back the oplog goes") from error
+            raise HistoryUnavailable("MongoDB did not report in time how far back the oplog goes") from error
 
     async def _ask(self, position: Position) -> bool:
         await asyncio.sleep(self._reach.pause_before_asking(_ASK_PAUSE))

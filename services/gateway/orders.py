@@ -209,7 +209,7 @@ _RANGE = f"must be a whole number from 1 to {LARGEST_PAGE}"
 _MESSAGES = {
     "model_type": "must be a JSON object",
     "missing": "is missing",
-    "extra_forbidden": "is not a field that can be given",
+    "extra_forbidden": "is not an accepted field",
     "string_type": "must be a string",
     "string_unicode": "must be valid Unicode text",
     "string_too_short": "must not be empty",

@@ -70,7 +70,7 @@ class Replays:
 
     def start(self, tasks: Tasks) -> None:
         """Serve until ``tasks`` end."""
-        tasks.keep("looking after replays", self._supervise())
+        tasks.keep("supervising replays", self._supervise())
         for number in range(READERS):
             tasks.keep(f"reading the oplog ({number + 1})", self._run_passes())
 

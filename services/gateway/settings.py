@@ -124,7 +124,7 @@ class GatewaySettings(CommonSettings):
         for host in hosts:
             known = Authority.parse(host.removeprefix("*."))
             if host != "*" and (known is None or known.port is not None):
-                raise ValueError(f"{host!r} is not a host name, without scheme and port")
+                raise ValueError(f"{host!r} is not a host name without scheme and port")
         return hosts
 
     @field_validator("server_name")
@@ -138,7 +138,7 @@ class GatewaySettings(CommonSettings):
     def _check_secret(cls, secret: SecretStr) -> SecretStr:
         # A session id allows an attacker to guess the secret offline, without any rate limit.
         if any(len(one) < _MIN_SECRET_LENGTH for one in secrets_in(secret)):
-            raise ValueError(f"a secret has at least {_MIN_SECRET_LENGTH} characters, and they are random")
+            raise ValueError(f"a secret must have at least {_MIN_SECRET_LENGTH} random characters")
         return secret
 
     @property

@@ -22,8 +22,8 @@ class EntranceRefusal(NamedTuple):
     incident: Incident
 
 
-_NO_HOST = EntranceRefusal(400, "The header Host is missing, given twice, or no host.", Incident.BAD_REQUEST)
-_UNKNOWN_HOST = EntranceRefusal(421, "This server is not asked for under this host.", Incident.HOST_REFUSED)
+_NO_HOST = EntranceRefusal(400, "The Host header is missing, duplicated or invalid.", Incident.BAD_REQUEST)
+_UNKNOWN_HOST = EntranceRefusal(421, "This server does not serve this host.", Incident.HOST_REFUSED)
 _FOREIGN_ORIGIN = EntranceRefusal(403, "Origin not allowed", Incident.ORIGIN_REFUSED)
 
 

@@ -35,7 +35,7 @@ def parse_query(request: web.BaseRequest) -> StreamQuery:
             continue
         known = _LAST_EVENT_ID if _plain(name) in _LAST_EVENT_IDS else name
         if known not in _CURSORS:
-            raise _unprocessable(name, "is not a parameter that can be given")
+            raise _unprocessable(name, "is not an accepted parameter")
         if known in cursors:
             raise _unprocessable(name, "is given more than once")
         cursors[known] = value
