@@ -23,8 +23,8 @@ from services.embedded.settings import EmbeddedSettings
 from services.front.connections import Bounds, Connections
 from services.gateway.edge.unsent import Unsent
 from services.gateway.hub import Hub
-from services.gateway.log import Log
-from services.gateway.metrics import Metrics as GatewayMetrics
+from services.gateway.metrics import GatewayMetrics
+from services.gateway.ring import Ring
 from services.gateway.settings import ROOT, GatewaySettings
 from services.watcher.metrics import Metrics as WatcherMetrics
 from services.watcher.settings import WatcherSettings
@@ -102,9 +102,9 @@ def metrics() -> Iterator[tuple[str, str, str]]:
 
 
 def _gateway_registry() -> CollectorRegistry:
-    shown, events = GatewayMetrics(), Log(10)
+    shown, ring = GatewayMetrics(), Ring(10)
     shown.observe_connections(Connections(Bounds(most=1, per_address=1, last_descriptor=1), lambda _: None))
-    shown.observe(Hub(events, lambda _: None), events, Unsent(1), [Dependency.of(DependencyHealth("redis"))])
+    shown.observe(Hub(ring, lambda _: None), ring, Unsent(1), [Dependency.of(DependencyHealth("redis"))])
     return shown.registry
 
 

@@ -1,1 +1,1 @@
-"""The stateless service that clients talk to: REST, Socket.IO, SSE and the page."""
+"""The stateless service that clients connect to: REST, Socket.IO, SSE and the page."""

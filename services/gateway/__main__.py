@@ -6,7 +6,7 @@ from services.gateway.settings import GatewaySettings
 
 
 def main() -> None:
-    """Run until told to stop."""
+    """Run until stopped."""
     run_service("gateway", GatewaySettings, run)
 
 

@@ -1,4 +1,4 @@
-"""Asks once for all who want to know something in the same pass of the event loop: the busier, the fewer questions."""
+"""Coalesces the lookups of one event loop pass into one query: the busier the gateway, the fewer queries per lookup."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -9,27 +9,27 @@ V = TypeVar("V")
 
 
 class BatchLoader(Generic[K, V]):
-    """``ask`` gets the different keys, at most ``most`` at once, and returns what it found of them.
+    """``load`` gets the distinct keys, at most ``limit`` at once, and returns what it found.
 
-    What it raises, all who wait for that question get.
+    An exception that it raises reaches every caller of that batch.
     """
 
-    def __init__(self, ask: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], most: int) -> None:
-        self._ask = ask
-        self._most = most
-        self._keys: dict[K, None] = {}  # of the next question
+    def __init__(self, load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], limit: int) -> None:
+        self._load = load
+        self._limit = limit
+        self._keys: dict[K, None] = {}  # of the next batch
         self._next: asyncio.Task[Mapping[K, V]] | None = None
 
     async def get(self, key: K) -> V | None:
-        """Return what there is for ``key`` after this call, or None."""
-        if self._next is None or len(self._keys) >= self._most:
+        """Return the value of ``key``, read after this call, or None."""
+        if self._next is None or len(self._keys) >= self._limit:
             self._keys = {}
-            # It begins behind whatever is ready to run now, which may add its keys until then.
-            self._next = asyncio.create_task(self._question(self._keys))
+            # It runs after everything that is ready now, which can add keys until then.
+            self._next = asyncio.create_task(self._load_batch(self._keys))
         self._keys[key] = None
-        found = await asyncio.shield(self._next)  # whoever goes away leaves the others their answer
+        found = await asyncio.shield(self._next)  # a cancelled caller must not cancel the others' batch
         return found.get(key)
 
-    async def _question(self, keys: Mapping[K, None]) -> Mapping[K, V]:
+    async def _load_batch(self, keys: Mapping[K, None]) -> Mapping[K, V]:
         self._next = None
-        return await self._ask([*keys])
+        return await self._load([*keys])

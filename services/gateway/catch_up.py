@@ -1,4 +1,4 @@
-"""Serves clients that the gateway's own log can no longer serve: from Redis, and beyond that from the oplog."""
+"""Serves clients that the ring can no longer serve: from Redis, and beyond that from the oplog."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,23 +9,23 @@ from services.common.dependency_health import DependencyHealth
 from services.common.tasks import Spawn, Tasks, raise_if_cancelled
 from services.gateway.history import History, HistoryUnavailable
 from services.gateway.hub import Hub
-from services.gateway.log import Log
 from services.gateway.redis_log import LogUnavailable, RedisLog
 from services.gateway.replay import ReplayBounds
 from services.gateway.replays import Replays
-from services.gateway.subscription import Located, ResyncReason, Subscription
+from services.gateway.ring import Ring
+from services.gateway.subscription import ResumePoint, ResyncReason, Subscription
 
-READS_AT_ONCE = 4  # enough to keep Redis busy, too few to keep it from the feed
+READS_AT_ONCE = 4  # enough to keep Redis busy, too few to starve the feed
 PAUSE_SECONDS = 1.0
 
 
 class Source(StrEnum):
     """Where a client that came back was served from."""
 
-    RING = "ring"  # the gateway's own log
+    RING = "ring"  # the gateway's memory
     LOG = "log"  # the log in Redis
     OPLOG = "oplog"
-    RESYNC = "resync"  # nowhere: it was told to load anew
+    RESYNC = "resync"  # none: it must reload
 
 
 class CatchUp:
@@ -35,7 +35,7 @@ class CatchUp:
         self,
         source: RedisLog,
         history: History,
-        events: Log,
+        ring: Ring,
         health: DependencyHealth,
         resumed: Callable[[Source], None],
         spawn: Spawn,
@@ -44,19 +44,19 @@ class CatchUp:
     ) -> None:
         self._source = source
         self._history = history
-        self._log = events
+        self._ring = ring
         self._health = health
         self._resumed = resumed
         self._spawn = spawn
-        self._served: set[Subscription] = set()  # from the log in Redis, now
+        self._served: set[Subscription] = set()  # being served from the log in Redis
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
-        self.hub = Hub(events, self._fetch)
-        self._replays = Replays(history, events, self.hub, bounds or ReplayBounds(), replayed)
+        self.hub = Hub(ring, self._fetch)
+        self._replays = Replays(history, ring, self.hub, bounds or ReplayBounds(), replayed)
 
-    def locate_now(self, since: Cursor) -> Located | None:
-        """Say whether a client with this cursor can be told everything that came after it, and count where from.
+    def locate_now(self, since: Cursor) -> ResumePoint | None:
+        """Return where a client with this cursor can resume, and count the source that serves it.
 
-        None where only the oplog can tell: then ``locate`` asks it.
+        None where only the oplog can tell: then use ``locate``.
         """
         located = self.hub.locate(since)
         if located.reason is ResyncReason.HISTORY_LOST:
@@ -64,20 +64,20 @@ class CatchUp:
         if located.reason is not None:
             self._resumed(Source.RESYNC)
         else:
-            self._resumed(Source.RING if self._log.holds(located.position) else Source.LOG)
+            self._resumed(Source.RING if self._ring.holds(located.position) else Source.LOG)
         return located
 
-    async def locate(self, since: Cursor, address: str = "") -> Located:
-        """Say the same, whatever has to be asked; what that costs is counted by the client's ``address``."""
+    async def locate(self, since: Cursor, address: str = "") -> ResumePoint:
+        """Return the same, asking the oplog where needed; the cost is counted against the client's ``address``."""
         located = self.locate_now(since)
         if located is not None:
             return located
         reason = self._replays.refusal(since.position, address)
         if reason is None and not await self._in_oplog(since.position):
             reason = ResyncReason.HISTORY_LOST
-        located = self.hub.locate(since)  # anew: another epoch may have begun meanwhile
+        located = self.hub.locate(since)  # again: another epoch may have begun meanwhile
         if located.reason is ResyncReason.HISTORY_LOST:
-            located = Located(since.position, None) if reason is None else Located(located.position, reason)
+            located = ResumePoint(since.position, None) if reason is None else ResumePoint(located.position, reason)
         self._resumed(Source.OPLOG if located.reason is None else Source.RESYNC)
         return located
 
@@ -85,7 +85,7 @@ class CatchUp:
         try:
             return await self._history.reaches(position)
         except HistoryUnavailable:
-            return True  # perhaps: the replay tries for longer, and tells the client the true reason if it fails
+            return True  # perhaps: the replay tries for longer, and reports the true reason if it fails
 
     def start(self, tasks: Tasks) -> None:
         """Serve from the oplog until ``tasks`` end."""
@@ -103,15 +103,15 @@ class CatchUp:
             with self.hub.isolating(subscription):
                 await self._read_log(subscription)
         finally:
-            # At once, not by a callback: a client that falls behind again before that would be fetched for by nobody.
+            # Now, not in a callback: a client that fell behind again before the callback ran would never be served.
             self._served.remove(subscription)
 
     async def _read_log(self, subscription: Subscription) -> None:
-        """Serve one client from the log in Redis until the gateway's own log holds its position."""
+        """Serve one client from the log in Redis until the ring holds its position."""
         while subscription.is_behind():
             raise_if_cancelled()
-            if self._log.holds(subscription.position):
-                self.hub.caught_up(subscription)
+            if self._ring.holds(subscription.position):
+                self.hub.replay_from_ring(subscription)
                 continue
             asked = subscription.position
             try:
@@ -123,9 +123,9 @@ class CatchUp:
             if not subscription.is_behind():
                 return
             if subscription.position != asked:
-                continue  # it was lost meanwhile, and fell behind again: this page is not what it misses
-            if page.head is None or page.head.epoch != self._log.epoch:
-                await asyncio.sleep(PAUSE_SECONDS)  # Redis is being rebuilt, or the feed is about to begin anew
+                continue  # it was resynced meanwhile and fell behind again: this page is not the one it needs
+            if page.head is None or page.head.epoch != self._ring.epoch:
+                await asyncio.sleep(PAUSE_SECONDS)  # Redis is being rebuilt, or the feed is about to begin a new epoch
             elif page.lacks(subscription.position):
                 self._replays.add(subscription, page.prev or page.head.floor)
                 return

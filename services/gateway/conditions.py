@@ -1,4 +1,4 @@
-"""Says in MongoDB's words which orders are meant, and judges what it found as live filters do."""
+"""Translates list queries into MongoDB conditions, and filters the results exactly as live filters do."""
 
 from collections.abc import Sequence
 
@@ -6,33 +6,33 @@ from services.common.filter_fields import FILTER_FIELDS
 from services.common.ids import parse_id
 from services.gateway.filters import is_one_of
 from services.gateway.orders import ListQuery
-from services.gateway.snapshot import Document, Read
+from services.gateway.snapshot import DecodedOrder, Document
 
 
-def conditions_of(query: ListQuery) -> Document:
-    """Return the conditions of a list, for which there are indexes.
+def query_conditions(query: ListQuery) -> Document:
+    """Return the conditions of a list; each can use an index.
 
     Arrays are excluded, because to MongoDB an array equals each of its elements.
     """
-    conditions = with_ids(query.id) if query.id else {}
+    conditions = ids_condition(query.id) if query.id else {}
     for name in FILTER_FIELDS:
         if values := getattr(query, name):
             conditions[name] = {"$in": [*values], "$not": {"$type": "array"}}
     return conditions
 
 
-def with_ids(ids: Sequence[str]) -> Document:
-    """Return the condition that finds the orders of these ids.
+def ids_condition(ids: Sequence[str]) -> Document:
+    """Return the condition that finds the orders with these ids.
 
-    Ids come from outside and may be subdocuments, which are values after `$eq` only; after `$in` or by themselves they
-    could be read as operators. MongoDB plans this `$or` as it plans `$in`: one scan of the index.
+    Ids are untrusted and may be subdocuments, which MongoDB takes as values only after `$eq`; after `$in` or bare they
+    could be read as operators. MongoDB plans this `$or` like `$in`: one scan of the index.
     """
     conditions: list[Document] = [{"_id": {"$eq": parse_id(one)}} for one in ids]
     return conditions[0] if len(conditions) == 1 else {"$or": conditions}
 
 
-def is_wanted(query: ListQuery, found: Read) -> bool:
-    """Judge as live filters do: to a collation, and among types of numbers, MongoDB finds more than is equal."""
+def matches(query: ListQuery, found: DecodedOrder) -> bool:
+    """Compare exactly, as live filters do: with a collation, or across number types, MongoDB matches more than that."""
     if query.id and found.id not in query.id:
         return False
     return all(is_one_of(found.fields, name, getattr(query, name) or None) for name in FILTER_FIELDS)

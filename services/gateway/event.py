@@ -1,4 +1,4 @@
-"""One change as the gateway keeps it: ready to be sent in any form, encoded at most once in each."""
+"""One change as the gateway keeps it: ready to send in any form, encoded at most once per form."""
 
 from typing import Any
 
@@ -13,14 +13,14 @@ from services.gateway.wire.form import Form
 EVENT_NAME = ORDERS.event
 _NAME_JSON = strict_json.dumps(EVENT_NAME)
 
-# What Python takes for an event and its small parts, and for one thing more that it keeps; measured by a test.
+# Python's overhead for an event with its small parts, and for each thing that it caches; measured by a test.
 _EVENT_BYTES = 600
 _KEPT_BYTES = 150
 _IMAGES_BYTES = 150
 
 
-class Allowance:
-    """How many bytes the events of one log may take together, and how many they do."""
+class ByteBudget:
+    """The byte limit of one ring's events, and how much of it they use."""
 
     __slots__ = ("most", "used")
 
@@ -28,19 +28,19 @@ class Allowance:
         self.most = most
         self.used = 0
 
-    def grant(self, size: int) -> bool:
-        """Count so many bytes more, or return False where that would be too many."""
+    def spend(self, size: int) -> bool:
+        """Count ``size`` more bytes, or return False where that would exceed the limit."""
         if self.used + size > self.most:
             return False
         self.used += size
         return True
 
 
-_NOTHING_MORE = Allowance(0)
+_SPENT = ByteBudget(0)
 
 
 class _Envelope(msgspec.Struct):
-    """What the gateway itself needs to know of an envelope."""
+    """The fields of an envelope that the gateway itself needs."""
 
     operation: Operation
     id: str
@@ -49,7 +49,7 @@ class _Envelope(msgspec.Struct):
 
 
 class _Images(msgspec.Struct):
-    """What filters look at, as the watcher published it; None where nobody knows."""
+    """The fields that decide filters, as the watcher published them; None where unknown."""
 
     after: dict[str, Any] | None = None
     before: dict[str, Any] | None = None
@@ -61,13 +61,14 @@ _UNKNOWN = _Images()
 
 
 class Event:
-    """One change. What only filters ask for is decoded when the first filter asks.
+    """One change. The fields that only filters need are decoded when the first filter asks.
 
-    In a log it counts what it keeps, and keeps no more than the log allows; outside it lives no longer than a page.
+    In a ring it counts the bytes that it caches, and caches no more than the budget allows; outside a ring it lives no
+    longer than a page.
     """
 
     __slots__ = (
-        "_allowance",
+        "_budget",
         "_encoded",
         "_images",
         "_images_json",
@@ -91,47 +92,47 @@ class Event:
         self._images_json = images
         self._images: _Images | None = None
         self._encoded: dict[Form, bytes] | None = None
-        self._allowance: Allowance | None = None
+        self._budget: ByteBudget | None = None
         self.kept = 0
 
     @property
     def size(self) -> int:
-        """How many bytes it takes before it keeps anything more."""
+        """How many bytes it takes before it caches anything."""
         return _EVENT_BYTES + len(self.envelope) + len(self._images_json) + len(self.id)
 
-    def enter(self, allowance: Allowance) -> None:
-        """Become part of a log, which has to have room for it."""
-        self._allowance = allowance
+    def charge_to(self, budget: ByteBudget) -> None:
+        """Count against the budget of a ring, even beyond its limit: the ring trims itself afterwards."""
+        self._budget = budget
         self.kept = self.size
-        allowance.used += self.kept
+        budget.used += self.kept
         self._encoded = self._images = None
 
-    def leave(self) -> None:
-        """Be no longer part of a log, and keep nothing more: a client may still be waiting to be sent it."""
-        if self._allowance is not None:
-            self._allowance.used -= self.kept
-        self._allowance = _NOTHING_MORE
+    def release(self) -> None:
+        """Return the bytes to the ring's budget and cache nothing more: a client may still be waiting for the event."""
+        if self._budget is not None:
+            self._budget.used -= self.kept
+        self._budget = _SPENT
         self._encoded = self._images = None
 
     def _may_keep(self, size: int) -> bool:
-        if self._allowance is None:
+        if self._budget is None:
             return True
-        if not self._allowance.grant(size + _KEPT_BYTES):
+        if not self._budget.spend(size + _KEPT_BYTES):
             return False
         self.kept += size + _KEPT_BYTES
         return True
 
     @property
     def data(self) -> dict[str, Any] | None:
-        """What filters look at, as it is after the change, or was last; None where nobody knows."""
-        return self._looked_at().after
+        """The fields that decide filters after the change (after a deletion: the last ones); None where unknown."""
+        return self._decoded_images().after
 
     @property
     def before(self) -> dict[str, Any] | None:
-        """What filters look at, as it was before an update; None where nobody knows."""
-        return self._looked_at().before
+        """The fields that decide filters before an update; None where unknown."""
+        return self._decoded_images().before
 
-    def _looked_at(self) -> _Images:
+    def _decoded_images(self) -> _Images:
         images = self._images
         if images is None:
             images = _IMAGES.decode(self._images_json) or _UNKNOWN
@@ -141,13 +142,13 @@ class Event:
 
     @property
     def left(self) -> "Event":
-        """The event that says instead that the order has left the client's filter; not kept, since few ask."""
+        """The event that says instead that the order has left the client's filter; not cached, since few need it."""
         return Event(left_filter(self.id, self.cursor, self.at), b"{}")
 
     def encoded(self, form: Form, suffix: str = "") -> bytes:
         """Return the event as the bytes that go out; ``suffix`` is added to the offset that recovery sends back.
 
-        With a suffix, of which clients may have as many as they like, it is encoded each time and not kept.
+        Clients may have any number of different suffixes, so an event with a suffix is encoded each time, not cached.
         """
         if suffix:
             return self._encode(form, suffix)

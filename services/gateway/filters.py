@@ -1,4 +1,4 @@
-"""Which changes a client wants to see, and what to tell it of each."""
+"""Which changes a client wants to see, and how each is shown to it."""
 
 import base64
 import binascii
@@ -13,8 +13,8 @@ from services.common.envelope import Operation
 from services.common.ids import InvalidId, canonical
 from services.gateway.orders import LONGEST_NAME, NO_ID, Status
 
-# What one client may ask for. The text rides in every event that a Socket.IO client with filters is sent, so it is
-# bounded in bytes; the numbers bound what the index of filters keeps and what a verdict costs.
+# Limits for one client. The text is part of every event sent to a Socket.IO client with filters, so it is bounded in
+# bytes; the counts bound the size of the filter index and the cost of a verdict.
 MAX_TEXT = 2048
 MAX_FILTERS = 10
 MAX_VALUES = 100  # of all fields of all filters
@@ -23,15 +23,15 @@ _LONGEST_MESSAGE = 200
 _ADVICE = "follow everything, a status or a customer and filter in the client, or open several connections"
 _FIELD = re.compile(r"\.(\w+)")
 Value = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME)]
-# Bounded before anything is made of them: a frame has room for thousands.
+# Checked before any conversion: a frame has room for thousands of values.
 _SOME = msgspec.Meta(min_length=1, max_length=MAX_VALUES)
 Values = Annotated[list[Value], _SOME]
 Ids = Annotated[list[Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]], _SOME]
 Statuses = Annotated[list[Status], _SOME]
 
 
-class Change(Protocol):
-    """What a filter looks at."""
+class FilteredChange(Protocol):
+    """The parts of a change that decide a filter."""
 
     @property
     def operation(self) -> Operation: ...
@@ -44,7 +44,7 @@ class Change(Protocol):
 
 
 class Verdict(Enum):
-    """What a client is told of a change."""
+    """How a change is shown to a client."""
 
     SHOW = "show"
     LEFT = "left"  # the order was in the client's view and is no longer
@@ -52,7 +52,7 @@ class Verdict(Enum):
 
 
 class InvalidFilter(ValueError):
-    """The filter is not understood; ``field`` is empty where it is the whole of it."""
+    """The filter is not valid; ``field`` is empty where that concerns all of it."""
 
     def __init__(self, message: str, field: str = "") -> None:
         super().__init__(message)
@@ -66,8 +66,8 @@ class Filter(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     status: tuple[str, ...] | None = None
     customer_name: tuple[str, ...] | None = None
 
-    def verdict(self, change: Change) -> Verdict:
-        """Say what to tell the client; what is unknown is told rather than hidden."""
+    def verdict(self, change: FilteredChange) -> Verdict:
+        """Return how to show the change to the client; an unknown change is shown rather than hidden."""
         if self.ids is not None and change.id not in self.ids:
             return Verdict.HIDE
         if self._fits(change.data):
@@ -78,33 +78,33 @@ class Filter(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
 
     def _fits(self, fields: Mapping[str, Any] | None) -> bool:
         if fields is None:
-            return True  # nobody knows what it was
+            return True  # unknown
         return is_one_of(fields, "status", self.status) and is_one_of(fields, "customer_name", self.customer_name)
 
 
 def is_one_of(fields: Mapping[str, Any], name: str, values: Collection[str] | None) -> bool:
-    """Tell whether the field is one of these strings, for which the fields are `deciding_fields`; None means any."""
+    """Tell whether the field, of `deciding_fields`, is one of these strings; None means any."""
     return values is None or fields.get(name) in values
 
 
-class _Asked(msgspec.Struct, forbid_unknown_fields=True):
+class _FilterFields(msgspec.Struct, forbid_unknown_fields=True):
     ids: Ids | None = None
     status: Statuses | Status | None = None
     customer_name: Values | Value | None = None
 
 
-_ASKED = msgspec.json.Decoder(list[_Asked])
+_FILTERS = msgspec.json.Decoder(list[_FilterFields])
 _FIELDS = Filter.__struct_fields__
 
 Interest = frozenset[Filter]
-"""What one client wants: the orders that fit any of its filters. Equal ones share every decision."""
+"""The orders that one client wants: those that fit any of its filters. Equal interests share every decision."""
 
 EVERYTHING: Interest = frozenset({Filter()})
 NOTHING: Interest = frozenset()
 
 
-def verdict(interest: Interest, change: Change) -> Verdict:
-    """Say what to tell a client with this interest."""
+def verdict(interest: Interest, change: FilteredChange) -> Verdict:
+    """Return how to show the change to a client with this interest."""
     verdicts = {wanted.verdict(change) for wanted in interest}
     if Verdict.SHOW in verdicts:
         return Verdict.SHOW
@@ -114,20 +114,20 @@ def verdict(interest: Interest, change: Change) -> Verdict:
 def parse_filter(asked: object) -> Filter:
     """Read a filter as clients write it: ``{"ids": […], "status": … or […], "customer_name": … or […]}``."""
     try:
-        fields = msgspec.convert(asked, _Asked)
+        fields = msgspec.convert(asked, _FilterFields)
     except msgspec.ValidationError as error:
-        raise _refusal(str(error)) from error
+        raise _invalid_filter(str(error)) from error
     wanted = _filter(fields)
     for field in _FIELDS:
         try:
             "".join(getattr(wanted, field) or ()).encode()
-        except UnicodeEncodeError as error:  # of bytes in an address that are no UTF-8
+        except UnicodeEncodeError as error:  # a URL contained bytes that are not UTF-8
             raise InvalidFilter("must be valid Unicode text", field) from error
     return wanted
 
 
-def _refusal(message: str) -> InvalidFilter:
-    """Return msgspec's message as ours: with the field beside it, and no longer than a sentence, whatever was sent."""
+def _invalid_filter(message: str) -> InvalidFilter:
+    """Return msgspec's message as ours: with the field named, and bounded in length whatever was sent."""
     said, _, path = message.partition(" - at `$")
     found = _FIELD.match(path)
     if said.startswith("Invalid enum value"):
@@ -135,7 +135,7 @@ def _refusal(message: str) -> InvalidFilter:
     return InvalidFilter(said[:_LONGEST_MESSAGE], found[1] if found else "")
 
 
-def _filter(fields: _Asked) -> Filter:
+def _filter(fields: _FilterFields) -> Filter:
     try:
         ids = None if fields.ids is None else [canonical(one) for one in fields.ids]
     except InvalidId as error:
@@ -158,32 +158,32 @@ def to_text(interest: Interest) -> str:
 
 
 def from_text(text: str) -> Interest:
-    """Read what ``to_text`` wrote; raise InvalidFilter. What is longer than any that was given out is not looked at."""
+    """Parse the output of ``to_text``; raise InvalidFilter. Text longer than any output of it is not even decoded."""
     if not text:
         return EVERYTHING
     if len(text) > MAX_TEXT:
         raise InvalidFilter("not an interest")
     try:
-        # Decoded as what it has to be: without a type, deep nesting would exhaust the stack.
-        asked = _ASKED.decode(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
+        # Decoded with a type: without one, deep nesting would exhaust the stack.
+        asked = _FILTERS.decode(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, msgspec.DecodeError) as error:
         raise InvalidFilter("not an interest") from error
     return union(_filter(fields) for fields in asked)
 
 
 def union(filters: Iterable[Filter]) -> Interest:
-    """Put a client's filters together; raise InvalidFilter, with the field that takes most, where they are too much."""
+    """Combine a client's filters; raise InvalidFilter, naming the largest field, where they exceed the limits."""
     interest = frozenset(filters)
     if len(interest) > MAX_FILTERS:
         raise InvalidFilter(f"more than {MAX_FILTERS} filters")
     values = {field: [value for each in interest for value in getattr(each, field) or ()] for field in _FIELDS}
     if sum(map(len, values.values())) > MAX_VALUES:
         field = max(_FIELDS, key=lambda field: len(values[field]))
-        raise InvalidFilter(f"all filters of a client may have {MAX_VALUES} values in all: {_ADVICE}", field)
+        raise InvalidFilter(f"the filters of a client may have {MAX_VALUES} values together: {_ADVICE}", field)
     size = len(to_text(interest))
     if size > MAX_TEXT:
         field = max(_FIELDS, key=lambda field: sum(map(len, values[field])))
         raise InvalidFilter(
-            f"all filters of a client may take {MAX_TEXT} bytes of text, these take {size}: {_ADVICE}", field
+            f"the filters of a client may take {MAX_TEXT} bytes of text together, these take {size}: {_ADVICE}", field
         )
     return interest

@@ -1,4 +1,4 @@
-"""The clients that are sent the very same bytes: those with equal interest and form."""
+"""The clients that receive identical bytes: those with equal interest and form."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,7 +8,7 @@ from services.gateway.recipients import Recipients
 from services.gateway.subscription import Subscription
 from services.gateway.wire.form import Form
 
-# What is written to a client that catches up before its connection is looked at again, and before the others' turn:
+# One write to a client that catches up, before its backpressure is checked again and other clients get their turn:
 PAGE = 100  # events at most,
 PAGE_BYTES = 65_536  # of no more bytes than this, or a single larger one
 
@@ -31,12 +31,12 @@ class Group:
         return len(self._live)
 
     def join(self, subscription: Subscription) -> None:
-        """Add a client that is live from now on."""
+        """Add a client that becomes live."""
         self._live[subscription] = subscription.outlet.descriptor
         self._recipients = None
 
     def leave(self, subscription: Subscription) -> None:
-        """Remove a client that is live no longer."""
+        """Remove a client that is no longer live."""
         del self._live[subscription]
         self._recipients = None
 
@@ -45,7 +45,7 @@ class Group:
 
     @property
     def key(self) -> tuple[Interest, Form]:
-        """What all of its clients have in common."""
+        """The interest and form that its clients share."""
         return self.interest, self.form
 
     def recipients(self) -> Recipients[Subscription]:
@@ -56,7 +56,7 @@ class Group:
         return self._recipients
 
     def first_page(self, events: Sequence[Event]) -> Sequence[Event]:
-        """Return as many of the first of these events as are written at once, at least one if there is any."""
+        """Return the longest prefix of these events that one write may hold, at least one event if there is any."""
         page = events[:PAGE]
         size = 0
         for count, event in enumerate(page):
@@ -66,7 +66,7 @@ class Group:
         return page
 
     def encode(self, events: Sequence[Event]) -> bytes:
-        """Return what clients of this group are sent of these events, empty if that is nothing."""
+        """Return the bytes that this group's clients get for these events; empty if no event concerns them."""
         if self.interest == EVERYTHING:
             shown = events
         else:
@@ -75,7 +75,7 @@ class Group:
 
 
 def offset_suffix(interest: Interest) -> str:
-    """Return what is added to a cursor so that any replica can restore the client's interest from it."""
+    """Return the suffix to a cursor from which any replica can restore the client's interest."""
     text = to_text(interest)
     return OFFSET_SEPARATOR + text if text else ""
 

@@ -1,4 +1,4 @@
-"""Reads changes that Redis has forgotten from MongoDB's oplog, with the same positions as they had before."""
+"""Reads changes that Redis no longer holds from MongoDB's oplog, with the same positions as before."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
@@ -23,36 +23,36 @@ from services.mongodb.open_stream import Idle
 from services.mongodb.primary import Primary
 from services.mongodb.source_failed import SourceFailed
 
-# Small enough that to decode them, with both images of each, does not hold up the event loop.
-READ = 50
+# Small enough that decoding a batch, with both images of each event, does not block the event loop.
+BATCH_EVENTS = 50
 PAGE_BYTES = 256 * 1024
 AWAIT_MS = 100
 STALL_SECONDS = 20.0
 
-_ASK_SECONDS = 4.0  # to find out how far back the oplog goes; then the replay itself will show it
-_ASK_PAUSE = 0.2  # between two such questions: each makes MongoDB open a change stream
+_ASK_SECONDS = 4.0  # to find out how far back the oplog goes; after that, the replay itself finds out
+_ASK_PAUSE = 0.2  # between two such queries: each makes MongoDB open a change stream
 
 
-class Reading(NamedTuple):
-    """Some events (or none), and the position up to which nothing is left out by now."""
+class HistoryPage(NamedTuple):
+    """Some events (or none), and the position up to which the pages so far are complete."""
 
     events: list[Event]
     upto: Position
 
 
 class HistoryLost(Exception):
-    """The oplog no longer reaches back so far, or the collection's history broke since."""
+    """The oplog no longer reaches back that far, or the collection's history broke since then."""
 
 
 class HistoryUnavailable(Exception):
-    """MongoDB cannot be asked now; trying again later may help."""
+    """MongoDB cannot be queried now; a retry may help."""
 
 
 class History:
-    """The changes of one collection, from any time that the oplog still holds."""
+    """The changes of one collection, from any time that the oplog still covers."""
 
     def __init__(self, database: "AsyncDatabase[Any]", collection: str, primary: Primary | None = None) -> None:
-        # By the driver's public commands: there is no hurry here that would justify another way.
+        # The driver's public cursor: nothing here is hot enough to justify the faster private one.
         self._stream = ChangeStream(
             database, collection, primary or Primary(), STALL_SECONDS, command_cursor, await_ms=AWAIT_MS
         )
@@ -60,16 +60,17 @@ class History:
         self._asking = asyncio.Lock()
 
     async def reaches(self, position: Position) -> bool:
-        """Tell whether every change after ``position`` can be read; raise HistoryUnavailable where nobody knows.
+        """Tell whether every change after ``position`` can be read; raise HistoryUnavailable where that is unknown.
 
-        A crowd that comes back asks once: one answer holds for all older or all younger positions, for a while.
+        A crowd of reconnecting clients costs one query: for a while, an answer holds for all older or all younger
+        positions too.
         """
         try:
             async with asyncio.timeout(_ASK_SECONDS), self._asking:
                 known = self._reach.of(position)
                 return await self._ask(position) if known is None else known
         except TimeoutError as error:
-            raise HistoryUnavailable("MongoDB has not said how far back the oplog goes") from error
+            raise HistoryUnavailable("MongoDB did not report in time how far back the oplog goes") from error
 
     async def _ask(self, position: Position) -> bool:
         await asyncio.sleep(self._reach.pause_before_asking(_ASK_PAUSE))
@@ -79,13 +80,13 @@ class History:
         self._reach.note(position, reached=found)
         return found
 
-    async def after(self, position: Position, epoch: str) -> AsyncGenerator[Reading]:
+    async def after(self, position: Position, epoch: str) -> AsyncGenerator[HistoryPage]:
         """Yield the events that follow ``position``, page by page; raise HistoryLost or HistoryUnavailable.
 
-        They bring stored images only: without one there is no data, and the client fetches the order.
+        They carry stored images only: without one there is no data, and the client fetches the order.
 
-        Where there is nothing more to read, the token tells up to when. The oplog entry of that very time has been read
-        by then, all of it, unless it is the time to begin at; of several shards, one may have more of that time.
+        Where there is nothing more to read, the token tells up to when. The oplog entry of exactly that time has then
+        been read completely, unless it is the start time; with several shards, one may have more of that time.
         """
         numbering = Numbering.replaying(epoch, position)
         turn = Turn()
@@ -93,28 +94,28 @@ class History:
         try:
             with _translated():
                 is_merged = await self._stream.is_merged()
-                async with self._stream.open(StartAt(start), READ, Images.STORED) as stream:
+                async with self._stream.open(StartAt(start), BATCH_EVENTS, Images.STORED) as stream:
                     self._reach.note(position, reached=True)
                     while True:
                         raise_if_cancelled()
-                        events = await stream.next(_as_they_are)
+                        events = await stream.next(_undecoded)
                         if isinstance(events, Idle):
                             ts = token_time(events.token) or 0
                             was_read = not is_merged and (ts > start or ts == numbering.last.ts)
                             idle = Position.end_of(ts) if was_read else Position.before(max(ts, 1))
-                            yield Reading([], max(numbering.last, idle))
+                            yield HistoryPage([], max(numbering.last, idle))
                             continue
                         turn.begin()
                         async with aclosing(_pages(events, position, numbering, turn)) as pages:
                             async for page in pages:
-                                yield Reading(page, numbering.last)
+                                yield HistoryPage(page, numbering.last)
         except HistoryLost:
             self._reach.note(position, reached=False)
             raise
 
 
 async def _pages(events: Documents, after: Position, numbering: Numbering, turn: Turn) -> AsyncGenerator[list[Event]]:
-    """Yield the events that follow ``after``, in pages that are bounded."""
+    """Yield the events that follow ``after``, in bounded pages."""
     page: list[Event] = []
     size = 0
     for event in events:
@@ -131,7 +132,7 @@ async def _pages(events: Documents, after: Position, numbering: Numbering, turn:
     yield page
 
 
-def _as_they_are(events: Documents) -> Documents:
+def _undecoded(events: Documents) -> Documents:
     return events
 
 
@@ -140,7 +141,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except SourceFailed as error:
-        # Whatever trying again does not cure is lost to those who ask for it: told so, they load anew.
+        # Errors that a retry does not cure mean that the history is lost: the clients must resync.
         raise (HistoryUnavailable if error.fault is Fault.RETRY else HistoryLost)(str(error)) from error
     except UnreadableEvent as error:
         raise HistoryLost(str(error)) from error

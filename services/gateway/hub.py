@@ -11,36 +11,36 @@ from services.gateway.event import Event
 from services.gateway.filters import Interest
 from services.gateway.group import PAGE, Group
 from services.gateway.interest_index import InterestIndex
-from services.gateway.log import Log
-from services.gateway.subscription import Located, Mode, Outlet, ResyncReason, Subscription
+from services.gateway.ring import Ring
+from services.gateway.subscription import Mode, Outlet, ResumePoint, ResyncReason, Subscription
 from services.gateway.turns import Soon, Turns, call_soon
 from services.gateway.wire.form import Form
 
 
 class Hub:
-    """All clients of this gateway. ``fetch`` is asked to bring those that the gateway's log no longer holds.
+    """All clients of this gateway. ``fetch`` serves the clients whose positions the ring no longer holds.
 
-    No error of one client's gets out of here: it costs that client its connection, and ``failed`` is told.
+    A client's error never leaves the hub: it costs that client its connection and is passed to ``failed``.
     """
 
-    def __init__(self, log: Log, fetch: Callable[[Subscription], None], soon: Soon = call_soon) -> None:
-        self._log = log
+    def __init__(self, ring: Ring, fetch: Callable[[Subscription], None], soon: Soon = call_soon) -> None:
+        self._ring = ring
         self._fetch = fetch
         self._groups: dict[tuple[Interest, Form], Group] = {}
         self._index: InterestIndex[Group] = InterestIndex()
         self._subscriptions: set[Subscription] = set()
         self._ahead: set[Subscription] = set()
-        self._first_ahead: list[tuple[Position, int, Subscription]] = []  # a heap; those that have left may be in it
-        self._numbers = count()
+        self._ahead_heap: list[tuple[Position, int, Subscription]] = []  # may still contain clients that have left
+        self._tie_breaker = count()
         self._replays = Turns(self._replay, soon)
         self._epoch_reason: str | None = None
-        self.log_floor = Position(0, 0)  # since where the log in Redis is complete
+        self.log_floor = Position(0, 0)  # the log in Redis is complete from here on
         self.stale: str | None = None
-        self.published: Callable[[Sequence[Event], int], None] = lambda _events, _writes: None  # for whoever counts
-        self.failed: Callable[[Exception], None] = lambda _error: None  # likewise
+        self.published: Callable[[Sequence[Event], int], None] = lambda _events, _writes: None  # for metrics
+        self.failed: Callable[[Exception], None] = lambda _error: None  # for metrics
 
     def census(self) -> Iterator[tuple[Form, Mode]]:
-        """Yield for each client over what and how it gets its events."""
+        """Yield each client's wire form and mode."""
         return ((each.outlet.form, each.mode) for each in self._subscriptions)
 
     def __len__(self) -> int:
@@ -48,30 +48,30 @@ class Hub:
 
     @property
     def groups(self) -> int:
-        """How many different sequences of bytes go out, each to at least one live client."""
+        """How many distinct byte streams go out, each to at least one live client."""
         return len(self._groups)
 
-    def locate(self, since: Cursor) -> Located:
-        """Say whether a client with this cursor can be told everything that came after it."""
-        if since.epoch != self._log.epoch:
-            return Located(self._log.position, self._epoch_reason or ResyncReason.EPOCH_UNKNOWN)
-        if not self._log.holds(since.position) and since.position < self.log_floor:
-            return Located(self._log.position, ResyncReason.HISTORY_LOST)
-        return Located(since.position, None)
+    def locate(self, since: Cursor) -> ResumePoint:
+        """Return where a client with this cursor can resume, with a reason if it has missed something."""
+        if since.epoch != self._ring.epoch:
+            return ResumePoint(self._ring.position, self._epoch_reason or ResyncReason.EPOCH_UNKNOWN)
+        if not self._ring.holds(since.position) and since.position < self.log_floor:
+            return ResumePoint(self._ring.position, ResyncReason.HISTORY_LOST)
+        return ResumePoint(since.position, None)
 
     def subscribe(self, outlet: Outlet, interest: Interest, position: Position, address: str = "") -> Subscription:
-        """Register a client; from ``resume`` on it is sent all that comes after ``position``."""
+        """Register a client; once resumed, it is sent everything after ``position``."""
         subscription = Subscription(outlet, interest, position, address)
         self._subscriptions.add(subscription)
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
-        """Forget the client; doing so twice does no harm."""
+        """Forget the client; idempotent."""
         self._subscriptions.discard(subscription)
         self._detach(subscription, Mode.PAUSED)
 
     def change_interest(self, subscription: Subscription, interest: Interest) -> None:
-        """From now on, judge what is sent by another interest."""
+        """Filter the client's events by another interest from now on."""
         paused = subscription.mode is Mode.PAUSED
         self._detach(subscription, Mode.PAUSED)
         subscription.interest = interest
@@ -79,37 +79,37 @@ class Hub:
             self.resume(subscription)
 
     def pause(self, subscription: Subscription) -> None:
-        """Send no more: its connection is full. It keeps its position and is served from the log later."""
+        """Stop sending: its connection is full. It keeps its position and is served from there later."""
         self._detach(subscription, Mode.PAUSED)
 
     def resume(self, subscription: Subscription) -> None:
-        """Go on: its connection takes data again, perhaps in another form."""
+        """Continue sending: its connection takes data again, perhaps in another form."""
         if subscription.mode is not Mode.PAUSED or subscription not in self._subscriptions:
             return
         with self.isolating(subscription):
-            # Fixed until the next pause: whatever changes meanwhile, it is found again where it was put.
+            # Fixed until the next pause: whatever changes meanwhile, the client is found in the group that it joined.
             key = (subscription.interest, subscription.outlet.form)
             subscription.group = self._groups.get(key) or Group(*key)
             subscription.mode = Mode.REPLAY
-            self._tell_stale(subscription)
+            self._notify_stale(subscription)
             self._serve(subscription)
 
     def position(self, subscription: Subscription) -> Position:
-        """Return up to where the client has been sent everything."""
-        return self._log.position if subscription.mode is Mode.LIVE else subscription.position
+        """Return the position up to which the client has been sent everything."""
+        return self._ring.position if subscription.mode is Mode.LIVE else subscription.position
 
     def publish(self, events: Sequence[Event]) -> None:
-        """Send events that were just added to the log."""
-        # Who is live is settled before the first write: one that a write makes pause counts as having been sent these.
-        concerned: dict[Group, list[Event]] = {}
+        """Send events that were just added to the ring."""
+        # Recipients are fixed before the first write: a client that a write pauses counts as having been sent these.
+        candidates: dict[Group, list[Event]] = {}
         for event in events:
-            for group in self._concerned(event):
-                concerned.setdefault(group, []).append(event)
+            for group in self._candidates(event):
+                candidates.setdefault(group, []).append(event)
         due = []
-        for group, shown in concerned.items():
+        for group, shown in candidates.items():
             try:
                 due.append((group.encode(shown), group.recipients()))
-            except Exception as error:  # noqa: BLE001 - it may lie in the event or in the filter, but not with the others
+            except Exception as error:  # noqa: BLE001 - the event or the filter is at fault, not the other groups
                 for subscription in group:
                     self._abandon(subscription, error)
         written = 0
@@ -118,50 +118,50 @@ class Hub:
                 written += len(recipients)
                 recipients.write(data, self._abandon)
         self.published(events, written)
-        self._serve_reached()
+        self._serve_ahead()
 
-    def _serve_reached(self) -> None:
-        """Serve those of the clients ahead of the stream that it has come to, and look at no other."""
-        first = self._first_ahead
-        while first and first[0][0] <= self._log.position:
+    def _serve_ahead(self) -> None:
+        """Serve the clients ahead of the stream whose positions it has reached, without scanning the others."""
+        first = self._ahead_heap
+        while first and first[0][0] <= self._ring.position:
             _, _, subscription = heappop(first)
             if subscription in self._ahead:
                 self._replay(subscription)
 
-    def _concerned(self, event: Event) -> Iterable[Group]:
+    def _candidates(self, event: Event) -> Iterable[Group]:
         try:
-            return self._index.concerned(event)
-        except Exception:  # noqa: BLE001 - an event that cannot be judged: each group for itself finds out
+            return self._index.candidates(event)
+        except Exception:  # noqa: BLE001 - a broken event: let each group fail by itself
             return self._groups.values()
 
     def begin_epoch(self, reason: str | None) -> None:
-        """Tell every client that history broke; the log has begun anew already."""
+        """Resync every client because history broke; the ring has been reset already."""
         self._epoch_reason = reason
         self.resync_all(reason or ResyncReason.EPOCH_UNKNOWN)
 
-    def tell_stale(self, stale: str | None) -> None:
-        """Tell every client when what it sees begins to be old, and when that is over; one that is paused, later."""
+    def notify_stale(self, stale: str | None) -> None:
+        """Notify every client when its data becomes stale and when it is fresh again; paused ones as they resume."""
         if stale == self.stale:
             return
         self.stale = stale
         for subscription in tuple(self._subscriptions):
             if subscription.mode is not Mode.PAUSED:
                 with self.isolating(subscription):
-                    self._tell_stale(subscription)
+                    self._notify_stale(subscription)
 
-    def _tell_stale(self, subscription: Subscription) -> None:
-        if subscription.told_stale != self.stale and (epoch := self._log.epoch) is not None:
-            subscription.told_stale = self.stale
+    def _notify_stale(self, subscription: Subscription) -> None:
+        if subscription.notified_stale != self.stale and (epoch := self._ring.epoch) is not None:
+            subscription.notified_stale = self.stale
             subscription.outlet.status(self.stale, Cursor(epoch, self.position(subscription)))
 
     def resync_all(self, reason: str) -> None:
-        """Tell every client to load anew: what they miss is nowhere to be had."""
+        """Tell every client to reload: the changes that they missed cannot be recovered."""
         for subscription in tuple(self._subscriptions):
             self.resync_one(subscription, reason)
 
     def resync_one(self, subscription: Subscription, reason: str) -> None:
-        """Tell one client to load anew, and go on with it from where the stream is now."""
-        cursor = self._log.cursor
+        """Tell one client to reload, and continue from the stream's current position."""
+        cursor = self._ring.cursor
         if cursor is None or subscription not in self._subscriptions:
             return
         paused = subscription.mode is Mode.PAUSED
@@ -172,14 +172,14 @@ class Hub:
         if not paused:
             self.resume(subscription)
 
-    def caught_up(self, subscription: Subscription) -> None:
-        """Go on from the gateway's own log, which holds the client's position again."""
+    def replay_from_ring(self, subscription: Subscription) -> None:
+        """Serve the client from the ring, which holds its position again."""
         if subscription.mode is Mode.BEHIND:
             subscription.mode = Mode.REPLAY
             self._replays.add(subscription)
 
     def write_page(self, subscription: Subscription, events: Sequence[Event]) -> None:
-        """Send a client that is not live the events that follow its position, as far as its connection takes them."""
+        """Send a client that is not live the events after its position, until backpressure pauses it."""
         with self.isolating(subscription):
             while events and subscription.mode is not Mode.PAUSED:
                 page = subscription.group.first_page(events)
@@ -197,31 +197,31 @@ class Hub:
             self._serve(subscription)
 
     def _serve(self, subscription: Subscription) -> None:
-        """Send a page of what the client misses; then it is live, or has its next turn."""
-        if not self._log.holds(subscription.position):
+        """Send one page of the events that the client has yet to get; then it is live or waits for its next turn."""
+        if not self._ring.holds(subscription.position):
             self._detach(subscription, Mode.BEHIND)
             self._fetch(subscription)
             return
-        page = subscription.group.first_page(self._log.after(subscription.position, PAGE))
+        page = subscription.group.first_page(self._ring.after(subscription.position, PAGE))
         if page:
             self._write_page(subscription, page)
         if subscription.mode is Mode.PAUSED:
             return
         self._ahead.discard(subscription)
-        if self._log.after(subscription.position, 1):
+        if self._ring.after(subscription.position, 1):
             subscription.mode = Mode.REPLAY
             self._replays.add(subscription)
         else:
             self._attach(subscription)
 
     def _attach(self, subscription: Subscription) -> None:
-        if subscription.position > self._log.position:
+        if subscription.position > self._ring.position:
             subscription.mode = Mode.AHEAD
             self._ahead.add(subscription)
-            heappush(self._first_ahead, (subscription.position, next(self._numbers), subscription))
-            if len(self._first_ahead) > 2 * len(self._ahead) + 100:  # most have left again
-                self._first_ahead = [each for each in self._first_ahead if each[2] in self._ahead]
-                heapify(self._first_ahead)
+            heappush(self._ahead_heap, (subscription.position, next(self._tie_breaker), subscription))
+            if len(self._ahead_heap) > 2 * len(self._ahead) + 100:  # most entries are of clients that have left
+                self._ahead_heap = [each for each in self._ahead_heap if each[2] in self._ahead]
+                heapify(self._ahead_heap)
             return
         group = self._groups.get(subscription.group.key, subscription.group)
         group.join(subscription)
@@ -233,8 +233,8 @@ class Hub:
     def _detach(self, subscription: Subscription, mode: Mode) -> None:
         match subscription.mode:
             case Mode.LIVE:
-                # All that the log holds has been written to it; from now on its position is its own.
-                subscription.position = self._log.position
+                # Everything in the ring has been written to it; from now on it has a position of its own.
+                subscription.position = self._ring.position
                 group = subscription.group
                 group.leave(subscription)
                 if not group:
@@ -252,10 +252,10 @@ class Hub:
 
     @contextmanager
     def isolating(self, subscription: Subscription) -> Iterator[None]:
-        """Let an error within cost this client its connection, and nobody anything else."""
+        """Confine an error to this client: it loses its connection, the others are unaffected."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - whatever it is, the feed goes on for the others
+        except Exception as error:  # noqa: BLE001 - whatever it is, the feed continues for the others
             self._abandon(subscription, error)
 
     def _abandon(self, subscription: Subscription, error: Exception) -> None:
@@ -263,5 +263,5 @@ class Hub:
         self.failed(error)
         try:
             subscription.outlet.abort()
-        except Exception as another:  # noqa: BLE001 - it is forgotten here; the transport finds out the rest
+        except Exception as another:  # noqa: BLE001 - the hub has forgotten it; the transport cleans up the rest
             self.failed(another)

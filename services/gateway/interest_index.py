@@ -1,39 +1,39 @@
-"""Finds who may be concerned by a change without asking everybody."""
+"""Finds the members that a change may concern without evaluating every filter."""
 
 from collections.abc import Hashable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 from services.common.envelope import Operation
-from services.gateway.filters import Change, Filter, Interest
+from services.gateway.filters import Filter, FilteredChange, Interest
 
 Member = TypeVar("Member", bound=Hashable)
 Key = tuple[str, str] | None
-"""A field and a value of it; None for whoever has to be asked about every change."""
+"""A field and a value of it; None for members that must see every change."""
 
 
 class InterestIndex(Generic[Member]):
-    """Members by what they want to see. A thousand different filters cost about as much as those that fit."""
+    """Members by their interest. The cost of a lookup depends on the filters that fit, not on how many there are."""
 
     def __init__(self) -> None:
         self._by_key: dict[Key, dict[Member, None]] = {}
 
     def add(self, member: Member, interest: Interest) -> None:
-        """Note a member."""
+        """Add a member."""
         for key in _keys(interest):
             self._by_key.setdefault(key, {})[member] = None
 
     def remove(self, member: Member, interest: Interest) -> None:
-        """Forget a member."""
+        """Remove a member."""
         for key in _keys(interest):
             members = self._by_key.get(key, {})
             members.pop(member, None)
             if not members:
                 self._by_key.pop(key, None)
 
-    def concerned(self, change: Change) -> Iterable[Member]:
-        """Return, once each, all whose filters may have to do with the change, and perhaps a few more."""
+    def candidates(self, change: FilteredChange) -> Iterable[Member]:
+        """Return, once each, every member whose filters may match the change, and perhaps a few more."""
         if self._by_key.keys() <= {None}:
-            return self._by_key.get(None, {})  # nobody has a filter
+            return self._by_key.get(None, {})  # no member has a filter
         found: dict[Member, None] = {}
         for key in _values(change):
             if key == _UNKNOWN:
@@ -52,7 +52,7 @@ def _keys(interest: Interest) -> set[Key]:
 
 
 def _keys_of(wanted: Filter) -> Iterator[Key]:
-    """The values of the field that lets the least through: whatever the filter fits has one of them."""
+    """The values of the filter's most selective field: every order that the filter fits has one of them."""
     if wanted.ids is not None:
         yield from (("id", value) for value in wanted.ids)
     elif wanted.customer_name is not None:
@@ -63,14 +63,14 @@ def _keys_of(wanted: Filter) -> Iterator[Key]:
         yield None
 
 
-def _values(change: Change) -> Iterator[Key]:
-    """The keys of all who may be shown the change, as it is or as a leaving."""
+def _values(change: FilteredChange) -> Iterator[Key]:
+    """The keys of all members that may be shown the change, as it is or as ``left``."""
     yield None
     yield "id", change.id
     before = change.before if change.operation is Operation.UPDATE else {}
     for image in (change.data, before):
         if image is None:
-            yield _UNKNOWN  # what nobody knows concerns everybody
+            yield _UNKNOWN  # an unknown image may concern every member
             return
         for field in ("customer_name", "status"):
             value = image.get(field)

@@ -1,4 +1,4 @@
-"""What an order may be: the rules for everything that clients ask to be written or listed."""
+"""The rules for orders: validates everything that clients ask to write or list."""
 
 import re
 from collections.abc import Iterable
@@ -25,37 +25,37 @@ from services.gateway.page_mark import PageMark
 
 LONGEST_NAME = 200
 LARGEST_PAGE = 500
-USUAL_PAGE = 100
-MOST_VALUES = 100  # of one parameter
+DEFAULT_PAGE = 100
+MAX_REPEATS = 100  # of one parameter
 NO_ID = "must be an order's id, as lists and events give it"
-_MOST_FIELDS = 100  # of a body, and parameters of a query besides the values that may be repeated; nobody needs so many
-_MOST_PARAMETERS = 3 * MOST_VALUES + _MOST_FIELDS
-_MOST_FAULTS = 20  # a body of a hundred wrong fields must not be answered with a hundred sentences
+_MAX_FIELDS = 100  # of a body, and parameters of a query besides the repeatable ones; no honest client needs as many
+_MAX_PARAMETERS = 3 * MAX_REPEATS + _MAX_FIELDS
+_MAX_FAULTS = 20  # a body of a hundred wrong fields must not be answered with a hundred sentences
 _LONGEST_FIELD = 100
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # Unicode's category Cc
 
 
-class Fault(NamedTuple):
-    """One thing that is wrong with what a client sent; an empty ``field`` means the whole of it."""
+class FieldFault(NamedTuple):
+    """One fault in a client's input; an empty ``field`` means the input as a whole."""
 
     field: str
     message: str
 
 
 class InvalidInput(ValueError):
-    """What a client sent breaks the rules; ``faults`` says which, field by field, and never repeats a value.
+    """The client's input breaks the rules; ``faults`` names them field by field and never repeats a value.
 
-    Only the first faults are looked at.
+    Only the first faults are reported.
     """
 
-    def __init__(self, faults: Iterable[Fault]) -> None:
-        first = islice(faults, _MOST_FAULTS)
-        self.faults = tuple(Fault(name[:_LONGEST_FIELD], text) for name, text in first)
+    def __init__(self, faults: Iterable[FieldFault]) -> None:
+        first = islice(faults, _MAX_FAULTS)
+        self.faults = tuple(FieldFault(name[:_LONGEST_FIELD], text) for name, text in first)
         super().__init__("; ".join(f"{field or 'body'}: {message}" for field, message in self.faults))
 
 
 def _printable(text: str) -> str:
-    # NUL and line breaks in a name end in somebody's log, terminal or spreadsheet.
+    # NUL and line breaks in a name end up in logs, terminals and spreadsheets.
     if _CONTROL.search(text):
         raise PydanticCustomError("control_character", "must not contain control characters")
     return text
@@ -73,13 +73,13 @@ def _mark(text: str) -> PageMark:
 
 
 def _digits(text: object) -> object:
-    # int() also takes " 5", "1_0" and digits of other scripts; a URL that says so was not meant.
+    # int() also accepts " 5", "1_0" and digits of other scripts, which in a URL are a mistake.
     if isinstance(text, str) and not re.fullmatch(r"[0-9]{1,9}", text):
         raise PydanticCustomError("int_parsing", f"must be a whole number from 1 to {LARGEST_PAGE}")
     return text
 
 
-# Space around a name is an accident of typing: it is cut off before the length is measured and the name is stored.
+# Space around a name is a typo: it is stripped before the length is checked and the name is stored.
 Name = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_NAME),
@@ -88,14 +88,14 @@ Name = Annotated[
 ]
 Status = Literal["pending", "shipped", "delivered"]
 OrderId = Annotated[str, AfterValidator(_id), WithJsonSchema({"type": "string"})]
-# Sought as it is given: other programs may have stored names that this API would not take.
+# Matched as given: other programs may have stored names that this API would refuse.
 SoughtName = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)]
 _T = TypeVar("_T")
-Several = Annotated[tuple[_T, ...], Field(max_length=MOST_VALUES)]
+Several = Annotated[tuple[_T, ...], Field(max_length=MAX_REPEATS)]
 
 
 class NewOrder(BaseModel):
-    """An order as a client gives it; `_id` and `updated_at` are the server's to set."""
+    """An order as a client sends it; the server sets `_id` and `updated_at`."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -105,7 +105,7 @@ class NewOrder(BaseModel):
 
 
 def _optional(schema: dict[str, Any]) -> None:
-    """Describe a field that may be left out and may not be null, which is how None is kept here."""
+    """Describe a field that may be omitted but must not be null; None stands for omitted here."""
     schema.pop("default", None)
     schema.update(schema.pop("anyOf", [{}])[0])
 
@@ -133,7 +133,7 @@ class OrderChange(BaseModel):
         return self
 
     def fields(self) -> dict[str, str]:
-        """Return only what is to change."""
+        """Return only the fields to change."""
         return self.model_dump(exclude_unset=True)
 
 
@@ -146,7 +146,7 @@ class ListQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    limit: Annotated[int, Field(ge=1, le=LARGEST_PAGE), BeforeValidator(_digits)] = USUAL_PAGE
+    limit: Annotated[int, Field(ge=1, le=LARGEST_PAGE), BeforeValidator(_digits)] = DEFAULT_PAGE
     after: Annotated[PageMark, PlainValidator(_mark), WithJsonSchema({"type": "string"})] | None = Field(
         default=None, json_schema_extra=_optional
     )
@@ -162,43 +162,43 @@ Model = TypeVar("Model", bound=BaseModel)
 
 def parse_new(data: object) -> NewOrder:
     """Check the body of a POST; raise InvalidInput."""
-    return _checked(NewOrder, data)
+    return _validated(NewOrder, data)
 
 
 def parse_change(data: object) -> OrderChange:
     """Check the body of a PUT; raise InvalidInput."""
-    return _checked(OrderChange, data)
+    return _validated(OrderChange, data)
 
 
 def parse_query(pairs: Iterable[tuple[str, str]]) -> ListQuery:
     """Check the query string of a list, given as its pairs; raise InvalidInput."""
     given: dict[str, list[str]] = {}
     for number, (name, value) in enumerate(pairs):
-        if number >= _MOST_PARAMETERS:
-            raise InvalidInput([Fault("", f"must not have more than {_MOST_PARAMETERS} parameters")])
+        if number >= _MAX_PARAMETERS:
+            raise InvalidInput([FieldFault("", f"must not have more than {_MAX_PARAMETERS} parameters")])
         given.setdefault(name, []).append(value)
     twice = [name for name, values in given.items() if len(values) > 1 and name not in _REPEATABLE]
     if twice:
-        raise InvalidInput(Fault(name, "is given more than once") for name in twice)
-    return _checked(ListQuery, {name: values if name in _REPEATABLE else values[0] for name, values in given.items()})
+        raise InvalidInput(FieldFault(name, "is given more than once") for name in twice)
+    return _validated(ListQuery, {name: values if name in _REPEATABLE else values[0] for name, values in given.items()})
 
 
 def parse_id(text: str) -> str:
-    """Return an order's id as the one text that it has; raise InvalidInput."""
+    """Return the canonical text of an order's id; raise InvalidInput."""
     try:
         return canonical(text)
     except InvalidId:
-        raise InvalidInput([Fault("id", NO_ID)]) from None
+        raise InvalidInput([FieldFault("id", NO_ID)]) from None
 
 
-def _checked(model: type[Model], data: object) -> Model:
-    if isinstance(data, dict) and len(data) > _MOST_FIELDS:  # each that is unknown would be an error with its own text
-        raise InvalidInput([Fault("", f"must not have more than {_MOST_FIELDS} fields")])
+def _validated(model: type[Model], data: object) -> Model:
+    if isinstance(data, dict) and len(data) > _MAX_FIELDS:  # each unknown field would be an error with its own text
+        raise InvalidInput([FieldFault("", f"must not have more than {_MAX_FIELDS} fields")])
     try:
         return model.model_validate(data)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)
-        raise InvalidInput(Fault(_field(one["loc"]), _message(one)) for one in found) from None
+        raise InvalidInput(FieldFault(_field(one["loc"]), _message(one)) for one in found) from None
 
 
 def _field(location: tuple[int | str, ...]) -> str:
@@ -209,12 +209,12 @@ _RANGE = f"must be a whole number from 1 to {LARGEST_PAGE}"
 _MESSAGES = {
     "model_type": "must be a JSON object",
     "missing": "is missing",
-    "extra_forbidden": "is not a field that can be given",
+    "extra_forbidden": "is not an accepted field",
     "string_type": "must be a string",
     "string_unicode": "must be valid Unicode text",
     "string_too_short": "must not be empty",
     "string_too_long": f"must have at most {LONGEST_NAME} characters",
-    "too_long": f"must not be given more than {MOST_VALUES} times",
+    "too_long": f"must not be given more than {MAX_REPEATS} times",
     "literal_error": f"must be one of {', '.join(map(repr, get_args(Status)))}",
     "greater_than_equal": _RANGE,
     "less_than_equal": _RANGE,
@@ -222,5 +222,5 @@ _MESSAGES = {
 
 
 def _message(fault: ErrorDetails) -> str:
-    # pydantic's own words where they are ours: the validators above
+    # pydantic's message where it is our own, from the validators above
     return _MESSAGES.get(fault["type"]) or fault["msg"].removeprefix("Value error, ")

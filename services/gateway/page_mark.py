@@ -1,4 +1,4 @@
-"""The mark that says where the next page of a list goes on: the id of the last order shown."""
+"""The mark at which the next page of a list begins: the id of the last order shown."""
 
 import re
 from collections.abc import Sequence
@@ -7,22 +7,22 @@ from urllib.parse import quote
 
 from services.common.ids import canonical
 
-MOST_SKIPPED = 10_000
-# Bytes of an id in an address. The mark is in the header `Link`, and proxies take 4 KiB for all headers of an answer.
+MAX_SKIPPED = 10_000
+# Bytes of an id in a URL. The mark is sent in the `Link` header, and proxies allow 4 KiB for all response headers.
 LONGEST = 2048
 
 _SKIP = re.compile(r"~~([0-9]{1,5})\.(.*)", re.ASCII | re.DOTALL)  # no id begins like this
 
 
 class InvalidMark(ValueError):
-    """The text is no mark that a list gives out."""
+    """The text is not a mark that a list has issued."""
 
 
 class PageMark(NamedTuple):
-    """Where a page begins: ``skip`` orders further on than the first below an id, or than the first of all.
+    """Where a page begins: ``skip`` orders after the first one below an id, or after the first of all.
 
-    An id that is too long cannot be named in a header. The page behind such an order is named by the last id before it
-    that can be, and the number of orders since then.
+    An id that is too long does not fit into a header. The page after such an order is marked by the last id before it
+    that does fit, and the number of orders since then.
     """
 
     below: str | None
@@ -30,30 +30,30 @@ class PageMark(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the mark that ``str`` was made of; raise InvalidMark or InvalidId. Every id is a mark, too."""
+        """Return the mark for its ``str``; raise InvalidMark or InvalidId. Every id is a mark, too."""
         skipping = _SKIP.fullmatch(text)
         if skipping is None:
             return cls(canonical(text))
         skip = int(skipping[1])
-        if not 0 < skip <= MOST_SKIPPED:
+        if not 0 < skip <= MAX_SKIPPED:
             raise InvalidMark("not a mark of a page")
         return cls(canonical(skipping[2]) if skipping[2] else None, skip)
 
     @classmethod
-    def behind(cls, ids: Sequence[str], before: Self | None) -> Self | None:
-        """Return the mark of the page behind these ids, the last page, which itself began at the mark ``before``.
+    def following(cls, ids: Sequence[str], before: Self | None) -> Self | None:
+        """Return the mark of the page that follows these ids, whose own page began at the mark ``before``.
 
-        None where it cannot be named: behind ten thousand orders whose ids do not fit into a header.
+        None where there is no such mark: after ten thousand orders whose ids do not fit into a header.
         """
         for skip, shown in enumerate(reversed(ids)):
             if _fits(shown):
                 return cls(shown, skip)
         skip = len(ids) + (before.skip if before is not None else 0)
-        return cls(before.below if before is not None else None, skip) if skip <= MOST_SKIPPED else None
+        return cls(before.below if before is not None else None, skip) if skip <= MAX_SKIPPED else None
 
     def __str__(self) -> str:
         return f"~~{self.skip}.{self.below or ''}" if self.skip else self.below or ""
 
 
 def _fits(id: str) -> bool:
-    return len(id) <= LONGEST and len(quote(id, safe="")) <= LONGEST  # the first at once: an id may have megabytes
+    return len(id) <= LONGEST and len(quote(id, safe="")) <= LONGEST  # len first: an id may have megabytes

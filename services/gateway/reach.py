@@ -1,4 +1,4 @@
-"""Remembers how far back the oplog was found to go, so that MongoDB is not asked for each client that comes back."""
+"""Caches how far back the oplog goes, so that returning clients do not each cost MongoDB a query."""
 
 from collections.abc import Callable
 from time import monotonic
@@ -10,7 +10,7 @@ LOST_SECONDS = 60.0  # it never moves back, but another member of the set may ha
 
 
 class Reach:
-    """What is held is held for all that is younger, what is lost is lost for all that is older."""
+    """If a position is held, so are all younger ones; if it is lost, so are all older ones."""
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
         self._now = now
@@ -19,7 +19,7 @@ class Reach:
         self._noted_at = float("-inf")
 
     def of(self, position: Position) -> bool | None:
-        """Tell whether the oplog holds all that followed; None where that is not known."""
+        """Tell whether the oplog holds everything after ``position``; None where that is unknown."""
         held, lost, now = self._held, self._lost, self._now()
         if lost is not None and position <= lost[0] and now < lost[1] + LOST_SECONDS:
             return False
@@ -28,7 +28,7 @@ class Reach:
         return None
 
     def note(self, position: Position, *, reached: bool) -> None:
-        """Remember what was found; of several things that hold, the one that says most."""
+        """Record a result; of several valid ones, keep the one that implies the others."""
         self._noted_at = now = self._now()
         if reached:
             if self._lost is not None and position <= self._lost[0]:
@@ -42,5 +42,5 @@ class Reach:
                 self._lost = position, now
 
     def pause_before_asking(self, pause: float) -> float:
-        """Return how long to wait so that ``pause`` has passed since something was found."""
+        """Return how long to wait until ``pause`` has passed since the last result."""
         return max(0.0, self._noted_at + pause - self._now())

@@ -1,4 +1,4 @@
-"""Whether MongoDB answers: says once when it goes away and once when it is back, and looks for its return."""
+"""Whether MongoDB answers: logs each outage and recovery once, and polls for the recovery."""
 
 import asyncio
 import random
@@ -9,7 +9,7 @@ import structlog
 from services.common.dependency_metrics import Dependency
 from services.mongodb.faults import explain
 
-# Between two questions whether it is back; each waits besides for as long as the driver looks for its server.
+# Between two checks during an outage; each check takes the driver's server selection time as well.
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 1.0
 
@@ -17,7 +17,7 @@ log = structlog.get_logger("gateway")
 
 
 class Reachability:
-    """Told by the store of each answer and each failure."""
+    """The store reports each answer and each failure to it."""
 
     def __init__(self) -> None:
         self._is_up = True
@@ -26,7 +26,7 @@ class Reachability:
         self.dependency = Dependency("mongodb", lambda: self._is_up, lambda: self._outages)
 
     def failed(self, error: Exception) -> None:
-        """Note that it does not answer."""
+        """Record that MongoDB does not answer."""
         if self._is_up:
             self._is_up = False
             self._outages += 1
@@ -34,13 +34,13 @@ class Reachability:
             log.warning("MongoDB does not answer; REST is unavailable until it does", error=explain(str(error))[:300])
 
     def answered(self) -> None:
-        """Note that it answers."""
+        """Record that MongoDB answers."""
         if not self._is_up:
             self._is_up = True
             log.info("MongoDB answers again")
 
     async def await_return(self, check: Callable[[], Awaitable[object]]) -> None:
-        """Ask on while it is away, for ever; else only the next request would notice, and log, that it is back."""
+        """Poll during each outage, for ever; otherwise only the next request would notice and log the recovery."""
         while True:
             await self._lost.wait()
             self._lost.clear()

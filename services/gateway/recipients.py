@@ -1,4 +1,4 @@
-"""Those who are sent the very same bytes at the same time."""
+"""The clients that are sent identical bytes at the same time."""
 
 import ctypes
 import os
@@ -9,26 +9,26 @@ from typing import Generic, TypeVar
 
 Client = TypeVar("Client")
 
-# Sends to the sockets from an index on, as long as each takes all; returns the index of the one that did not, and how
-# many bytes it took, or the number of sockets.
+# Sends to the sockets from an index on until one does not take everything; returns that one's index and how many bytes
+# it took, or the number of sockets.
 SendToEach = Callable[["array[int]", int, bytes], tuple[int, int]]
-BUILT = Path(__file__).with_name("send_to_each.so")
+LIBRARY = Path(__file__).with_name("send_to_each.so")
 
 
-def in_python(sockets: "array[int]", first: int, data: bytes) -> tuple[int, int]:
-    """Do it without anything that has to be built."""
+def send_in_python(sockets: "array[int]", first: int, data: bytes) -> tuple[int, int]:
+    """Send without a compiled library."""
     for index in range(first, len(sockets)):
         try:
             taken = os.write(sockets[index], data)
-        except OSError:  # full, or the client has gone: the transport finds out which
+        except OSError:  # full, or the client is gone: the transport finds out which
             taken = 0
         if taken != len(data):
             return index, taken
     return len(sockets), 0
 
 
-def in_c(library: Path) -> SendToEach:
-    """Return what does it in C, from the built `send_to_each.c`: of a delivery, a seventh is Python's calls."""
+def sender_in_c(library: Path) -> SendToEach:
+    """Return the sender in C, from the compiled `send_to_each.c`: a seventh of a delivery is Python call overhead."""
     function = ctypes.CDLL(str(library)).send_to_each
     size, pointer = ctypes.c_size_t, ctypes.c_void_p
     function.argtypes = (pointer, size, size, ctypes.c_char_p, size, pointer)
@@ -44,14 +44,14 @@ def in_c(library: Path) -> SendToEach:
     return send
 
 
-COMPILED = BUILT.exists()
-_send_to_each = in_c(BUILT) if COMPILED else in_python
+COMPILED = LIBRARY.exists()
+_send_to_each = sender_in_c(LIBRARY) if COMPILED else send_in_python
 
 
 class Recipients(Generic[Client]):
-    """A group's clients at one moment; who joins or leaves later makes no difference.
+    """A group's clients at one moment; later joins and leaves have no effect.
 
-    ``clients`` gives for each the way to write to it, and the file descriptor that takes the same if there is one.
+    ``clients`` has for each its write function, and the file descriptor that takes the same bytes, if there is one.
     """
 
     __slots__ = ("_sockets", "_writes", "_writes_only")
@@ -65,16 +65,16 @@ class Recipients(Generic[Client]):
         return len(self._writes) + len(self._writes_only)
 
     def write(self, data: bytes, failed: Callable[[Client, Exception], None]) -> None:
-        """Send it to each; what the kernel does not take at once goes the client's own way.
+        """Send ``data`` to each; bytes that the kernel does not take at once go to the client's write function.
 
-        ``failed`` is called for each client whose own way raises; the others get theirs all the same.
+        ``failed`` is called for each client whose write function raises; the others are still served.
         """
         for client, write in self._writes_only:
             try:
                 write(data)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is this client's alone
+            except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this client only
                 failed(client, error)
-        rest = memoryview(data)  # clients that do not take all share what is left: a copy each would be the size of all
+        rest = memoryview(data)  # slow clients share the remainder: a copy for each would multiply the memory
         first = 0
         while first < len(self._writes):
             stopped, taken = _send_to_each(self._sockets, first, data)

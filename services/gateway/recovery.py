@@ -1,4 +1,4 @@
-"""Lets any replica recover a Socket.IO session: what the client sends back says all that there is to know."""
+"""Lets any replica recover a Socket.IO session: the client sends back all of its state."""
 
 import hashlib
 import hmac
@@ -15,7 +15,7 @@ _LONGEST_OFFSET = LONGEST_CURSOR + len(OFFSET_SEPARATOR) + MAX_TEXT
 
 
 class Offset(NamedTuple):
-    """What the trailing argument of an event says: where the client is, and what it wants to see."""
+    """The trailing argument of an event: where the client is, and what it wants to see."""
 
     cursor: Cursor
     interest: Interest
@@ -24,7 +24,7 @@ class Offset(NamedTuple):
     def parse(cls, text: str) -> "Offset":
         """Read ``"<cursor>"`` or ``"<cursor>~<interest>"``; raise InvalidCursor.
 
-        What is longer than any that was given out is refused unread: it comes with every attempt to connect.
+        Text longer than any issued offset is refused unparsed: clients may send it with every attempt to connect.
         """
         if len(text) > _LONGEST_OFFSET:
             raise InvalidCursor("longer than any offset")
@@ -36,10 +36,10 @@ class Offset(NamedTuple):
 
 
 class SessionIds:
-    """Gives out session ids (Socket.IO's `pid`) that every replica with the same secret knows as genuine.
+    """Issues session ids (Socket.IO's `pid`) that every replica with the same secret can verify.
 
-    While no secret is known, ids are signed by one of this process alone: its own clients recover here, and those of
-    other replicas are told to load anew.
+    While no secret is known, ids are signed with a secret of this process: its own clients recover here, clients of
+    other replicas must resync.
     """
 
     def __init__(self, *known: str) -> None:
@@ -47,16 +47,16 @@ class SessionIds:
         self.use(*known)
 
     def use(self, *known: str) -> None:
-        """Sign by the first of the secrets from now on; what was signed by the others, or before, stays genuine."""
+        """Sign with the first secret from now on; ids signed with the others, or with the process's own, stay valid."""
         self._keys = [*(hashlib.sha256(secret.encode()).digest() for secret in known), self._own]
 
     def issue(self) -> str:
-        """Return a new one."""
+        """Return a new id."""
         nonce = secrets.token_urlsafe(_NONCE_BYTES)
         return f"{nonce}.{_sign(self._keys[0], nonce)}"
 
-    def genuine(self, pid: str) -> bool:
-        """Tell whether it was given out with one of the secrets."""
+    def is_genuine(self, pid: str) -> bool:
+        """Tell whether the id is signed with one of the secrets."""
         if len(pid) != _PID_LENGTH:
             return False
         nonce, _, signature = pid.partition(".")

@@ -1,4 +1,4 @@
-"""Reads the log in Redis, and is the only file of the gateway that talks to Redis."""
+"""Reads the log in Redis; the only file of the gateway that talks to Redis."""
 
 import asyncio
 import socket
@@ -19,8 +19,8 @@ from services.redis.client import redis_client
 from services.redis.schema import EntryField, HeadField, StreamKeys
 from services.redis.wire import RedisWire, packed
 
-# Entries that are asked for at once. Redis counts no bytes: of the largest envelopes these are 16 MiB, and several
-# readers read at once; of usual ones a larger page saves little, because to decode them takes longer than to ask.
+# Entries per request. Redis cannot limit by bytes: with the largest envelopes a page is 16 MiB, and several readers
+# read at once; with usual ones a larger page saves little, because decoding takes longer than the round trip.
 PAGE = 64
 
 Entries = list[tuple[bytes, dict[bytes, bytes]]]
@@ -29,13 +29,13 @@ _ENVELOPE, _IMAGES, _PREV = (field.encode() for field in (EntryField.ENVELOPE, E
 
 
 class LogUnavailable(Exception):
-    """Redis cannot be read now; trying again later may help."""
+    """Redis cannot be read now; a retry may help."""
 
 
-class Head(NamedTuple):
-    """What Redis says of its log: it is complete after ``floor`` up to ``position``.
+class LogHead(NamedTuple):
+    """The head of the log: the log is complete after ``floor`` up to ``position``.
 
-    ``silence`` is how many seconds ago, by the clock of Redis, the watcher last said that it sees all that happens.
+    ``silence``: seconds, by Redis's clock, since the watcher last reported that it follows the change stream.
     """
 
     epoch: str
@@ -45,24 +45,24 @@ class Head(NamedTuple):
     silence: float
 
 
-class Page(NamedTuple):
+class LogPage(NamedTuple):
     """Consecutive entries, the position that the first of them follows, and the head at the same moment.
 
     ``prev`` is None where there are no entries, ``head`` where there is no log.
     """
 
-    head: Head | None
+    head: LogHead | None
     events: list[Event]
     prev: Position | None
 
     def lacks(self, position: Position) -> bool:
-        """Tell whether something that followed ``position`` is no longer in the log."""
+        """Tell whether an entry that followed ``position`` is no longer in the log."""
         floor = self.prev or (None if self.head is None else self.head.floor)
         return floor is not None and floor > position
 
 
 class Batch(NamedTuple):
-    """One message on the channel: consecutive events, of which the first follows ``prev``."""
+    """One message on the channel: consecutive events, the first of which follows ``prev``."""
 
     epoch: str
     prev: Position
@@ -70,7 +70,7 @@ class Batch(NamedTuple):
 
 
 class _Message(msgspec.Struct):
-    """The same as JSON; envelopes stay as they are, since that is how they go out again."""
+    """The same as JSON; envelopes stay undecoded, since they go out unchanged."""
 
     epoch: str
     prev: str
@@ -89,7 +89,7 @@ class RedisLog:
         self._channel = channel
         self._keys = keys
 
-    async def head(self) -> Head | None:
+    async def head(self) -> LogHead | None:
         """Return the head, or None where there is no log."""
         with _translated():
             async with self._redis.pipeline(transaction=False) as pipe:
@@ -98,11 +98,11 @@ class RedisLog:
                 fields, now = await pipe.execute()
         return _head(fields, now)
 
-    async def after(self, position: Position) -> Page:
-        """Return entries that follow ``position``: a page of them, or none where there are none."""
+    async def after(self, position: Position) -> LogPage:
+        """Return a page of the entries that follow ``position``, empty where there are none."""
         return await self._page("xrange", f"({position}", "+", PAGE)
 
-    async def newest(self, most: int, most_bytes: int) -> Page:
+    async def newest(self, most: int, most_bytes: int) -> LogPage:
         """Return the last entries, oldest first, with the head as it was when the newest was read."""
         page = await self._page("xrevrange", "+", "-", min(most, PAGE))
         head, pages, prev, missing, size = page.head, [page.events], page.prev, most, 0
@@ -115,13 +115,13 @@ class RedisLog:
             if page.head is None or page.head.epoch != head.epoch:
                 raise LogUnavailable("the log changed while it was read")
             if not page.events or page.events[-1].position != prev:
-                break  # what came before has been trimmed meanwhile, or there is a hole
+                break  # earlier entries have been trimmed meanwhile, or there is a gap
             pages.append(page.events)
             prev = page.prev
-        return Page(head, [event for events in reversed(pages) for event in events], prev)
+        return LogPage(head, [event for events in reversed(pages) for event in events], prev)
 
-    async def _page(self, command: str, start: str, end: str, most: int) -> Page:
-        # As one transaction: the head says whether anything is missing before the first entry of this very answer.
+    async def _page(self, command: str, start: str, end: str, most: int) -> LogPage:
+        # One transaction: the head tells whether anything is missing before the first entry of this very reply.
         with _translated():
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.hmget(self._keys.head, _HEAD_FIELDS)
@@ -131,12 +131,12 @@ class RedisLog:
         if command == "xrevrange":
             entries.reverse()
         events, prev = _consecutive(entries, newest=command == "xrevrange")
-        return Page(_head(fields, now), events, prev)
+        return LogPage(_head(fields, now), events, prev)
 
     async def follow(self, subscribed: Callable[[], None], take: Callable[[Batch], None]) -> NoReturn:
-        """Call ``take`` with each batch as soon as it is heard, and ``subscribed`` before the first.
+        """Call ``take`` with each batch as soon as it arrives, and ``subscribed`` before the first.
 
-        What was published before ``subscribed`` may have been missed. What ``take`` raises ends it.
+        Batches published before ``subscribed`` may have been missed. An exception from ``take`` ends it.
         """
         ended: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
 
@@ -164,10 +164,10 @@ class RedisLog:
 
 @asynccontextmanager
 async def open_redis_log(url: str, keys: StreamKeys) -> AsyncIterator[RedisLog]:
-    """Prepare the connections to Redis; nothing is asked yet."""
-    # No retries of the driver's own: they would hide that messages were missed in between.
+    """Prepare the connections to Redis; nothing is sent yet."""
+    # No retries by the driver: they would hide that messages were missed in between.
     options: dict[str, Any] = {"socket_connect_timeout": 2, "retry": Retry(NoBackoff(), 0)}
-    # Hours without a message are no fault, so the channel has no timeout; the kernel finds out when the line is cut.
+    # Hours without a message are normal, so the channel has no timeout; TCP keepalive detects a dead connection.
     probes = {socket.TCP_KEEPIDLE: 5, socket.TCP_KEEPINTVL: 2, socket.TCP_KEEPCNT: 3} if sys.platform == "linux" else {}
     alive: dict[str, Any] = (
         {"socket_keepalive": True, "socket_keepalive_options": probes} if not url.startswith("unix:") else {}
@@ -201,7 +201,7 @@ def _batch(data: bytes) -> Batch:
 def _consecutive(
     entries: list[tuple[bytes, dict[bytes, bytes]]], *, newest: bool
 ) -> tuple[list[Event], Position | None]:
-    """Return the entries before the first hole, or, of the newest, those after the last one."""
+    """Return the entries before the first gap; for the ``newest``, those after the last gap."""
     runs: list[list[Event]] = []
     prevs: list[Position] = []
     expected = b""
@@ -217,9 +217,9 @@ def _consecutive(
     return runs[which], prevs[which]
 
 
-def _head(fields: list[bytes | None], now: tuple[int, int]) -> Head | None:
+def _head(fields: list[bytes | None], now: tuple[int, int]) -> LogHead | None:
     epoch, position, floor, reason, alive = (None if field is None else field.decode() for field in fields)
     if epoch is None or position is None or floor is None:
         return None
     silence = now[0] + now[1] / 1e6 - float(alive or 0)
-    return Head(epoch, Position.parse(position), Position.parse(floor), reason or None, silence)
+    return LogHead(epoch, Position.parse(position), Position.parse(floor), reason or None, silence)

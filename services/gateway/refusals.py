@@ -1,4 +1,4 @@
-"""Tells from MongoDB's answer to a write which rule of the operator's an order breaks, and no value of any order."""
+"""Derives from MongoDB's error which of the operator's rules an order breaks, without revealing any order's values."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,8 +8,8 @@ from services.gateway.store_errors import OrderTooLarge, RuleBroken, StoreError,
 _VALIDATION = 121
 _NOT_UNIQUE = frozenset({11000, 11001, 12582})
 _TOO_LARGE = frozenset({388, 10334, 17280, 17419, 17420})
-# What an index cannot take, or a sharded collection may not have changed. Inserts need no list: MongoDB answers what is
-# wrong with one document apart from what is wrong with the command.
+# Values that an index cannot take, or that a sharded collection cannot change. Inserts need no list: MongoDB reports
+# errors of one document separately from errors of the command.
 _UNFIT = frozenset({
     2,  # BadValue
     11,  # GraphContainsCycle, of old indexes
@@ -23,17 +23,17 @@ _UNFIT = frozenset({
     17261, 17262,  # text: the language of a document
     31025,  # the shard key
 })  # fmt: skip
-_FIRST_LOCATION = 10_000  # errors below have names, and few of them are a document's
+_FIRST_LOCATION = 10_000  # errors below have names, and few of them concern a document
 _SERVERS_OWN = frozenset({10107, 11600, 11601, 11602, 13388, 13435, 13436, 14031})  # no primary, stopping, disk full
-_DEEPEST = 20
-_MOST_NAMES = 10
+_MAX_DEPTH = 20
+_MAX_NAMES = 10
 _LONGEST_NAME = 100
 
 
 def refusal(code: int | None, details: Mapping[str, Any] | None, *, of_document: bool) -> StoreError | None:
-    """Return our error where the order that was to be written is what MongoDB refuses, else None.
+    """Return our error where MongoDB refuses the order itself, else None.
 
-    ``of_document``: MongoDB has answered that one document cannot be written, not that the command cannot be done.
+    ``of_document``: MongoDB has reported that one document cannot be written, not that the command failed.
     """
     told = details or {}
     if code == _VALIDATION:
@@ -49,8 +49,8 @@ def refusal(code: int | None, details: Mapping[str, Any] | None, *, of_document:
 
 
 def _fields(info: Any) -> tuple[str, ...]:
-    """Return the fields that a validator names; its other words repeat what the order holds."""
-    return tuple(dict.fromkeys(_named(info, _DEEPEST)))[:_MOST_NAMES]
+    """Return the fields that a validator names; the rest of its report repeats the order's values."""
+    return tuple(dict.fromkeys(_named(info, _MAX_DEPTH)))[:_MAX_NAMES]
 
 
 def _named(part: Any, depth: int) -> Iterator[str]:
@@ -74,7 +74,7 @@ def _named(part: Any, depth: int) -> Iterator[str]:
 
 
 def _is_condition(specified: Any) -> bool:
-    """Tell `{"field": {"$ne": …}}`, of a validator without a schema, from the words of a schema."""
+    """Tell `{"field": {"$ne": …}}`, of a validator without a schema, from the keywords of a schema."""
     values = specified.values() if isinstance(specified, Mapping) else ()
     return any(isinstance(value, Mapping) and any(str(key).startswith("$") for key in value) for value in values)
 

@@ -1,4 +1,4 @@
-"""One pass through the oplog for clients that stand near one another, and what each of them may still cost."""
+"""One pass through the oplog for clients with nearby positions, and the remaining budget of each."""
 
 import asyncio
 from dataclasses import dataclass
@@ -8,56 +8,56 @@ from typing import NamedTuple
 from services.common.cursor import Position
 from services.gateway.subscription import Subscription
 
-# Clients no further apart than this share a pass, however near they are: to open a change stream costs as much.
+# Clients no further apart than this always share a pass: opening a change stream costs as much as reading the distance.
 NEAR_SECONDS = 60
 
 
 class ReplayBounds(NamedTuple):
-    """What replays from the oplog may cost; beyond, clients are told to load anew."""
+    """Limits of replays from the oplog; clients beyond them must resync."""
 
-    events: int = 50_000  # changes that one client is sent
-    age: float = 86_400.0  # seconds that its cursor is old
+    events: int = 50_000  # changes sent to one client
+    age: float = 86_400.0  # seconds: the age of its cursor
     patience: float = 30.0  # seconds that it waits for the next change, or for its turn
-    passes: int = 8  # through the oplog, under way or planned
+    passes: int = 8  # running or planned
     passes_per_address: int = 2
 
 
 @dataclass(eq=False)
 class Replay:
-    """What is to be replayed for one client."""
+    """The replay of one client."""
 
     subscription: Subscription
-    left: int  # changes
-    since: float  # when it has last got on
+    events_left: int  # changes
+    progressed_at: float  # when it last made progress
 
     @property
     def position(self) -> Position:
-        """Up to where the client has been sent everything."""
+        """The position up to which the client has been sent everything."""
         return self.subscription.position
 
 
 class Pass:
-    """One pass: it stands ``at`` a position, and serves those who stand there or further on.
+    """One pass: it is ``at`` a position, and serves clients at that position or later.
 
-    ``address`` is that of the client that caused it: others that join cost MongoDB nothing.
+    ``address`` is that of the client that caused it: clients that join cost MongoDB nothing.
     """
 
     def __init__(self, address: str, at: Position) -> None:
         self.address = address
         self.at = at
         self.replays: set[Replay] = set()
-        self.reading: asyncio.Task[None] | None = None  # None while it waits for its turn
-        self.lingers = False  # its clients take no more for now
+        self.reading: asyncio.Task[None] | None = None  # None while it waits for a reader
+        self.lingers = False  # all its clients are paused by backpressure
         self.joined = asyncio.Event()
         self.idle_since = monotonic()
 
-    def suits(self, position: Position, here: Position) -> bool:
-        """Tell whether a client at ``position`` is served soon by this pass, of those from far back to ``here``.
+    def can_serve(self, position: Position, newest: Position) -> bool:
+        """Tell whether this pass, which reads up to ``newest``, soon serves a client at ``position``.
 
-        None begins more than about twice as far back as each of its clients needs. So nobody waits behind the very old
-        cursor of somebody else, and yet all passes together read little more than the longest of them.
+        A pass begins at most about twice as far back as each of its clients needs. So no client waits behind another's
+        very old cursor, and yet all passes together read little more than the longest of them.
         """
-        near, far = sorted((age(position, here), age(self.at, here)))
+        near, far = sorted((age(position, newest), age(self.at, newest)))
         fits = far <= max(2 * near, NEAR_SECONDS)
         return fits and (self.at <= position or self.reading is None)
 
@@ -69,18 +69,18 @@ class Pass:
         self.joined.set()
 
     @property
-    def is_wanted(self) -> bool:
-        """Whether it costs MongoDB something still, or soon again."""
+    def is_active(self) -> bool:
+        """Whether it costs MongoDB anything now or soon."""
         return self.lingers or bool(self.waiting())
 
     def waiting(self) -> set[Replay]:
-        """Return those who are still served, and forget those who have left, or take no more for now."""
+        """Return the replays still to be served; drop clients that have left or are paused by backpressure."""
         self.replays = {replay for replay in self.replays if replay.subscription.is_behind()}
         if self.replays:
             self.idle_since = monotonic()
         return self.replays
 
 
-def age(position: Position, here: Position) -> int:
-    """Return how many seconds before ``here`` a position is."""
-    return max(0, (here.ts >> 32) - (position.ts >> 32))
+def age(position: Position, newest: Position) -> int:
+    """Return how many seconds before ``newest`` a position is."""
+    return max(0, (newest.ts >> 32) - (position.ts >> 32))

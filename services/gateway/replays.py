@@ -1,4 +1,4 @@
-"""Serves clients from the oplog: few passes at a time, the shortest first, shared by those whose ways overlap."""
+"""Serves clients from the oplog: few passes at a time, the shortest first, shared by clients with nearby positions."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,33 +9,33 @@ from time import monotonic
 from services.common.cursor import Position
 from services.common.dependency_health import DependencyHealth
 from services.common.tasks import Tasks, raise_if_cancelled
-from services.gateway.history import History, HistoryLost, HistoryUnavailable, Reading
+from services.gateway.history import History, HistoryLost, HistoryPage, HistoryUnavailable
 from services.gateway.hub import Hub
-from services.gateway.log import Log
 from services.gateway.replay import Pass, Replay, ReplayBounds, age
+from services.gateway.ring import Ring
 from services.gateway.subscription import ResyncReason, Subscription
 from services.gateway.turns import Turn
 
 READERS = 2  # each has one connection to MongoDB
-GATHER_SECONDS = 0.05  # before a pass begins: those who come together share it, and who has left by then costs nothing
-LINGER_SECONDS = 1.0  # with a pass whose clients all take no more for now: else each page would open it again
-LOOK_SECONDS = 0.25
+GATHER_SECONDS = 0.05  # before a pass begins: clients that arrive together share it, those that leave cost nothing
+LINGER_SECONDS = 1.0  # with a pass whose clients are all paused: otherwise each page would reopen it
+SUPERVISE_SECONDS = 0.25
 
 
 class Outcome(StrEnum):
-    """How a replay ended, beside the reasons to load anew."""
+    """How a replay ended, besides the reasons to resync."""
 
     SERVED = "served"
 
 
 class Replays:
-    """All clients that only the oplog can serve. ``ended`` is told how each replay ended."""
+    """All clients that only the oplog can serve. ``ended`` is called with the outcome of each replay."""
 
     def __init__(
-        self, history: History, events: Log, hub: Hub, bounds: ReplayBounds, ended: Callable[[str], None]
+        self, history: History, ring: Ring, hub: Hub, bounds: ReplayBounds, ended: Callable[[str], None]
     ) -> None:
         self._history = history
-        self._log = events
+        self._ring = ring
         self._hub = hub
         self._bounds = bounds
         self._ended = ended
@@ -47,17 +47,17 @@ class Replays:
         self._is_failing = False
 
     def refusal(self, position: Position, address: str) -> ResyncReason | None:
-        """Say why a client cannot be served from ``position`` on; None where it can."""
+        """Return why a client cannot be served from ``position`` on, or None where it can."""
         found = self._pass_for(position, address)
         return found if isinstance(found, ResyncReason) else None
 
     def add(self, subscription: Subscription, until: Position) -> None:
-        """Serve a client until it stands at ``until``, from where on Redis has everything; or tell it to load anew."""
+        """Serve a client up to ``until``, from where on Redis has everything; or tell it to reload."""
         self._until = max(self._until, until)
         replay = self._replays.get(subscription)
         if replay is None:
             replay = self._replays[subscription] = Replay(subscription, self._bounds.events, 0.0)
-        replay.since = monotonic()
+        replay.progressed_at = monotonic()
         found = self._pass_for(subscription.position, subscription.address)
         if isinstance(found, ResyncReason):
             self._resync(replay, found)
@@ -70,29 +70,29 @@ class Replays:
 
     def start(self, tasks: Tasks) -> None:
         """Serve until ``tasks`` end."""
-        tasks.keep("looking after replays", self._look_always())
+        tasks.keep("supervising replays", self._supervise())
         for number in range(READERS):
-            tasks.keep(f"reading the oplog ({number + 1})", self._read_always())
+            tasks.keep(f"reading the oplog ({number + 1})", self._run_passes())
 
     def _pass_for(self, position: Position, address: str) -> Pass | ResyncReason | None:
         """Return the pass that serves a client soonest, or None where it may have one of its own."""
-        here = self._log.position
-        if age(position, here) > self._bounds.age:
+        newest = self._ring.position
+        if age(position, newest) > self._bounds.age:
             return ResyncReason.REPLAY_TOO_LONG
         self._passes = [each for each in self._passes if each.reading is not None or each.waiting()]
-        suiting = [each for each in self._passes if each.suits(position, here)]
-        if suiting:
-            return max(suiting, key=_at)
-        wanted = [each.address for each in self._passes if each.is_wanted]
-        if wanted.count(address) < self._bounds.passes_per_address and len(wanted) < self._bounds.passes:
+        candidates = [each for each in self._passes if each.can_serve(position, newest)]
+        if candidates:
+            return max(candidates, key=_at)
+        active = [each.address for each in self._passes if each.is_active]
+        if active.count(address) < self._bounds.passes_per_address and len(active) < self._bounds.passes:
             return None
         passing_by = [each for each in self._passes if each.at <= position]
         return max(passing_by, key=_at) if passing_by else ResyncReason.TOO_MANY_REPLAYS
 
-    async def _read_always(self) -> None:
+    async def _run_passes(self) -> None:
         while True:
             raise_if_cancelled()
-            planned = self._next()
+            planned = self._shortest_waiting()
             if planned is None:
                 self._planned.clear()
                 await self._planned.wait()
@@ -103,19 +103,19 @@ class Replays:
             finally:
                 planned.reading.cancel()
                 await asyncio.gather(planned.reading, return_exceptions=True)
-            self._after(planned, planned.reading)
+            self._finish(planned, planned.reading)
 
-    def _next(self) -> Pass | None:
+    def _shortest_waiting(self) -> Pass | None:
         """Return the shortest pass that waits for its turn."""
         return max((each for each in self._passes if each.reading is None), key=_at, default=None)
 
-    def _after(self, done: Pass, reading: "asyncio.Task[None]") -> None:
+    def _finish(self, done: Pass, reading: "asyncio.Task[None]") -> None:
         done.reading = None
-        # Else it gave way to a shorter one, or was joined after its reading had ended: it has another turn.
+        # With clients left, it was preempted by a shorter one or joined after its reading ended: it gets another turn.
         if not done.waiting():
             self._passes.remove(done)
         if not reading.cancelled():
-            reading.result()  # nothing is expected to be raised; if it is, it ends the service and not only this pass
+            reading.result()  # an unexpected exception must end the service, not only this pass
 
     async def _read(self, current: Pass) -> None:
         await asyncio.sleep(GATHER_SECONDS)
@@ -131,23 +131,23 @@ class Replays:
                 await asyncio.sleep(self._health.failed(str(error)[:300]))
 
     async def _read_once(self, current: Pass) -> None:
-        """Read on until all are served, or have left."""
-        epoch = self._log.epoch or ""
-        # Not from further back than is still needed: who stood there may have left before it was this pass's turn.
+        """Read until all clients are served or have left."""
+        epoch = self._ring.epoch or ""
+        # Not from further back than needed: the client with the oldest position may have left before the pass began.
         current.at = max(current.at, min(replay.position for replay in current.waiting()))
         async with aclosing(self._history.after(current.at, epoch)) as readings:
             is_first = True
             async for page in readings:
-                has_more = self._log.epoch == epoch and await self._hand_out(current, page)
-                if not (is_first and has_more):  # the first page comes with the opening: more may fail again and again
+                has_more = self._ring.epoch == epoch and await self._serve_page(current, page)
+                if not (is_first and has_more):  # the first page comes with the opening: later reads may keep failing
                     self._is_failing = False
                     self._health.succeeded()
                 if not has_more:
                     return
                 is_first = False
 
-    async def _hand_out(self, current: Pass, page: Reading) -> bool:
-        """Give a page to all whom it concerns; return whether anybody waits for the next one."""
+    async def _serve_page(self, current: Pass, page: HistoryPage) -> bool:
+        """Send a page to every client that needs it; return whether any client waits for the next one."""
         turn = Turn()
         is_full = False
         while True:
@@ -160,12 +160,12 @@ class Replays:
             if waiting and not any(replay.position < page.upto for replay in waiting):
                 current.at = max(current.at, page.upto)
                 return True
-            if not waiting and not (is_full and await self._joined(current)):
+            if not waiting and not (is_full and await self._linger(current)):
                 return False
 
-    async def _joined(self, current: Pass) -> bool:
-        """Wait a moment for clients that were sent so much that their connections are full."""
-        if self._next() is not None:
+    async def _linger(self, current: Pass) -> bool:
+        """Wait a moment for clients that backpressure has paused to come back."""
+        if self._shortest_waiting() is not None:
             return False
         current.lingers = True
         try:
@@ -177,24 +177,24 @@ class Replays:
             current.lingers = False
         return True
 
-    def _serve(self, replay: Replay, page: Reading) -> bool:
-        """Send a client what it misses of a page; return False where its connection is full by now."""
+    def _serve(self, replay: Replay, page: HistoryPage) -> bool:
+        """Send a client the part of a page that it lacks; return False where backpressure has paused it."""
         subscription = replay.subscription
         later = [event for event in page.events if event.position > subscription.position]
-        replay.since = monotonic()
-        replay.left -= len(later)
-        if replay.left < 0:
+        replay.progressed_at = monotonic()
+        replay.events_left -= len(later)
+        if replay.events_left < 0:
             self._resync(replay, ResyncReason.REPLAY_TOO_LONG)
             return True
         if later:
             self._hub.write_page(subscription, later)
         if not subscription.is_behind():
-            return False  # it is added again once it takes more
+            return False  # it is added again once it resumes
         if not later or subscription.position >= later[-1].position:
             subscription.position = max(subscription.position, page.upto)
         if subscription.position >= self._until:
             self._forget(replay, Outcome.SERVED)
-            self._hub.caught_up(subscription)
+            self._hub.replay_from_ring(subscription)
         return True
 
     def _resync(self, replay: Replay, reason: ResyncReason) -> None:
@@ -205,38 +205,38 @@ class Replays:
         self._replays.pop(replay.subscription, None)
         self._ended(outcome)
 
-    async def _look_always(self) -> None:
-        """Stop what nobody waits for, let the short go before the long, and let nobody wait in vain."""
+    async def _supervise(self) -> None:
+        """Cancel passes without clients, preempt long ones for short ones, and resync clients that wait too long."""
         while True:
             raise_if_cancelled()
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(SUPERVISE_SECONDS)
             now = monotonic()
             for each in list(self._passes):
-                for replay in [one for one in each.waiting() if now - one.since > self._bounds.patience]:
+                for replay in [one for one in each.waiting() if now - one.progressed_at > self._bounds.patience]:
                     self._resync(replay, self._reason_to_give_up(each))
                 if not each.waiting() and now - each.idle_since > LINGER_SECONDS and each.reading is not None:
                     each.reading.cancel()
             self._replays = {
                 subscription: replay
                 for subscription, replay in self._replays.items()
-                if subscription.is_behind() or now - replay.since <= self._bounds.patience
+                if subscription.is_behind() or now - replay.progressed_at <= self._bounds.patience
             }
-            self._give_way()
+            self._preempt_longest()
 
     def _reason_to_give_up(self, waited_for: Pass) -> ResyncReason:
         if self._is_failing:
             return ResyncReason.HISTORY_UNAVAILABLE
         return ResyncReason.REPLAY_TOO_LONG if waited_for.reading else ResyncReason.TOO_MANY_REPLAYS
 
-    def _give_way(self) -> None:
+    def _preempt_longest(self) -> None:
         """Interrupt the longest pass where all readers are busy and a much shorter one waits."""
-        short = self._next()
+        short = self._shortest_waiting()
         running = [each for each in self._passes if each.reading is not None]
         if short is None or len(running) < READERS:
             return
         longest = min(running, key=_at)
-        here = self._log.position
-        if age(longest.at, here) > 2 * age(short.at, here) and longest.reading is not None:
+        newest = self._ring.position
+        if age(longest.at, newest) > 2 * age(short.at, newest) and longest.reading is not None:
             longest.reading.cancel()
 
 

@@ -16,23 +16,23 @@ from services.front.connections import Bounds, Connections
 from services.front.front import KEEPALIVE_SECONDS, UNREAD_SECONDS, Front
 from services.front.runner import Runner
 from services.gateway.edge.admission import Admission
+from services.gateway.edge.capacity import capacity
 from services.gateway.edge.entrance import Entrance
+from services.gateway.edge.fast_path import websocket_fast_path
 from services.gateway.edge.limits import EngineSettings, Incident
-from services.gateway.edge.opening import opening
 from services.gateway.edge.origin import OriginPolicy
 from services.gateway.edge.peer import Peers, account_of
-from services.gateway.edge.places import places
 from services.gateway.edge.unsent import Unsent
 from services.gateway.http.docs import Docs
 from services.gateway.http.entrance import install_entrance
 from services.gateway.http.headers import add_security_headers
 from services.gateway.http.health import Health
 from services.gateway.http.openapi import openapi_document
-from services.gateway.http.page import Page
+from services.gateway.http.page import WebPage
 from services.gateway.http.problems import problems
 from services.gateway.http.rest import EXPOSED_HEADERS, OrdersApi
 from services.gateway.live.orders_namespace import LiveOrders
-from services.gateway.metrics import Metrics
+from services.gateway.metrics import GatewayMetrics
 from services.gateway.recovery import SessionIds
 from services.gateway.settings import GatewaySettings
 from services.gateway.socketio.server import SocketServer
@@ -47,7 +47,7 @@ LINGER_SECONDS = 0.3
 log = structlog.get_logger("gateway")
 
 
-class Server:
+class GatewayServer:
     """All ways to reach this gateway."""
 
     def __init__(
@@ -56,7 +56,7 @@ class Server:
         store: OrderStore,
         stream: Stream,
         ids: SessionIds,
-        metrics: Metrics,
+        metrics: GatewayMetrics,
         unsent: Unsent,
         tasks: Tasks,
     ) -> None:
@@ -69,7 +69,7 @@ class Server:
         self._tasks = tasks
         self._entrance = _entrance(settings, metrics)
         self._turns = FairTurns()
-        room = places(settings.max_connections)
+        room = capacity(settings.max_connections)
         if room.clients < settings.max_connections:
             log.warning(
                 "The limit of file descriptors allows fewer clients than MAX_CONNECTIONS",
@@ -119,7 +119,7 @@ class Server:
             account=lambda request: account_of(self._entrance.peers.address(request)),
             turns=self._turns,
         )
-        self._page = Page(settings.web_dir, settings.client_dir)
+        self._page = WebPage(settings.web_dir, settings.client_dir)
 
     def application(self, ready: Callable[[], Awaitable[Readiness]]) -> web.Application:
         """Return the routes and what surrounds them."""
@@ -147,8 +147,8 @@ class Server:
         )
         await runner.setup()
         try:
-            self._tasks.keep("SSE heartbeats", self._sse.beat_always())
-            self._tasks.keep("Socket.IO marks", self._live.mark_always())
+            self._tasks.keep("SSE heartbeats", self._sse.send_heartbeats())
+            self._tasks.keep("Socket.IO marks", self._live.send_marks())
             with self._sse.stopping(), self._live.stopping():
                 try:
                     async with self._listening(runner):
@@ -166,7 +166,7 @@ class Server:
         front = Front(
             runner.server,
             self._connections,
-            opening(self._sockets.open),
+            websocket_fast_path(self._sockets.open),
             self._entrance.peers.counted_as,
             turns=self._turns,
             unread=max(
@@ -191,7 +191,7 @@ class Server:
         return "draining" if self._draining else "ok"
 
 
-def _entrance(settings: GatewaySettings, metrics: Metrics) -> Entrance:
+def _entrance(settings: GatewaySettings, metrics: GatewayMetrics) -> Entrance:
     return Entrance(
         Hosts(settings.allowed_hosts, addresses=not settings.is_local),
         OriginPolicy(settings.cors_origins, EXPOSED_HEADERS),

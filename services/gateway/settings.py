@@ -20,7 +20,7 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 Bytes = Annotated[int, Field(ge=1024)]
 
 
-_SHORTEST_SECRET = 32  # characters
+_MIN_SECRET_LENGTH = 32  # characters
 
 
 class GatewaySettings(CommonSettings):
@@ -29,25 +29,25 @@ class GatewaySettings(CommonSettings):
     host: str = Field(
         default="localhost",
         description="Addresses that the gateway listens on, separated by commas; `localhost` is 127.0.0.1 and ::1. "
-        "There is no sign-in: whoever reaches one may do everything.",
+        "There is no sign-in: anyone who can reach one can do everything.",
     )
     port: Port = Field(default=3000, description="Port that the gateway listens on.")
     admin_host: str = Field(
-        default="127.0.0.1", description="Address of the gateway's port for operators; not for strangers."
+        default="127.0.0.1", description="Address of the gateway's port for operators; do not expose it."
     )
     admin_port: Port = Field(
-        default=3002, description="Port for operators: readiness in detail and metrics. 0 takes any free one."
+        default=3002, description="Port for operators: detailed readiness and metrics. 0 picks a free one."
     )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Names that clients ask for this gateway by, separated by commas; `*.example.com` stands for all "
-        "below, `*` for any. Loopback names always count, and IP addresses where HOST is not loopback.",
+        description="Host names under which clients reach this gateway, separated by commas; `*.example.com` covers "
+        "all subdomains, `*` any name. Loopback names are always allowed, IP addresses where HOST is not loopback.",
     )
     server_name: Annotated[str, StringConstraints(pattern=r"^(@hostname|[0-9A-Za-z._-]*)$")] = Field(
         default="",
         validate_default=True,
-        description="Name of this replica in `connected` and at the end of session ids, which clients see; "
-        "`@hostname` is the host's. By default a random one.",
+        description="Name of this replica in `connected` and at the end of session ids, visible to clients; "
+        "`@hostname` is the host's. Random by default.",
     )
     cors_origins: Annotated[frozenset[str], NoDecode] = Field(
         default=frozenset(),
@@ -55,56 +55,57 @@ class GatewaySettings(CommonSettings):
     )
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         default=(),
-        description="Load balancers whose X-Forwarded-For and X-Forwarded-Proto are believed: networks, separated by "
+        description="Load balancers whose X-Forwarded-For and X-Forwarded-Proto are trusted: networks, separated by "
         "commas.",
     )
     recovery_secret: SecretStr = Field(
         default=SecretStr(""),
-        description="Signs the session ids that Socket.IO clients recover with: 32 characters or more, the same on "
-        "every replica; after a comma, earlier ones that still count. By default one that the set-up has put into "
-        "MongoDB.",
+        description="Signs the session ids with which Socket.IO clients recover: at least 32 characters, the same on "
+        "every replica; after a comma, earlier ones that stay valid. By default a secret that is kept in MongoDB.",
         json_schema_extra=SECRET,
     )
-    ring_events: int = Field(default=10_000, ge=10, description="Changes that this gateway remembers itself.")
+    ring_events: int = Field(default=10_000, ge=10, description="Changes that this gateway keeps in memory.")
     ring_bytes: Bytes = Field(
         default=67_108_864,
-        description="Most bytes of memory for such changes, in every form that is kept of them.",
+        description="Memory limit for these changes in bytes, with their cached encoded forms.",
     )
     replay_max_events: int = Field(
-        default=50_000, ge=1, description="Most changes that a client is sent from the oplog; beyond, it loads anew."
+        default=50_000, ge=1, description="Most changes that one client is sent from the oplog; beyond, it must resync."
     )
     replay_max_age_seconds: float = Field(
         default=86_400,
         ge=0,
-        description="How old a cursor may be that is served from the oplog; with an older one, a client loads anew.",
+        description="Oldest cursor that is served from the oplog; with an older one, a client must resync.",
     )
     stale_seconds: Seconds = Field(
-        default=10.0, description="Clients are told that what they see is old when the watcher is silent for so long."
+        default=10.0, description="Clients are notified of stale data when the watcher is silent for so long."
     )
-    ping_interval_seconds: Seconds = Field(default=25.0, description="Engine.IO: seconds between two pings.")
-    ping_timeout_seconds: Seconds = Field(default=20.0, description="Engine.IO: seconds that a pong may take.")
-    connect_timeout_seconds: Seconds = Field(default=10.0, description="Socket.IO: seconds that CONNECT may take.")
-    sse_heartbeat_seconds: Seconds = Field(default=15.0, description="SSE: seconds between two heartbeats.")
+    ping_interval_seconds: Seconds = Field(default=25.0, description="Engine.IO: seconds between pings.")
+    ping_timeout_seconds: Seconds = Field(default=20.0, description="Engine.IO: seconds to wait for a pong.")
+    connect_timeout_seconds: Seconds = Field(default=10.0, description="Socket.IO: seconds to wait for CONNECT.")
+    sse_heartbeat_seconds: Seconds = Field(default=15.0, description="SSE: seconds between heartbeats.")
     client_stall_seconds: Seconds = Field(
-        default=30.0, description="A client that reads nothing for so long is dropped."
+        default=30.0, description="Seconds after which a client that reads nothing is dropped."
     )
     max_connections: int = Field(
         default=10_000, ge=1, description="Most clients of this gateway: websockets, streams and polling sessions."
     )
     max_connections_per_address: int = Field(
-        default=1_000, ge=1, description="Most clients of one address, and as many other connections."
+        default=1_000, ge=1, description="Most clients from one address, and as many other connections."
     )
-    max_packets_per_second: float = Field(default=20.0, gt=0, description="Packets that one client may send a second.")
-    max_payload_bytes: Bytes = Field(default=65_536, description="Largest packet or request body that is taken.")
+    max_packets_per_second: float = Field(
+        default=20.0, gt=0, description="Packets per second that one client may send."
+    )
+    max_payload_bytes: Bytes = Field(default=65_536, description="Largest accepted packet or request body.")
     client_buffer_bytes: Bytes = Field(
-        default=2_097_152, description="Most bytes that wait here for a client; one that is to be told more is closed."
+        default=2_097_152, description="Most bytes that wait here for one client; beyond, its connection is closed."
     )
     client_buffers_total_bytes: Bytes = Field(
         default=268_435_456,
-        description="Most bytes that wait here for all clients together; beyond, those slow for longest are closed.",
+        description="Most bytes that wait here for all clients together; beyond, those slow the longest are closed.",
     )
     drain_seconds: float = Field(
-        default=5.0, ge=0, le=600, description="Over how long connections are closed when the gateway stops."
+        default=5.0, ge=0, le=600, description="Time over which connections are closed when the gateway stops."
     )
     web_dir: Path = Field(default=ROOT / "web", description="Folder of the web page.")
     client_dir: Path = Field(
@@ -123,29 +124,29 @@ class GatewaySettings(CommonSettings):
         for host in hosts:
             known = Authority.parse(host.removeprefix("*."))
             if host != "*" and (known is None or known.port is not None):
-                raise ValueError(f"{host!r} is not a host name, without scheme and port")
+                raise ValueError(f"{host!r} is not a host name without scheme and port")
         return hosts
 
     @field_validator("server_name")
     @classmethod
     def _name(cls, name: str) -> str:
-        # Not the host's by default: strangers see it.
+        # Not the host's by default: the name is public.
         return socket.gethostname() if name == "@hostname" else name or secrets.token_hex(4)
 
     @field_validator("recovery_secret")
     @classmethod
     def _check_secret(cls, secret: SecretStr) -> SecretStr:
-        # Each session id lets anybody try guesses at home, as many as they like.
-        if any(len(one) < _SHORTEST_SECRET for one in secrets_in(secret)):
-            raise ValueError(f"a secret has at least {_SHORTEST_SECRET} characters, and they are random")
+        # A session id allows an attacker to guess the secret offline, without any rate limit.
+        if any(len(one) < _MIN_SECRET_LENGTH for one in secrets_in(secret)):
+            raise ValueError(f"a secret must have at least {_MIN_SECRET_LENGTH} random characters")
         return secret
 
     @property
     def is_local(self) -> bool:
-        """Whether only this machine reaches the gateway."""
+        """Whether the gateway is reachable from this machine only."""
         return listens_locally(self.host)
 
 
 def secrets_in(setting: SecretStr) -> list[str]:
-    """Return the secrets of such a setting: the one that signs, and then those that still count."""
+    """Return the secrets in the setting: the one that signs, then those that stay valid."""
     return [part.strip() for part in setting.get_secret_value().split(",") if part.strip()]

@@ -1,4 +1,4 @@
-"""Shares through MongoDB the random secret by which all replicas know each other's session ids."""
+"""Shares the random secret that signs session ids among all replicas, through MongoDB."""
 
 import asyncio
 from typing import Any
@@ -14,35 +14,35 @@ from services.common.secret_document import COLLECTION, RECOVERY, new_secret, se
 from services.gateway.recovery import SessionIds
 from services.mongodb.faults import explain
 
-_PATIENCE = 2.0  # seconds; a start waits no longer for a MongoDB that is away
+_PATIENCE = 2.0  # seconds; a start must not wait longer for an unreachable MongoDB
 
 log = structlog.get_logger("gateway")
 
 
 class SharedSecret:
-    """The secret in the collection `gateway_secrets`, made by the first who misses it, and never changed by us."""
+    """The secret in the collection `gateway_secrets`: created by the first replica, never changed by us."""
 
     def __init__(
         self, database: "AsyncDatabase[dict[str, Any]]", ids: SessionIds, *, refresh: float = 60.0, retry: float = 2.0
     ) -> None:
-        # Majority for both: what a failover could take back must not be used.
+        # Majority for both: a secret that a failover can roll back must not be used.
         self._collection = database.get_collection(
             COLLECTION, read_concern=ReadConcern("majority"), write_concern=WriteConcern("majority")
         )
         self._ids = ids
-        self._refresh = refresh  # seconds until a new secret is known everywhere
+        self._refresh = refresh  # seconds until every replica knows a new secret
         self._retry = retry
         self._known: list[str] = []
         self._failing = False
 
     async def follow(self) -> None:
-        """Use a new secret when it was changed: look again and again, for ever."""
+        """Poll for a changed secret, for ever."""
         while True:
             await asyncio.sleep(self._retry if self._failing else self._refresh)
             await self.load()
 
     async def load(self) -> None:
-        """Read it. A MongoDB that is away is no error: what is known is kept, and the secret used once it answers."""
+        """Read the secret. If MongoDB is unreachable, keep the known one; the next load uses the secret."""
         try:
             with pymongo.timeout(_PATIENCE):
                 found = await self._read()
@@ -50,7 +50,7 @@ class SharedSecret:
             if not self._failing:
                 self._failing = True
                 log.warning(
-                    "The secret of the session ids cannot be read; keeping what is known",
+                    "The secret of the session ids cannot be read; keeping the known one",
                     error=explain(str(error))[:300],
                 )
             return
@@ -64,7 +64,7 @@ class SharedSecret:
     async def _read(self) -> list[str]:
         document = await self._collection.find_one({"_id": RECOVERY})
         if document is None:
-            # Where it was dropped while we run, the replicas still agree on the one that they know.
+            # If it was deleted while we run, the replicas still agree on the one that they know.
             document = {"_id": RECOVERY, "secrets": self._known or [new_secret()]}
             try:
                 await self._collection.insert_one(document)

@@ -1,4 +1,4 @@
-"""Reads documents as they were at one moment, and says which moment that was."""
+"""Reads documents as they were at one moment, and returns that moment's cluster time."""
 
 import asyncio
 from collections.abc import Mapping
@@ -21,21 +21,21 @@ from services.gateway.store_errors import StoreFailed
 
 Document = dict[str, Any]
 
-# MongoDB may send 16 MiB at once, which take up to a second to read and convert: replies come as they are, and what is
-# larger than this is read document by document, between which others have their turns. So much takes 2 ms at worst.
+# MongoDB may send 16 MiB at once, which take up to a second to decode and convert: replies stay raw, and larger ones
+# than this are decoded document by document, with turns for others in between. This size takes 2 ms at worst.
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
-AT_ONCE = 32_768
-# A document that is larger than this is converted in a thread, which takes turns with the event loop.
-IN_THREAD = 131_072
+INLINE_BYTES = 32_768
+# A larger document than this is converted in a thread, which takes turns with the event loop.
+THREAD_BYTES = 131_072
 
-_TRIES = 4
-_AGAIN_AFTER = 0.02  # seconds, times the number of the try
-# 239 SnapshotTooOld, 246 SnapshotUnavailable: the collection or an index is being made; 134: no majority point yet.
-_NOT_YET = frozenset({134, 239, 246})
+_MAX_ATTEMPTS = 4
+_RETRY_PAUSE = 0.02  # seconds, times the number of the attempt
+# 239 SnapshotTooOld, 246 SnapshotUnavailable: the collection or an index is being created; 134: no majority point yet.
+_SNAPSHOT_UNAVAILABLE = frozenset({134, 239, 246})
 
 
-class Read(NamedTuple):
-    """A document as JSON values, and those fields that decide a filter."""
+class DecodedOrder(NamedTuple):
+    """A document as JSON values, and the fields that decide filters."""
 
     order: dict[str, Json]
     fields: Mapping[str, str]
@@ -47,12 +47,12 @@ class Read(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """What matched at cluster time ``at``, exactly; where it ``is_cut``, the reply (16 MiB) has no room for more."""
+    """The matches at cluster time ``at``, exactly; ``is_truncated``: the reply (16 MiB) had no room for more."""
 
-    documents: list[Read]
+    documents: list[DecodedOrder]
     at: int
-    is_cut: bool
-    is_small: bool  # so that to encode it again takes one step only
+    is_truncated: bool
+    is_small: bool  # it can be encoded in one step
 
 
 async def read_snapshot(
@@ -60,49 +60,49 @@ async def read_snapshot(
 ) -> Snapshot:
     """Return the documents that match, newest id first, read at this ``pace``; raise PyMongoError or StoreFailed."""
     before: Timestamp | None = None
-    for attempt in range(1, _TRIES + 1):
+    for attempt in range(1, _MAX_ATTEMPTS + 1):
         try:
             reply = await _find(collection, conditions, limit, skip)
         except (errors.OperationFailure, errors.AutoReconnect) as error:
-            if attempt == _TRIES or not _is_worth_repeating(error):
+            if attempt == _MAX_ATTEMPTS or not _is_retryable(error):
                 raise
-            await asyncio.sleep(_AGAIN_AFTER * attempt)
+            await asyncio.sleep(_RETRY_PAUSE * attempt)
             continue
         cursor = reply["cursor"]
         at = cursor.get("atClusterTime", before)
         if at is not None:
-            if is_cut := cursor["id"] != 0:
-                with suppress(errors.PyMongoError):  # it would end by itself, in ten minutes
+            if is_truncated := cursor["id"] != 0:
+                with suppress(errors.PyMongoError):  # the server's timeout ends it after ten minutes anyway
                     await collection.database.command({"killCursors": collection.name, "cursors": [cursor["id"]]})
-            return Snapshot(await _documents(reply, pace), cluster_time(at), is_cut, _is_small(reply))
-        # The collection does not exist, so the server took no snapshot. If it does not exist the next time
-        # either, then the list was empty at the time that this reply names, which is the earlier one.
+            return Snapshot(await _documents(reply, pace), cluster_time(at), is_truncated, _is_small(reply))
+        # The collection does not exist, so the server took no snapshot. If it still does not exist at the next
+        # attempt, the list was empty at this reply's operation time, the earlier of the two.
         before = reply["operationTime"]
     raise StoreFailed("MongoDB gave no time for its snapshot")
 
 
-async def read(document: RawBSONDocument) -> Read:
+async def read(document: RawBSONDocument) -> DecodedOrder:
     """Read a document from BSON; a large one in a thread, which takes turns with the event loop."""
     raw = bytes(document.raw)
-    return _read(raw) if len(raw) <= IN_THREAD else await asyncio.to_thread(_read, raw)
+    return _read(raw) if len(raw) <= THREAD_BYTES else await asyncio.to_thread(_read, raw)
 
 
-def _read(raw: bytes) -> Read:
-    return _converted(bson.decode(raw, CODEC))
+def _read(raw: bytes) -> DecodedOrder:
+    return _to_order(bson.decode(raw, CODEC))
 
 
-def _converted(document: Document) -> Read:
-    return Read(order_json(document), deciding_fields(document) or {})
+def _to_order(document: Document) -> DecodedOrder:
+    return DecodedOrder(order_json(document), deciding_fields(document) or {})
 
 
 def _is_small(reply: RawBSONDocument) -> bool:
-    return len(reply.raw) <= AT_ONCE
+    return len(reply.raw) <= INLINE_BYTES
 
 
-async def _documents(reply: RawBSONDocument, pace: Pace) -> list[Read]:
+async def _documents(reply: RawBSONDocument, pace: Pace) -> list[DecodedOrder]:
     await pace.begin()
     if _is_small(reply):  # nearly always, and cheaper than one by one
-        return [_converted(each) for each in bson.decode(reply.raw, CODEC)["cursor"]["firstBatch"]]
+        return [_to_order(each) for each in bson.decode(reply.raw, CODEC)["cursor"]["firstBatch"]]
     documents = []
     for raw in reply["cursor"]["firstBatch"]:
         documents.append(await read(raw))
@@ -113,7 +113,7 @@ async def _documents(reply: RawBSONDocument, pace: Pace) -> list[Read]:
 async def _find(
     collection: AsyncCollection[Document], conditions: Mapping[str, Any], limit: int, skip: int
 ) -> RawBSONDocument:
-    # The command and not find(): its reply says which time the snapshot is of.
+    # The command and not find(): only its reply has the snapshot's time.
     return await collection.database.command(
         {
             "find": collection.name,
@@ -128,10 +128,10 @@ async def _find(
     )
 
 
-def is_not_yet(error: BaseException) -> bool:
-    """Say whether the server cannot give a snapshot at the moment, but soon will."""
-    return isinstance(error, errors.OperationFailure) and error.code in _NOT_YET
+def is_snapshot_unavailable(error: BaseException) -> bool:
+    """Tell whether the server cannot provide a snapshot at the moment, but soon will."""
+    return isinstance(error, errors.OperationFailure) and error.code in _SNAPSHOT_UNAVAILABLE
 
 
-def _is_worth_repeating(error: errors.PyMongoError) -> bool:
-    return is_not_yet(error) or (isinstance(error, errors.AutoReconnect) and not error.timeout)
+def _is_retryable(error: errors.PyMongoError) -> bool:
+    return is_snapshot_unavailable(error) or (isinstance(error, errors.AutoReconnect) and not error.timeout)

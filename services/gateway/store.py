@@ -1,4 +1,4 @@
-"""The orders in MongoDB: exact snapshots to read, and writes that know when they were committed."""
+"""The orders in MongoDB: reads are exact snapshots, writes return their commit time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -20,24 +20,24 @@ from services.common.order_json import order_json
 from services.common.settings import WrongSetting
 from services.common.stream_spec import ORDERS
 from services.gateway.batch_loader import BatchLoader
-from services.gateway.conditions import conditions_of, is_wanted, with_ids
+from services.gateway.conditions import ids_condition, matches, query_conditions
 from services.gateway.in_flight import InFlight
 from services.gateway.orders import ListQuery, NewOrder, OrderChange
 from services.gateway.page_mark import PageMark
 from services.gateway.snapshot import RAW, Document, Snapshot, read, read_snapshot
-from services.gateway.store_edge import Bound, StoreEdge, by_driver
+from services.gateway.store_edge import StoreEdge, TimeLimit, driver_timeout
 from services.gateway.store_errors import OrderBusy, OrderNotFound
 from services.mongodb.primary import Primary
 
 Order = dict[str, Json]
 T = TypeVar("T")
 
-_MOST_AT_ONCE = 100  # orders
-_HELD = 2.5  # seconds that MongoDB waits for an order that a transaction holds; then nothing was written
-_CHANGES_OF_ONE = 8  # at once; else those that wait for one order would take all connections to MongoDB
+_MAX_BATCH = 100  # orders
+_LOCK_PATIENCE = 2.5  # seconds that MongoDB waits for an order that a transaction holds; then nothing was written
+_MAX_CHANGES_PER_ORDER = 8  # at once; otherwise changes that wait for one order would take all connections to MongoDB
 
 
-class Page(NamedTuple):
+class OrdersPage(NamedTuple):
     """Orders as they were at cluster time ``at``, exactly; ``next_after`` marks where the next page begins."""
 
     orders: list[Order]
@@ -56,8 +56,8 @@ class Found(NamedTuple):
 class Written(NamedTuple):
     """An order after the write (after a deletion: as it was last), and the cluster time of that change.
 
-    ``at`` is later than the change where the driver had to send the write twice (a failover), or where the change
-    changed nothing (the same values within one millisecond); None where the server does not say.
+    ``at`` is later than the change where the driver had to send the write twice (a failover), or where the write
+    changed nothing (the same values within one millisecond); None where the server does not report it.
     """
 
     order: Order
@@ -65,7 +65,7 @@ class Written(NamedTuple):
 
 
 class OrderStore:
-    """Reads and writes orders; every method raises StoreError, of whose kinds most concern writes only.
+    """Reads and writes orders; every method raises StoreError, most kinds of which concern writes only.
 
     Ids are canonical texts (`services.common.ids`).
     """
@@ -77,33 +77,33 @@ class OrderStore:
         patience: float = 5.0,
         primary: Primary | None = None,
     ) -> None:
-        # Majority: a write that is acknowledged is in the change stream at once and survives a failover.
+        # Majority: an acknowledged write is in the change stream at once and survives a failover.
         self._database = database.with_options(codec_options=CODEC, write_concern=WriteConcern("majority"))
         self._orders = self._database[collection]
-        self._as_they_are = self._orders.with_options(codec_options=RAW)
+        self._raw_orders = self._orders.with_options(codec_options=RAW)
         self._patience = patience
-        self._changing = InFlight(_CHANGES_OF_ONE)
+        self._changes_in_flight = InFlight(_MAX_CHANGES_PER_ORDER)
         self._edge = StoreEdge(self._database, collection, patience)
         self.primary = primary or Primary()
-        self._turns = FairTurns()  # of what is asked for in no client's name
-        self._one_of_many = BatchLoader(self._orders_with, _MOST_AT_ONCE)
+        self._turns = FairTurns()  # of reads on behalf of no particular client
+        self._loader = BatchLoader(self._find_orders, _MAX_BATCH)
 
     @property
     def dependency(self) -> Dependency:
-        """Say for the metrics how MongoDB is."""
+        """The state of MongoDB for the metrics."""
         return self._edge.reachability.dependency
 
     async def await_return(self) -> None:
-        """Look for MongoDB's return whenever it is away, for ever."""
+        """Poll for MongoDB's recovery during each outage, for ever."""
         await self._edge.reachability.await_return(self.check)
 
     @classmethod
     @asynccontextmanager
     async def open(cls, uri: str, *, collection: str = ORDERS.collection, patience: float = 5.0) -> AsyncIterator[Self]:
-        """Give a store for the database that ``uri`` names, and close its connections at the end.
+        """Open a store for the database in ``uri``, and close its connections at the end.
 
-        ``patience`` bounds every operation in seconds, retries included. Raises ValueError for a wrong address; a
-        MongoDB that is not there yet is no error here.
+        ``patience`` bounds every operation in seconds, retries included. Raises ValueError for a wrong address; an
+        unreachable MongoDB is not an error here.
         """
         primary = Primary()
         try:
@@ -125,7 +125,7 @@ class OrderStore:
 
     @property
     def database(self) -> AsyncDatabase[Document]:
-        """The database of the orders, for those who read its history."""
+        """The database of the orders, for reading its history."""
         return self._database
 
     async def check(self) -> str:
@@ -136,24 +136,24 @@ class OrderStore:
         """Return "ok" when the collection is of a kind that can be served, else what is wrong and what to do."""
         return await self._edge.kind.check()
 
-    async def page(self, query: ListQuery, pace: Pace | None = None) -> Page:
+    async def page(self, query: ListQuery, pace: Pace | None = None) -> OrdersPage:
         """Return one page of orders, newest id first, read at the ``pace`` given."""
-        conditions = conditions_of(query)
+        conditions = query_conditions(query)
         if query.after is not None and query.after.below is not None:
             # $expr compares across BSON types (a plain $lt would end the list at the first id of another type), and
-            # $literal keeps whatever the mark holds from being read as an expression.
+            # $literal keeps the mark's value from being read as an expression.
             conditions["$expr"] = {"$lt": ["$_id", {"$literal": parse_id(query.after.below)}]}
         skip = 0 if query.after is None else query.after.skip
-        found, at, is_cut, is_small = await self._read(conditions, query.limit + 1, pace, skip)
+        found, at, is_truncated, is_small = await self._read(conditions, query.limit + 1, pace, skip)
         page = found[: query.limit]
-        more = is_cut or len(found) > query.limit
-        mark = PageMark.behind([each.id for each in page], query.after) if more else None
-        shown = [each.order for each in page if is_wanted(query, each)]
-        return Page(shown, None if mark is None else str(mark), at, is_small)
+        more = is_truncated or len(found) > query.limit
+        mark = PageMark.following([each.id for each in page], query.after) if more else None
+        shown = [each.order for each in page if matches(query, each)]
+        return OrdersPage(shown, None if mark is None else str(mark), at, is_small)
 
     async def get(self, id: str) -> Found:
         """Return one order; raise OrderNotFound."""
-        found = await self._one_of_many.get(id)
+        found = await self._loader.get(id)
         if found is None:
             raise OrderNotFound(id)
         return found
@@ -161,15 +161,15 @@ class OrderStore:
     async def create(self, new: NewOrder) -> Written:
         """Store a new order."""
         document: Document = {"_id": ObjectId(), **new.model_dump(), "updated_at": _now()}
-        _, at = await self._write(by_driver, self._orders.insert_one, document)
+        _, at = await self._write(driver_timeout, self._orders.insert_one, document)
         return Written(order_json(document), at)
 
     async def update(self, id: str, change: OrderChange) -> Written:
         """Change some fields of an order; raise OrderNotFound."""
         document, at = await self._change(
             id,
-            self._as_they_are.find_one_and_update,
-            with_ids([id]),
+            self._raw_orders.find_one_and_update,
+            ids_condition([id]),
             {"$set": {**change.fields(), "updated_at": _now()}},
             return_document=ReturnDocument.AFTER,
         )
@@ -177,45 +177,45 @@ class OrderStore:
 
     async def delete(self, id: str) -> Written:
         """Remove an order and return what it was; raise OrderNotFound."""
-        document, at = await self._change(id, self._as_they_are.find_one_and_delete, with_ids([id]))
+        document, at = await self._change(id, self._raw_orders.find_one_and_delete, ids_condition([id]))
         return await _written(id, document, at)
 
-    async def _orders_with(self, ids: Sequence[str]) -> Mapping[str, Found]:
-        """Return those of the orders that there are."""
-        found, at, is_cut, _ = await self._read(with_ids(ids), len(ids))
+    async def _find_orders(self, ids: Sequence[str]) -> Mapping[str, Found]:
+        """Return the orders that exist."""
+        found, at, is_truncated, _ = await self._read(ids_condition(ids), len(ids))
         known = {each.id: Found(each.order, at) for each in found}
-        left = [one for one in ids if one not in known] if is_cut else []
-        # By halves, and not all again: what was found need not be one of those asked for, where MongoDB takes two
-        # numbers of different types for the same id.
+        left = [one for one in ids if one not in known] if is_truncated else []
+        # By halves, not all again: the results need not be among the requested ids, because to MongoDB equal numbers of
+        # different types are the same id.
         for some in (left[: len(ids) // 2], left[len(ids) // 2 :]):
             if some:
-                known |= await self._orders_with(some)
+                known |= await self._find_orders(some)
         return known
 
     async def _read(self, conditions: Document, limit: int, pace: Pace | None = None, skip: int = 0) -> Snapshot:
-        async with self._edge(by_driver, writing=False):
+        async with self._edge(driver_timeout, writing=False):
             return await read_snapshot(self._orders, conditions, limit, pace or Pace(self._turns, ""), skip)
 
     async def _change(
         self, id: str, operation: Callable[..., Awaitable[T]], *args: Any, **options: Any
     ) -> tuple[T, int | None]:
-        """Change an order that exists; where a transaction holds it, give up after a while."""
-        # Not bounded by the driver: it would give MongoDB all the time that we have, and miss the answer.
-        held = int(min(_HELD, self._patience / 2) * 1000)
+        """Change an existing order; give up after a while where a transaction holds it."""
+        # Not limited by the driver: it would allow MongoDB all of our time, and we would miss the reply.
+        held = int(min(_LOCK_PATIENCE, self._patience / 2) * 1000)
         async with AsyncExitStack() as turn:
             try:
-                async with asyncio.timeout(_HELD):
-                    await turn.enter_async_context(self._changing.one_of(id))
+                async with asyncio.timeout(_LOCK_PATIENCE):
+                    await turn.enter_async_context(self._changes_in_flight.slot(id))
             except TimeoutError as error:
-                raise OrderBusy("others wait to change it, too") from error
+                raise OrderBusy("too many other changes wait for it") from error
             return await self._write(asyncio.timeout, operation, *args, maxTimeMS=held, **options)
 
     async def _write(
-        self, bound: Bound, operation: Callable[..., Awaitable[T]], *args: Any, **options: Any
+        self, bound: TimeLimit, operation: Callable[..., Awaitable[T]], *args: Any, **options: Any
     ) -> tuple[T, int | None]:
-        """Return what the operation of the driver's returns, and the cluster time of its change."""
-        # A session of its own, used once: its operation time is then that of this write and of no other. Not
-        # causally consistent, because it has nothing to be consistent with.
+        """Return the result of the driver's operation, and the cluster time of its change."""
+        # A session for this write only: its operation time is then that of this write and no other. Not causally
+        # consistent, because there are no earlier operations.
         alone = self._database.client.start_session(causal_consistency=False)
         async with self._edge(bound, writing=True), alone as session:
             result = await operation(*args, session=session, **options)
@@ -229,5 +229,5 @@ async def _written(id: str, document: RawBSONDocument | None, at: int | None) ->
 
 
 def _now() -> datetime:
-    now = datetime.now(UTC)  # cut to what BSON keeps, so that the reply says what is stored
+    now = datetime.now(UTC)  # truncated to BSON's precision, so that the reply equals the stored value
     return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -1,4 +1,4 @@
-"""Stands between the store and the driver: bounds the time, translates errors, and knows whether MongoDB answers."""
+"""Wraps every driver operation of the store: limits its time, translates errors and tracks MongoDB's reachability."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -9,7 +9,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from services.gateway.reachability import Reachability
-from services.gateway.snapshot import Document, is_not_yet
+from services.gateway.snapshot import Document, is_snapshot_unavailable
 from services.gateway.store_errors import (
     CollectionUnfit,
     OutcomeUnknown,
@@ -22,21 +22,21 @@ from services.gateway.store_errors import (
 from services.gateway.store_faults import is_timeout, store_error
 from services.mongodb.collection_kind import CollectionKind
 
-Bound = Callable[[float], AbstractAsyncContextManager[Any]]
-"""Bounds what is done within it to so many seconds."""
+TimeLimit = Callable[[float], AbstractAsyncContextManager[Any]]
+"""A context manager that limits its body to so many seconds."""
 
 _CHECK_PATIENCE = 0.45  # seconds; the driver looks for its server in steps of 0.5, and /readyz grants 1
 
 
 @asynccontextmanager
-async def by_driver(seconds: float) -> AsyncIterator[None]:
-    """Bound the driver's operations, whose retries it then repeats as long as there is time."""
+async def driver_timeout(seconds: float) -> AsyncIterator[None]:
+    """Limit the driver's operations; within the limit the driver keeps retrying."""
     with pymongo.timeout(seconds):
         yield
 
 
 class StoreEdge:
-    """What every operation passes."""
+    """The wrapper around every operation."""
 
     def __init__(self, database: AsyncDatabase[Document], collection: str, patience: float) -> None:
         self.reachability = Reachability()
@@ -45,13 +45,13 @@ class StoreEdge:
         self._patience = patience
 
     @asynccontextmanager
-    async def __call__(self, bound: Bound, *, writing: bool) -> AsyncIterator[None]:
-        """Let an operation pass; raise StoreError."""
+    async def __call__(self, bound: TimeLimit, *, writing: bool) -> AsyncIterator[None]:
+        """Run an operation; raise StoreError."""
         try:
             async with bound(self._patience):
                 yield
         except (PyMongoError, TimeoutError) as error:
-            raise await self._judged(error, writing=writing) from error
+            raise await self._translate(error, writing=writing) from error
         self.reachability.answered()
 
     async def check(self) -> str:
@@ -63,17 +63,19 @@ class StoreEdge:
         self.reachability.failed(error)
         return str(store_error(error, writing=False))
 
-    async def _judged(self, error: Exception, *, writing: bool) -> StoreError:
-        """Return our error, and note an outage where it is MongoDB that fails and not this one question."""
+    async def _translate(self, error: Exception, *, writing: bool) -> StoreError:
+        """Return our error, and record an outage where MongoDB fails and not just this one operation."""
         ours = store_error(error, writing=writing)
-        if isinstance(ours, (StoreFailed, RuleBroken)) or is_not_yet(error):
+        if isinstance(ours, (StoreFailed, RuleBroken)) or is_snapshot_unavailable(error):
             wrong = await self.kind.check()
             if self.kind.is_unfit:
                 return CollectionUnfit(wrong)
         if not isinstance(ours, (StoreUnavailable, OutcomeUnknown)):
             return ours
-        if (is_timeout(error) or is_not_yet(error)) and await self._ping() is None:
-            return ours if writing or is_not_yet(error) else TooSlow("MongoDB answers, but not this in time")
+        if (is_timeout(error) or is_snapshot_unavailable(error)) and await self._ping() is None:
+            return (
+                ours if writing or is_snapshot_unavailable(error) else TooSlow("MongoDB answers, but not this in time")
+            )
         self.reachability.failed(error)
         return ours
 

@@ -1,4 +1,4 @@
-"""What can go wrong between the gateway and MongoDB, told apart by what a caller can do about it.
+"""Errors between the gateway and MongoDB, one class for each way a caller can react.
 
 StoreError
 ├── OrderNotFound
@@ -16,21 +16,21 @@ StoreError
 
 
 class StoreError(Exception):
-    """MongoDB did not do what was asked."""
+    """MongoDB did not do the operation."""
 
 
 class OrderNotFound(StoreError):
-    """There is no order of this id."""
+    """There is no order with this id."""
 
 
 class OrderBusy(StoreError):
-    """Another transaction holds what was to be written; nothing was written, and trying later makes sense."""
+    """Another transaction holds the order; nothing was written, and a later retry makes sense."""
 
 
 class OrderRefused(StoreError):
-    """A rule that the operator gave the collection forbids this order; nothing was written.
+    """An operator's rule on the collection forbids this order; nothing was written.
 
-    ``rule`` says which, ``fields`` are those that it names; neither repeats what an order holds.
+    ``rule`` names the rule, ``fields`` the fields it concerns; neither repeats an order's values.
     """
 
     def __init__(self, rule: str, fields: tuple[str, ...] = ()) -> None:
@@ -40,11 +40,11 @@ class OrderRefused(StoreError):
 
 
 class RuleBroken(OrderRefused):
-    """The collection's validator, or an index, takes no such order."""
+    """The collection's validator, or an index, refuses the order."""
 
 
 class ValueTaken(OrderRefused):
-    """Another order has the value that only one may have."""
+    """Another order has a value that must be unique."""
 
 
 class OrderTooLarge(OrderRefused):
@@ -52,20 +52,20 @@ class OrderTooLarge(OrderRefused):
 
 
 class TooSlow(StoreError):
-    """MongoDB answers, but did not answer this in time."""
+    """MongoDB answers, but did not finish this in time."""
 
 
 class StoreUnavailable(StoreError):
-    """MongoDB cannot be reached or has no primary; nothing was written, and trying later makes sense."""
+    """MongoDB cannot be reached or has no primary; nothing was written, and a later retry makes sense."""
 
 
 class OutcomeUnknown(StoreError):
-    """The write was sent, and its answer never came: it may have been done."""
+    """The write was sent but never acknowledged: it may have been done."""
 
 
 class CollectionUnfit(StoreError):
-    """What bears the name of the orders' collection is of a kind that cannot be served; the message says which."""
+    """The orders' collection is of a kind that cannot be served; the message says which."""
 
 
 class StoreFailed(StoreError):
-    """MongoDB refused for a reason that trying later does not cure: rights, version, no replica set."""
+    """MongoDB refused for a reason that a retry does not cure: rights, version, no replica set."""

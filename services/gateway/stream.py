@@ -6,22 +6,22 @@ from typing import NamedTuple
 
 from services.common.cursor import Cursor
 from services.gateway.hub import Hub
-from services.gateway.subscription import Located
+from services.gateway.subscription import ResumePoint
 
 
 class Stream(NamedTuple):
-    """Once it is ``ready``, ``here`` tells where it is and ``locate`` whether a client can go on from its cursor.
+    """Once it is ``ready``, ``current_cursor`` is where it is and ``locate`` finds where a client can resume.
 
-    What it costs to find that out is counted by the client's address. ``locate_now`` tells the same without waiting, or
-    None where that is impossible.
+    The cost of finding out is counted against the client's address. ``locate_now`` does the same without waiting, and
+    returns None where that is impossible.
     """
 
     hub: Hub
     ready: asyncio.Event
-    here: Callable[[], Cursor]
-    locate: Callable[[Cursor, str], Awaitable[Located]]
-    locate_now: Callable[[Cursor], Located | None]
+    current_cursor: Callable[[], Cursor]
+    locate: Callable[[Cursor, str], Awaitable[ResumePoint]]
+    locate_now: Callable[[Cursor], ResumePoint | None]
 
     def epoch(self) -> str | None:
-        """Return the epoch, or None before anything is known of the stream."""
-        return self.here().epoch if self.ready.is_set() else None
+        """Return the epoch, or None before the stream is ready."""
+        return self.current_cursor().epoch if self.ready.is_set() else None

@@ -14,10 +14,10 @@ from services.gateway.event import Event
 from services.gateway.filters import EVERYTHING
 from services.gateway.hub import Hub
 from services.gateway.live.orders_namespace import LiveOrders
-from services.gateway.log import Log
 from services.gateway.recovery import SessionIds
+from services.gateway.ring import Ring
 from services.gateway.stream import Stream
-from services.gateway.subscription import Located, Mode, Subscription
+from services.gateway.subscription import Mode, ResumePoint, Subscription
 from services.gateway.wire.form import Form
 from tests.conformance.running import Running, socket_server
 from tests.conformance.settings import CALM
@@ -29,7 +29,7 @@ class Orders:
     """The stream: changes are numbered, and everybody in the hub is known."""
 
     running: Running
-    log: Log
+    ring: Ring
     hub: Hub
     history: list[Event] = field(repr=False)  # of this epoch
     incidents: list[Incident]  # of the orders themselves
@@ -41,18 +41,18 @@ class Orders:
         first, self.last = self.last + 1, self.last + count
         added = events(first, self.last, self.epoch)
         self.history += added
-        self.hub.publish(self.log.append(added))
+        self.hub.publish(self.ring.append(added))
 
     def begin_epoch(self) -> None:
         self.epoch = f"e{int(self.epoch[1:]) + 1}"
         self.last += 1
         self.history.clear()
-        self.log.begin(self.epoch, Position(self.last, 0))
+        self.ring.reset(self.epoch, Position(self.last, 0))
         self.hub.begin_epoch("collection_dropped")
 
     def join(self, outlet: Outlet) -> None:
         """Have somebody listen who is always there."""
-        self.hub.resume(self.hub.subscribe(outlet, EVERYTHING, self.log.position))
+        self.hub.resume(self.hub.subscribe(outlet, EVERYTHING, self.ring.position))
 
     def modes(self) -> Counter[tuple[Form, Mode]]:
         return Counter(self.hub.census())
@@ -64,10 +64,10 @@ class Orders:
 
 
 @asynccontextmanager
-async def orders_server(*, ring: int = 10_000, stall: float = 30.0, **changes: Any) -> AsyncIterator[Orders]:
+async def orders_server(*, ring_events: int = 10_000, stall: float = 30.0, **changes: Any) -> AsyncIterator[Orders]:
     """Serve orders; in the end nothing of anybody must be left in the hub."""
-    log = Log(ring)
-    log.begin("e1", Position(0, 0))
+    ring = Ring(ring_events)
+    ring.reset("e1", Position(0, 0))
     history: list[Event] = []
     incidents: list[Incident] = []
 
@@ -77,27 +77,27 @@ async def orders_server(*, ring: int = 10_000, stall: float = 30.0, **changes: A
 
     def bring(subscription: Subscription) -> None:
         page = [each for each in history if each.position > subscription.position][:150]
-        if subscription.is_behind() and not log.holds(subscription.position):
+        if subscription.is_behind() and not ring.holds(subscription.position):
             hub.write_page(subscription, page)
         if subscription.is_behind():
-            if log.holds(subscription.position):
-                hub.caught_up(subscription)
+            if ring.holds(subscription.position):
+                hub.replay_from_ring(subscription)
             else:
                 bring_soon(subscription)
 
-    hub = Hub(log, bring_soon)
+    hub = Hub(ring, bring_soon)
     ready = asyncio.Event()
     ready.set()
 
-    def here() -> Cursor:
-        assert log.cursor is not None
-        return log.cursor
+    def current_cursor() -> Cursor:
+        assert ring.cursor is not None
+        return ring.cursor
 
-    async def locate(since: Cursor, _address: str) -> Located:
+    async def locate(since: Cursor, _address: str) -> ResumePoint:
         return hub.locate(since)
 
     live = LiveOrders(
-        Stream(hub, ready, here, locate, hub.locate),
+        Stream(hub, ready, current_cursor, locate, hub.locate),
         SessionIds("secret"),
         "here",
         incidents.append,
@@ -105,10 +105,10 @@ async def orders_server(*, ring: int = 10_000, stall: float = 30.0, **changes: A
         stall=stall,
     )
     async with Tasks() as tasks:
-        tasks.keep("marks", live.mark_always())
+        tasks.keep("marks", live.send_marks())
         with live.stopping():
             async with socket_server({"/": live}, replace(CALM, **changes)) as running:
-                orders = Orders(running, log, hub, history, incidents)
+                orders = Orders(running, ring, hub, history, incidents)
                 hub.failed = orders.errors.append
                 yield orders
     assert orders.left_over() == []

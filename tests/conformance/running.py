@@ -17,8 +17,8 @@ from services.front.connections import Bounds, Connections, State
 from services.front.front import Front
 from services.front.runner import Runner
 from services.gateway.edge.entrance import Entrance
+from services.gateway.edge.fast_path import websocket_fast_path
 from services.gateway.edge.limits import EngineSettings, Incident
-from services.gateway.edge.opening import opening
 from services.gateway.edge.origin import OriginPolicy
 from services.gateway.edge.peer import Peers
 from services.gateway.engineio.server import EngineServer
@@ -190,7 +190,7 @@ async def _serve(
     assert http_server is not None
     bounds = Bounds(most=10_000, per_address=10_000, last_descriptor=1_000_000)
     places = Connections(bounds, lambda refusal: ledger.count(Incident(refusal.value)))
-    front = Front(http_server, places, opening(server.open))
+    front = Front(http_server, places, websocket_fast_path(server.open))
     try:
         async with (
             front.listening("127.0.0.1", 0) as port,

@@ -165,7 +165,7 @@ async def wander(orders: Orders, client: Client, chance: random.Random) -> None:
         (lambda: orders.publish(chance.randrange(1, 4)), 10),
         (lambda: orders.publish(300), 0.3),
         (orders.begin_epoch, 0.5),
-        (lambda: orders.hub.tell_stale(chance.choice([None, "watcher_silent"])), 1),
+        (lambda: orders.hub.notify_stale(chance.choice([None, "watcher_silent"])), 1),
         (lambda: asyncio.sleep(0.003), 10),
         (lambda: asyncio.sleep(0), 20),
     ]
@@ -180,7 +180,7 @@ async def test_any_order_of_polls_probes_upgrades_and_posts_is_the_clients_own_a
     chance = random.Random(seed)
     steady = seed % 2 == 0  # one that always wants everything
     with structlog.testing.capture_logs() as logs:
-        async with orders_server(ring=200) as orders:
+        async with orders_server(ring_events=200) as orders:
             bystander = Outlet()
             orders.join(bystander)
             client = Client(orders, chance, steady=steady)

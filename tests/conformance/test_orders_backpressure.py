@@ -49,7 +49,7 @@ def told(packets: list[str]) -> list[int]:
 async def test_a_polling_client_that_missed_much_is_sent_it_poll_by_poll_and_outlives_what_it_is_told(
     ring: int,
 ) -> None:
-    async with orders_server(ring=ring, max_unsent=300_000) as orders:
+    async with orders_server(ring_events=ring, max_unsent=300_000) as orders:
         orders.publish(MISSED)
         sid = await orders.running.open_polling()
         await orders.running.post(sid, connect_packet(0))
@@ -60,7 +60,7 @@ async def test_a_polling_client_that_missed_much_is_sent_it_poll_by_poll_and_out
                 seen += told(packets)
                 statuses += sum(packet.startswith('42["status"') for packet in packets)
                 if (polled := polled + 1) % 5 == 0:
-                    orders.hub.tell_stale(None if orders.hub.stale else "watcher_silent")
+                    orders.hub.notify_stale(None if orders.hub.stale else "watcher_silent")
                 if len(seen) >= MISSED:
                     break
         assert seen == list(range(1, MISSED + 1))
@@ -70,7 +70,7 @@ async def test_a_polling_client_that_missed_much_is_sent_it_poll_by_poll_and_out
 
 
 async def test_a_page_is_all_that_one_poll_brings_and_the_loop_goes_round_between_any_two() -> None:
-    async with orders_server(ring=20_000) as orders:
+    async with orders_server(ring_events=20_000) as orders:
         orders.publish(MISSED)
         sid = await orders.running.open_polling()
         await orders.running.post(sid, connect_packet(0))
@@ -92,12 +92,12 @@ def reads_nothing(orders: Orders, query: str, *packets: str) -> socket.socket:
 
 
 async def test_a_websocket_that_does_not_read_what_it_missed_is_told_nothing_until_it_is_dropped() -> None:
-    async with orders_server(ring=40_000, stall=0.5) as orders:
+    async with orders_server(ring_events=40_000, stall=0.5) as orders:
         orders.publish(2 * MISSED)
         with reads_nothing(orders, "", connect_packet(0)):
             await orders.running.until(lambda: orders.modes()[Form.WEBSOCKET, Mode.PAUSED] == 1)
             for _ in range(20_000):
-                orders.hub.tell_stale(None if orders.hub.stale else "watcher_silent")
+                orders.hub.notify_stale(None if orders.hub.stale else "watcher_silent")
             await orders.running.until(lambda: orders.running.connections() == 0)
             assert (orders.incidents, orders.running.incidents) == ([Incident.SLOW_CONSUMER], {})
 

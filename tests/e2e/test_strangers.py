@@ -216,7 +216,7 @@ async def test_names_that_are_allowed_are_answered_and_elsewhere_than_on_loopbac
         ("shop.example.evil.example", 421),
     ):
         assert (await answer(gateway, asking("websocket", f"Host: {host}")))[0] == status, host
-    assert gateway.output.count("There is no sign-in: whoever reaches this address") == 1
+    assert gateway.output.count("There is no sign-in: anyone who can reach this address") == 1
 
 
 @pytest.mark.asyncio(loop_scope="function")

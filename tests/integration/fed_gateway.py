@@ -17,13 +17,13 @@ from services.common.normalize import EpochReason
 from services.common.tasks import Tasks
 from services.embedded.valkey import Valkey
 from services.gateway.catch_up import CatchUp, Source
-from services.gateway.feed import Feed, Limits
+from services.gateway.feed import Feed, FeedSettings
 from services.gateway.filters import EVERYTHING
 from services.gateway.history import History
 from services.gateway.hub import Hub
-from services.gateway.log import Log
 from services.gateway.redis_log import open_redis_log
 from services.gateway.replay import ReplayBounds
+from services.gateway.ring import Ring
 from services.gateway.subscription import Subscription
 from services.watcher.publisher import Publisher
 from tests.log_entries import KEYS, new_publisher, publish
@@ -58,7 +58,7 @@ class Gateway:
     mongodb_uri: str
     bounds: ReplayBounds = field(default_factory=ReplayBounds)
     stale_seconds: float = 60
-    log: Log = field(default_factory=lambda: Log(RING))
+    ring: Ring = field(default_factory=lambda: Ring(RING))
     resumed: Counter[Source] = field(default_factory=Counter)
     replayed: Counter[str] = field(default_factory=Counter)
     asked: Asked = field(default_factory=Asked)
@@ -79,7 +79,7 @@ class Gateway:
         self._catch_up = CatchUp(
             source,
             history,
-            self.log,
+            self.ring,
             DependencyHealth("redis"),
             lambda where: self.resumed.update([where]),
             tasks.spawn,
@@ -87,8 +87,8 @@ class Gateway:
             lambda outcome: self.replayed.update([str(outcome)]),
         )
         self._catch_up.start(tasks)
-        limits = Limits(RING, self.stale_seconds)
-        feed = Feed(source, history, self.log, self.hub, DependencyHealth("redis"), limits)
+        settings = FeedSettings(RING, self.stale_seconds)
+        feed = Feed(source, history, self.ring, self.hub, DependencyHealth("redis"), settings)
         feed.start(tasks)
         async with asyncio.timeout(10):
             await feed.ready.wait()
@@ -105,15 +105,15 @@ class Gateway:
         """Connect a client as the transports do."""
         located = await self._catch_up.locate(since, address) if since else None
         if located is not None and located.reason is not None:
-            outlet.resync(located.reason, self.log.cursor or Cursor("", located.position))
-        place = located.position if located else self.log.position
+            outlet.resync(located.reason, self.ring.cursor or Cursor("", located.position))
+        place = located.position if located else self.ring.position
         subscription = self.hub.subscribe(outlet, EVERYTHING, place, address)
         outlet.full = lambda: self.hub.pause(subscription)
         self.hub.resume(subscription)
         return subscription
 
     async def reached(self, number: int) -> None:
-        await until(lambda: self.log.position == Position(number, 0), f"the gateway is at {number}")
+        await until(lambda: self.ring.position == Position(number, 0), f"the gateway is at {number}")
 
 
 @dataclass

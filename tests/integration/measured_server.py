@@ -14,8 +14,8 @@ from services.front.bodies import let_the_answer_arrive, refuse_encoded
 from services.front.connections import Bounds, Connections
 from services.front.front import Front
 from services.front.runner import Runner
+from services.gateway.edge.fast_path import websocket_fast_path
 from services.gateway.edge.limits import EngineSettings
-from services.gateway.edge.opening import opening
 from services.gateway.http.problems import problems
 from services.gateway.http.rest import OrdersApi
 from services.gateway.socketio.server import SocketServer
@@ -65,7 +65,9 @@ async def measured_server(uri: str, settings: EngineSettings) -> AsyncIterator[M
             await runner.setup()
             assert runner.server is not None
             places = Connections(Bounds(most=1000, per_address=1000, last_descriptor=1_000_000), lambda _: None)
-            async with Front(runner.server, places, opening(sockets.open)).listening("127.0.0.1", 0) as port:
+            async with Front(runner.server, places, websocket_fast_path(sockets.open)).listening(
+                "127.0.0.1", 0
+            ) as port:
                 here.call_soon_threadsafe(ready.set_result, Measured(port, loop))
                 await stop.wait()
                 await sockets.close()

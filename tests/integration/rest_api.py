@@ -17,7 +17,7 @@ from services.gateway.edge.origin import OriginPolicy
 from services.gateway.http.entrance import install_entrance
 from services.gateway.http.headers import add_security_headers
 from services.gateway.http.health import Health
-from services.gateway.http.page import Page
+from services.gateway.http.page import WebPage
 from services.gateway.http.problems import problems
 from services.gateway.http.rest import EXPOSED_HEADERS, OrdersApi
 from services.gateway.store import OrderStore
@@ -73,7 +73,7 @@ async def serve(
     app.add_routes(OrdersApi(store, epoch, body_deadline=body_deadline).routes())
     app.add_routes(Health(Checks(checks or {"mongodb": store.check})).routes())
     if folders is not None:
-        app.add_routes(Page(*folders).routes())
+        app.add_routes(WebPage(*folders).routes())
     async with TestClient(_AsInProduction(app)) as client:
         yield client
 

@@ -12,7 +12,7 @@ from services.common.documents import Json
 from services.common.normalize import EpochReason
 from services.gateway.catch_up import Source
 from services.gateway.filters import EVERYTHING
-from services.gateway.redis_log import Page, RedisLog
+from services.gateway.redis_log import LogPage, RedisLog
 from tests.conftest import OwnValkey
 from tests.integration.fed_gateway import RING, World
 from tests.log_entries import KEYS
@@ -52,9 +52,9 @@ async def test_a_new_gateway_loads_the_newest_and_knows_what_it_does_not_hold(wo
     await writing.begin()
     await writing.upto(200)
     async with world.gateway() as gateway:
-        assert gateway.log.position == Position(200, 0)
-        assert gateway.log.floor == Position(150, 0)
-        assert len(gateway.log) == RING
+        assert gateway.ring.position == Position(200, 0)
+        assert gateway.ring.floor == Position(150, 0)
+        assert len(gateway.ring) == RING
 
 
 async def test_a_new_gateway_on_a_short_log_holds_all_of_it(world: World) -> None:
@@ -62,7 +62,7 @@ async def test_a_new_gateway_on_a_short_log_holds_all_of_it(world: World) -> Non
     await writing.begin()
     await writing.upto(7)
     async with world.gateway() as gateway:
-        assert (gateway.log.floor, gateway.log.position) == (Position(0, 0), Position(7, 0))
+        assert (gateway.ring.floor, gateway.ring.position) == (Position(0, 0), Position(7, 0))
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ async def test_an_error_while_one_client_is_served_from_redis_costs_that_client_
 ) -> None:
     after = RedisLog.after
 
-    async def odd(log: RedisLog, position: Position) -> Page:
+    async def odd(log: RedisLog, position: Position) -> LogPage:
         if position == Position(3, 0):
             raise LookupError("odd")
         return await after(log, position)

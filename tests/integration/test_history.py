@@ -9,7 +9,7 @@ from pymongo import AsyncMongoClient
 
 from services.common.cursor import Cursor, Position, cluster_time
 from services.gateway.event import Event
-from services.gateway.history import PAGE_BYTES, READ, History, Reading
+from services.gateway.history import BATCH_EVENTS, PAGE_BYTES, History, HistoryPage
 from tests.integration.watched_orders import JOHN, Stack, Writer
 from tests.log_entries import Entry, entries
 from tests.waiting import until
@@ -86,7 +86,7 @@ async def test_the_time_to_begin_at_is_not_over_before_it_was_read(mongodb_uri: 
     raise AssertionError("no change was ever the next one")
 
 
-async def next_event(readings: AsyncGenerator[Reading]) -> Event:
+async def next_event(readings: AsyncGenerator[HistoryPage]) -> Event:
     async for events, _ in readings:
         if events:
             return events[0]
@@ -96,12 +96,12 @@ async def next_event(readings: AsyncGenerator[Reading]) -> Event:
 async def test_a_page_is_bounded_by_number_and_by_bytes(stack: Stack) -> None:
     await stack.watcher()
     async with Writer(stack.orders) as writer:
-        await writer.has_written(2 * READ)
+        await writer.has_written(2 * BATCH_EVENTS)
     await stack.orders.insert_many([{**JOHN, "filler": "x" * 60_000} for _ in range(20)])
     log = await published(stack, len(writer.done) + 20)
     pages = await read(stack, Position.before(Position.parse(log[0].id).ts), len(log))
     assert sum(map(len, pages)) == len(log)
-    assert max(map(len, pages)) <= READ
+    assert max(map(len, pages)) <= BATCH_EVENTS
     assert max(sum(len(event.envelope) for event in page) for page in pages) < PAGE_BYTES + 100_000
 
 

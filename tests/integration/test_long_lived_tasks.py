@@ -32,10 +32,10 @@ from tests.service_process import ServiceProcess
 from tests.waiting import until
 
 GATEWAY = [
-    (Feed, "_check_always", "comparing positions with Redis"),
-    (Feed, "_listen_always", "listening to Redis"),
-    (SseTransport, "beat_always", "SSE heartbeats"),
-    (LiveOrders, "mark_always", "Socket.IO marks"),
+    (Feed, "_compare_positions", "comparing positions with Redis"),
+    (Feed, "_follow_channel", "listening to Redis"),
+    (SseTransport, "send_heartbeats", "SSE heartbeats"),
+    (LiveOrders, "send_marks", "Socket.IO marks"),
 ]
 WATCHER = [
     (Leader, "_follow_always", "following the change stream"),
@@ -115,11 +115,11 @@ async def test_a_task_that_fails_during_a_drain_ends_it(
 ) -> None:
     failing = asyncio.Event()
 
-    async def mark_always(_: LiveOrders) -> None:
+    async def send_marks(_: LiveOrders) -> None:
         await failing.wait()
         raise LookupError("odd")
 
-    monkeypatch.setattr(LiveOrders, "mark_always", mark_always)
+    monkeypatch.setattr(LiveOrders, "send_marks", send_marks)
     await asyncio.to_thread(lambda: list(setup(mongodb_uri)))
     await run_service("watcher", {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url})
     settings = _gateway(mongodb_uri, redis_url, free_port(), drain_seconds=600)
@@ -143,11 +143,11 @@ class Broken(ServiceProcess):
         script = (
             "import asyncio\n"
             "from services.gateway.live.orders_namespace import LiveOrders\n"
-            "async def mark_always(self):\n"
+            "async def send_marks(self):\n"
             "    while not self._clients:\n"
             "        await asyncio.sleep(0.01)\n"
             "    raise LookupError('odd')\n"
-            "LiveOrders.mark_always = mark_always\n"
+            "LiveOrders.send_marks = send_marks\n"
             "from services.gateway.__main__ import main\n"
             "main()\n"
         )

@@ -15,7 +15,7 @@ from services.common.cursor import Position
 from services.common.documents import CODEC
 from services.common.ids import InvalidId, canonical, id_text
 from services.common.normalize import Change, normalize
-from services.gateway.conditions import conditions_of
+from services.gateway.conditions import query_conditions
 from services.gateway.event import Event
 from services.gateway.filters import Verdict, parse_filter, verdict
 from services.gateway.orders import parse_query
@@ -163,7 +163,7 @@ async def test_a_list_takes_its_index(mongodb_uri: str, asked: list[tuple[str, s
         await orders.create_indexes(INDEXES)
         chance = random.Random(1)
         await orders.insert_many([order(chance, ObjectId()) for _ in range(DOCUMENTS)])
-        conditions = conditions_of(parse_query(asked))
+        conditions = query_conditions(parse_query(asked))
         plan = await orders.find(conditions).sort("_id", -1).limit(101).explain()
     winning = str(plan["queryPlanner"]["winningPlan"])
     assert f"'indexName': '{index}'" in winning

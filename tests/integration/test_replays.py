@@ -306,6 +306,6 @@ async def test_a_cursor_of_an_epoch_that_ends_while_the_oplog_is_asked_is_answer
             joining = asyncio.create_task(gateway.join(outlet, Cursor("e1", past.before(0).position)))
             await until(lambda: gateway.asked.times["aggregate"], "the oplog is asked")
             await writing.publisher.begin("e2", EpochReason.COLLECTION_DROPPED, Position(past.positions[-1] + 9, 0), "")
-            await until(lambda: gateway.log.epoch == "e2", "a new epoch has begun")
+            await until(lambda: gateway.ring.epoch == "e2", "a new epoch has begun")
             await joining
     assert [reason for reason, _ in outlet.resyncs] == ["collection_dropped"]

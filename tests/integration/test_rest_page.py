@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from services.gateway.http.headers import add_security_headers
-from services.gateway.http.page import Page
+from services.gateway.http.page import WebPage
 from tests.integration.rest_api import Client
 
 
@@ -36,7 +36,7 @@ async def site(tmp_path: Path) -> AsyncIterator[tuple[Client, Path]]:
     (web_folder / "link.js").symlink_to(tmp_path / "secret.js")
     app = web.Application()
     app.on_response_prepare.append(add_security_headers)
-    app.add_routes(Page(web_folder, client_folder).routes())
+    app.add_routes(WebPage(web_folder, client_folder).routes())
     async with TestClient(TestServer(app)) as client:
         yield client, tmp_path
 

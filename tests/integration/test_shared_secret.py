@@ -48,7 +48,7 @@ async def test_gateways_that_start_at_once_agree_though_nobody_has_set_up_the_da
             return pid
 
     pids = await asyncio.gather(*(live(ids) for ids in replicas))
-    assert all(replica.genuine(pid) for replica in replicas for pid in pids)
+    assert all(replica.is_genuine(pid) for replica in replicas for pid in pids)
     assert await database.gateway_secrets.count_documents({}) == 1
 
 
@@ -63,7 +63,7 @@ async def test_a_session_id_is_no_oracle_for_the_password_of_the_database(databa
     other = SessionIds()
     await database.drop_collection("gateway_secrets")
     async with followed(SharedSecret(database, other)):  # the same address, another secret
-        assert not other.genuine(f"{nonce}.{signature}")
+        assert not other.is_genuine(f"{nonce}.{signature}")
 
 
 async def test_a_new_secret_is_used_without_a_restart_and_the_one_before_still_counts(
@@ -76,10 +76,10 @@ async def test_a_new_secret_is_used_without_a_restart_and_the_one_before_still_c
         before = one.issue()
         await asyncio.to_thread(lambda: list(setup(mongodb_uri, rotate=True)))
         await stack.enter_async_context(followed(SharedSecret(database, other)))
-        assert other.genuine(before)
+        assert other.is_genuine(before)
         new = other.issue()
-        await until(lambda: one.genuine(new), "the new secret is known")
-        assert other.genuine(one.issue())
+        await until(lambda: one.is_genuine(new), "the new secret is known")
+        assert other.is_genuine(one.issue())
 
 
 async def test_a_secret_that_was_dropped_is_put_back(database: Database) -> None:
@@ -92,7 +92,7 @@ async def test_a_secret_that_was_dropped_is_put_back(database: Database) -> None
 
         await until(is_back, "the secret is back")
         async with followed(SharedSecret(database, other)):
-            assert other.genuine(one.issue())
+            assert other.is_genuine(one.issue())
 
 
 async def test_without_mongodb_a_gateway_starts_and_learns_the_secret_when_it_comes(own_mongod: OwnMongod) -> None:
@@ -106,9 +106,9 @@ async def test_without_mongodb_a_gateway_starts_and_learns_the_secret_when_it_co
         followed(SharedSecret(client["orders"], ids, retry=0.1)),
     ):
         early = ids.issue()
-        assert ids.genuine(early)
-        assert not other.genuine(early)
+        assert ids.is_genuine(early)
+        assert not other.is_genuine(early)
         await mongod.start()
         async with followed(SharedSecret(client["orders"], other)):
-            await until(lambda: other.genuine(ids.issue()), "both have the secret", 20)
-        assert ids.genuine(early)
+            await until(lambda: other.is_genuine(ids.issue()), "both have the secret", 20)
+        assert ids.is_genuine(early)

@@ -9,7 +9,7 @@ import pytest
 from bson import Int64
 
 from services.gateway.orders import ListQuery, NewOrder, OrderChange, parse_query
-from services.gateway.store import Found, OrderStore, Page, Written
+from services.gateway.store import Found, OrdersPage, OrderStore, Written
 from services.gateway.store_errors import OrderNotFound
 from tests.integration.change_history import begin, changes_since, state_at
 from tests.integration.cursors import open_cursors
@@ -68,8 +68,8 @@ async def test_a_list_shows_the_orders_exactly_as_they_were_at_its_time(orders: 
     store = store_of(orders)
     enough = asyncio.Event()
 
-    async def load() -> list[Page]:
-        pages: list[Page] = []
+    async def load() -> list[OrdersPage]:
+        pages: list[OrdersPage] = []
         while len(pages) < 200 or len({page.at for page in pages}) <= 100:  # with enough writes in between
             pages.append(await store.page(ListQuery(limit=500)))
         enough.set()

@@ -9,35 +9,41 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.wire import engineio
-from services.gateway.wire.engineio import MalformedPacket, Packet, PacketType, parse_packet, split_payload
+from services.gateway.wire.engineio import (
+    EnginePacket,
+    EnginePacketType,
+    MalformedEnginePacket,
+    parse_packet,
+    split_payload,
+)
 from services.gateway.wire.form import Form
 
 
 @pytest.mark.parametrize(
     ("encoded", "packet"),
     [
-        ("4hello", Packet(PacketType.MESSAGE, "hello")),
-        ("4", Packet(PacketType.MESSAGE, "")),
-        ("2", Packet(PacketType.PING)),
-        ("2probe", Packet(PacketType.PING, "probe")),
-        ("3", Packet(PacketType.PONG)),
-        ("1", Packet(PacketType.CLOSE)),
-        ("5", Packet(PacketType.UPGRADE)),
-        ("6", Packet(PacketType.NOOP)),
-        ('0{"sid":"x"}', Packet(PacketType.OPEN, '{"sid":"x"}')),
-        ("bAQIDBA==", Packet(PacketType.MESSAGE, b"\x01\x02\x03\x04")),
-        ("b", Packet(PacketType.MESSAGE, b"")),
-        (b"\x01\x02", Packet(PacketType.MESSAGE, b"\x01\x02")),
-        (b"", Packet(PacketType.MESSAGE, b"")),
+        ("4hello", EnginePacket(EnginePacketType.MESSAGE, "hello")),
+        ("4", EnginePacket(EnginePacketType.MESSAGE, "")),
+        ("2", EnginePacket(EnginePacketType.PING)),
+        ("2probe", EnginePacket(EnginePacketType.PING, "probe")),
+        ("3", EnginePacket(EnginePacketType.PONG)),
+        ("1", EnginePacket(EnginePacketType.CLOSE)),
+        ("5", EnginePacket(EnginePacketType.UPGRADE)),
+        ("6", EnginePacket(EnginePacketType.NOOP)),
+        ('0{"sid":"x"}', EnginePacket(EnginePacketType.OPEN, '{"sid":"x"}')),
+        ("bAQIDBA==", EnginePacket(EnginePacketType.MESSAGE, b"\x01\x02\x03\x04")),
+        ("b", EnginePacket(EnginePacketType.MESSAGE, b"")),
+        (b"\x01\x02", EnginePacket(EnginePacketType.MESSAGE, b"\x01\x02")),
+        (b"", EnginePacket(EnginePacketType.MESSAGE, b"")),
     ],
 )
-def test_packets_are_read(encoded: str | bytes, packet: Packet) -> None:
+def test_packets_are_read(encoded: str | bytes, packet: EnginePacket) -> None:
     assert parse_packet(encoded) == packet
 
 
 @pytest.mark.parametrize("encoded", ["", "7", "a", "B", " 4", "-1", "b!", "bA", "bAQID\n", "bü", "\u0664"])
 def test_what_is_no_packet_is_refused(encoded: str) -> None:
-    with pytest.raises(MalformedPacket):
+    with pytest.raises(MalformedEnginePacket):
         parse_packet(encoded)
 
 
@@ -56,21 +62,21 @@ def test_payloads_are_split(body: bytes, packets: list[str]) -> None:
 
 
 def test_a_payload_that_is_not_utf_8_is_refused() -> None:
-    with pytest.raises(MalformedPacket):
+    with pytest.raises(MalformedEnginePacket):
         next(split_payload(b"4\xff"))
 
 
 @given(st.binary(max_size=200))
 def test_binary_survives_as_base64(data: bytes) -> None:
     packet = engineio.base64_packet(data)
-    assert parse_packet(packet.decode()) == Packet(PacketType.MESSAGE, data)
+    assert parse_packet(packet.decode()) == EnginePacket(EnginePacketType.MESSAGE, data)
     assert engineio.binary_of(packet) == data
     assert packet[1:] == base64.b64encode(data)
 
 
 @given(st.text(max_size=50))
 def test_any_text_is_a_packet_or_malformed(text: str) -> None:
-    with suppress(MalformedPacket):
+    with suppress(MalformedEnginePacket):
         parse_packet(text)
 
 

@@ -7,7 +7,7 @@ import pytest
 from services.common.cursor import Position
 from services.common.envelope import Operation
 from services.gateway.event import SEPARATOR, Event
-from services.gateway.log import Log
+from services.gateway.ring import Ring
 from services.gateway.wire.form import Form
 from tests.stream_events import change, event
 
@@ -59,15 +59,15 @@ def test_it_is_encoded_once_in_each_form(form: Form) -> None:
 
 def test_what_clients_add_to_an_offset_is_not_kept() -> None:
     """There are as many suffixes as clients like; each was kept as long as the ring had the event."""
-    log = Log(10)
-    log.begin("e1", Position(0, 0))
+    ring = Ring(10)
+    ring.reset("e1", Position(0, 0))
     found = made()
-    log.append([found])
-    before = log.bytes
+    ring.append([found])
+    before = ring.bytes
     for form in Form:
         assert b"~x" in found.encoded(form, "~x") or form not in (Form.WEBSOCKET, Form.POLLING)
     assert found.left.encoded(Form.WEBSOCKET, "~x")
-    assert log.bytes == before
+    assert ring.bytes == before
     assert found.encoded(Form.WEBSOCKET, "~x") is not found.encoded(Form.WEBSOCKET, "~x")
 
 

@@ -71,6 +71,7 @@ async def test_work_that_is_given_up_keeps_nobody_waiting(steps: list[str]) -> N
     assert steps.count("a") == steps.count("c") == 5
     assert second.cancelled()
 
+
 async def test_what_is_done_at_once_counts_for_the_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fair_turns, "PASS_SECONDS", 0.0)  # filled by whatever is done
     turns = FairTurns()

@@ -188,7 +188,7 @@ def test_more_is_refused_with_the_field_and_the_limit(asked: list[dict[str, Any]
 
 
 def test_an_interest_that_is_longer_than_any_is_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.gateway.filters._ASKED", None)
+    monkeypatch.setattr("services.gateway.filters._FILTERS", None)
     text = to_text(frozenset({Filter(ids=tuple(ids(57)))}))
     assert len(text) > MAX_TEXT
     with pytest.raises(InvalidFilter):

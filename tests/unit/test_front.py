@@ -15,7 +15,7 @@ from aiohttp import web
 from services.front.connections import Bounds, Connections, Refusal, State
 from services.front.front import Front
 from services.front.taken import Taken, give
-from services.gateway.edge.opening import opening
+from services.gateway.edge.fast_path import websocket_fast_path
 from services.gateway.edge.takeover import TakenOver, take_over
 from services.gateway.wire.handshake import Handshake
 from tests.waiting import until
@@ -120,7 +120,7 @@ async def front(
     assert runner.server is not None
     bounds = Bounds(most=most, per_address=per_address, last_descriptor=last_descriptor)
     port.connections = Connections(bounds, lambda refusal: port.refusals.update([refusal]), head_seconds=seconds)
-    gate = Front(runner.server, port.connections, opening(port.open), unread=unread)
+    gate = Front(runner.server, port.connections, websocket_fast_path(port.open), unread=unread)
     try:
         async with gate.listening("127.0.0.1", 0) as port.number:
             yield port

@@ -6,7 +6,7 @@ from services.common.cursor import Cursor, Position
 from services.common.envelope import Operation
 from services.gateway.filters import EVERYTHING, NOTHING, Filter, Interest
 from services.gateway.hub import Hub
-from services.gateway.log import Log
+from services.gateway.ring import Ring
 from services.gateway.subscription import Mode, ResyncReason, Subscription
 from services.gateway.wire.form import Form
 from tests.stream_events import EPOCH, Outlet, event, events
@@ -18,12 +18,12 @@ class Stream:
     """A log with its hub; what the hub asks Redis for is kept in ``fetched``, what it puts off in ``due``."""
 
     def __init__(self, size: int = 100) -> None:
-        self.log = Log(size)
-        self.log.begin(EPOCH, Position(0, 0))
+        self.ring = Ring(size)
+        self.ring.reset(EPOCH, Position(0, 0))
         self.fetched: list[Subscription] = []
         self.due: list[Callable[[], None]] = []
         self.errors: list[str] = []
-        self.hub = Hub(self.log, self.fetched.append, self.due.append)
+        self.hub = Hub(self.ring, self.fetched.append, self.due.append)
         self.hub.failed = lambda error: self.errors.append(str(error))
 
     def turn(self) -> None:
@@ -47,7 +47,7 @@ class Stream:
         return not any(len(each) for each in inside)
 
     def publish(self, first: int, last: int) -> None:
-        self.hub.publish(self.log.append(events(first, last)))
+        self.hub.publish(self.ring.append(events(first, last)))
 
     def join(self, outlet: Outlet, position: int = 0, interest: Interest = EVERYTHING) -> Subscription:
         subscription = self.hub.subscribe(outlet, interest, Position(position, 0))
@@ -174,7 +174,7 @@ def test_a_client_that_the_ring_has_passed_is_fetched_for_and_goes_on_live() -> 
     stream.publish(21, 21)
     assert outlet.writes == []
     stream.hub.write_page(subscription, events(1, 19))
-    stream.hub.caught_up(subscription)
+    stream.hub.replay_from_ring(subscription)
     stream.settle()
     stream.publish(22, 22)
     assert outlet.positions == list(range(1, 23))
@@ -187,7 +187,7 @@ def test_a_client_that_is_full_while_it_is_fetched_for_is_fetched_for_again() ->
     subscription = stream.join(outlet)
     stream.hub.write_page(subscription, events(1, 5))
     assert not subscription.is_behind()
-    stream.hub.caught_up(subscription)  # too late: it must not begin to write to a full connection
+    stream.hub.replay_from_ring(subscription)  # too late: it must not begin to write to a full connection
     assert len(outlet.writes) == 1
     stream.drain(subscription, outlet)
     assert stream.fetched == [subscription, subscription]
@@ -200,11 +200,11 @@ def test_an_epoch_that_ends_is_told_to_everyone_with_the_place_of_the_new_one() 
     stream.publish(1, 20)
     joined = [stream.join(live, 20), stream.join(paused, 20), stream.join(ahead, 99), stream.join(behind, 1)]
     stream.hub.pause(joined[1])
-    stream.log.begin("e2", Position(50, 0))
+    stream.ring.reset("e2", Position(50, 0))
     stream.hub.begin_epoch("collection_dropped")
     for outlet in (live, paused, ahead, behind):
         assert outlet.resyncs == [("collection_dropped", "e2.50-0")]
-    stream.hub.publish(stream.log.append(events(51, 52, "e2")))
+    stream.hub.publish(stream.ring.append(events(51, 52, "e2")))
     assert live.positions == ahead.positions == behind.positions == [51, 52]
     assert paused.writes == []
     stream.hub.resume(joined[1])
@@ -250,7 +250,7 @@ def test_an_interest_that_changes_counts_from_the_next_change_on() -> None:
     stream.publish(1, 1)
     stream.hub.change_interest(subscription, SHIPPED)
     batch = [event(2, data={"status": "pending"}), event(3, data={"status": "shipped"})]
-    stream.hub.publish(stream.log.append(batch))
+    stream.hub.publish(stream.ring.append(batch))
     assert outlet.positions == [1, 3]
     stream.hub.change_interest(subscription, NOTHING)
     stream.publish(4, 4)
@@ -269,7 +269,7 @@ def test_an_interest_that_changes_while_the_client_waits_or_is_fetched_for_loses
         stream.hub.change_interest(subscription, frozenset({Filter(ids=("a",))}))
     assert [subscription.mode for subscription in joined] == [Mode.AHEAD, Mode.BEHIND, Mode.PAUSED]
     stream.hub.write_page(joined[1], events(3, 19))
-    stream.hub.caught_up(joined[1])
+    stream.hub.replay_from_ring(joined[1])
     stream.publish(21, 22)
     stream.settle()
     stream.hub.resume(joined[2])
@@ -281,7 +281,7 @@ def test_an_order_that_leaves_the_view_is_taken_out_without_being_shown() -> Non
     outlet = Outlet()
     stream.join(outlet, interest=SHIPPED)
     gone = event(1, Operation.UPDATE, data={"status": "delivered"}, before={"status": "shipped"})
-    stream.hub.publish(stream.log.append([gone]))
+    stream.hub.publish(stream.ring.append([gone]))
     assert outlet.seen == [
         {
             "operation": "DELETE",
@@ -298,7 +298,7 @@ def test_a_batch_of_which_nothing_fits_is_no_write_at_all() -> None:
     stream = Stream()
     outlet = Outlet()
     stream.join(outlet, interest=SHIPPED)
-    stream.hub.publish(stream.log.append([event(1, data={"status": "pending"})]))
+    stream.hub.publish(stream.ring.append([event(1, data={"status": "pending"})]))
     assert outlet.writes == []
 
 
@@ -355,4 +355,4 @@ def test_clients_ahead_that_come_and_go_do_not_pile_up() -> None:
     stream = Stream()
     for _ in range(2000):
         stream.hub.unsubscribe(stream.join(Outlet(), 1000))
-    assert len(stream.hub._first_ahead) <= 200
+    assert len(stream.hub._ahead_heap) <= 200

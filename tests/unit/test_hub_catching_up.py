@@ -73,7 +73,7 @@ def test_a_page_is_bounded_by_bytes_and_an_event_that_is_larger_goes_alone() -> 
     stream = Stream()
     sizes = [30_000, 30_000, 30_000, 200_000, 10, 10]
     batch = [event(number, data={"text": "x" * size}) for number, size in enumerate(sizes, 1)]
-    stream.hub.publish(stream.log.append(batch))
+    stream.hub.publish(stream.ring.append(batch))
     outlet = Outlet()
     stream.join(outlet)
     stream.settle()
@@ -101,11 +101,11 @@ def test_a_client_that_is_paused_is_told_that_the_stream_is_stale_when_it_resume
     live, paused, absent = (stream.join(outlet) for outlet in outlets)
     stream.hub.pause(paused)
     stream.hub.pause(absent)
-    stream.hub.tell_stale("watcher_silent")
+    stream.hub.notify_stale("watcher_silent")
     assert [outlet.statuses for outlet in outlets] == [["watcher_silent"], [], []]
     stream.hub.resume(paused)
     stream.hub.pause(paused)
-    stream.hub.tell_stale(None)
+    stream.hub.notify_stale(None)
     for subscription in (live, paused, absent):
         stream.hub.resume(subscription)
     assert [outlet.statuses for outlet in outlets] == [["watcher_silent", None]] * 2 + [[]]
@@ -114,7 +114,7 @@ def test_a_client_that_is_paused_is_told_that_the_stream_is_stale_when_it_resume
 def test_a_client_that_comes_to_a_stale_stream_is_told_so_before_anything_else() -> None:
     stream = Stream()
     stream.publish(1, 2)
-    stream.hub.tell_stale("redis_unreachable")
+    stream.hub.notify_stale("redis_unreachable")
     outlet = Outlet(room=1)
     stream.join(outlet)
     assert (outlet.statuses, outlet.positions) == (["redis_unreachable"], [1, 2])

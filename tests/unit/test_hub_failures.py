@@ -85,9 +85,9 @@ def test_a_write_that_fails_costs_the_others_nothing(crowd: Crowd, also: set[str
 @pytest.mark.parametrize("what", ["resync", "write", "descriptor"])
 def test_an_epoch_that_begins_is_told_to_all_others(crowd: Crowd, what: str) -> None:
     crowd.broken.breaks = {what}
-    crowd.stream.log.begin("e2", Position(50, 0))
+    crowd.stream.ring.reset("e2", Position(50, 0))
     crowd.stream.hub.begin_epoch("collection_dropped")
-    crowd.stream.hub.publish(crowd.stream.log.append([event(51, epoch="e2")]))
+    crowd.stream.hub.publish(crowd.stream.ring.append([event(51, epoch="e2")]))
     assert [each.resyncs for each in crowd.others] == [[("collection_dropped", "e2.50-0")]] * 4
     assert [each.positions for each in crowd.others] == [[51]] * 4
     assert (crowd.broken.aborted, crowd.stream.errors, len(crowd.stream.hub)) == (1, [what], 4)
@@ -95,8 +95,8 @@ def test_an_epoch_that_begins_is_told_to_all_others(crowd: Crowd, what: str) -> 
 
 def test_a_stream_that_is_stale_is_told_to_all_others(crowd: Crowd) -> None:
     crowd.broken.breaks = {"status"}
-    crowd.stream.hub.tell_stale("watcher_silent")
-    crowd.stream.hub.tell_stale(None)
+    crowd.stream.hub.notify_stale("watcher_silent")
+    crowd.stream.hub.notify_stale(None)
     assert [each.statuses for each in crowd.others] == [["watcher_silent", None]] * 4
     assert (crowd.broken.aborted, crowd.stream.errors, len(crowd.stream.hub)) == (1, ["status"], 4)
 
@@ -147,7 +147,7 @@ def test_a_change_that_cannot_be_judged_costs_only_those_with_a_filter_their_con
     stream.join(everything)
     stream.join(filtered, interest=SHIPPED)
     stream.join(form, interest=frozenset({Filter(ids=("a",))}))
-    stream.hub.publish(stream.log.append([Event(change(1).envelope, b"[1]")]))
+    stream.hub.publish(stream.ring.append([Event(change(1).envelope, b"[1]")]))
     stream.publish(2, 2)
     assert everything.positions == [1, 2]
     assert (filtered.aborted, form.aborted, everything.aborted) == (1, 1, 0)
@@ -183,7 +183,7 @@ def _change_interest(stream: Stream, outlet: Outlet, subscription: Any) -> None:
 
 
 def _begin_epoch(stream: Stream, outlet: Outlet, subscription: Any) -> None:
-    stream.log.begin("e2", Position(50, 0))
+    stream.ring.reset("e2", Position(50, 0))
     stream.hub.begin_epoch("collection_dropped")
 
 

@@ -24,7 +24,7 @@ from services.gateway import group
 from services.gateway.event import Event
 from services.gateway.filters import EVERYTHING, NOTHING, Filter, Interest, Verdict, verdict
 from services.gateway.hub import Hub
-from services.gateway.log import Log
+from services.gateway.ring import Ring
 from services.gateway.subscription import Mode, Subscription
 from services.gateway.wire.form import Form
 from tests.stream_events import Outlet, event
@@ -77,11 +77,11 @@ class Interleavings(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.epoch = 1
-        self.log = Log(RING)
-        self.log.begin("1", Position(0, 0))
+        self.ring = Ring(RING)
+        self.ring.reset("1", Position(0, 0))
         self.fetched: list[Subscription] = []
         self.due: list[Callable[[], None]] = []
-        self.hub = Hub(self.log, self.fetched.append, self.due.append)
+        self.hub = Hub(self.ring, self.fetched.append, self.due.append)
         self.hub.failed = self._unexpected
         self.history: list[Event] = []
         self.all: list[Client] = []
@@ -98,18 +98,18 @@ class Interleavings(RuleBasedStateMachine):
     @rule(batch=changes)
     def publish(self, batch: list[tuple[Operation, str, Any, Any, bool]]) -> None:
         added: list[Event] = []
-        last = self.log.position
+        last = self.ring.position
         for operation, order, data, before, same_time in batch:
             last = last.next_at(last.ts if same_time else last.ts + 1)
             added.append(event(last, operation, id=order, data=data, before=before, epoch=str(self.epoch)))
         self.history += added
-        self.hub.publish(self.log.append(added))
+        self.hub.publish(self.ring.append(added))
 
     @rule(batch=changes)
     def publish_with_a_repetition_of_what_came_before(self, batch: list[tuple[Operation, str, Any, Any, bool]]) -> None:
         before = len(self.history)
         self.publish(batch)
-        assert self.log.append(self.history[before:]) == []
+        assert self.ring.append(self.history[before:]) == []
 
     @rule(
         target=clients,
@@ -119,12 +119,12 @@ class Interleavings(RuleBasedStateMachine):
         room=st.integers(1, 5),
     )
     def join(self, interest: Interest, back: int, form: Form, room: int) -> Client:
-        start = self.log.position if back >= len(self.history) or not back else self.history[-1 - back].position
+        start = self.ring.position if back >= len(self.history) or not back else self.history[-1 - back].position
         return self._add(Outlet(form=form, room=room), interest, start)
 
     @rule(target=clients, interest=interests, ahead=st.integers(1, 4))
     def join_ahead_of_the_stream(self, interest: Interest, ahead: int) -> Client:
-        return self._add(Outlet(), interest, Position(self.log.position.ts + ahead, 0))
+        return self._add(Outlet(), interest, Position(self.ring.position.ts + ahead, 0))
 
     def _add(self, outlet: Outlet, interest: Interest, start: Position) -> Client:
         client = Client(outlet, self.hub.subscribe(outlet, interest, start), [(start, interest)])
@@ -178,8 +178,8 @@ class Interleavings(RuleBasedStateMachine):
         subscription = self.fetched.pop(0)
         if not subscription.is_behind():
             return
-        if self.log.holds(subscription.position):
-            self.hub.caught_up(subscription)
+        if self.ring.holds(subscription.position):
+            self.hub.replay_from_ring(subscription)
             return
         page = [change for change in self.history if change.position > subscription.position][:most]
         self.hub.write_page(subscription, page)
@@ -189,8 +189,8 @@ class Interleavings(RuleBasedStateMachine):
     @rule()
     def begin_an_epoch(self) -> None:
         self.epoch += 1
-        start = Position(self.log.position.ts + 1, 0)
-        self.log.begin(str(self.epoch), start)
+        start = Position(self.ring.position.ts + 1, 0)
+        self.ring.reset(str(self.epoch), start)
         self.hub.begin_epoch("collection_dropped")
         self.history.clear()
         for client in self.all:
@@ -208,7 +208,7 @@ class Interleavings(RuleBasedStateMachine):
     def everyone_who_can_take_it_has_all_of_it(self) -> None:
         for client in self.all:
             if client.subscription.mode is Mode.LIVE:
-                assert client.seen == client.called_for(self.history, self.log.position)
+                assert client.seen == client.called_for(self.history, self.ring.position)
             if client.subscription.mode is Mode.REPLAY:
                 assert self.due
             if client.subscription.mode is Mode.BEHIND:

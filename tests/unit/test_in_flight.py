@@ -12,7 +12,7 @@ async def test_what_one_account_asks_for_beyond_its_bound_waits_and_others_do_no
     leave = asyncio.Event()
 
     async def fly(account: str) -> None:
-        async with flights.one_of(account):
+        async with flights.slot(account):
             inside.append(account)
             await leave.wait()
 

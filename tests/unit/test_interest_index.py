@@ -39,11 +39,11 @@ def test_nobody_who_has_to_be_told_is_left_out(
     for member in removed & set(range(len(interests))):
         index.remove(member, interests[member])
     change = event(1, operation, id=id, data=data, before=before)
-    concerned = list(index.concerned(change))
+    candidates = list(index.candidates(change))
     told = {member for member, interest in enumerate(interests) if verdict(interest, change) is not Verdict.HIDE}
-    assert told - removed <= set(concerned)
-    assert not removed & set(concerned)
-    assert len(concerned) == len(set(concerned))
+    assert told - removed <= set(candidates)
+    assert not removed & set(candidates)
+    assert len(candidates) == len(set(candidates))
 
 
 def test_a_thousand_filters_are_not_asked_about_a_change_that_concerns_three() -> None:
@@ -55,5 +55,5 @@ def test_a_thousand_filters_are_not_asked_about_a_change_that_concerns_three() -
     change = event(
         1, Operation.UPDATE, id="x", data={"customer_name": "customer 7"}, before={"customer_name": "customer 8"}
     )
-    assert set(index.concerned(change)) == {7, 8, 1000, 1001}
-    assert set(index.concerned(event(2, Operation.DELETE, id="y"))) == set(range(1002)), "nobody knows what it was"
+    assert set(index.candidates(change)) == {7, 8, 1000, 1001}
+    assert set(index.candidates(event(2, Operation.DELETE, id="y"))) == set(range(1002)), "nobody knows what it was"

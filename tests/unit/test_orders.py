@@ -3,7 +3,7 @@
 import pytest
 
 from services.gateway.orders import (
-    Fault,
+    FieldFault,
     InvalidInput,
     ListQuery,
     NewOrder,
@@ -17,7 +17,7 @@ from services.gateway.page_mark import PageMark
 GOOD = {"customer_name": "John Doe", "product_name": "Laptop", "status": "pending"}
 
 
-def faults(call: object, *arguments: object) -> tuple[Fault, ...]:
+def faults(call: object, *arguments: object) -> tuple[FieldFault, ...]:
     assert callable(call)
     with pytest.raises(InvalidInput) as refused:
         call(*arguments)
@@ -57,23 +57,23 @@ def test_names_are_any_text_of_1_to_200_characters(name: str) -> None:
     ],
 )
 def test_a_wrong_name_is_named(value: object, message: str) -> None:
-    assert faults(parse_new, {**GOOD, "customer_name": value}) == (Fault("customer_name", message),)
+    assert faults(parse_new, {**GOOD, "customer_name": value}) == (FieldFault("customer_name", message),)
 
 
 @pytest.mark.parametrize("status", ["", "Pending", "pending ", "lost", None, 1, {"$ne": None}, ["pending"]])
 def test_only_the_three_states_are_a_status(status: object) -> None:
     message = "must be one of 'pending', 'shipped', 'delivered'"
-    assert faults(parse_new, {**GOOD, "status": status}) == (Fault("status", message),)
+    assert faults(parse_new, {**GOOD, "status": status}) == (FieldFault("status", message),)
 
 
 @pytest.mark.parametrize("extra", ["_id", "updated_at", "$set", "a.b", "", "__proto__"])
 def test_a_field_that_an_order_does_not_have_is_refused(extra: str) -> None:
-    assert faults(parse_new, {**GOOD, extra: "x"}) == (Fault(extra, "is not a field that can be given"),)
+    assert faults(parse_new, {**GOOD, extra: "x"}) == (FieldFault(extra, "is not an accepted field"),)
 
 
 @pytest.mark.parametrize("body", [None, 1, "text", [], [GOOD], True])
 def test_a_body_that_is_no_object_is_refused_as_a_whole(body: object) -> None:
-    assert faults(parse_new, body) == (Fault("", "must be a JSON object"),)
+    assert faults(parse_new, body) == (FieldFault("", "must be a JSON object"),)
 
 
 def test_every_fault_is_named_at_once() -> None:
@@ -83,18 +83,20 @@ def test_every_fault_is_named_at_once() -> None:
 
 
 def test_a_body_of_a_thousand_fields_is_refused_as_a_whole() -> None:
-    assert faults(parse_new, {str(n): n for n in range(1000)}) == (Fault("", "must not have more than 100 fields"),)
+    assert faults(parse_new, {str(n): n for n in range(1000)}) == (
+        FieldFault("", "must not have more than 100 fields"),
+    )
 
 
 def test_a_query_of_a_thousand_parameters_is_refused_as_a_whole() -> None:
-    refused = (Fault("", "must not have more than 400 parameters"),)
+    refused = (FieldFault("", "must not have more than 400 parameters"),)
     assert faults(parse_query, [(str(n), "") for n in range(1000)]) == refused
     assert faults(parse_query, [("id", "")] * 1000) == refused
 
 
 def test_faults_are_not_made_that_are_not_shown() -> None:
     numbers = iter(range(1000))
-    InvalidInput(Fault(str(number), "") for number in numbers)
+    InvalidInput(FieldFault(str(number), "") for number in numbers)
     assert next(numbers) == 20
 
 
@@ -120,17 +122,17 @@ def test_a_change_is_any_of_the_fields_and_only_those(change: dict[str, str]) ->
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({}, Fault("", "needs at least one of customer_name, product_name, status")),
-        ({"status": None}, Fault("status", "must not be null; leave the field out to keep it")),
-        ({"customer_name": ""}, Fault("customer_name", "must not be empty")),
-        ({"customer_name": {"$ne": ""}}, Fault("customer_name", "must be a string")),
-        ({"status": "lost"}, Fault("status", "must be one of 'pending', 'shipped', 'delivered'")),
-        ({"status": "shipped", "_id": "0" * 24}, Fault("_id", "is not a field that can be given")),
-        ({"$set": {"status": "shipped"}}, Fault("$set", "is not a field that can be given")),
-        ([], Fault("", "must be a JSON object")),
+        ({}, FieldFault("", "needs at least one of customer_name, product_name, status")),
+        ({"status": None}, FieldFault("status", "must not be null; leave the field out to keep it")),
+        ({"customer_name": ""}, FieldFault("customer_name", "must not be empty")),
+        ({"customer_name": {"$ne": ""}}, FieldFault("customer_name", "must be a string")),
+        ({"status": "lost"}, FieldFault("status", "must be one of 'pending', 'shipped', 'delivered'")),
+        ({"status": "shipped", "_id": "0" * 24}, FieldFault("_id", "is not an accepted field")),
+        ({"$set": {"status": "shipped"}}, FieldFault("$set", "is not an accepted field")),
+        ([], FieldFault("", "must be a JSON object")),
     ],
 )
-def test_a_wrong_change_is_named(change: object, fault: Fault) -> None:
+def test_a_wrong_change_is_named(change: object, fault: FieldFault) -> None:
     assert faults(parse_change, change) == (fault,)
 
 
@@ -162,12 +164,12 @@ def test_conditions_may_be_given_several_times() -> None:
     ],
 )
 def test_a_wrong_condition_is_refused(pairs: list[tuple[str, str]], fault: str) -> None:
-    assert faults(parse_query, pairs) == (Fault(pairs[0][0], fault),)
+    assert faults(parse_query, pairs) == (FieldFault(pairs[0][0], fault),)
 
 
 @pytest.mark.parametrize("limit", ["0", "501", "-1", "", "ten", "1e2", "1_0", " 5", "+5", "5.0", "٣", "9" * 5000])
 def test_a_limit_that_is_no_number_from_1_to_500_is_refused(limit: str) -> None:
-    assert faults(parse_query, [("limit", limit)]) == (Fault("limit", "must be a whole number from 1 to 500"),)
+    assert faults(parse_query, [("limit", limit)]) == (FieldFault("limit", "must be a whole number from 1 to 500"),)
 
 
 @pytest.mark.parametrize(
@@ -179,17 +181,17 @@ def test_an_after_that_no_list_gave_out_is_refused(after: str) -> None:
 
 @pytest.mark.parametrize("name", ["status[$ne]", "a[$gt]", "$where", "skip", "Status", "since"])
 def test_an_unknown_parameter_is_refused(name: str) -> None:
-    assert faults(parse_query, [(name, "x")]) == (Fault(name, "is not a field that can be given"),)
+    assert faults(parse_query, [(name, "x")]) == (FieldFault(name, "is not an accepted field"),)
 
 
 def test_a_parameter_that_is_given_twice_is_refused() -> None:
     pairs = [("limit", "5"), ("limit", "5")]
-    assert faults(parse_query, pairs) == (Fault("limit", "is given more than once"),)
+    assert faults(parse_query, pairs) == (FieldFault("limit", "is given more than once"),)
 
 
 @pytest.mark.parametrize("id", ["", ".", "events", "~", "~i05", "~x", "\n", "\ud800"])
 def test_what_is_no_id_is_refused(id: str) -> None:
-    assert faults(parse_id, id) == (Fault("id", "must be an order's id, as lists and events give it"),)
+    assert faults(parse_id, id) == (FieldFault("id", "must be an order's id, as lists and events give it"),)
 
 
 def test_an_id_may_be_written_in_capitals() -> None:

@@ -1,9 +1,9 @@
-"""Whatever the ids of a page are, the mark behind it fits into a header and is taken back."""
+"""Whatever the ids of a page are, the mark of the next one fits into a header and is accepted back."""
 
 import pytest
 
 from services.common.ids import InvalidId
-from services.gateway.page_mark import LONGEST, MOST_SKIPPED, InvalidMark, PageMark
+from services.gateway.page_mark import LONGEST, MAX_SKIPPED, InvalidMark, PageMark
 
 TOO_LONG = "x" * (LONGEST + 1)
 
@@ -12,7 +12,7 @@ TOO_LONG = "x" * (LONGEST + 1)
     "id", ["0123456789abcdef01234567", "text", "~i5", "~s~~1.x", "1.5", "a.1", "~s.", "x" * LONGEST]
 )
 def test_a_mark_is_the_id_of_the_last_order(id: str) -> None:
-    mark = PageMark.behind(["before", id], None)
+    mark = PageMark.following(["before", id], None)
     assert str(mark) == id
     assert PageMark.parse(id) == mark == PageMark(id)
 
@@ -30,14 +30,14 @@ def test_every_spelling_of_an_id_is_a_mark() -> None:
         (["a", TOO_LONG], None, PageMark("a", 2)),
         ([], None, PageMark(None, 1)),
         ([TOO_LONG], PageMark("z", 3), PageMark("z", 5)),
-        ([], PageMark(None, MOST_SKIPPED - 1), PageMark(None, MOST_SKIPPED)),
-        ([], PageMark(None, MOST_SKIPPED), None),
+        ([], PageMark(None, MAX_SKIPPED - 1), PageMark(None, MAX_SKIPPED)),
+        ([], PageMark(None, MAX_SKIPPED), None),
     ],
 )
 def test_an_id_that_is_too_long_for_a_header_is_passed_by_counting(
     long: str, others: list[str], before: PageMark | None, mark: PageMark | None
 ) -> None:
-    assert PageMark.behind([*others, long], before) == mark
+    assert PageMark.following([*others, long], before) == mark
     assert mark is None or PageMark.parse(str(mark)) == mark
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from services.gateway.edge.descriptor import unbuffered_descriptor
-from services.gateway.recipients import BUILT, Recipients, SendToEach, in_c, in_python
+from services.gateway.recipients import LIBRARY, Recipients, SendToEach, send_in_python, sender_in_c
 
 ROOT = Path(__file__).resolve().parents[2]
 BUFFER = 16_384
@@ -24,10 +24,10 @@ DATA = bytes(range(256)) * 20  # with bytes that would end a string in C
 @pytest.fixture(params=["in Python", "in C"])
 def send_to_each(request: pytest.FixtureRequest) -> SendToEach:
     if request.param == "in Python":
-        return in_python
+        return send_in_python
     if shutil.which("cc") is None:
         pytest.skip("no C compiler, so it was not built")
-    return in_c(BUILT)
+    return sender_in_c(LIBRARY)
 
 
 @dataclass
@@ -119,10 +119,10 @@ def unexpected(client: str, error: Exception) -> None:
 def test_one_that_has_gone_does_not_end_the_process_where_signals_are_as_the_system_has_them() -> None:
     """Python ignores SIGPIPE; what embeds or wraps it may not."""
     script = (
-        "import signal, socket; from array import array; from services.gateway.recipients import BUILT, in_c\n"
+        "import signal, socket; from array import array; from services.gateway.recipients import LIBRARY, sender_in_c\n"
         "signal.signal(signal.SIGPIPE, signal.SIG_DFL)\n"
         "ours, client = socket.socketpair(); client.close()\n"
-        "assert in_c(BUILT)(array('i', [ours.fileno()]), 0, b'x') == (0, 0)\n"
+        "assert sender_in_c(LIBRARY)(array('i', [ours.fileno()]), 0, b'x') == (0, 0)\n"
     )
     assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0
 

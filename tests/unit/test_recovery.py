@@ -15,25 +15,25 @@ SHIPPED = frozenset({parse_filter({"status": "shipped"})})
 
 def test_an_id_is_known_by_every_replica_with_the_secret_and_by_no_other() -> None:
     pid = SessionIds("secret").issue()
-    assert SessionIds("secret").genuine(pid)
-    assert not SessionIds("other").genuine(pid)
+    assert SessionIds("secret").is_genuine(pid)
+    assert not SessionIds("other").is_genuine(pid)
 
 
 def test_an_earlier_secret_still_counts_and_the_newest_signs() -> None:
     old, new = SessionIds("old"), SessionIds("new", "old")
-    assert new.genuine(old.issue())
-    assert not old.genuine(new.issue())
-    assert SessionIds("new").genuine(new.issue())
+    assert new.is_genuine(old.issue())
+    assert not old.is_genuine(new.issue())
+    assert SessionIds("new").is_genuine(new.issue())
 
 
 def test_without_a_secret_ids_are_good_in_their_own_process_also_when_the_secret_comes() -> None:
     one, other = SessionIds(), SessionIds()
     pid = one.issue()
-    assert one.genuine(pid)
-    assert not other.genuine(pid)
+    assert one.is_genuine(pid)
+    assert not other.is_genuine(pid)
     one.use("secret")
-    assert one.genuine(pid)
-    assert SessionIds("secret").genuine(one.issue())
+    assert one.is_genuine(pid)
+    assert SessionIds("secret").is_genuine(one.issue())
 
 
 def test_no_two_ids_are_equal() -> None:
@@ -46,17 +46,17 @@ def test_an_id_of_which_one_character_was_changed_is_not_genuine(place: int, cha
     ids = SessionIds("secret")
     pid = ids.issue()
     changed = pid[:place] + character + pid[place + 1 :]
-    assert ids.genuine(changed) == (changed == pid)
+    assert ids.is_genuine(changed) == (changed == pid)
 
 
 @pytest.mark.parametrize("pid", ["", ".", "a", "a.", ".b", "a.b.c", "é.ü", "\x00", "a" * 100_000])
 def test_what_was_never_given_out_is_not_genuine(pid: str) -> None:
-    assert not SessionIds("secret").genuine(pid)
+    assert not SessionIds("secret").is_genuine(pid)
 
 
 @given(st.text(max_size=40))
 def test_no_text_is_genuine_or_does_harm(pid: str) -> None:
-    assert not SessionIds("secret").genuine(pid)
+    assert not SessionIds("secret").is_genuine(pid)
 
 
 @pytest.mark.parametrize("interest", [EVERYTHING, SHIPPED, frozenset()])

@@ -7,11 +7,11 @@ from typing import Any, cast
 from services.common.cursor import Position
 from services.common.tasks import Tasks
 from services.gateway.filters import EVERYTHING
-from services.gateway.history import Reading
+from services.gateway.history import HistoryPage
 from services.gateway.hub import Hub
-from services.gateway.log import Log
 from services.gateway.replay import ReplayBounds
 from services.gateway.replays import Replays
+from services.gateway.ring import Ring
 from services.gateway.subscription import Mode
 from tests.stream_events import EPOCH, Outlet, event
 from tests.waiting import until
@@ -23,21 +23,21 @@ END = Position(150 * _SECOND, 0)
 class Oplog:
     """Stands in for the oplog: a change at each of the seconds 100 to 109."""
 
-    async def after(self, position: Position, _epoch: str) -> AsyncGenerator[Reading]:
+    async def after(self, position: Position, _epoch: str) -> AsyncGenerator[HistoryPage]:
         for second in range(100, 110):
             if second * _SECOND > position.ts:
-                yield Reading([event(second * _SECOND)], Position(second * _SECOND, 0))
+                yield HistoryPage([event(second * _SECOND)], Position(second * _SECOND, 0))
         while True:
-            yield Reading([], END)
+            yield HistoryPage([], END)
             await asyncio.sleep(0.01)
 
 
 async def test_a_client_that_joins_a_pass_whose_reading_has_ended_is_served_too() -> None:
-    log = Log(100)
-    log.begin(EPOCH, END)
-    hub = Hub(log, lambda subscription: replays.add(subscription, END))
+    ring = Ring(100)
+    ring.reset(EPOCH, END)
+    hub = Hub(ring, lambda subscription: replays.add(subscription, END))
     hub.log_floor = END
-    replays = Replays(cast("Any", Oplog()), log, hub, ReplayBounds(), lambda _outcome: None)
+    replays = Replays(cast("Any", Oplog()), ring, hub, ReplayBounds(), lambda _outcome: None)
     async with Tasks() as tasks:
         replays.start(tasks)
         hub.resume(hub.subscribe(Outlet(), EVERYTHING, Position(99 * _SECOND, 0)))

@@ -9,10 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.wire import socketio
-from services.gateway.wire.socketio import Limits, MalformedPacket, Packet, PacketType, attach, parse_packet
+from services.gateway.wire.socketio import (
+    MalformedSocketPacket,
+    PacketLimits,
+    SocketPacket,
+    SocketPacketType,
+    attach,
+    parse_packet,
+)
 
-LIMITS = Limits(max_attachments=10, max_depth=32)
-EVENT, ACK = PacketType.EVENT, PacketType.ACK
+LIMITS = PacketLimits(max_attachments=10, max_depth=32)
+EVENT, ACK = SocketPacketType.EVENT, SocketPacketType.ACK
 HOLE: dict[str, Any] = {"_placeholder": True, "num": 0}
 HOLE_2 = b'{"_placeholder":true,"num":2}'
 NO_INDEX: list[object] = [1, -1, 10**9, 0.0, "0", None, True, [0], {}]
@@ -21,31 +28,37 @@ NO_INDEX: list[object] = [1, -1, 10**9, 0.0, "0", None, True, [0], {}]
 @pytest.mark.parametrize(
     ("text", "packet"),
     [
-        ("0", Packet(PacketType.CONNECT, "/", None, None)),
-        ('0{"a":1}', Packet(PacketType.CONNECT, "/", None, {"a": 1})),
-        ("0/admin", Packet(PacketType.CONNECT, "/admin", None, None)),
-        ('0/admin?x=1,{"a":1}', Packet(PacketType.CONNECT, "/admin?x=1", None, {"a": 1})),
-        ("1", Packet(PacketType.DISCONNECT, "/", None, None)),
-        ("1/admin,", Packet(PacketType.DISCONNECT, "/admin", None, None)),
-        ('2["a"]', Packet(EVENT, "/", None, ["a"])),
-        ('2["a",1,2.5,null,true,{"b":[]}]', Packet(EVENT, "/", None, ["a", 1, 2.5, None, True, {"b": []}])),
-        ('212["a"]', Packet(EVENT, "/", 12, ["a"])),
-        ('20["a"]', Packet(EVENT, "/", 0, ["a"])),
-        ('2/admin,12["a"]', Packet(EVENT, "/admin", 12, ["a"])),
-        ("2[7]", Packet(EVENT, "/", None, [7])),
-        ('2[""]', Packet(EVENT, "/", None, [""])),
-        ('2["error"]', Packet(EVENT, "/", None, ["error"])),
-        ("312[]", Packet(ACK, "/", 12, [])),
-        ("3/admin,12[1]", Packet(ACK, "/admin", 12, [1])),
-        ('51-["a",{"_placeholder":true,"num":0}]', Packet(PacketType.BINARY_EVENT, "/", None, ["a", HOLE], 1)),
-        ('52-/n,9["a"]', Packet(PacketType.BINARY_EVENT, "/n", 9, ["a"], 2)),
-        ('61-9[{"_placeholder":true,"num":0}]', Packet(PacketType.BINARY_ACK, "/", 9, [HOLE], 1)),
+        ("0", SocketPacket(SocketPacketType.CONNECT, "/", None, None)),
+        ('0{"a":1}', SocketPacket(SocketPacketType.CONNECT, "/", None, {"a": 1})),
+        ("0/admin", SocketPacket(SocketPacketType.CONNECT, "/admin", None, None)),
+        ('0/admin?x=1,{"a":1}', SocketPacket(SocketPacketType.CONNECT, "/admin?x=1", None, {"a": 1})),
+        ("1", SocketPacket(SocketPacketType.DISCONNECT, "/", None, None)),
+        ("1/admin,", SocketPacket(SocketPacketType.DISCONNECT, "/admin", None, None)),
+        ('2["a"]', SocketPacket(EVENT, "/", None, ["a"])),
+        ('2["a",1,2.5,null,true,{"b":[]}]', SocketPacket(EVENT, "/", None, ["a", 1, 2.5, None, True, {"b": []}])),
+        ('212["a"]', SocketPacket(EVENT, "/", 12, ["a"])),
+        ('20["a"]', SocketPacket(EVENT, "/", 0, ["a"])),
+        ('2/admin,12["a"]', SocketPacket(EVENT, "/admin", 12, ["a"])),
+        ("2[7]", SocketPacket(EVENT, "/", None, [7])),
+        ('2[""]', SocketPacket(EVENT, "/", None, [""])),
+        ('2["error"]', SocketPacket(EVENT, "/", None, ["error"])),
+        ("312[]", SocketPacket(ACK, "/", 12, [])),
+        ("3/admin,12[1]", SocketPacket(ACK, "/admin", 12, [1])),
+        (
+            '51-["a",{"_placeholder":true,"num":0}]',
+            SocketPacket(SocketPacketType.BINARY_EVENT, "/", None, ["a", HOLE], 1),
+        ),
+        ('52-/n,9["a"]', SocketPacket(SocketPacketType.BINARY_EVENT, "/n", 9, ["a"], 2)),
+        ('61-9[{"_placeholder":true,"num":0}]', SocketPacket(SocketPacketType.BINARY_ACK, "/", 9, [HOLE], 1)),
         # In a packet without attachments it is a dictionary like any other.
-        ('2["a",{"_placeholder":true,"num":-1}]', Packet(EVENT, "/", None, ["a", {"_placeholder": True, "num": -1}])),
-        ('2["[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\"["]', Packet(EVENT, "/", None, ["[" * 41 + '"['])),
+        (
+            '2["a",{"_placeholder":true,"num":-1}]',
+            SocketPacket(EVENT, "/", None, ["a", {"_placeholder": True, "num": -1}]),
+        ),
+        ('2["[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\"["]', SocketPacket(EVENT, "/", None, ["[" * 41 + '"['])),
     ],
 )
-def test_packets_are_read(text: str, packet: Packet) -> None:
+def test_packets_are_read(text: str, packet: SocketPacket) -> None:
     assert parse_packet(text, LIMITS) == packet
 
 
@@ -84,7 +97,7 @@ def test_packets_are_read(text: str, packet: Packet) -> None:
     ],
 )
 def test_what_is_no_packet_is_refused(text: str) -> None:
-    with pytest.raises(MalformedPacket):
+    with pytest.raises(MalformedSocketPacket):
         parse_packet(text, LIMITS)
 
 
@@ -93,8 +106,8 @@ def test_the_deepest_allowed_packet_is_read() -> None:
 
 
 def test_no_attachments_can_be_allowed() -> None:
-    with pytest.raises(MalformedPacket):
-        parse_packet('51-["a",{"_placeholder":true,"num":0}]', Limits(0, 32))
+    with pytest.raises(MalformedSocketPacket):
+        parse_packet('51-["a",{"_placeholder":true,"num":0}]', PacketLimits(0, 32))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +131,7 @@ def test_no_attachments_can_be_allowed() -> None:
 def test_nothing_of_200_kb_takes_long(text: str) -> None:
     # What grows with the square of the length takes seconds each time, and runs into the test's time limit.
     for _ in range(20):
-        with suppress(MalformedPacket):
+        with suppress(MalformedSocketPacket):
             parse_packet(text, LIMITS)
 
 
@@ -149,8 +162,8 @@ names = st.text(st.characters(exclude_categories=["Cs"])).filter(lambda name: na
 @given(namespace=namespaces, name=names, args=st.lists(values, max_size=4))
 def test_an_event_survives_the_way_there_and_back(namespace: str, name: str, args: list[Any]) -> None:
     text, *attachments = socketio.event_packets(namespace, name, args)
-    packet = parse_packet(text.decode(), Limits(100, 100))
-    assert packet[:3] == (PacketType.BINARY_EVENT if attachments else EVENT, namespace, None)
+    packet = parse_packet(text.decode(), PacketLimits(100, 100))
+    assert packet[:3] == (SocketPacketType.BINARY_EVENT if attachments else EVENT, namespace, None)
     assert packet.attachments == len(attachments)
     assert attach(packet.data, attachments) == [name, *args]
 
@@ -158,7 +171,7 @@ def test_an_event_survives_the_way_there_and_back(namespace: str, name: str, arg
 @given(namespace=namespaces, id=st.integers(0, 10**15 - 1), args=st.lists(values, max_size=4))
 def test_an_acknowledgement_survives_too(namespace: str, id: int, args: list[Any]) -> None:
     text, *attachments = socketio.ack_packets(namespace, id, args)
-    packet = parse_packet(text.decode(), Limits(100, 100))
+    packet = parse_packet(text.decode(), PacketLimits(100, 100))
     assert (packet.namespace, packet.id) == (namespace, id)
     assert attach(packet.data, attachments) == args
 
@@ -167,7 +180,7 @@ def test_an_acknowledgement_survives_too(namespace: str, id: int, args: list[Any
 def test_any_text_is_a_packet_or_malformed(text: str) -> None:
     try:
         packet = parse_packet(text, LIMITS)
-    except MalformedPacket:
+    except MalformedSocketPacket:
         return
     assert packet.attachments <= 10
     attach(packet.data, [b""] * packet.attachments)
@@ -203,5 +216,5 @@ def test_packets_are_written(packets: list[bytes], encoded: list[bytes]) -> None
 
 @pytest.mark.parametrize("name", sorted(socketio.RESERVED_EVENTS))
 def test_the_server_may_not_use_reserved_names_either(name: str) -> None:
-    with pytest.raises(MalformedPacket):
+    with pytest.raises(MalformedSocketPacket):
         socketio.event_packets("/", name, [])

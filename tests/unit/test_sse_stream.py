@@ -12,7 +12,7 @@ from services.common.deadlines import Deadlines
 from services.gateway.edge.unsent import Unsent
 from services.gateway.filters import EVERYTHING
 from services.gateway.hub import Hub
-from services.gateway.log import Log
+from services.gateway.ring import Ring
 from services.gateway.sse.stream import SseStream
 from services.gateway.subscription import Mode, Subscription
 from services.gateway.wire import sse
@@ -24,7 +24,7 @@ from tests.stream_events import EPOCH, events
 class Served:
     """A stream over a real connection, with its hub, and the client's end."""
 
-    log: Log
+    ring: Ring
     hub: Hub
     stream: SseStream
     subscription: Subscription
@@ -33,7 +33,7 @@ class Served:
     lost: asyncio.Event
 
     def publish(self, number: int) -> None:
-        self.hub.publish(self.log.append(events(number, number)))
+        self.hub.publish(self.ring.append(events(number, number)))
 
     def chunk(self, number: int) -> bytes:
         return events(number, number)[0].encoded(Form.SSE, "")
@@ -44,9 +44,9 @@ class Served:
 
 @pytest_asyncio.fixture
 async def served() -> AsyncIterator[Served]:
-    log = Log(100)
-    log.begin(EPOCH, Position(0, 0))
-    hub = Hub(log, lambda _: None)
+    ring = Ring(100)
+    ring.reset(EPOCH, Position(0, 0))
+    hub = Hub(ring, lambda _: None)
     dropped: asyncio.Queue[SseStream] = asyncio.Queue()
     stalls: Deadlines[SseStream] = Deadlines(0.05, dropped.put_nowait)
     lost = asyncio.Event()
@@ -55,7 +55,7 @@ async def served() -> AsyncIterator[Served]:
     with client:
         await asyncio.get_running_loop().connect_accepted_socket(lambda: stream, ours)
         subscription = hub.subscribe(stream, EVERYTHING, Position(0, 0))
-        yield Served(log, hub, stream, subscription, client, dropped, lost)
+        yield Served(ring, hub, stream, subscription, client, dropped, lost)
         stream.abort()
         await lost.wait()
         stalls.close()

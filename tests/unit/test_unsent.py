@@ -105,6 +105,6 @@ async def test_it_is_logged_when_it_begins_and_when_it_is_over_and_not_in_betwee
         for client in clients:
             unsent.release(client)
     assert [(entry["log_level"], entry["event"].split(",")[0]) for entry in logged] == [
-        ("warning", "Too much waits to be sent"),
-        ("info", "What waits to be sent is within its bound again"),
+        ("warning", "Too many unsent bytes"),
+        ("info", "Unsent bytes are within their limit again"),
     ]

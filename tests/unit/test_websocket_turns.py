@@ -37,7 +37,7 @@ class Owner:
     def stop(self) -> None:
         self._timer.cancel()
 
-    def websocket_frame(self) -> bool:
+    def admit_websocket_frame(self) -> bool:
         self.frames[self.turn] += 1
         if self.frames.total() > self._allowed:
             self._connection.close(CloseCode.POLICY)
@@ -71,7 +71,7 @@ async def flooded(data: bytes, allowed: int = 10**9) -> AsyncIterator[Owner]:
     closing: Deadlines[WebSocketConnection] = Deadlines(5, WebSocketConnection.abort)
     connection = WebSocketConnection(LIMIT, closing, Unsent(1 << 20))
     owner = Owner(connection, allowed)
-    connection.report_to(owner)
+    connection.set_owner(owner)
     transport, _ = await asyncio.get_running_loop().create_unix_connection(lambda: connection, sock=ours)
     try:
         async with asyncio.timeout(20):

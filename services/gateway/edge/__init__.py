@@ -1,1 +1,1 @@
-"""What meets a connection before anybody knows what it wants."""
+"""Handles a connection before its transport is known: admission, origin, limits, backpressure."""

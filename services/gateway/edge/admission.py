@@ -1,4 +1,4 @@
-"""Counts the open connections, in all and by address, whatever their transport, and says when there are too many."""
+"""Counts the open connections of all transports, in total and per address, and refuses new ones over the limits."""
 
 from collections import Counter
 
@@ -7,7 +7,7 @@ from services.gateway.edge.peer import account_of
 
 
 class NotAdmitted(Exception):
-    """There is no room for one more connection; ``incident`` says of which kind."""
+    """The connection is refused; ``incident`` says why."""
 
     def __init__(self, incident: Incident) -> None:
         super().__init__(incident.value)
@@ -15,38 +15,38 @@ class NotAdmitted(Exception):
 
 
 class Admission:
-    """The places of one gateway."""
+    """The connection slots of one gateway."""
 
-    def __init__(self, most: int, most_per_address: int) -> None:
-        self._most = most
-        self._most_per_address = most_per_address
-        self._inside = 0
+    def __init__(self, limit: int, limit_per_address: int) -> None:
+        self._limit = limit
+        self._limit_per_address = limit_per_address
+        self._open = 0
         self._per_address: Counter[str] = Counter()
         self._stopping = False
 
     def __len__(self) -> int:
-        return self._inside
+        return self._open
 
     def stop(self) -> None:
-        """Admit nobody any more."""
+        """Refuse all new connections."""
         self._stopping = True
 
     def enter(self, address: str) -> None:
-        """Take a place, or raise NotAdmitted."""
+        """Take a slot, or raise NotAdmitted."""
         if self._stopping:
             raise NotAdmitted(Incident.STOPPING)
-        if self._inside >= self._most:
+        if self._open >= self._limit:
             raise NotAdmitted(Incident.TOO_MANY_CONNECTIONS)
         account = account_of(address)
-        if self._per_address[account] >= self._most_per_address:
+        if self._per_address[account] >= self._limit_per_address:
             raise NotAdmitted(Incident.TOO_MANY_FROM_ADDRESS)
         self._per_address[account] += 1
-        self._inside += 1
+        self._open += 1
 
     def leave(self, address: str) -> None:
-        """Give a place back."""
+        """Return a slot."""
         account = account_of(address)
-        self._inside -= 1
+        self._open -= 1
         self._per_address[account] -= 1
         if self._per_address[account] <= 0:
             del self._per_address[account]

@@ -1,19 +1,19 @@
-"""Gives the hub the file descriptor of a connection, to hand bytes to the kernel past the connection's transport."""
+"""Gives the hub a connection's file descriptor, so that it can write to the kernel past the connection's transport."""
 
 import asyncio
 import socket
 
-# What the kernel takes beyond what is on its way to the client. By default it takes up to 4 MB for a client that reads
-# nothing: a thousand of these cost 4 GB that no limit of ours sees. What is on its way this does not bound, so it slows
-# down no client that is far away.
+# Bytes that the kernel buffers beyond those in flight to the client. By default it buffers up to 4 MB for a client that
+# reads nothing: a thousand of these cost 4 GB that no limit of ours sees. Bytes in flight are not limited by this, so
+# distant clients are not slowed down.
 KERNEL_UNSENT = 131_072
 
 
 def unbuffered_descriptor(transport: asyncio.Transport) -> int:
     """Return the connection's file descriptor, which takes bytes while the transport has nothing unsent.
 
-    From now on the transport has its protocol paused while anything is unsent, so whoever is not paused may write past
-    it. The descriptor is the connection's until ``connection_lost`` has returned.
+    From now on the transport pauses its protocol while anything is unsent, so the hub may write past it while the
+    protocol is not paused. The descriptor is the connection's until ``connection_lost`` has returned.
     """
     transport.set_write_buffer_limits(0)
     connection: socket.socket = transport.get_extra_info("socket")

@@ -1,4 +1,4 @@
-"""Says whether a request may come in at all: for a host that is ours, and from a page that may use it."""
+"""Decides whether a request is let in: it must ask for a host of ours, and come from an allowed origin."""
 
 from typing import NamedTuple
 
@@ -14,21 +14,21 @@ from services.gateway.edge.request import Request
 log = structlog.get_logger("clients")
 
 
-class Refusal(NamedTuple):
-    """Why a request may not come in."""
+class EntranceRefusal(NamedTuple):
+    """Why a request is not let in."""
 
     status: int
     detail: str
     incident: Incident
 
 
-_NO_HOST = Refusal(400, "The header Host is missing, given twice, or no host.", Incident.BAD_REQUEST)
-_OTHER_HOST = Refusal(421, "This server is not asked for under this host.", Incident.HOST_REFUSED)
-_OTHER_ORIGIN = Refusal(403, "Origin not allowed", Incident.ORIGIN_REFUSED)
+_NO_HOST = EntranceRefusal(400, "The Host header is missing, duplicated or invalid.", Incident.BAD_REQUEST)
+_UNKNOWN_HOST = EntranceRefusal(421, "This server does not serve this host.", Incident.HOST_REFUSED)
+_FOREIGN_ORIGIN = EntranceRefusal(403, "Origin not allowed", Incident.ORIGIN_REFUSED)
 
 
 class Entrance:
-    """The one place that all transports ask; without arguments it answers to any host, and to its own pages only."""
+    """The check that all transports share; without arguments it allows any host, and its own pages only."""
 
     def __init__(
         self,
@@ -44,30 +44,30 @@ class Entrance:
         self._warned = False
 
     def admits(self, request: Request) -> bool:
-        """Tell whether the request may come in; nothing is counted, because it is then asked `refuse`."""
-        return self._judge(request, None) is None
+        """Tell whether the request is let in; nothing is counted, because `refuse` is called next."""
+        return self._check(request, None) is None
 
-    def refuse(self, request: Request, target: str | None = None) -> Refusal | None:
-        """Return why the request may not come in and count it, else None.
+    def refuse(self, request: Request, target: str | None = None) -> EntranceRefusal | None:
+        """Return why the request is not let in and count it, else None.
 
-        `target`: the host that the request line itself names, if it does.
+        `target`: the host in the request line itself, if there is one.
         """
-        refusal = self._judge(request, target)
+        refusal = self._check(request, target)
         if refusal is not None:
             self._count(refusal.incident)
-            if refusal is _OTHER_HOST and not self._warned:  # once: strangers can cause it by the thousand
+            if refusal is _UNKNOWN_HOST and not self._warned:  # once: anyone can cause thousands of these
                 self._warned = True
                 host = request.headers.get(hdrs.HOST, "")[:100]
                 log.warning("Refused a request for another host; if it is ours, add it to ALLOWED_HOSTS", host=host)
         return refusal
 
-    def _judge(self, request: Request, target: str | None) -> Refusal | None:
+    def _check(self, request: Request, target: str | None) -> EntranceRefusal | None:
         named = request.headers.getall(hdrs.HOST, [])
-        if not named and request.version < (1, 1):  # no browser, so no page: HTTP/1.0 knows no Host
+        if not named and request.version < (1, 1):  # HTTP/1.0 has no Host; browsers, and so pages, do not use it
             named = ["localhost"]
         hosts = [Authority.parse(host) for host in (*named, *([] if target is None else [target]))]
         if len(named) != 1 or None in hosts:
             return _NO_HOST
         if not all(host is not None and self._hosts.answer_to(host.host) for host in hosts):
-            return _OTHER_HOST
-        return None if self.origins.allows(request, self.peers.scheme(request)) else _OTHER_ORIGIN
+            return _UNKNOWN_HOST
+        return None if self.origins.allows(request, self.peers.scheme(request)) else _FOREIGN_ORIGIN

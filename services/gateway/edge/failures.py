@@ -1,4 +1,4 @@
-"""Counts and logs errors of ours that clients had to pay for."""
+"""Counts and logs our own errors that cost clients their connection or request."""
 
 from time import monotonic
 
@@ -10,10 +10,10 @@ QUIET_SECONDS = 60.0
 
 
 class Failures:
-    """Counts each, and logs the first with its traceback; then nothing for a while.
+    """Counts every error, and logs the first with its traceback, then nothing for a while.
 
-    What fails for one client may fail for thousands, at every event or as often as a client likes: to write as many
-    tracebacks would keep the loop busy for longer than all that they tell of.
+    An error for one client may repeat for thousands, at every event or as often as a client likes: logging all those
+    tracebacks would block the event loop for longer than the errors themselves.
     """
 
     def __init__(self, what: str, count: Count) -> None:
@@ -24,7 +24,7 @@ class Failures:
         self._unlogged = 0
 
     def note(self, error: Exception) -> None:
-        """Note one."""
+        """Record one error."""
         self._count(Incident.APPLICATION_ERROR)
         now = monotonic()
         if now < self._quiet_until:

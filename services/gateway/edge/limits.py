@@ -1,4 +1,4 @@
-"""Says what a client may cost, and names every limit that can be hit."""
+"""Defines the limits for clients, and names every incident that is counted."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from services.gateway.wire.form import Form
 
 
 class Incident(StrEnum):
-    """What is counted: refusals, and ends of connections that were not the client's wish."""
+    """The incidents that are counted: refusals, and connections that the client did not close itself."""
 
     BAD_REQUEST = "bad_request"
     HOST_REFUSED = "host_refused"
@@ -38,24 +38,24 @@ Count = Callable[[Incident], None]
 
 
 OnDisconnect = Callable[[Form, str], None]
-"""Told when a client has gone: over what it was connected, and why it has gone."""
+"""Called when a client has disconnected, with its wire form and the reason."""
 
 
 def count_nothing(_: Incident) -> None:
-    """Ignore an incident, where nobody keeps figures."""
+    """Ignore an incident."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
-    """Times are in seconds, sizes in bytes; what is refused or closed when a limit is hit stands beside it."""
+    """Times are in seconds, sizes in bytes; each comment says what happens when the limit is hit."""
 
-    server_name: str = ""  # ends the session ids, so that a load balancer knows whose session it is
+    server_name: str = ""  # suffix of the session ids, by which a load balancer finds the session's replica
     ping_interval: float = 25.0
     ping_timeout: float = 20.0  # without a pong: closed
     connect_timeout: float = 10.0  # without a namespace, or with half a packet: closed
     upgrade_timeout: float = 10.0  # probed but not upgraded: the probe is closed, polling goes on
-    close_timeout: float = 5.0  # asked to close but does not: cut off
-    body_timeout: float = 30.0  # a POST that trickles in: 408, closed
+    close_timeout: float = 5.0  # no answer to a close: cut off
+    body_timeout: float = 30.0  # a slow POST body: 408, closed
     max_payload: int = 65_536  # websocket: close 1009; POST: 413
     max_connections: int = 10_000  # 503
     max_connections_per_address: int = 1_000  # 429
@@ -64,8 +64,8 @@ class EngineSettings:
     max_queued_events: int = 100  # events that wait for a handler of the same socket: closed
     max_attachments: int = 10  # malformed
     max_depth: int = 32  # malformed
-    max_unsent: int = 2_097_152  # what is unsent when the client is sent one more packet of its own: closed
-    poll_buffer: int = 131_072  # fan-out that waits for the next poll: no more is written until it has come
-    max_unsent_of_all: int = 268_435_456  # what is unsent for all clients together: the slowest are cut
-    max_packets_per_poll: int = 16  # the others go with the next poll; python-engineio takes no more at once
-    max_packets_per_poll_of_browser: int = 256  # where the client is known to take any number
+    max_unsent: int = 2_097_152  # unsent bytes when another packet is sent to this client alone: closed
+    poll_buffer: int = 131_072  # fan-out bytes that wait for the next poll: paused until it comes
+    max_unsent_of_all: int = 268_435_456  # unsent bytes of all clients together: the slowest are cut off
+    max_packets_per_poll: int = 16  # the rest goes with the next poll; python-engineio takes no more at once
+    max_packets_per_poll_of_browser: int = 256  # for clients that are known to take any number

@@ -1,4 +1,4 @@
-"""Decides which web pages may come in, and tells their browsers so: one rule for REST, SSE, polling and websockets."""
+"""Decides which origins may connect, and sets the CORS headers: one rule for REST, SSE, polling and websockets."""
 
 import re
 from collections.abc import Iterable
@@ -25,33 +25,33 @@ _TOKEN = re.compile(r"[0-9A-Za-z!#$%&'*+.^_`|~-]{1,64}", re.ASCII)
 class OriginPolicy:
     """Allows the same origin, the listed ones (scheme, host and port), and programs, which send no Origin at all.
 
-    `*` among the listed means every origin. A missing Origin is safe only because no cookie authenticates anybody here.
+    `*` in the list means every origin. A missing Origin is safe only because no cookie authenticates a client here.
     """
 
     def __init__(self, listed: Iterable[str] = (), exposed: Iterable[str] = ()) -> None:
         names = frozenset(listed)
         self._any = "*" in names
-        # As browsers write them: a listed origin may have been typed with capitals or with the default port.
+        # Normalized as browsers do: a listed origin may be typed in capitals or with the default port.
         self._listed = frozenset(_normal(name) or name for name in names - {"*"})
         self._exposed = ", ".join(exposed)
 
     def allows(self, request: Request, scheme: str | None = None) -> bool:
-        """Tell whether the page that makes the request may; `scheme` is the request's own, where it is known."""
+        """Tell whether the request's origin is allowed; `scheme` is the request's own, where known."""
         origins = request.headers.getall(hdrs.ORIGIN, [])
         if len(origins) > 1:
             return False
         return not origins or self._lists(origins[0]) or _same(origins[0], request.headers.get(hdrs.HOST, ""), scheme)
 
     def mark(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
-        """Tell the browser that a page of a listed origin may read the response; the same origin needs no telling."""
-        if self._listed:  # always, or a cache would hand the answer for one origin to another
+        """Set the CORS headers that let a page of a listed origin read the response; the same origin needs none."""
+        if self._listed:  # on every response, or a cache would serve one origin's response to another
             response.headers.add(hdrs.VARY, hdrs.ORIGIN)
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is None or not self._lists(origin):
             return
         if origin in self._listed:
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
-            # For the cookies of sticky load balancers; only ever to origins that are listed by name.
+            # For the cookies of sticky load balancers; only for origins that are listed by name.
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
         else:
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = "*"
@@ -59,9 +59,9 @@ class OriginPolicy:
             response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = self._exposed
 
     def preflight(self, request: web.BaseRequest) -> web.Response | None:
-        """Return the answer to what a browser asks before it sends a request of a listed origin, else None.
+        """Return the response to the preflight of a listed origin, or None for any other request.
 
-        Whatever headers are asked for are granted, as the reference server does: a listed page is trusted with them.
+        All requested headers are granted, as the reference server does: a listed page is trusted with them.
         """
         origin = request.headers.get(hdrs.ORIGIN, "")
         asks = request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
@@ -84,7 +84,7 @@ class OriginPolicy:
 
 
 def _same(origin: str, host: str, scheme: str | None) -> bool:
-    """Compare with the Host header, in the normal form of both and with default ports (RFC 3986, 6.2)."""
+    """Compare with the Host header, both normalized and with default ports (RFC 3986, 6.2)."""
     theirs, separator, rest = origin.partition("://")
     theirs = theirs.lower()
     page, ours = Authority.parse(rest), Authority.parse(host)

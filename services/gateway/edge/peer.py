@@ -1,4 +1,4 @@
-"""Finds out whose connection it is, and what it speaks outside our network."""
+"""Determines a client's address and scheme, behind trusted proxies too."""
 
 import re
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ Network = IPv4Network | IPv6Network
 
 log = structlog.get_logger("clients")
 
-# An address as proxies write it into X-Forwarded-For: plain, or with the client's port as some clouds add it.
+# An address as proxies write it into X-Forwarded-For: plain, or with the client's port, as some clouds add it.
 _FORWARDED = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::\d{1,5})?|(\d+\.\d+\.\d+\.\d+):\d{1,5}", re.ASCII)
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}  # some proxies name the websocket's
 
 
 class Peers:
-    """Believes `X-Forwarded-For` and `X-Forwarded-Proto` of trusted proxies, and of nobody else."""
+    """Trusts `X-Forwarded-For` and `X-Forwarded-Proto` from trusted proxies only."""
 
     def __init__(self, trusted: Sequence[Network] = (), count: Count = count_nothing) -> None:
         self._trusted = tuple(trusted)
@@ -29,10 +29,10 @@ class Peers:
         self._warned = False
 
     def address(self, request: Request) -> str:
-        """Return the client's address: the peer of the connection, or, through trusted proxies only, what they say.
+        """Return the client's address: the peer of the connection or, behind trusted proxies, the one they report.
 
-        X-Forwarded-For is read from its end, where the last proxy wrote: what a client itself put in front is not
-        reached.
+        X-Forwarded-For is read from its end, where the last proxy appended: entries that the client itself sent are
+        never reached.
         """
         address = request.remote or ""
         if not self._trusted:
@@ -49,13 +49,13 @@ class Peers:
         return address
 
     def counted_as(self, peer: str) -> str | None:
-        """Return on what account the connections of a peer count; None for a trusted proxy, whose clients are many."""
+        """Return the account that a peer's connections count against; None for a trusted proxy with many clients."""
         return None if self._trusts(peer) else account_of(peer)
 
     def scheme(self, request: Request) -> str | None:
-        """Return `http` or `https` where a trusted proxy says which of them the client speaks, else None: unknown.
+        """Return the client's scheme, `http` or `https`, as a trusted proxy reports it, or None where unknown.
 
-        The connection's own scheme says nothing: any proxy in front may have ended TLS.
+        The connection's own scheme proves nothing: a proxy in front may have terminated TLS.
         """
         if not self._trusts(request.remote or ""):
             return None
@@ -80,7 +80,7 @@ class Peers:
 
 
 def account_of(address: str) -> str:
-    """Return on what account a connection counts: an IPv4 address, or the IPv6 network of 64 bits that one client has.
+    """Return the account that a connection counts against: an IPv4 address, or the /64 network of an IPv6 address.
 
     Every IPv6 customer can use all 2^64 addresses of such a network.
     """

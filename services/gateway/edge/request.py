@@ -1,4 +1,4 @@
-"""Names what is looked at of a request that may become a websocket, whoever has read it."""
+"""The parts of a request that the checks need, whichever parser has read it."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -23,7 +23,7 @@ class Request(Protocol):
 
     @property
     def headers(self) -> MultiMapping[str]:
-        """Found by their names in any case."""
+        """Looked up by case-insensitive name."""
 
     @property
     def remote(self) -> str | None:

@@ -1,7 +1,7 @@
-"""Takes a connection away from aiohttp once its request has been understood.
+"""Takes a connection over from aiohttp once its request has been parsed.
 
-An idle aiohttp connection costs a task, two coroutines, a parser and a request: more than 20 KiB, and a wake-up for
-each thing that happens. After the takeover there is the transport and one small protocol object of ours.
+An idle aiohttp connection costs a task, two coroutines, a parser and a request: more than 20 KiB, and a task wake-up
+per event. After the takeover only the transport and one small protocol object of ours remain.
 """
 
 import asyncio
@@ -16,25 +16,25 @@ from services.front.taken import Counted, Taken, give
 
 
 class TakenOver(web.StreamResponse):
-    """Answers nothing: what there was to say, the new owner of the connection has said."""
+    """Writes nothing: the new owner of the connection has already responded."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status=status)
         self.force_close()
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:  # noqa: ARG002
-        """Write no headers."""
+        """Write nothing."""
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Write no end."""
+        """Write nothing."""
 
 
 def take_over(request: web.BaseRequest, protocol: Taken) -> asyncio.Transport | None:
     """Give the request's connection to `protocol`; return None where the client has already gone.
 
-    Calls `connection_made` at once, and `data_received` with what came in behind the request as soon as the caller lets
-    the loop run. The handler must return a `TakenOver`, and not have prepared another response.
+    Calls `connection_made` at once, and `data_received` in the next turn of the loop, with the bytes that followed the
+    request. The handler must return a `TakenOver`, and not have prepared another response.
     """
     handler = request.protocol
     transport = handler.transport
@@ -44,7 +44,7 @@ def take_over(request: web.BaseRequest, protocol: Taken) -> asyncio.Transport | 
     tail = _release(handler)
     give(transport, protocol, seat)
     if tail:
-        transport.pause_reading()  # or what the loop reads next would overtake it
+        transport.pause_reading()  # or the next bytes that the loop reads would overtake these
         asyncio.get_running_loop().call_soon(_deliver, transport, tail)
     else:
         transport.resume_reading()
@@ -59,11 +59,11 @@ def _deliver(transport: asyncio.Transport, tail: bytes) -> None:
 
 
 def _release(handler: RequestHandler) -> bytes:
-    """Make aiohttp believe that the connection is lost, without closing it; return what it had read and not understood.
+    """Make aiohttp believe that the connection is lost, without closing it; return the bytes that it has not parsed.
 
     Checked against aiohttp 3.14: without its transport, `connection_lost` leaves the server's set of connections,
     cancels the keep-alive timer and drops the parser, and the task ends after the response. The task is hidden from it
-    because with `handler_cancellation` it would cancel the very request handler that we are called from.
+    because with `handler_cancellation` it would cancel the very request handler that called us.
     """
     tail: bytes = handler._message_tail  # noqa: SLF001
     handler._message_tail = b""  # noqa: SLF001
@@ -76,9 +76,9 @@ def _release(handler: RequestHandler) -> bytes:
 
 
 class ConnectionWatch(asyncio.Protocol):
-    """Stands between a transport and aiohttp while a response is held back, to learn at once that the client has gone.
+    """Sits between a transport and aiohttp while a response is held, to detect a disconnect at once.
 
-    aiohttp itself tells its handlers only by cancelling them, and only where the whole application asked for that.
+    aiohttp itself notifies its handlers only by cancelling them, and only if that is enabled for the whole application.
     """
 
     __slots__ = ("_lost", "_protocol", "_transport")
@@ -100,22 +100,22 @@ class ConnectionWatch(asyncio.Protocol):
             self._transport.set_protocol(self._protocol)
 
     def data_received(self, data: bytes) -> None:
-        """Pass on what the client sends meanwhile."""
+        """Forward the client's data."""
         self._protocol.data_received(data)
 
     def eof_received(self) -> None:
-        """Pass on the end of what the client sends; the transport then closes itself."""
+        """Forward the end of the client's data; the transport then closes itself."""
         self._protocol.eof_received()
 
     def pause_writing(self) -> None:
-        """Pass on."""
+        """Forward it."""
         self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
-        """Pass on."""
+        """Forward it."""
         self._protocol.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell both."""
+        """Notify both."""
         self._protocol.connection_lost(exc)
         self._lost()

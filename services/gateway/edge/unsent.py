@@ -1,4 +1,4 @@
-"""Bounds what waits in this process to be sent, for all clients together."""
+"""Bounds the bytes that wait in this process to be sent, for all clients together."""
 
 import asyncio
 from collections import Counter
@@ -12,14 +12,14 @@ log = structlog.get_logger("clients")
 
 
 class Holder(Protocol):
-    """A connection for which something waits."""
+    """A connection with unsent bytes."""
 
     def cut(self) -> None:
-        """Give up the connection at once, with all that is unsent."""
+        """Cut the connection at once and discard its unsent bytes."""
 
 
 class _Held(NamedTuple):
-    """What waits for one connection: bytes of its own, and the rest of a buffer that others wait for as well."""
+    """The unsent bytes of one connection: its own, and the rest of a buffer that it shares with others."""
 
     own: int
     shared: bytes | None
@@ -27,26 +27,26 @@ class _Held(NamedTuple):
 
 
 class Unsent:
-    """What waits for all clients of this gateway; beyond ``most`` bytes those are cut that have been slow for longest.
+    """The unsent bytes of all clients of this gateway; beyond ``limit``, the clients slow the longest are cut off.
 
-    Nobody has anything here but a client whose connection takes no more, so that to keep the sum costs the others
-    nothing. What the fan-out could not send to many is one buffer in memory, and is counted once.
+    Only clients under backpressure are tracked, so the sum costs the others nothing. A buffer that the fan-out could
+    not send to many clients exists once in memory, and is counted once.
     """
 
-    def __init__(self, most: int, count: Count = count_nothing) -> None:
-        self._most = most
+    def __init__(self, limit: int, count: Count = count_nothing) -> None:
+        self._limit = limit
         self._count = count
         self._held: dict[Holder, _Held] = {}  # in the order in which they became slow
-        self._sharers: Counter[int] = Counter()  # by the identity of the buffer, which lives while anybody holds it
-        self._cutting = False
-        self._pressed = False
+        self._shared: Counter[int] = Counter()  # by the identity of the buffer, which lives while a holder refers to it
+        self._cut_scheduled = False
+        self._over_limit = False
         self.bytes = 0
 
     def __len__(self) -> int:
         return len(self._held)
 
     def hold(self, holder: Holder, waiting: int, written: bytes | memoryview = b"") -> None:
-        """Note that so many bytes wait for a connection; a view in ``written`` keeps a buffer that is shared."""
+        """Record a connection's unsent bytes; a view in ``written`` refers to a shared buffer."""
         before = self._held.get(holder)
         if before is not None:
             self._subtract(before)
@@ -57,44 +57,44 @@ class Unsent:
             shared, rest = None, 0
         self._held[holder] = held = _Held(max(0, waiting - rest), shared, rest)
         self._add(held)
-        if self.bytes > self._most and not self._cutting:
-            # Later, and not from within the fan-out that has just written this.
-            self._cutting = True
+        if self.bytes > self._limit and not self._cut_scheduled:
+            # Deferred: not from within the fan-out that has just written this.
+            self._cut_scheduled = True
             asyncio.get_running_loop().call_soon(self._cut)
 
     def release(self, holder: Holder) -> None:
-        """Note that nothing waits any more, or that the connection is over; without effect where nothing did."""
+        """Record that a connection has no unsent bytes or is closed; no effect if it had none."""
         held = self._held.pop(holder, None)
         if held is None:
             return
         self._subtract(held)
-        if self._pressed and self.bytes < self._most // 2:
-            self._pressed = False
-            log.info("What waits to be sent is within its bound again")
+        if self._over_limit and self.bytes < self._limit // 2:
+            self._over_limit = False
+            log.info("Unsent bytes are within their limit again")
 
     def _add(self, held: _Held) -> None:
         self.bytes += held.own
         if held.shared is not None:
-            if not self._sharers[id(held.shared)]:
+            if not self._shared[id(held.shared)]:
                 self.bytes += len(held.shared)
-            self._sharers[id(held.shared)] += 1
+            self._shared[id(held.shared)] += 1
 
     def _subtract(self, held: _Held) -> None:
         self.bytes -= held.own
         if held.shared is not None:
-            self._sharers[id(held.shared)] -= 1
-            if not self._sharers[id(held.shared)]:
-                del self._sharers[id(held.shared)]
+            self._shared[id(held.shared)] -= 1
+            if not self._shared[id(held.shared)]:
+                del self._shared[id(held.shared)]
                 self.bytes -= len(held.shared)
 
     def _cut(self) -> None:
-        """Cut connections until what waits for the others is within the bound."""
-        self._cutting = False
-        if self.bytes > self._most and not self._pressed:
-            self._pressed = True
-            log.warning("Too much waits to be sent, cutting the clients that are slow for longest", clients=len(self))
+        """Cut connections until the unsent bytes of the others are within the limit."""
+        self._cut_scheduled = False
+        if self.bytes > self._limit and not self._over_limit:
+            self._over_limit = True
+            log.warning("Too many unsent bytes, cutting off the slowest clients", clients=len(self))
         for holder in list(self._held):
-            if self.bytes <= self._most:
+            if self.bytes <= self._limit:
                 break
             self._count(Incident.SLOW_CONSUMER)
             holder.cut()

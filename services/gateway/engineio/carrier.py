@@ -1,4 +1,4 @@
-"""Says what a session needs of whatever gets its packets to the client."""
+"""The interface that a session needs from its carrier."""
 
 from typing import Protocol
 
@@ -7,36 +7,36 @@ from services.gateway.wire.websocket import CloseCode
 
 
 class Carrier(Protocol):
-    """What gets a session's packets to the client: polling requests or a websocket."""
+    """Carries a session's packets to the client: over polling requests or a websocket."""
 
     form: Form
 
     @property
     def writable(self) -> bool:
-        """Whether the client takes more than has been sent."""
+        """Whether the client can take more."""
 
     @property
     def unsent(self) -> int:
         """How many bytes wait to be sent."""
 
     def send_text(self, *packets: bytes) -> None:
-        """Send packets, together where that is possible."""
+        """Send packets, in one write where possible."""
 
     def send_binary(self, data: bytes) -> None:
         """Send a binary message."""
 
     @property
     def descriptor(self) -> int | None:
-        """The file descriptor that takes what `write` takes, while nothing is unsent; None where there is none."""
+        """The file descriptor that takes the same bytes as `write` while nothing is unsent, or None."""
 
     def write(self, encoded: bytes | memoryview) -> None:
-        """Send what is already in the carrier's form."""
+        """Send bytes that are already in the carrier's form."""
 
     def close(self, code: CloseCode, reason: str, *, orderly: bool) -> bool:
-        """Send what is unsent, then close; `orderly` where the client did nothing wrong.
+        """Flush, then close; `orderly` where the client did nothing wrong.
 
-        Returns whether the rest waits for the client to fetch it.
+        Returns whether unsent packets wait for the client to fetch them.
         """
 
     def abort(self) -> None:
-        """Close at once, whatever is unsent."""
+        """Close at once and discard unsent packets."""

@@ -1,4 +1,4 @@
-"""Carries a session over HTTP: a GET that is held until there is something, a POST for what the client sends."""
+"""Carries a session over HTTP: a GET is held until there are packets, a POST brings the client's packets."""
 
 import asyncio
 
@@ -10,8 +10,8 @@ from services.gateway.engineio.rejection import ErrorCode, Rejected
 from services.gateway.engineio.session import Session
 from services.gateway.wire.engineio import (
     SEPARATOR,
-    MalformedPacket,
-    PacketType,
+    EnginePacketType,
+    MalformedEnginePacket,
     base64_packet,
     split_payload,
 )
@@ -19,14 +19,14 @@ from services.gateway.wire.form import Form
 from services.gateway.wire.websocket import CloseCode
 
 _NO_STORE = {"Cache-Control": "no-store"}
-_CLOSE = PacketType.CLOSE.encode()
-_NOOP = PacketType.NOOP.encode()
-# How browsers, and the stock client in Node, begin to name themselves.
+_CLOSE = EnginePacketType.CLOSE.encode()
+_NOOP = EnginePacketType.NOOP.encode()
+# Prefixes of the user agents of browsers and of the stock client in Node.
 _BROWSERS = ("Mozilla/", "node-XMLHttpRequest")
 
 
 class _Unread(Exception):
-    """A part of the body is still on its way, so the connection cannot be used again."""
+    """A part of the body is unread, so the connection cannot be reused."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -34,10 +34,10 @@ class _Unread(Exception):
 
 
 class Polling:
-    """What is unsent waits in `_unsent` for the next GET.
+    """Unsent packets wait in `_unsent` for the next GET.
 
-    From `poll_buffer` bytes on the application is paused until a GET has fetched them; what the session itself sends
-    meanwhile is bounded by the session.
+    From `poll_buffer` bytes on, the application is paused until a GET has fetched them; the session bounds its own
+    packets in the meantime.
     """
 
     __slots__ = ("_holding", "_poll", "_posting", "_session", "_size", "_unsent")
@@ -83,19 +83,19 @@ class Polling:
     def _note_unsent(self) -> None:
         sessions = self._session.sessions
         unsent = sessions.unsent
-        # Not for a forgotten session: its last answer may be made after that, and nobody would release the rest.
+        # Not for a forgotten session: its last response may be built after that, and nothing would release the rest.
         if self._size and self._poll is None and sessions.holds(self._session):
             unsent.hold(self._session, self._size)
         else:
             unsent.release(self._session)
 
     def _answer(self) -> None:
-        # The request's own task takes what is unsent, one turn of the loop later: until then more may join.
+        # The request's own task takes the unsent packets one turn of the loop later: more may be added until then.
         if self._poll is not None and not self._poll.done():
             self._poll.set_result(None)
 
     async def get(self, request: web.BaseRequest) -> web.Response:
-        """Answer with what is unsent, or as soon as there is something."""
+        """Answer with the unsent packets, or as soon as there are some."""
         if self._poll is not None:
             self._session.fail(Incident.OVERLAPPING_REQUESTS, CloseCode.POLICY)
             return web.Response(status=400)
@@ -119,7 +119,7 @@ class Polling:
         return settings.max_packets_per_poll_of_browser if browser else settings.max_packets_per_poll
 
     def _fill(self) -> None:
-        """Add what may follow."""
+        """Let more packets be added: the application's, or a close or a noop."""
         if not self._session.is_open:
             self.write(_CLOSE)
             self._session.sessions.closed(self._session, linger=False)
@@ -144,7 +144,7 @@ class Polling:
         self._answer()
 
     async def post(self, request: web.Request) -> web.Response:
-        """Take the packets of one request."""
+        """Receive the packets of one request."""
         if self._posting:
             self._session.fail(Incident.OVERLAPPING_REQUESTS, CloseCode.POLICY)
             return web.Response(status=400)
@@ -188,16 +188,16 @@ class Polling:
     def _receive(self, body: bytes) -> web.Response:
         try:
             for packet in split_payload(body):
-                if packet == PacketType.CLOSE:
+                if packet == EnginePacketType.CLOSE:
                     self._leave()
                     break
                 if not self._session.within_rate():
                     return Rejected(ErrorCode.BAD_REQUEST).response(upgrade=False)
                 self._session.receive(packet)
             else:
-                if not self._session.is_open:  # for a reason that has been counted
+                if not self._session.is_open:  # the reason has been counted already
                     return Rejected(ErrorCode.BAD_REQUEST).response(upgrade=False)
-        except MalformedPacket:
+        except MalformedEnginePacket:
             self._session.fail(Incident.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)
             return Rejected(ErrorCode.BAD_REQUEST).response(upgrade=False)
         return web.Response(text="ok", content_type="text/html", headers=_NO_STORE)
@@ -208,21 +208,21 @@ class Polling:
         self._session.end("transport close")
 
     def close(self, code: CloseCode, reason: str, *, orderly: bool) -> bool:  # noqa: ARG002
-        """Answer the held GET; return whether what is unsent waits for another."""
+        """Answer the held GET; return whether unsent packets wait for another."""
         if self._poll is None or self._poll.done():
             return orderly
         self.write(_CLOSE)
         return False
 
     def abort(self) -> None:
-        """Answer the held GET without what is unsent."""
+        """Answer the held GET without the unsent packets."""
         self._unsent.clear()
         self._size = 0
         if self._poll is not None:
             self.write(_CLOSE)
 
     def release_polls(self) -> None:
-        """Hold no GET any more, so that the client can leave."""
+        """Stop holding GETs, so that the client can leave polling."""
         self._holding = False
         if self._poll is not None and not self._unsent:
             self.write(_NOOP)
@@ -232,7 +232,7 @@ class Polling:
         self._holding = True
 
     def retire(self) -> list[bytes]:
-        """Return the packets that are unsent, and carry nothing any more."""
+        """Return the unsent packets and stop carrying."""
         unsent = [packet for packet in self._unsent if packet != _NOOP]
         self._unsent.clear()
         self._size = 0

@@ -1,4 +1,4 @@
-"""Refuses requests with the status and body of the reference server, which is what stock clients understand."""
+"""Refuses requests with the status and body of the reference server, which stock clients understand."""
 
 from collections.abc import Mapping
 from enum import IntEnum
@@ -31,7 +31,7 @@ _MESSAGES = {
 
 
 class Rejected(Exception):
-    """The request is answered with an error; no session comes of it, and none is harmed by it."""
+    """The request is answered with an error; no session is opened, and existing ones are unaffected."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Rejected(Exception):
         self.headers = dict(headers or {})
 
     def response(self, *, upgrade: bool) -> web.Response:
-        """Return the answer; to a websocket handshake it is plain text, and the connection is not used again."""
+        """Return the response; to a websocket handshake it is plain text, and the connection is closed."""
         headers = {"Cache-Control": "no-store", **self.headers}
         if self.status in {429, 503}:
             headers["Retry-After"] = "5"

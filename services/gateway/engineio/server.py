@@ -1,4 +1,4 @@
-"""Serves Engine.IO 4 over polling and websocket; what is spoken over its sessions is the application's."""
+"""Serves Engine.IO 4 over polling and websocket; the application defines the protocol inside its sessions."""
 
 import asyncio
 from collections.abc import Iterator
@@ -18,7 +18,13 @@ from services.gateway.engineio.session import Accept, Session
 from services.gateway.engineio.sessions import Sessions
 from services.gateway.engineio.upgrade import Upgrade
 from services.gateway.engineio.websocket_connection import WebSocketConnection
-from services.gateway.engineio.websocket_handshake import HandshakeRefused, accepted, answer, is_upgrade, switch
+from services.gateway.engineio.websocket_handshake import (
+    HandshakeRefused,
+    is_upgrade,
+    response_head,
+    switch_protocols,
+    write_response,
+)
 from services.gateway.wire.engineio import PROTOCOL, open_packet
 from services.gateway.wire.handshake import Handshake
 from services.gateway.wire.websocket import CloseCode
@@ -27,8 +33,8 @@ from services.gateway.wire.websocket import CloseCode
 class EngineServer:
     """Calls `accept(session)` for each new session, after its handshake has been sent.
 
-    `admission`, `unsent` and `entrance`, which `open` asks, are given where they are shared with other transports; for
-    `handle` the application has asked at the entrance already.
+    Pass `admission`, `unsent` and `entrance` where they are shared with other transports. `open` checks the entrance
+    itself; for `handle` the application has checked it already.
     """
 
     def __init__(
@@ -58,9 +64,9 @@ class EngineServer:
             app.router.add_route("*", variant, self.handle)
 
     def open(self, request: Handshake, transport: asyncio.Transport) -> bool:
-        """Begin a session over a websocket, where one is rightly asked for; else return False, with nothing done.
+        """Open a session over a websocket for a valid request; otherwise return False without side effects.
 
-        Then `handle` is to say what is wrong, if anything is.
+        `handle` then reports what is wrong, if anything is.
         """
         opens = is_upgrade(request) and request.query.get("transport") == "websocket"
         if request.path not in self._paths or not opens or not self._entrance.admits(request):
@@ -68,19 +74,19 @@ class EngineServer:
         try:
             if self._verify(request, upgrade=True) is not None:
                 return False
-            head = accepted(request)
+            head = response_head(request)
             session = self._admit(request)
         except (Rejected, HandshakeRefused):
             return False
         with self._admitted(session):
             websocket = self._connection(request)
             give(transport, websocket)
-            answer(transport, head, self._open_packet(session, upgrades=[]))
+            write_response(transport, head, self._open_packet(session, upgrades=[]))
             self._start(session, websocket)
         return True
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer one request, whichever of the protocol's it is."""
+        """Answer one request of the protocol."""
         upgrade = is_upgrade(request)
         try:
             return await self._answer(request, upgrade=upgrade)
@@ -97,11 +103,11 @@ class EngineServer:
         return await self._open_polling(request)
 
     def _verify(self, request: Request, *, upgrade: bool) -> Session | None:
-        """Check in the order of the reference server, so that two faults at once are answered alike."""
+        """Check in the order of the reference server, so that a request with two faults gets the same answer."""
         transport = request.query.get("transport")
         if transport not in {"polling", "websocket"}:
             raise Rejected(ErrorCode.UNKNOWN_TRANSPORT)
-        if "j" in request.query:  # JSONP, which executes in the page; browsers have not needed it for long
+        if "j" in request.query:  # JSONP, which executes in the page; no current browser needs it
             raise Rejected(ErrorCode.BAD_REQUEST)
         sid = request.query.get("sid")
         if not sid:
@@ -142,14 +148,14 @@ class EngineServer:
 
     def _websocket(self, request: web.Request, session: Session | None) -> web.StreamResponse:
         try:
-            head = accepted(request)
+            head = response_head(request)
         except HandshakeRefused as refused:
             raise Rejected(ErrorCode.BAD_REQUEST, str(refused), headers=refused.headers) from refused
         may_open = request.query["transport"] == "websocket"
         if session is None and may_open:
             return self._open_websocket(request, head, self._admit(request))
         websocket = self._connection(request)
-        response = switch(request, head, websocket)
+        response = switch_protocols(request, head, websocket)
         if response is None:
             return web.Response(status=400)
         if session is None or not may_open or not Upgrade.begin(session, websocket):
@@ -159,7 +165,7 @@ class EngineServer:
     def _open_websocket(self, request: web.Request, head: bytes, session: Session) -> web.StreamResponse:
         with self._admitted(session):
             websocket = self._connection(request)
-            response = switch(request, head, websocket, self._open_packet(session, upgrades=[]))
+            response = switch_protocols(request, head, websocket, self._open_packet(session, upgrades=[]))
             if response is None:
                 self.sessions.closed(session, linger=False)
                 return web.Response(status=400)
@@ -168,7 +174,7 @@ class EngineServer:
 
     @contextmanager
     def _admitted(self, session: Session) -> Iterator[None]:
-        """Begin a session that was admitted; where that fails, give its place back."""
+        """Open a session that was admitted; if that fails, return its slot."""
         try:
             yield
         except BaseException:
@@ -176,7 +182,7 @@ class EngineServer:
             raise
 
     def _start(self, session: Session, websocket: WebSocketConnection) -> None:
-        websocket.report_to(session)
+        websocket.set_owner(session)
         session.start(websocket, self._accept, writable=True)
 
     def _connection(self, request: Request) -> WebSocketConnection:
@@ -194,16 +200,16 @@ class EngineServer:
         )
 
     async def close(self, spread: float = 0.0, patience: float = 5.0) -> None:
-        """Admit nobody any more and close the sessions one after the other, over `spread` seconds.
+        """Refuse new sessions and close the open ones one by one, over `spread` seconds.
 
-        A client that does not close too within `patience` seconds is cut off.
+        A client that does not close its end within `patience` seconds is cut off.
 
-        Clients are not told to stay away, so they reconnect; spread out, they do not all do so at once.
+        Clients reconnect by themselves; because the closes are spread out, they do not all do so at once.
         """
         self.sessions.stop()
         sessions = list(self.sessions)
         for session in sessions:
             session.close("server shutting down", CloseCode.GOING_AWAY)
             await asyncio.sleep(spread / len(sessions))
-        await self.sessions.drained(patience)
+        await self.sessions.drain(patience)
         self.sessions.close()

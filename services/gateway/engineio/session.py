@@ -1,4 +1,4 @@
-"""Keeps one Engine.IO session, whatever carries it."""
+"""One Engine.IO session, independent of its carrier."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 from services.common.deadlines import Entry
 from services.gateway.edge.limits import Incident
 from services.gateway.engineio.carrier import Carrier
-from services.gateway.wire.engineio import MalformedPacket, Packet, PacketType, binary_of, parse_packet
+from services.gateway.wire.engineio import (
+    EnginePacket,
+    EnginePacketType,
+    MalformedEnginePacket,
+    binary_of,
+    parse_packet,
+)
 from services.gateway.wire.form import Form
 from services.gateway.wire.websocket import CloseCode
 
@@ -17,28 +23,28 @@ if TYPE_CHECKING:
 
 
 class Application:
-    """What is spoken over a session; a subclass overrides what it is interested in."""
+    """The protocol spoken over a session; a subclass overrides the methods that it needs."""
 
     __slots__ = ()
 
     def received(self, message: str | bytes) -> None:
-        """Take one message."""
+        """Handle one message."""
 
     def closed(self, reason: str) -> None:
-        """The session is over. Called once."""
+        """Handle the end of the session. Called once."""
 
     def paused(self) -> None:
-        """Write nothing more by `Session.write` until `resumed`; called again when that lasts over another carrier."""
+        """Stop calling `Session.write` until `resumed`; called again if the pause continues on another carrier."""
 
     def resumed(self) -> None:
-        """The session can be written to, in `Session.form`, which may have changed."""
+        """Write again, in `Session.form`, which may have changed."""
 
 
 Accept = Callable[["Session"], Application]
 
 
 class Session:
-    """A client's session: heartbeat, rate, and the way between application and carrier."""
+    """A client's session: heartbeat, rate limit, and the link between application and carrier."""
 
     __slots__ = (
         "_application",
@@ -68,7 +74,7 @@ class Session:
         self._tokens_at = 0.0
 
     def start(self, carrier: Carrier, accept: Accept, *, writable: bool) -> None:
-        """Begin to carry messages."""
+        """Start carrying messages."""
         self._carrier = carrier
         self.writable = writable
         self._heartbeat: Entry[Session] = self.sessions.ping_due.add(self)
@@ -76,27 +82,27 @@ class Session:
 
     @property
     def form(self) -> Form:
-        """What `write` takes: complete frames for a websocket, packets joined by the separator for polling."""
+        """The form that `write` expects: complete websocket frames, or packets joined by the separator for polling."""
         return self._carrier.form
 
     @property
     def carrier(self) -> Carrier:
-        """What carries the session now."""
+        """The current carrier."""
         return self._carrier
 
     def write(self, encoded: bytes | memoryview) -> None:
-        """Send ready-made bytes; for the fan-out, which stops while the session is not `writable`."""
+        """Send encoded bytes; for the fan-out, which stops while the session is not `writable`."""
         if self.is_open:
             self._carrier.write(encoded)
 
     def send(self, *messages: bytes) -> None:
-        """Send text messages (as UTF-8) that only this client gets; it is closed where too much is unsent."""
+        """Send text messages (as UTF-8) to this client only; it is closed if too much is unsent."""
         if self.is_open:
             self._carrier.send_text(*[b"4" + message for message in messages])
             self._check_unsent()
 
     def send_binary(self, message: bytes) -> None:
-        """Send a binary message in the same way."""
+        """Send a binary message to this client only, under the same limit."""
         if self.is_open:
             self._carrier.send_binary(message)
             self._check_unsent()
@@ -106,37 +112,37 @@ class Session:
             self.fail(Incident.SLOW_CONSUMER, CloseCode.POLICY)
 
     def receive(self, data: str | bytes) -> None:
-        """Take one packet from the client, which has been found to be within its rate."""
+        """Handle one packet from the client; the rate limit has been checked already."""
         if not self.is_open:
             return
         try:
             packet = parse_packet(data)
-        except MalformedPacket:
+        except MalformedEnginePacket:
             self.fail(Incident.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)
             return
-        if self._pong_awaited and not self._pong_extended and packet.type is not PacketType.PONG:
-            # As the reference: a long message on its way must not cost the session. Once, or a client need never pong.
+        if self._pong_awaited and not self._pong_extended and packet.type is not EnginePacketType.PONG:
+            # As the reference: a long message in flight must not cost the session. Once, or a client need never pong.
             self._pong_extended = True
             self._beat(pong=True)
         self._dispatch(packet)
 
-    def _dispatch(self, packet: Packet) -> None:
+    def _dispatch(self, packet: EnginePacket) -> None:
         match packet.type:
-            case PacketType.MESSAGE:
+            case EnginePacketType.MESSAGE:
                 self._application.received(packet.data)
-            case PacketType.PONG:
+            case EnginePacketType.PONG:
                 if self._pong_awaited:
                     self._pong_awaited = False
                     self._beat(pong=False)
-            case PacketType.CLOSE:
+            case EnginePacketType.CLOSE:
                 self.end("transport close")
-            case PacketType.PING:
+            case EnginePacketType.PING:
                 self.fail(Incident.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)  # since version 4 only servers ping
-            case PacketType.OPEN | PacketType.UPGRADE | PacketType.NOOP:
+            case EnginePacketType.OPEN | EnginePacketType.UPGRADE | EnginePacketType.NOOP:
                 pass  # the reference ignores them, too
 
     def within_rate(self) -> bool:
-        """Count a packet or a frame, before anything is done for it; where it is one too many, close and say so."""
+        """Count a packet or frame before it is processed; if it exceeds the rate limit, close and return False."""
         settings, now = self.sessions.settings, self.sessions.now()
         earned = (now - self._tokens_at) * settings.packets_per_second
         self._tokens = min(self._tokens + earned, settings.packets_burst) - 1
@@ -150,16 +156,16 @@ class Session:
         self._heartbeat = (self.sessions.pong_due if pong else self.sessions.ping_due).add(self)
 
     def ping(self) -> None:
-        """Ask whether the client is still there."""
+        """Check that the client is still there."""
         self._pong_awaited, self._pong_extended = True, False
         self._heartbeat = self.sessions.pong_due.add(self, after=self._heartbeat)
         self._carrier.send_text(b"2")
 
     def change_carrier(self, carrier: Carrier, retire: Callable[[], list[bytes]]) -> None:
-        """Go on over another carrier, to which moves what `retire` says that the one before has not sent.
+        """Switch to another carrier, which sends the unsent packets that `retire` returns from the previous one.
 
-        What the application writes is made for one form of carrier, and kept ready by form for many clients at once. So
-        it is paused before the carrier changes, also where it could still write, and resumed after it has changed.
+        The application's bytes are encoded for one form of carrier, and cached by form for many clients at once. So it
+        is paused before the carrier changes, even while it could still write, and resumed afterwards.
         """
         self.pause_writing()
         unsent = retire()
@@ -176,29 +182,29 @@ class Session:
             self._application.paused()
 
     def close(self, reason: str, code: CloseCode = CloseCode.NORMAL) -> None:
-        """Close on the server's wish; what is unsent is still sent."""
+        """Close from our side; unsent packets are still sent."""
         self._end(reason, partial(self._carrier.close, code, reason, orderly=True))
 
     def fail(self, incident: Incident, code: CloseCode) -> None:
-        """Close because of what the client did or did not do."""
+        """Close because of the client's behaviour."""
         if self.is_open:
             self.sessions.count(incident)
             reason = _REASONS.get(incident, "transport error")
             self._end(reason, partial(self._carrier.close, code, incident.value, orderly=False))
 
     def end(self, reason: str) -> None:
-        """The client has closed, or is gone."""
+        """End the session because the client has closed it or is gone."""
         self._end(reason, partial(self._carrier.close, CloseCode.NORMAL, "", orderly=False))
 
     def abort(self, reason: str) -> None:
-        """Cut the connection, whatever is unsent, after an error of ours; the client comes back by itself."""
+        """Cut the connection after an error of ours and discard unsent packets; the client reconnects by itself."""
         self._end(reason, self._carrier.abort)
 
     def cut(self) -> None:
-        """Give up the client, because too much is unsent for all clients together."""
+        """Cut off the client, because too much is unsent for all clients together."""
         if self.is_open:
             self.abort("slow consumer")
-        else:  # it lingers, with packets that nobody fetches
+        else:  # it lingers with unfetched packets
             self._carrier.abort()
 
     def _end(self, reason: str, leave: Callable[[], bool | None]) -> None:
@@ -207,7 +213,7 @@ class Session:
         self.is_open = self.writable = False
         self._heartbeat.cancel()
         linger = False
-        # Whatever fails here, all who know of the session hear that it is over: what they kept would be a ghost.
+        # Whatever fails here, everything that refers to the session must learn that it is over, or it would leak.
         try:
             linger = bool(leave())
         finally:
@@ -219,27 +225,27 @@ class Session:
                     self.upgrade.fail()
 
     def pause_writing(self) -> None:
-        """Tell the application to stop."""
+        """Pause the application."""
         if self.writable:
             self.writable = False
             self._application.paused()
 
     def resume_writing(self) -> None:
-        """Tell the application to go on."""
+        """Resume the application."""
         if self.is_open and not self.writable:
             self.writable = True
             self._application.resumed()
 
     def websocket_received(self, message: str | bytes) -> None:
-        """Take one packet."""
+        """Handle one packet."""
         self.receive(message)
 
-    def websocket_frame(self) -> bool:
-        """Count it."""
+    def admit_websocket_frame(self) -> bool:
+        """Count the frame."""
         return self.within_rate()
 
     def websocket_lost(self, violation: CloseCode | None) -> None:
-        """The websocket has gone."""
+        """End the session with its websocket."""
         if violation is None:
             self.end("transport close")
         else:
@@ -247,5 +253,5 @@ class Session:
             self.fail(Incident.PAYLOAD_TOO_BIG if too_big else Incident.MALFORMED_PACKET, violation)
 
 
-# Reasons as the reference server names them, for handlers that know those.
+# Reasons as the reference server names them, for handlers that compare with those.
 _REASONS = {Incident.PING_TIMEOUT: "ping timeout", Incident.MALFORMED_PACKET: "parse error"}

@@ -1,4 +1,4 @@
-"""Holds the open sessions, counts them, and keeps their time."""
+"""The registry of open sessions, with their limits and timers."""
 
 import asyncio
 import secrets
@@ -41,21 +41,21 @@ class Sessions:
         return asyncio.get_running_loop().time()
 
     def find(self, sid: str) -> Session | None:
-        """Return a session that is not over; one whose time is up is over, even where the timer was late."""
+        """Return an open session; an expired one counts as closed even if its timer is late."""
         self.ping_due.run()
         self.pong_due.run()
         return self._by_sid.get(sid)
 
     def holds(self, session: Session) -> bool:
-        """Tell whether a session is still to be counted: it is open, or lingers until its last packets are fetched."""
+        """Tell whether a session is still registered: it is open, or lingers until its last packets are fetched."""
         return self._by_sid.get(session.sid) is session
 
     def stop(self) -> None:
-        """Admit nobody any more."""
+        """Refuse all new sessions."""
         self._admission.stop()
 
     def admit(self, address: str) -> Session:
-        """Return a new session, or raise `Rejected` where there is no room for one."""
+        """Return a new session, or raise `Rejected` if it is not admitted."""
         try:
             self._admission.enter(address)
         except NotAdmitted as refused:
@@ -71,7 +71,7 @@ class Sessions:
         return f"{sid}.{name}" if name else sid
 
     def closed(self, session: Session, *, linger: bool) -> None:
-        """Forget a session, or, where its last packets are yet to be fetched, do so a little later."""
+        """Forget a session, or let it linger a little while its last packets are to be fetched."""
         if linger:
             self.lingering.add(session)
         else:
@@ -82,8 +82,8 @@ class Sessions:
             self._admission.leave(session.address)
             self.unsent.release(session)
 
-    async def drained(self, patience: float) -> None:
-        """Wait until the clients have closed too, but no longer than ``patience`` seconds; cut off the others."""
+    async def drain(self, patience: float) -> None:
+        """Wait up to ``patience`` seconds until the clients have closed too; cut off the others."""
         until = self.now() + min(patience, self.settings.close_timeout)
         while (self._by_sid or self.closing.pending) and self.now() < until:  # noqa: ASYNC110  # many ways out, one short wait
             await asyncio.sleep(0.01)

@@ -4,17 +4,17 @@ from services.gateway.edge.limits import Incident
 from services.gateway.engineio.polling import Polling
 from services.gateway.engineio.session import Session
 from services.gateway.engineio.websocket_connection import WebSocketConnection
-from services.gateway.wire.engineio import PacketType
+from services.gateway.wire.engineio import EnginePacketType
 from services.gateway.wire.websocket import CloseCode
 
-_PROBE = PacketType.PING + "probe"
-_PROBE_ANSWER = (PacketType.PONG + "probe").encode()
+_PROBE = EnginePacketType.PING + "probe"
+_PROBE_ANSWER = (EnginePacketType.PONG + "probe").encode()
 
 
 class Upgrade:
-    """A websocket that is not yet the session's: first probed, then, on the client's word, the only carrier.
+    """A websocket that is not yet the session's carrier: it is probed, then takes over on the client's upgrade packet.
 
-    From the probe to that word polling carries on, but no poll is held, and so the application is soon paused.
+    Between the two, polling carries on, but no poll is held, and so the application is soon paused.
     """
 
     __slots__ = ("_entry", "_polling", "_probed", "_session", "_websocket")
@@ -28,25 +28,25 @@ class Upgrade:
 
     @classmethod
     def begin(cls, session: Session, websocket: WebSocketConnection) -> bool:
-        """Let `websocket` try; False where the session has, or is trying, another one already."""
+        """Start an upgrade to `websocket`; False where the session already has, or is trying, another one."""
         polling = session.carrier
         if not session.is_open or session.upgrade is not None or not isinstance(polling, Polling):
             return False
         session.upgrade = cls(session, polling, websocket)
-        websocket.report_to(session.upgrade)
+        websocket.set_owner(session.upgrade)
         return True
 
     def websocket_received(self, message: str | bytes) -> None:
-        """Take a packet of the upgrade; anything else ends it, as in the reference.
+        """Handle a packet of the upgrade; any other packet ends it, as in the reference.
 
-        The reference takes an upgrade without a probe as well. Here it ends the attempt: only the probe releases the
-        poll that may be held.
+        The reference also accepts an upgrade without a probe. Here that ends the attempt: only the probe releases a
+        held poll.
         """
         if message == _PROBE:
             self._probed = True
             self._polling.release_polls()
             self._websocket.send_text(_PROBE_ANSWER)
-        elif message == PacketType.UPGRADE and self._probed:
+        elif message == EnginePacketType.UPGRADE and self._probed:
             self._complete()
         else:
             self.fail()
@@ -54,11 +54,11 @@ class Upgrade:
     def _complete(self) -> None:
         self._entry.cancel()
         self._session.upgrade = None
-        self._websocket.report_to(self._session)
+        self._websocket.set_owner(self._session)
         self._session.change_carrier(self._websocket, self._polling.retire)
 
     def fail(self) -> None:
-        """Give up; the session stays with polling."""
+        """Give up; the session stays on polling."""
         if self._session.upgrade is self:
             self._session.upgrade = None
             self._session.sessions.count(Incident.UPGRADE_FAILED)
@@ -66,8 +66,8 @@ class Upgrade:
             self._polling.hold_polls()
             self._websocket.close(CloseCode.NORMAL)
 
-    def websocket_frame(self) -> bool:
-        """Count it."""
+    def admit_websocket_frame(self) -> bool:
+        """Count the frame."""
         return self._session.within_rate()
 
     def websocket_lost(self, violation: CloseCode | None) -> None:  # noqa: ARG002
@@ -79,7 +79,7 @@ class Upgrade:
         self.fail()
 
     def pause_writing(self) -> None:
-        """Nothing is written yet that could be paused."""
+        """Ignore it: nothing is written yet."""
 
     def resume_writing(self) -> None:
-        """Nothing is written yet that could be resumed."""
+        """Ignore it: nothing is written yet."""

@@ -16,32 +16,32 @@ from services.gateway.wire.websocket import CloseCode, binary_frame, close_frame
 
 
 class Owner(Protocol):
-    """Who a websocket reports to."""
+    """The session or upgrade that a websocket reports to."""
 
     def websocket_received(self, message: str | bytes) -> None:
-        """Take one message."""
+        """Handle one message."""
 
-    def websocket_frame(self) -> bool:
-        """Count a frame of whatever kind, before anything is done for it; return whether it may be read."""
+    def admit_websocket_frame(self) -> bool:
+        """Count a frame of any kind before it is processed; return whether it may be read."""
 
     def websocket_lost(self, violation: CloseCode | None) -> None:
-        """The connection is over; `violation` where the client broke the protocol. Called at most once."""
+        """Handle the end of the connection; `violation` if the client broke the protocol. Called at most once."""
 
     def cut(self) -> None:
-        """The websocket is cut off, because too much is unsent for all clients together."""
+        """Handle that the websocket was cut off, because too much is unsent for all clients together."""
 
     def pause_writing(self) -> None:
-        """Something is unsent: the client reads too slowly."""
+        """Apply backpressure: bytes are unsent because the client reads too slowly."""
 
     def resume_writing(self) -> None:
-        """Nothing is unsent any more."""
+        """Lift backpressure: everything has been sent."""
 
 
-# What one client may have of one turn of the loop. What else it has sent waits, and nothing more is read from it.
+# One client's share of one turn of the loop. The rest of its data waits, and nothing more is read from it.
 FRAMES_PER_TURN = 16
 BYTES_PER_TURN = 65_536
 
-# What may be on its way when we close, and is dropped; of a client that sends more nothing is read until it is cut off.
+# Data that may be in flight when we close, and is dropped; after more, nothing is read until the client is cut off.
 DROPPED_BYTES = 65_536
 
 
@@ -53,7 +53,7 @@ class WebSocketConnection(Taken):
         "_closing",
         "_cutoff",
         "_dropped",
-        "_going",
+        "_is_closing",
         "_next_turn",
         "_owner",
         "_paused",
@@ -78,39 +78,39 @@ class WebSocketConnection(Taken):
         self._next_turn: asyncio.Handle | None = None
         self._dropped = 0
         self._base64 = base64
-        self._going = self._paused = False
+        self._is_closing = self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
         self.descriptor = unbuffered_descriptor(self._transport)
 
-    def report_to(self, owner: Owner) -> None:
+    def set_owner(self, owner: Owner) -> None:
         """Report to `owner` from now on."""
         self._owner = owner
 
     def data_received(self, data: bytes) -> None:
-        """Take the messages apart, as many of them as one turn of the loop is to be spent on."""
-        if self._going:
+        """Process the frames, up to the client's share of one turn of the loop."""
+        if self._is_closing:
             self._drop(len(data))
             return
         self._reader.feed(data)
         if self._next_turn is not None:
             self._transport.pause_reading()
-        elif self._read_some():
+        elif self._read_batch():
             self._transport.pause_reading()
-            self._next_turn = asyncio.get_running_loop().call_soon(self._read_on)
+            self._next_turn = asyncio.get_running_loop().call_soon(self._continue_reading)
 
-    def _read_on(self) -> None:
-        if self._read_some():
-            self._next_turn = asyncio.get_running_loop().call_soon(self._read_on)
+    def _continue_reading(self) -> None:
+        if self._read_batch():
+            self._next_turn = asyncio.get_running_loop().call_soon(self._continue_reading)
         else:
             self._next_turn = None
             if not self._transport.is_closing():
                 self._transport.resume_reading()
 
-    def _read_some(self) -> bool:
-        """Read what may be read in one turn; return whether more of it is there."""
+    def _read_batch(self) -> bool:
+        """Read the frames of one turn; return whether more data is left."""
         last = self._reader.unread - BYTES_PER_TURN
         for _ in range(FRAMES_PER_TURN):
             if not self._read_frame():
@@ -120,9 +120,9 @@ class WebSocketConnection(Taken):
         return self._reader.unread > 0
 
     def _read_frame(self) -> bool:
-        """Count and read one frame; return False where there is no whole one, or none is to be read any more."""
+        """Count and read one frame; return False where there is no complete one, or reading must stop."""
         reader, owner = self._reader, self._owner
-        if owner is None or (reader.next_frame() and not owner.websocket_frame()) or not reader.is_complete:
+        if owner is None or (reader.next_frame() and not owner.admit_websocket_frame()) or not reader.is_complete:
             return False
         match message := reader.read():
             case Close(code):
@@ -165,15 +165,15 @@ class WebSocketConnection(Taken):
         self.write(text_frame(base64_packet(data)) if self._base64 else binary_frame(data))
 
     def close(self, code: CloseCode, reason: str = "", *, orderly: bool = True) -> bool:  # noqa: ARG002
-        """Begin the closing handshake; a client that does not end it is cut off."""
+        """Start the closing handshake; a client that does not complete it is cut off."""
         self._owner = None
-        self._say_goodbye(code, reason)
+        self._send_close(code, reason)
         return False
 
     def abort(self) -> None:
-        """Cut the connection, whatever is unsent."""
+        """Cut the connection and discard unsent bytes."""
         self._owner = None
-        self._going = True
+        self._is_closing = True
         self._reader.stop()
         self._transport.abort()
 
@@ -186,32 +186,32 @@ class WebSocketConnection(Taken):
 
     def _finish(self, code: int | None, *, violation: CloseCode | None = None) -> None:
         """Answer the client's close frame, or its violation."""
-        self._say_goodbye(code)
+        self._send_close(code)
         if violation is None:
             self._transport.close()
         owner, self._owner = self._owner, None
         if owner is not None:
             owner.websocket_lost(violation)
 
-    def _say_goodbye(self, code: int | None, reason: str = "") -> None:
-        """Send a close frame as the last of all.
+    def _send_close(self, code: int | None, reason: str = "") -> None:
+        """Send a close frame as the last frame.
 
-        Nothing that comes after it is looked at, not even the client's own close frame: our end of the connection is
-        closed behind ours, upon which a client closes the other.
+        Nothing that arrives afterwards is processed, not even the client's own close frame: we half-close the
+        connection after ours, upon which the client closes its half.
         """
-        if self._going or self._transport.is_closing():
+        if self._is_closing or self._transport.is_closing():
             return
-        self._going = True
+        self._is_closing = True
         self._reader.stop()
         self._transport.write(close_frame(code, reason))
-        with suppress(OSError):  # asyncio's own loop, where the client is gone already
+        with suppress(OSError):  # asyncio's own loop raises it if the client is gone already
             self._transport.write_eof()
         self._cutoff = self._closing.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Report the end, unless it has been reported."""
         super().connection_lost(exc)
-        self._going = True
+        self._is_closing = True
         self._reader.stop()
         if self._cutoff is not None:
             self._cutoff.cancel()
@@ -223,13 +223,13 @@ class WebSocketConnection(Taken):
             owner.websocket_lost(None)
 
     def pause_writing(self) -> None:
-        """Pass on."""
+        """Report backpressure to the owner."""
         self._paused = True
         if self._owner is not None:
             self._owner.pause_writing()
 
     def resume_writing(self) -> None:
-        """Pass on."""
+        """Report to the owner that everything has been sent."""
         self._paused = False
         self._unsent.release(self)
         if self._owner is not None:

@@ -1,4 +1,4 @@
-"""Makes a websocket of an HTTP request."""
+"""Upgrades an HTTP request to a websocket."""
 
 import asyncio
 import re
@@ -16,7 +16,7 @@ _TOKEN = re.compile(r"[0-9A-Za-z!#$%&'*+.^_`|~-]+", re.ASCII)  # RFC 9110, 5.6.2
 
 
 class HandshakeRefused(Exception):
-    """The request does not ask properly for a websocket; ``headers`` of the answer say how it could."""
+    """The request is not a valid websocket handshake; ``headers`` go into the response."""
 
     def __init__(self, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -24,18 +24,18 @@ class HandshakeRefused(Exception):
 
 
 def is_upgrade(request: Request) -> bool:
-    """Whether the request asks for a websocket at all."""
+    """Tell whether the request asks for a websocket at all."""
     return "websocket" in request.headers.get("Upgrade", "").lower()
 
 
-def accepted(request: Request) -> bytes:
-    """Return the head of the answer 101; raises `HandshakeRefused` for anything but RFC 6455, section 4.2.1."""
+def response_head(request: Request) -> bytes:
+    """Return the head of the 101 response; raise `HandshakeRefused` for anything but RFC 6455, section 4.2.1."""
     headers = request.headers
     tokens = [token.strip().lower() for token in headers.get("Connection", "").split(",")]
     if request.method != "GET" or "upgrade" not in tokens or request.version < (1, 1):
         raise HandshakeRefused("Not a websocket handshake")
     if headers.getall("Sec-WebSocket-Version", []) != ["13"]:
-        # Section 4.4: a client that also speaks ours tries again with it.
+        # Section 4.4: a client that also speaks our version retries with it.
         raise HandshakeRefused("Websocket version is not 13", {"Sec-WebSocket-Version": "13"})
     try:
         head = _SWITCHING + f"Sec-WebSocket-Accept: {accept_key(headers.get('Sec-WebSocket-Key', ''))}\r\n"
@@ -48,7 +48,7 @@ def accepted(request: Request) -> bytes:
 def _subprotocol(lines: Sequence[str]) -> str | None:
     """Return the first subprotocol that the client offers, as the reference server does, or None where there is none.
 
-    Browsers give up where they offered some and are told of none. A choice changes nothing in what is spoken.
+    Browsers fail the connection if they offered some and none is chosen. The choice does not affect the protocol.
     """
     if not lines:
         return None
@@ -58,18 +58,20 @@ def _subprotocol(lines: Sequence[str]) -> str | None:
     return offered[0]
 
 
-def switch(request: web.BaseRequest, head: bytes, connection: WebSocketConnection, *first: bytes) -> TakenOver | None:
-    """Answer 101, and the `first` packets with it, and let `connection` have the transport.
+def switch_protocols(
+    request: web.BaseRequest, head: bytes, connection: WebSocketConnection, *first: bytes
+) -> TakenOver | None:
+    """Answer 101 together with the `first` packets, and hand the transport to `connection`.
 
     None where the client has already gone.
     """
     transport = take_over(request, connection)
     if transport is None:
         return None
-    answer(transport, head, *first)
+    write_response(transport, head, *first)
     return TakenOver(101)
 
 
-def answer(transport: asyncio.Transport, head: bytes, *first: bytes) -> None:
-    """Answer 101 with this head, and the `first` packets with it."""
+def write_response(transport: asyncio.Transport, head: bytes, *first: bytes) -> None:
+    """Write this 101 head together with the `first` packets."""
     transport.write(head + b"".join(map(text_frame, first)))

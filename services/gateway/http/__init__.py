@@ -1,1 +1,1 @@
-"""Plain HTTP: the REST API, its description, the page, health."""
+"""Plain HTTP: the REST API and its description, the page, health checks."""

@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from services.gateway.http.problems import Kind, Problem
-from services.gateway.orders import Fault, InvalidInput
+from services.gateway.orders import FieldFault, InvalidInput
 
 
 class _NotJson(ValueError):
@@ -82,7 +82,7 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     # Parsers disagree on which of two equal keys counts; whoever checked this body before us may have read the other.
     seen = dict(pairs)
     if len(seen) < len(pairs):
-        raise InvalidInput(Fault(key, "is given more than once") for key in _twins(pairs))
+        raise InvalidInput(FieldFault(key, "is given more than once") for key in _twins(pairs))
     return seen
 
 

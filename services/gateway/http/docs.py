@@ -1,4 +1,4 @@
-"""Serves the API's description: the OpenAPI document for programs, and the same as a page for people."""
+"""Serves the API's description: the OpenAPI document, and the same as an HTML page."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ from services.common.documents import dumps
 from services.gateway.http.markdown import blocks, inline
 
 _METHODS = ("get", "post", "put", "delete")
-# The colours by name, first the light ones: tests/unit/test_docs_page.py computes their contrast.
+# Named colours, the light ones first: tests/unit/test_docs_page.py computes their contrast.
 _STYLE = """
 :root { color-scheme: light dark; --page: #ffffff; --text: #1d2733; --link: #0b57a4; --visited: #6b3fa0;
   --code: #eef2f7; --line: #dde4ec; }
@@ -37,7 +37,7 @@ _POLICY = (
 
 
 class Docs:
-    """`/api/openapi.json` and `/api/docs`, both made once."""
+    """`/api/openapi.json` and `/api/docs`, both rendered once."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._json = dumps(document)
@@ -118,7 +118,7 @@ def _link(schema: dict[str, str]) -> str:
 
 
 def _schema(name: str, schema: dict[str, Any]) -> str:
-    """Show the fields as a table, and the whole for those who want to know it exactly."""
+    """Show the fields as a table, and the whole JSON Schema for the details."""
     fields = {field: _field(one) for field, one in schema.get("properties", {}).items()}
     text = json.dumps(schema, indent=2, ensure_ascii=False)
     return (
@@ -128,7 +128,7 @@ def _schema(name: str, schema: dict[str, Any]) -> str:
 
 
 def _field(schema: dict[str, Any]) -> str:
-    """Say in a line what a field may hold."""
+    """Describe in one line what a field may hold."""
     values = [json.dumps(value) for value in schema.get("enum", [])]
     kinds = ", ".join(f"`{value}`" for value in values) or _kind(schema)
     return " ".join(part for part in (f"({kinds})" if kinds else "", schema.get("description", "")) if part)

@@ -1,4 +1,4 @@
-"""Describes the stream: its events on both transports, the envelope, and the filters that a client may set."""
+"""Documents the stream: its events on both transports, the envelope, and the filters that a client may set."""
 
 from typing import Any, NamedTuple
 
@@ -8,7 +8,7 @@ _Schema = dict[str, Any]
 
 
 class EventKind(NamedTuple):
-    """One event by its name: who sends it, over what, and what is in it."""
+    """One event: its name, sender, transports, payload and meaning."""
 
     name: str
     sender: str
@@ -19,32 +19,38 @@ class EventKind(NamedTuple):
 
 _BOTH, _SOCKETS = "Socket.IO, SSE", "Socket.IO"
 EVENTS = [
-    EventKind("connected", "server", _BOTH, "Connected", "The first event: who serves you, and where the stream is."),
+    EventKind(
+        "connected", "server", _BOTH, "Connected", "The first event: which replica serves you, and where the stream is."
+    ),
     EventKind("orderUpdate", "server", _BOTH, "Envelope", "An order was added, changed or deleted."),
     EventKind(
-        "resync", "server", _BOTH, "Resync", "What follows your cursor cannot be told any more: load the list anew."
+        "resync",
+        "server",
+        _BOTH,
+        "Resync",
+        "The changes after your cursor can no longer be delivered: reload the list.",
     ),
-    EventKind("status", "server", _BOTH, "Status", "Whether what you see may be old, and why."),
-    EventKind("subscribed", "server", _SOCKETS, "Subscribed", "From here on your new filters count."),
-    EventKind("mark", "server", _SOCKETS, "Mark", "How far you are, where your filters have hidden what came since."),
+    EventKind("status", "server", _BOTH, "Status", "Whether your data may be old, and why."),
+    EventKind("subscribed", "server", _SOCKETS, "Subscribed", "Your new filters apply from here on."),
+    EventKind("mark", "server", _SOCKETS, "Mark", "Your position, when your filters have hidden the latest changes."),
     EventKind(
         "subscribe",
         "client",
         _SOCKETS,
         "Filter",
-        "Set a filter, or add one; without one, see everything. Answered by `{cursor}` or `{error}`.",
+        "Set or add a filter; without one, see everything. Acknowledged with `{cursor}` or `{error}`.",
     ),
     EventKind(
         "unsubscribe",
         "client",
         _SOCKETS,
         "Filter",
-        "Take a filter back; without one, all of them, and see nothing. Answered likewise.",
+        "Remove a filter; without one, remove all and see nothing. Acknowledged likewise.",
     ),
 ]
 
 _ONE_OR_SOME = "Exactly this text, or one of these."
-_CURSOR: _Schema = {"type": "string", "description": "Opaque. Give it as `since` to go on behind this event."}
+_CURSOR: _Schema = {"type": "string", "description": "Opaque. Send it as `since` to resume after this event."}
 STREAM_SCHEMAS: dict[str, _Schema] = {
     "Envelope": {
         "type": "object",
@@ -56,14 +62,14 @@ STREAM_SCHEMAS: dict[str, _Schema] = {
             "id": {"type": "string", "description": "The order's `_id`, as every path takes it."},
             "data": {
                 "anyOf": [{"$ref": "#/components/schemas/Order"}, {"type": "null"}],
-                "description": "The order after the change; of a deleted one, the last that is known. "
-                "`null` in an INSERT or UPDATE says that it could not be delivered whole: fetch the order by its `id`.",
+                "description": "The order after the change; for a deleted one, its last known state. "
+                "`null` in an INSERT or UPDATE means that it could not be delivered: fetch the order by its `id`.",
             },
             "cursor": _CURSOR,
             "at": {"type": "string", "format": "date-time", "description": "When it was committed, ISO 8601 UTC."},
             "left": {
                 "const": True,
-                "description": "Only in a DELETE: the order exists still, but no longer fits your filter.",
+                "description": "Only in a DELETE: the order still exists, but no longer fits your filter.",
             },
         },
     },
@@ -94,7 +100,7 @@ STREAM_SCHEMAS: dict[str, _Schema] = {
         "title": "Status",
         "required": ["stale", "reason", "cursor"],
         "properties": {
-            "stale": {"type": "boolean", "description": "Whether what you see may be old."},
+            "stale": {"type": "boolean", "description": "Whether your data may be old."},
             "reason": {"enum": ["redis_unreachable", "watcher_silent", "gateway_behind", None]},
             "cursor": _CURSOR,
         },
@@ -109,7 +115,7 @@ STREAM_SCHEMAS: dict[str, _Schema] = {
     "Filter": {
         "type": "object",
         "title": "Filter",
-        "description": "Orders that fit every field that is given.",
+        "description": "Orders that fit every given field.",
         "additionalProperties": False,
         "properties": {
             "ids": {
@@ -135,21 +141,21 @@ STREAM_SCHEMAS: dict[str, _Schema] = {
 }
 
 STREAM_TEXT = f"""
-Each change to an order is one **envelope**, encoded once and the same for every client. `cursor` says where in the
-stream it stands: a client that gives its last one back gets every later change exactly once, in order of commit, from
-whichever replica and over whichever transport; where that is impossible it gets `resync` with the reason.
+Each change to an order is one **envelope**, encoded once and the same for every client. `cursor` is its position in the
+stream: a client that sends its last one back gets every later change exactly once, in commit order, from any replica
+and over any transport; where that is impossible it gets `resync` with the reason.
 
 **Socket.IO** at `/socket.io/`: any stock client of version 3 or newer, by websocket or long-polling. `auth` may hold
-`since` (a cursor) and `filter`. By connection state recovery the stock client goes on by itself.
+`since` (a cursor) and `filter`. With connection state recovery the stock client resumes by itself.
 
 **Server-Sent Events** at `/api/orders/events`: each event's `id:` is its cursor. A client resumes by the header
 `Last-Event-ID`, which browsers send by themselves, or by `?since=`.
 
 A **filter** has the fields `ids`, `status` and `customer_name`; over SSE and in the list they are parameters:
 
-- `id`, `status` and `customer_name`, each as often as wanted; a value is compared exactly
-- of one field any of the values may fit, of several fields all must
-- a Socket.IO client may have {MAX_FILTERS} filters, and sees what fits any of them
+- `id`, `status` and `customer_name`, each may be repeated; values are compared exactly
+- within one field any of the values may match, and every given field must match
+- a Socket.IO client may have {MAX_FILTERS} filters, and sees orders that fit any of them
 - all filters of a client together may have {MAX_VALUES} values, and take {MAX_TEXT} bytes as JSON in base64
-- an order that leaves your filter is told as a DELETE with `left`
+- an order that leaves your filter is sent as a DELETE with `left`
 """

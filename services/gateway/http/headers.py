@@ -1,4 +1,4 @@
-"""Marks every response so that browsers neither guess its type, frame it, nor keep what the API said."""
+"""Adds the security headers: browsers must not guess a response's type, frame it, or cache the API's responses."""
 
 from aiohttp import web
 
@@ -11,7 +11,7 @@ _API = {
 
 
 async def add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Add what the response does not set itself; for ``app.on_response_prepare``."""
+    """Add the headers that the response does not set itself; for ``app.on_response_prepare``."""
     for name, value in _EVERYWHERE.items():
         response.headers.setdefault(name, value)
     if request.path.startswith("/api/"):

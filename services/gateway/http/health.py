@@ -1,4 +1,4 @@
-"""Tells load balancers whether this process lives and whether it should get traffic, and strangers nothing else."""
+"""Reports to load balancers whether this process lives and should get traffic, and reveals nothing else."""
 
 from collections.abc import Awaitable, Callable
 
@@ -11,9 +11,9 @@ _UNCACHED = {"Cache-Control": "no-store"}
 
 
 class Health:
-    """`/healthz`: the process lives. `/readyz`: everything it needs is there.
+    """`/healthz`: the process lives. `/readyz`: everything it needs is available.
 
-    What is missing only the operators' port says, because it may name the addresses of Redis and MongoDB.
+    Only the operators' port reports what is missing, because that may reveal the addresses of Redis and MongoDB.
     """
 
     def __init__(self, readiness: Callable[[], Awaitable[Readiness]]) -> None:
@@ -28,7 +28,7 @@ class Health:
         return _json({"status": "ok"}, 200)
 
     async def readyz(self, _: web.Request) -> web.Response:
-        """Answer 200 when every check says "ok", else 503."""
+        """Answer 200 when every check returns "ok", else 503."""
         found = await self._readiness()
         return _json({"status": found.status}, found.http_status)
 

@@ -1,9 +1,9 @@
-"""Renders the little Markdown that our descriptions use: paragraphs, lists, `code`, **bold** and [links](…)."""
+"""Renders the Markdown subset that our descriptions use: paragraphs, lists, `code`, **bold** and [links](…)."""
 
 import re
 from html import escape
 
-# Code first: what stands in it is not marked up any further.
+# Code first: its content is not marked up any further.
 _INLINE = re.compile(r"`([^`]+)`|\*\*(.+?)\*\*|\[([^\]]+)\]\(((?:https?://|#|/)[^\s)]*)\)")
 
 

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the REST API, generated from the models that check the requests."""
+"""The OpenAPI 3.1 document of the REST API, generated from the models that validate the requests."""
 
 from typing import Any
 
@@ -6,27 +6,27 @@ from pydantic.json_schema import models_json_schema
 
 from services.gateway.filters import MAX_TEXT
 from services.gateway.http.events import EVENTS, STREAM_SCHEMAS, STREAM_TEXT
-from services.gateway.orders import MOST_VALUES, ListQuery, NewOrder, OrderChange
+from services.gateway.orders import MAX_REPEATS, ListQuery, NewOrder, OrderChange
 
 _Schema = dict[str, Any]
 
 _CURSOR = (
-    "Where in the stream of changes this answer stands; give it as `since` to follow from there. "
+    "The position of this response in the stream of changes; send it as `since` to follow from there. "
     "Absent while the gateway does not know the stream."
 )
 _PROBLEMS = {
     "400": "The body is not JSON.",
     "404": "There is no order with this id.",
     "408": "The body did not arrive in time.",
-    "409": "Another transaction holds the order (`…:order-busy`), or another order has a value that only one may have "
+    "409": "Another transaction holds the order (`…:order-busy`), or another order has a value that must be unique "
     "(`…:value-taken`). Nothing was written.",
-    "413": "The body is too large, or the order would become so (`…:order-too-large`).",
+    "413": "The body is too large, or the order would become too large (`…:order-too-large`).",
     "415": "The body is not application/json.",
-    "422": "The input breaks the rules, or one that the collection has (`…:rule-broken`); `errors` names each field.",
-    "500": "A fault of the server, logged under the number in `incident`.",
-    "503": "MongoDB does not answer. `type` tells whether nothing was written (`…:store-unavailable`) or whether "
-    "nobody knows (`…:outcome-unknown`); or it is too slow for this (`…:store-too-slow`), or what it keeps under the "
-    "name of the orders cannot be served (`…:collection-unfit`).",
+    "422": "The input breaks the rules, or a rule of the collection (`…:rule-broken`); `errors` names each field.",
+    "500": "A server error, logged under the id in `incident`.",
+    "503": "MongoDB does not answer: nothing was written (`…:store-unavailable`), or it is unknown whether the write "
+    "was done (`…:outcome-unknown`). Or it is too slow for this (`…:store-too-slow`), or the orders' collection cannot "
+    "be served (`…:collection-unfit`).",
 }
 _OF_ALL = ("500", "503")
 _OF_BODY = ("400", "408", "409", "413", "415", "422")
@@ -53,7 +53,7 @@ def openapi_document(version: str) -> _Schema:
             "/api/orders/events": {"get": _events(query)},
         },
         "components": {"schemas": {**schemas, "Order": _ORDER, **STREAM_SCHEMAS, "Problem": _PROBLEM}},
-        # OpenAPI has no word for events; one of its extensions says them.
+        # OpenAPI cannot describe events; an extension does.
         "x-stream": {
             "description": STREAM_TEXT.strip(),
             "events": [{**event._asdict(), "payload": _ref(event.payload)} for event in EVENTS],
@@ -67,14 +67,14 @@ def _list(query: _Schema) -> _Schema:
     return {
         "operationId": "listOrders",
         "summary": "List orders, newest first",
-        "description": "The list is a snapshot: exactly the orders at the moment that `Stream-Cursor` marks.",
+        "description": "The list is a snapshot: exactly the orders at the position of `Stream-Cursor`.",
         "parameters": [_parameter(name, query["properties"][name]) for name in query["properties"]],
         "responses": {"200": _ok("One page of orders.", orders, Link=link), **_problems("422")},
     }
 
 
 def _create() -> _Schema:
-    location = {"description": "The address of the new order.", "schema": {"type": "string"}}
+    location = {"description": "The URL of the new order.", "schema": {"type": "string"}}
     return {
         "operationId": "createOrder",
         "summary": "Create an order",
@@ -116,7 +116,7 @@ def _events(query: _Schema) -> _Schema:
         "operationId": "followOrders",
         "summary": "Follow the changes as Server-Sent Events",
         "description": "Events `connected`, `orderUpdate`, `resync` and `status`; each event's id is its cursor. "
-        "[The stream](#stream) says what is in them. "
+        "[The stream](#stream) describes them. "
         f"All filters together may take {MAX_TEXT} bytes as JSON in base64: some 55 ids.",
         "parameters": [since, *filters],
         "responses": {
@@ -132,10 +132,10 @@ def _events(query: _Schema) -> _Schema:
 def _parameter(name: str, schema: _Schema) -> _Schema:
     meaning = {
         "limit": "How many orders at most.",
-        "after": "Go on below the order of this id; what the `Link` of the page before says.",
-        "id": f"Only these orders; up to {MOST_VALUES} times.",
-        "status": f"Only orders with one of these statuses; up to {MOST_VALUES} times.",
-        "customer_name": f"Only orders of one of these customers, compared exactly; up to {MOST_VALUES} times.",
+        "after": "Continue below the order with this id; the `Link` of the previous page has it.",
+        "id": f"Only these orders; up to {MAX_REPEATS} times.",
+        "status": f"Only orders with one of these statuses; up to {MAX_REPEATS} times.",
+        "customer_name": f"Only orders of one of these customers, compared exactly; up to {MAX_REPEATS} times.",
     }
     shown = {key: value for key, value in schema.items() if key != "title" and value != []}
     return {"name": name, "in": "query", "description": meaning[name], "schema": shown}
@@ -168,7 +168,7 @@ _ID = {
     "name": "id",
     "in": "path",
     "required": True,
-    "description": "The order's `_id`, as JSON has it.",
+    "description": "The order's `_id`, as in JSON.",
     "schema": _ID_TEXT,
 }
 _ORDER: _Schema = {
@@ -179,12 +179,12 @@ _ORDER: _Schema = {
     "properties": {
         "_id": {
             **_ID_TEXT,
-            "description": "What names the order in addresses, filters and events; no two orders have the same. 24 "
-            "hexadecimal digits, unless another program chose another id: a string is itself, and what could be taken "
-            "for something else is marked with `~` (`~i5` is the number 5).",
+            "description": "Identifies the order in URLs, filters and events; unique. 24 hexadecimal digits, unless "
+            "another program chose a different id: a string stands for itself, and ids that could be mistaken for "
+            "others are marked with `~` (`~i5` is the number 5).",
         },
-        "customer_name": {"description": "Who ordered.", "examples": ["John Doe"]},
-        "product_name": {"description": "What was ordered.", "examples": ["Laptop"]},
+        "customer_name": {"description": "The customer.", "examples": ["John Doe"]},
+        "product_name": {"description": "The ordered product.", "examples": ["Laptop"]},
         "status": {"description": "`pending`, `shipped` or `delivered`.", "examples": ["pending"]},
         "updated_at": {"description": "Last change, ISO 8601 UTC.", "examples": ["2026-01-01T00:00:00.000Z"]},
     },
@@ -192,14 +192,14 @@ _ORDER: _Schema = {
 _PROBLEM: _Schema = {
     "type": "object",
     "title": "Problem",
-    "description": "What went wrong, after RFC 9457.",
+    "description": "An error, as defined by RFC 9457.",
     "required": ["type", "title", "status", "detail"],
     "properties": {
-        "type": {"type": "string", "description": "What programs tell problems apart by."},
+        "type": {"type": "string", "description": "Identifies the kind of problem, for programs."},
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
-        "incident": {"type": "string", "description": "The number under which a fault of the server is logged."},
+        "incident": {"type": "string", "description": "The id under which a server error is logged."},
         "errors": {
             "type": "array",
             "items": {

@@ -22,7 +22,7 @@ _TYPES = {
     ".webmanifest": "application/manifest+json",
 }
 _HEADERS = {
-    # Revalidate every time: the files answer 304 by their ETag, and a new release is seen at the next load.
+    # Revalidate every time: unchanged files answer 304 by their ETag, and a new release is seen at the next load.
     "Cache-Control": "no-cache",
     "Content-Security-Policy": (
         "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
@@ -31,10 +31,10 @@ _HEADERS = {
 }
 
 
-class Page:
+class WebPage:
     """The files of the web folder, each under its own name, `index.html` also at `/`.
 
-    Which files there are is settled at the start: no request names a path on disk, so none can leave the folder.
+    The set of files is fixed at the start: no request names a path on disk, so none can escape the folder.
     """
 
     def __init__(self, web_folder: Path, client_folder: Path) -> None:
@@ -45,7 +45,7 @@ class Page:
         """Return the routes, ready for ``app.add_routes``."""
         routes = [web.get(f"/{name}", _serve(path)) for name, path in sorted(_files(self._web_folder))]
         index = self._web_folder / "index.html"
-        # The address at which every Socket.IO server offers its client, and the page's own.
+        # The URL at which every Socket.IO server offers its client, and the page's own.
         clients = [web.get(f"/socket.io/{name}", _serve_client(self._client_folder / name)) for name in CLIENT_FILES]
         vendor = web.get(f"/vendor/{CLIENT_FILE}", _serve_client(self._client_folder / CLIENT_FILE))
         return [web.get("/", _serve(index)), *routes, *clients, vendor]
@@ -64,8 +64,8 @@ def _serve_client(path: Path) -> Handler:
     async def answer(request: web.Request) -> web.StreamResponse:
         with suppress(web.HTTPNotFound):
             return await serve(request)
-        # As before `make setup`; the page then falls back to SSE.
-        text = f"{path.name} is not installed here: CLIENT_DIR names no folder that has it.\n"
+        # So it is before `make setup`; the page then falls back to SSE.
+        text = f"{path.name} is not installed here: the folder in CLIENT_DIR does not contain it.\n"
         return web.Response(status=404, text=text, headers={"Cache-Control": "no-store"})
 
     return answer

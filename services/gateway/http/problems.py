@@ -1,4 +1,4 @@
-"""Errors as clients get them: `application/problem+json` (RFC 9457), one shape for whatever went wrong."""
+"""Errors as clients get them: `application/problem+json` (RFC 9457), one shape for every error."""
 
 import secrets
 from collections.abc import Iterable, Mapping
@@ -10,13 +10,13 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from services.common.documents import Json, dumps
-from services.gateway.orders import Fault
+from services.gateway.orders import FieldFault
 
 log = structlog.get_logger(__name__)
 
 
 class Kind(StrEnum):
-    """What a program can tell problems apart by; it is sent as the URN in `type`."""
+    """The kind of a problem, for programs; sent as the URN in `type`."""
 
     NOT_JSON = "not-json"
     INVALID = "invalid-input"
@@ -69,7 +69,7 @@ class Problem(Exception):
         kind: Kind,
         detail: str,
         *,
-        faults: Iterable[Fault] = (),
+        faults: Iterable[FieldFault] = (),
         place: str = "body",
         headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -82,7 +82,7 @@ class Problem(Exception):
 
 
 def problem_response(problem: Problem, **more: Json) -> web.Response:
-    """Return the response that says what went wrong."""
+    """Return the response for a problem."""
     body: dict[str, Json] = {
         "type": problem.kind.uri,
         "title": _TITLES.get(problem.kind) or HTTPStatus(problem.status).phrase,
@@ -100,7 +100,7 @@ def problem_response(problem: Problem, **more: Json) -> web.Response:
 def problems(prefix: str = "/api/") -> Middleware:
     """Return the middleware that answers every error below ``prefix`` as a problem.
 
-    What is our own fault is logged once, with the number that the client is told; what is the client's is not logged.
+    Our own errors are logged once, with the id that the client gets; errors of the client are not logged.
     """
 
     @web.middleware
@@ -112,16 +112,18 @@ def problems(prefix: str = "/api/") -> Middleware:
         except Problem as problem:
             return problem_response(problem)
         except web.HTTPMethodNotAllowed as error:
-            return _other_methods(request, error)
+            return _method_not_allowed(request, error)
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            return problem_response(_of_http(error))
+            return problem_response(_from_http(error))
         except Exception as error:
             if request.transport is None or request.transport.is_closing():
-                return web.Response(status=400)  # the client has left: nobody reads this, and it is no fault of ours
+                return web.Response(
+                    status=400
+                )  # the client has left: the response is never read, and it is not our fault
             if request.writer.output_size > 0:
-                raise  # a stream has begun: nothing that is written now could be read as an answer
+                raise  # a stream has begun: nothing written now could be read as a response
             return _internal(request, error)
 
     return answer_problems
@@ -130,19 +132,19 @@ def problems(prefix: str = "/api/") -> Middleware:
 def _internal(request: web.Request, error: Exception) -> web.Response:
     incident = secrets.token_hex(8)
     log.error("A request failed", incident=incident, method=request.method, path=request.path, exc_info=error)
-    detail = "It is logged under the number in `incident`."
+    detail = "It is logged under the id in `incident`."
     return problem_response(Problem(500, Kind.INTERNAL, detail), incident=incident)
 
 
-def _other_methods(request: web.Request, error: web.HTTPMethodNotAllowed) -> web.Response:
-    """Say which methods there are, to who asks for that (OPTIONS, RFC 9110) and to who used another one."""
+def _method_not_allowed(request: web.Request, error: web.HTTPMethodNotAllowed) -> web.Response:
+    """Answer with the allowed methods, for OPTIONS (RFC 9110) and for any other method."""
     allowed = ", ".join(sorted({*error.allowed_methods, hdrs.METH_OPTIONS}))
     if request.method == hdrs.METH_OPTIONS:
         return web.Response(status=204, headers={hdrs.ALLOW: allowed})
     return problem_response(Problem(405, Kind.HTTP, f"Allowed here: {allowed}.", headers={hdrs.ALLOW: allowed}))
 
 
-def _of_http(error: web.HTTPException) -> Problem:
+def _from_http(error: web.HTTPException) -> Problem:
     if isinstance(error, web.HTTPNotFound):
         return Problem(404, Kind.HTTP, "There is nothing at this address.")
     if isinstance(error, web.HTTPUnsupportedMediaType):
@@ -150,7 +152,7 @@ def _of_http(error: web.HTTPException) -> Problem:
     return Problem(error.status, Kind.HTTP, error.reason)
 
 
-def _error(fault: Fault, place: str) -> Json:
+def _error(fault: FieldFault, place: str) -> Json:
     field = _encodable(fault.field)
     error: dict[str, Json] = {"in": place, "field": field or place, "message": _encodable(fault.message)}
     if place == "body":  # a JSON pointer, as in the example of RFC 9457
@@ -159,5 +161,5 @@ def _error(fault: Fault, place: str) -> Json:
 
 
 def _encodable(text: str) -> str:
-    # An escape in JSON or a byte in an address can be a lone surrogate here, for which there is no UTF-8.
+    # An escape in JSON or a byte in a URL can become a lone surrogate, which UTF-8 cannot encode.
     return text.encode(errors="backslashreplace").decode()

@@ -10,12 +10,12 @@ from services.common.cursor import Cursor, Position
 from services.common.documents import Json, dumps
 from services.common.fair_turns import FairTurns, Pace
 from services.front.bodies import LONGEST_TARGET
-from services.gateway.http.answered import answered
 from services.gateway.http.body import read_json
+from services.gateway.http.problem_translation import as_problems
 from services.gateway.http.problems import Kind, Problem
 from services.gateway.in_flight import InFlight
-from services.gateway.orders import Fault, InvalidInput, parse_change, parse_id, parse_new, parse_query
-from services.gateway.store import OrderStore, Page
+from services.gateway.orders import FieldFault, InvalidInput, parse_change, parse_id, parse_new, parse_query
+from services.gateway.store import OrdersPage, OrderStore
 
 COLLECTION = "/api/orders"
 ONE = "/api/orders/{id:(?!events$)[^/]+}"  # not the stream of events, which has other methods
@@ -65,11 +65,11 @@ class OrdersApi:
 
     async def list(self, request: web.Request) -> web.StreamResponse:
         """Answer one page of orders, newest first; ``Link: rel="next"`` leads to the page below."""
-        with answered("query"):
+        with as_problems("query"):
             query = parse_query(request.query.items())
             account = self._account(request)
             pace = Pace(self._turns, account)
-            async with self._lists.one_of(account):
+            async with self._lists.slot(account):
                 page = await self._store.page(query, pace)
         headers = self._after_snapshot(page.at)
         if page.next_after is not None:
@@ -78,13 +78,13 @@ class OrdersApi:
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer one order."""
-        with answered("path"):
+        with as_problems("path"):
             found = await self._store.get(_id(request))
         return _json(found.order, self._after_snapshot(found.at))
 
     async def create(self, request: web.Request) -> web.Response:
         """Store a new order and answer it as stored."""
-        with answered("body"):
+        with as_problems("body"):
             new = parse_new(await self._body(request))
             written = await self._store.create(new)
         location = {"Location": f"{COLLECTION}/{quote(str(written.order['_id']), safe='')}"}
@@ -92,16 +92,16 @@ class OrdersApi:
 
     async def update(self, request: web.Request) -> web.Response:
         """Change the given fields of an order and answer the whole of it."""
-        with answered("path"):
+        with as_problems("path"):
             order = _id(request)
-        with answered("body"):
+        with as_problems("body"):
             change = parse_change(await self._body(request))
             written = await self._store.update(order, change)
         return _json(written.order, self._of_write(written.at))
 
     async def delete(self, request: web.Request) -> web.Response:
         """Delete an order and answer what it was."""
-        with answered("path"):
+        with as_problems("path"):
             written = await self._store.delete(_id(request))
         return _json(written.order, self._of_write(written.at))
 
@@ -128,7 +128,7 @@ def _id(request: web.Request) -> str:
     try:
         return parse_id(unquote(name, errors="strict"))
     except UnicodeDecodeError:
-        raise InvalidInput([Fault("id", "must be percent-encoded UTF-8")]) from None
+        raise InvalidInput([FieldFault("id", "must be percent-encoded UTF-8")]) from None
 
 
 def _following(request: web.Request, mark: str) -> str:
@@ -148,7 +148,7 @@ def _answer(body: bytes, headers: dict[str, str], *, status: int = 200) -> web.R
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)
 
 
-async def _list(request: web.Request, page: Page, headers: dict[str, str], pace: Pace) -> web.StreamResponse:
+async def _list(request: web.Request, page: OrdersPage, headers: dict[str, str], pace: Pace) -> web.StreamResponse:
     """Answer with the orders; megabytes of them are encoded and sent in pieces, between which others have turns."""
     if page.is_small:  # nearly always, and cheaper than one by one
         return _answer(dumps([*page.orders]), headers)

@@ -1,4 +1,4 @@
-"""One client of the orders over Socket.IO."""
+"""One Socket.IO client of the orders."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,19 +8,19 @@ from services.gateway.filters import Interest
 from services.gateway.group import offset_suffix
 from services.gateway.hub import Hub
 from services.gateway.socketio.server import Socket
-from services.gateway.subscription import Located, Subscription
+from services.gateway.subscription import ResumePoint, Subscription
 from services.gateway.wire.form import Form
 
 
-def own_event(fields: Mapping[str, object], cursor: Cursor, interest: Interest) -> Sequence[object]:
-    """Return the arguments of an event of the gateway's own; the trailing one is what the client recovers with."""
+def gateway_event(fields: Mapping[str, object], cursor: Cursor, interest: Interest) -> Sequence[object]:
+    """Return the arguments of an event from the gateway itself; the client recovers with the trailing one."""
     return {**fields, "cursor": str(cursor)}, f"{cursor}{offset_suffix(interest)}"
 
 
 class LiveClient:
-    """One client: the hub's outlet, and the ear for whether its connection takes data."""
+    """One client: the hub's outlet, and the receiver of its connection's backpressure."""
 
-    __slots__ = ("_hub", "_socket", "_stall", "_stalls", "interest", "located", "subscription")
+    __slots__ = ("_hub", "_socket", "_stall", "_stalls", "interest", "resume_point", "subscription")
 
     def __init__(
         self,
@@ -28,24 +28,24 @@ class LiveClient:
         hub: Hub,
         stalls: "Deadlines[LiveClient]",
         interest: Interest,
-        located: Located,
+        resume_point: ResumePoint,
     ) -> None:
         self._socket = socket
         self._hub = hub
         self._stalls = stalls
         self._stall: Entry[LiveClient] | None = None
         self.interest = interest
-        self.located = located
+        self.resume_point = resume_point
         self.subscription: Subscription | None = None
 
     @property
     def form(self) -> Form:
-        """How events are to be encoded."""
+        """The form in which events must be encoded."""
         return self._socket.form
 
     @property
     def descriptor(self) -> int | None:
-        """The file descriptor that takes the same while the client is live, if there is one."""
+        """The file descriptor that takes the same bytes while the client is live, if there is one."""
         return self._socket.descriptor
 
     def write(self, data: bytes | memoryview) -> None:
@@ -53,16 +53,16 @@ class LiveClient:
         self._socket.write_encoded(data)
 
     def emit(self, name: str, fields: Mapping[str, object], cursor: Cursor, interest: Interest) -> None:
-        """Send an event of the gateway's own."""
-        self._socket.emit(name, *own_event(fields, cursor, interest))
+        """Send an event from the gateway itself."""
+        self._socket.emit(name, *gateway_event(fields, cursor, interest))
 
     def resync(self, reason: str, cursor: Cursor) -> None:
-        """Tell the client to load anew."""
+        """Tell the client to reload."""
         interest = self.interest if self.subscription is None else self.subscription.interest
         self.emit("resync", {"reason": reason}, cursor, interest)
 
     def status(self, stale: str | None, cursor: Cursor) -> None:
-        """Tell the client whether what it sees may be old."""
+        """Notify the client whether its data may be old."""
         interest = self.interest if self.subscription is None else self.subscription.interest
         self.emit("status", {"stale": stale is not None, "reason": stale}, cursor, interest)
 
@@ -71,7 +71,7 @@ class LiveClient:
         self._socket.abort("server error")
 
     def start(self, subscription: Subscription) -> None:
-        """Begin to take events, as soon as the connection does."""
+        """Begin to take events as soon as the connection is writable."""
         self.subscription = subscription
         self._socket.flow = self
         if self._socket.writable:
@@ -80,7 +80,7 @@ class LiveClient:
             self.paused()
 
     def paused(self) -> None:
-        """Too much is unsent. Polling pauses between any two requests; whether it still asks, pings find out.
+        """Pause the client in the hub. Polling pauses between any two requests; pings detect whether it still polls.
 
         An upgrade may end in a websocket that takes nothing: then this is called once more, in the new form.
         """
@@ -91,23 +91,23 @@ class LiveClient:
             self._stall = self._stalls.add(self)
 
     def resumed(self) -> None:
-        """The client takes data again, perhaps in another form."""
-        self._relax()
+        """Resume the client in the hub: it takes data again, perhaps in another form."""
+        self._cancel_stall()
         if self.subscription is not None:
             self._hub.resume(self.subscription)
 
     def drop(self) -> None:
-        """Close the connection of a client that has read nothing for long."""
+        """Close the connection of a client that has read nothing for too long."""
         self._stall = None
         self._socket.close("slow consumer")
 
     def leave(self) -> None:
         """Forget the client."""
-        self._relax()
+        self._cancel_stall()
         if self.subscription is not None:
             self._hub.unsubscribe(self.subscription)
 
-    def _relax(self) -> None:
+    def _cancel_stall(self) -> None:
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None

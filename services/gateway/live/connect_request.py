@@ -1,4 +1,4 @@
-"""Reads what a Socket.IO client says of itself when it connects: where it was, and what it wants to see."""
+"""Parses the auth payload of a connecting Socket.IO client: where it was, and what it wants to see."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -12,10 +12,10 @@ from services.gateway.wire.socketio import Argument
 
 
 class ConnectRequest(NamedTuple):
-    """What a client asks for.
+    """A client's request to connect.
 
-    Without ``since`` it begins where the stream is; ``reason`` says what was wrong with what it brought; ``pid`` is the
-    session that it wants to go on with.
+    Without ``since`` it begins where the stream is; ``reason`` is why its cursor or session is invalid; ``pid`` is the
+    session that it wants to recover.
     """
 
     interest: Interest
@@ -24,16 +24,16 @@ class ConnectRequest(NamedTuple):
     reason: ResyncReason | None
 
 
-def arrival(auth: Mapping[str, Argument], ids: SessionIds) -> ConnectRequest:
-    """Read the auth payload ``{since?, filter?}``, to which the stock client adds ``{pid, offset}`` when it comes back.
+def parse_connect(auth: Mapping[str, Argument], ids: SessionIds) -> ConnectRequest:
+    """Parse the auth payload ``{since?, filter?}``, to which a reconnecting stock client adds ``{pid, offset}``.
 
-    Raise ConnectionRefused for a filter that is not understood: what it would be shown nobody could tell.
+    Raise ConnectionRefused for an invalid filter: there is no telling what the client should be shown.
     """
-    interest = _wanted(auth)
+    interest = _interest_of(auth)
     pid, offset, since = auth.get("pid"), auth.get("offset"), auth.get("since")
     try:
         if pid is not None:
-            if not isinstance(pid, str) or not ids.genuine(pid):
+            if not isinstance(pid, str) or not ids.is_genuine(pid):
                 return ConnectRequest(interest, None, None, ResyncReason.INVALID_SESSION)
             back = Offset.parse(offset if isinstance(offset, str) else "")
             return ConnectRequest(back.interest, back.cursor, pid, None)
@@ -44,7 +44,7 @@ def arrival(auth: Mapping[str, Argument], ids: SessionIds) -> ConnectRequest:
     return ConnectRequest(interest, None, None, None)
 
 
-def _wanted(auth: Mapping[str, Argument]) -> Interest:
+def _interest_of(auth: Mapping[str, Argument]) -> Interest:
     if auth.get("filter") is None:
         return EVERYTHING
     try:

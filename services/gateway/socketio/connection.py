@@ -1,4 +1,4 @@
-"""Is one Socket.IO connection: the sockets of its namespaces, and the packets that come in for them."""
+"""One Socket.IO connection: the sockets of its namespaces, and the dispatch of their packets."""
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,10 +13,10 @@ from services.gateway.socketio.serial_queue import Call, SerialQueue
 from services.gateway.socketio.socket import Socket, send_packets
 from services.gateway.wire.socketio import (
     Argument,
-    Limits,
-    MalformedPacket,
-    Packet,
-    PacketType,
+    MalformedSocketPacket,
+    PacketLimits,
+    SocketPacket,
+    SocketPacketType,
     ack_packets,
     attach,
     connect_error_packet,
@@ -30,7 +30,7 @@ Namespaces = Mapping[str, Namespace[Any]]
 
 
 class SocketConnection(Application):
-    """What is spoken over one Engine.IO session."""
+    """The Socket.IO protocol over one Engine.IO session."""
 
     __slots__ = (
         "_attachments",
@@ -55,9 +55,9 @@ class SocketConnection(Application):
         self._failed = failed
         self._namespaces = namespaces
         self._sockets: dict[str, Socket[Any]] = {}
-        self._packet: Packet | None = None  # whose attachments are not complete
+        self._packet: SocketPacket | None = None  # waits for attachments
         self._attachments: list[bytes] = []
-        self._size = 0  # of the packet that is coming in, with its attachments
+        self._size = 0  # of the incoming packet with its attachments
         self._deadlines = deadlines
         self._deadline: Entry[SocketConnection] = deadlines.add(self)
 
@@ -66,34 +66,34 @@ class SocketConnection(Application):
         self._session.fail(Incident.CONNECT_TIMEOUT, CloseCode.POLICY)
 
     def received(self, message: str | bytes) -> None:
-        """Take a packet, or an attachment of the one before."""
+        """Handle a packet, or an attachment of the previous one."""
         try:
             packet = self._take_text(message) if isinstance(message, str) else self._take_attachment(message)
             self._size += len(message)
             if packet is not None:
                 size, self._size = self._size, 0
                 self._dispatch(packet, size)
-        except MalformedPacket:
+        except MalformedSocketPacket:
             self._session.fail(Incident.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)
 
-    def _take_text(self, text: str) -> Packet | None:
+    def _take_text(self, text: str) -> SocketPacket | None:
         if self._packet is not None:
-            raise MalformedPacket("text where an attachment was due")
+            raise MalformedSocketPacket("text where an attachment was due")
         settings = self._session.sessions.settings
-        packet = parse_packet(text, Limits(settings.max_attachments, settings.max_depth))
+        packet = parse_packet(text, PacketLimits(settings.max_attachments, settings.max_depth))
         if not packet.attachments:
             return packet
         self._packet = packet
         self._restart_deadline()
         return None
 
-    def _take_attachment(self, data: bytes) -> Packet | None:
+    def _take_attachment(self, data: bytes) -> SocketPacket | None:
         packet = self._packet
         if packet is None:
-            raise MalformedPacket("attachment of nothing")
+            raise MalformedSocketPacket("attachment of nothing")
         self._attachments.append(data)
         if sum(map(len, self._attachments)) > self._session.sessions.settings.max_payload:
-            raise MalformedPacket("attachments too big")
+            raise MalformedSocketPacket("attachments too big")
         if len(self._attachments) < packet.attachments:
             return None
         attachments, self._attachments, self._packet = self._attachments, [], None
@@ -105,23 +105,23 @@ class SocketConnection(Application):
         if self._packet is not None or not any(socket.is_connected for socket in self._sockets.values()):
             self._deadline = self._deadlines.add(self)
 
-    def _dispatch(self, packet: Packet, size: int) -> None:
+    def _dispatch(self, packet: SocketPacket, size: int) -> None:
         socket = self._sockets.get(packet.namespace)
-        if packet.type is PacketType.CONNECT:
+        if packet.type is SocketPacketType.CONNECT:
             if socket is None:
                 self._connect(packet.namespace, cast("Mapping[str, Argument]", packet.data or {}))
             elif socket.is_connected:
-                raise MalformedPacket("connected already")
-            return  # one that is being admitted has its answer coming
+                raise MalformedSocketPacket("connected already")
+            return  # a socket that is being admitted will get its reply
         if socket is None or not socket.is_connected:
-            raise MalformedPacket("not connected")
+            raise MalformedSocketPacket("not connected")
         match packet.type:
-            case PacketType.EVENT | PacketType.BINARY_EVENT:
+            case SocketPacketType.EVENT | SocketPacketType.BINARY_EVENT:
                 self._event(socket, packet, size)
-            case PacketType.DISCONNECT:
+            case SocketPacketType.DISCONNECT:
                 self._gone(socket, "client namespace disconnect")
             case _:
-                pass  # an ACK: nothing is emitted that asks for one
+                pass  # an ACK: we never ask for one
 
     def _connect(self, name: str, auth: Mapping[str, Argument]) -> None:
         namespace = self._namespaces.get(name)
@@ -137,7 +137,7 @@ class SocketConnection(Application):
 
     def _admit(self, namespace: Namespace[Any], socket: Socket[Any], extra: Extra | None) -> Awaitable[None] | None:
         if self._sockets.get(socket.namespace) is not socket:
-            return None  # the application has closed the connection while it was asked
+            return None  # the connection was closed while the application was deciding
         reply = connect_packet(socket.namespace, socket.sid, extra)
         greeting = namespace.greeting(socket)
         socket.is_connected = True
@@ -146,7 +146,7 @@ class SocketConnection(Application):
         return namespace.connected(socket)
 
     def _fail_to_connect(self, socket: Socket[Any], error: Exception) -> None:
-        if socket.is_connected:  # it was `connected` that failed: half of what this client is to get is not there
+        if socket.is_connected:  # `connected` failed, so the client is only half set up
             self._failed(error)
             self._session.abort("server error")
             return
@@ -157,7 +157,7 @@ class SocketConnection(Application):
             self._failed(error)
             self._session.send(connect_error_packet(socket.namespace, "Internal server error"))
 
-    def _event(self, socket: Socket[Any], packet: Packet, size: int) -> None:
+    def _event(self, socket: Socket[Any], packet: SocketPacket, size: int) -> None:
         name, *args = cast("list[Argument]", packet.data)
         ack = None if packet.id is None else self._ack(socket, packet.id)
         event = self._namespaces[socket.namespace].event
@@ -185,11 +185,11 @@ class SocketConnection(Application):
             socket.is_connected = False
             try:
                 self._namespaces[socket.namespace].disconnected(socket, reason)
-            except Exception as error:  # noqa: BLE001 - the other namespaces are to hear of it all the same
+            except Exception as error:  # noqa: BLE001 - the other namespaces must still be notified
                 self._failed(error)
 
     def closed(self, reason: str) -> None:
-        """Tell every namespace."""
+        """Notify every namespace."""
         self._deadline.cancel()
         sockets = list(self._sockets.values())
         self._sockets.clear()
@@ -197,13 +197,13 @@ class SocketConnection(Application):
             self._leave(socket, reason)
 
     def paused(self) -> None:
-        """Tell whoever writes ready-made bytes."""
+        """Pause the flows of all sockets."""
         for socket in self._sockets.values():
             if socket.flow is not None:
                 socket.flow.paused()
 
     def resumed(self) -> None:
-        """Tell whoever writes ready-made bytes."""
+        """Resume the flows of all sockets."""
         for socket in list(self._sockets.values()):
             if socket.flow is not None:
                 socket.flow.resumed()

@@ -1,4 +1,4 @@
-"""Says what an application does with the clients of one Socket.IO namespace."""
+"""The handlers of one Socket.IO namespace, which an application overrides."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Generic, TypeVar
@@ -21,9 +21,9 @@ class ConnectionRefused(Exception):
 
 
 class Namespace(Generic[State]):
-    """Override what is needed. Methods may be plain or `async`; per socket they run one at a time and in order.
+    """Override the methods that you need. They may be plain or `async`; per socket they run one at a time and in order.
 
-    One that is still running when the client goes is cancelled; shield what must be finished.
+    A call that is still running when the client disconnects is cancelled; shield work that must finish.
     """
 
     def connect(
@@ -31,21 +31,21 @@ class Namespace(Generic[State]):
         socket: Socket[State],  # noqa: ARG002
         auth: Mapping[str, Argument],  # noqa: ARG002
     ) -> Awaitable[Extra | None] | Extra | None:
-        """Admit the client by returning, with further fields for the CONNECT reply (`pid`, say); or refuse by raising.
+        """Admit the client by returning extra fields for the CONNECT reply (such as `pid`) or None; refuse by raising.
 
         Nothing can be emitted yet.
         """
         return None
 
     def greeting(self, socket: Socket[State]) -> tuple[str, Sequence[object]] | None:  # noqa: ARG002
-        """Return an event, its name and arguments without bytes in them, that goes out with the CONNECT reply; or None.
+        """Return an event to send with the CONNECT reply, as name and arguments without bytes in them; or None.
 
-        To emit it in `connected` does the same, by a write of its own.
+        Emitting it in `connected` does the same with a separate write.
         """
         return None
 
     def connected(self, socket: Socket[State]) -> Awaitable[None] | None:  # noqa: ARG002
-        """Begin: the CONNECT reply is on its way, and what is emitted from here on follows it."""
+        """Start the client: events emitted from here on follow the CONNECT reply."""
         return None
 
     def event(
@@ -55,8 +55,8 @@ class Namespace(Generic[State]):
         args: Sequence[Argument],  # noqa: ARG002
         ack: Ack | None,  # noqa: ARG002
     ) -> Awaitable[None] | None:
-        """Take an event; call `ack` with the answer, once, where the client asked for one."""
+        """Handle an event; call `ack` once with the answer if the client asked for one."""
         return None
 
     def disconnected(self, socket: Socket[State], reason: str) -> None:
-        """End: called exactly once for each `connected`, as soon as the client is gone."""
+        """Clean up: called exactly once for each `connected`, as soon as the client is gone."""

@@ -1,4 +1,4 @@
-"""Runs what is to be done for one client: one thing at a time, in order, and no more waiting than allowed."""
+"""Runs one client's calls one at a time and in order, with a bounded queue."""
 
 import asyncio
 from collections import deque
@@ -11,7 +11,7 @@ Failed = Callable[[Exception], object]
 
 
 class Call(NamedTuple):
-    """`begin()` may return something to await; its result goes to `then`, before anything else is begun.
+    """`begin()` may return an awaitable; its result goes to `then` before the next call begins.
 
     `size` is how many bytes the client has sent for it.
     """
@@ -23,7 +23,7 @@ class Call(NamedTuple):
 
 
 class SerialQueue:
-    """A call that returns nothing to await costs no task."""
+    """A call that does not return an awaitable costs no task."""
 
     __slots__ = ("_limit", "_most_bytes", "_running", "_waiting")
 
@@ -31,23 +31,23 @@ class SerialQueue:
         self._limit = limit
         self._most_bytes = most_bytes
         self._running: asyncio.Future[object] | None = None
-        self._waiting: deque[Call] | None = None  # made when first needed: most clients never wait
+        self._waiting: deque[Call] | None = None  # created when first needed: most clients never queue a call
 
     def put(self, call: Call) -> bool:
-        """Begin now, or after what is running; False where too many wait already."""
+        """Begin now, or after the calls before it; False where too many wait already."""
         if self._running is None:
             self._start(call)
             return True
         if self._waiting is None:
             self._waiting = deque()
-        # Summed anew each time: few wait, and nearly never.
+        # Summed each time: calls wait rarely, and few of them.
         if len(self._waiting) >= self._limit or sum(each.size for each in self._waiting) + call.size > self._most_bytes:
             return False
         self._waiting.append(call)
         return True
 
     def cancel(self) -> None:
-        """Cancel what is running and forget what waits."""
+        """Cancel the running call and drop the waiting ones."""
         self._waiting = None
         if self._running is not None and self._running is not asyncio.current_task():
             self._running.cancel()
@@ -57,7 +57,7 @@ class SerialQueue:
             following = None
             try:
                 result = call.begin()
-            except Exception as error:  # noqa: BLE001  # a fault of one handler must not cost the connection, nor the loop
+            except Exception as error:  # noqa: BLE001  # an error in one handler must not cost the connection or the loop
                 call.failed(error)
             else:
                 if isawaitable(result):

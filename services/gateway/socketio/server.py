@@ -19,14 +19,13 @@ For fan-out, where thousands get the same event, nothing above runs per event. E
     text = wire.socketio.encoded_event(b'"orderUpdate"', envelope, cursor)   # JSON already
     data = wire.engineio.encoded_message(Form.WEBSOCKET, text)            # a complete frame, or a polling payload
 
-and give it to each socket whose `form` it is and that is `writable`: `socket.write_encoded(data)`. Several messages in
-one write: join them by `wire.engineio.joined(form, messages)`.
+and write it to each socket that has this `form` and is `writable`: `socket.write_encoded(data)`. To send several
+messages in one write, join them with `wire.engineio.joined(form, messages)`.
 
-A `Flow` set as `socket.flow` is told `paused()` and `resumed()`. A websocket is paused while anything is unsent that
-the kernel did not take. Polling is paused except while a GET is held: each GET resumes it, and whatever is then
-written before the loop runs again goes into one response. An upgrade pauses, and resumes with the other form. Who is
-paused is to be served later, from the log. Set `flow` in `connect` or `connected`, and ask `writable` then: there is no
-first call.
+A `Flow` set as `socket.flow` gets `paused()` and `resumed()`. A websocket is paused while it has bytes that the kernel
+did not take. Polling is paused except while a GET is held: each GET resumes it, and all messages written before the
+loop runs again go into one response. An upgrade pauses, and resumes with the other form. Serve paused sockets later,
+from the log. Set `flow` in `connect` or `connected`, and check `writable` then: there is no initial call.
 """
 
 import asyncio
@@ -62,7 +61,7 @@ __all__ = [
 
 
 class SocketServer:
-    """Serves the given namespaces; `count` is called with each `Incident`, the rest may be shared."""
+    """Serves the given namespaces; `count` is called with each `Incident`; the other arguments may be shared."""
 
     def __init__(
         self,
@@ -88,11 +87,11 @@ class SocketServer:
         self._engine.attach(app, path)
 
     def open(self, request: Handshake, transport: asyncio.Transport) -> bool:
-        """Begin with a websocket where one is rightly asked for; else return False, with nothing done."""
+        """Open a connection over a websocket for a valid request; otherwise return False without side effects."""
         return self._engine.open(request, transport)
 
     async def close(self, spread: float = 0.0, patience: float = 5.0) -> None:
-        """Admit nobody any more and close all connections, over `spread` seconds, and then wait for `patience`."""
+        """Refuse new connections, close the open ones over `spread` seconds, and then wait up to `patience`."""
         await self._engine.close(spread, patience)
         self._connect_due.close()
 

@@ -1,4 +1,4 @@
-"""Is one client of one Socket.IO namespace."""
+"""One client of one Socket.IO namespace."""
 
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
@@ -12,17 +12,17 @@ State = TypeVar("State")
 
 
 class Flow(Protocol):
-    """Who wants to know whether a socket can take ready-made bytes."""
+    """Receives the backpressure of a socket that is written encoded bytes."""
 
     def paused(self) -> None:
-        """Write no more: the client does not keep up, or is changing its transport."""
+        """Stop writing: the client does not keep up, or is changing its transport."""
 
     def resumed(self) -> None:
         """Write again, in the form that `Socket.form` has now."""
 
 
 class Socket(Generic[State]):
-    """`state` is the application's own and unset until it sets it; so is `flow`, for who writes ready-made bytes."""
+    """`state` belongs to the application, which sets it first; so does `flow`, for writing encoded bytes."""
 
     __slots__ = ("_gone", "_session", "flow", "inbox", "is_connected", "namespace", "sid", "state")
 
@@ -46,12 +46,12 @@ class Socket(Generic[State]):
 
     @property
     def address(self) -> str:
-        """The client's address, as far as trusted proxies tell."""
+        """The client's address, as far as trusted proxies report it."""
         return self._session.address
 
     @property
     def form(self) -> Form:
-        """What `write_encoded` takes now: WEBSOCKET complete frames, POLLING packets joined by the separator."""
+        """The form that `write_encoded` expects: WEBSOCKET complete frames, POLLING packets joined by the separator."""
         return self._session.form
 
     @property
@@ -66,23 +66,23 @@ class Socket(Generic[State]):
 
     @property
     def descriptor(self) -> int | None:
-        """The file descriptor that takes what `write_encoded` takes; to be asked for anew after each `Flow.resumed`."""
+        """The file descriptor that takes the same bytes as `write_encoded`; it may change with each `Flow.resumed`."""
         return self._session.carrier.descriptor
 
     def write_encoded(self, data: bytes | memoryview) -> None:
-        """Send bytes that are encoded in `form`; without effect once the connection is over."""
+        """Send bytes encoded in `form`; no effect once the connection is closed."""
         self._session.write(data)
 
     def emit(self, name: str, *args: object) -> None:
-        """Send an event that only this client gets; bytes in `args` go as attachments. Without effect once it is gone.
+        """Send an event to this client only; bytes in `args` go as attachments. No effect once it is gone.
 
-        What is unsent is bounded: the connection of a client that takes too little is closed.
+        Unsent bytes are bounded: the connection of a client that reads too slowly is closed.
         """
         if self.is_connected:
             send_packets(self._session, event_packets(self.namespace, name, args))
 
     def disconnect(self) -> None:
-        """Put the client out of the namespace. It does not come back by itself; `close` is for that."""
+        """Disconnect the client from the namespace. It does not reconnect by itself, as it does after `close`."""
         if self.is_connected:
             self._session.send(disconnect_packet(self.namespace))
             self._gone(self, "server namespace disconnect")
@@ -92,7 +92,7 @@ class Socket(Generic[State]):
         self._session.close(reason)
 
     def abort(self, reason: str) -> None:
-        """Cut the whole connection, whatever is unsent; the client reconnects by itself."""
+        """Cut the whole connection and discard unsent bytes; the client reconnects by itself."""
         self._session.abort(reason)
 
 

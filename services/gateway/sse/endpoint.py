@@ -24,14 +24,14 @@ from services.gateway.http.problems import Kind, Problem
 from services.gateway.sse.query import parse_query
 from services.gateway.sse.stream import SseStream
 from services.gateway.stream import Stream
-from services.gateway.subscription import Located, ResyncReason
+from services.gateway.subscription import ResumePoint, ResyncReason
 from services.gateway.wire import sse
 from services.gateway.wire.form import Form
 
 PATH = "/api/orders/events"
 
-# A proxy that compresses collects until it has enough, on a quiet stream for ever: it is forbidden to (RFC 9111,
-# 5.2.2.6). nginx heeds `X-Accel-Buffering: no` alone, which aiohttp-sse sends: it compresses, and passes on at once.
+# A compressing proxy buffers until it has enough, on a quiet stream for ever: `no-transform` forbids it (RFC 9111,
+# 5.2.2.6). nginx heeds only `X-Accel-Buffering: no`, which aiohttp-sse sends: it compresses, but forwards at once.
 _UNTOUCHED = {hdrs.CACHE_CONTROL: "no-cache, no-transform"}
 
 
@@ -40,9 +40,9 @@ class SseSettings:
     """Times are in seconds, sizes in bytes."""
 
     heartbeat: float = 15.0
-    retry: float = 1.0  # clients wait between this and twice this before they come back: no stampede
+    retry: float = 1.0  # clients wait between this and twice this before they reconnect: no stampede
     stall: float = 30.0  # a client that reads nothing for so long is dropped
-    ready: float = 10.0  # how long to wait for the first word from Redis
+    ready: float = 10.0  # how long to wait for the first reply from Redis
 
 
 class SseTransport:
@@ -61,7 +61,7 @@ class SseTransport:
     ) -> None:
         self._hub = stream.hub
         self._locate = stream.locate
-        self._here = stream.here
+        self._current_cursor = stream.current_cursor
         self._ready = stream.ready
         self._admission = admission
         self._address = address
@@ -87,7 +87,7 @@ class SseTransport:
         self._enter(address)
         taken = False
         try:
-            # What is left unread ends all connections alike (services/front); here it would come before we count it.
+            # services/front sets the TCP timeout for unread data; one set here would fire before we count the client.
             response = EventSourceResponse(send_timeout=None, allow_all_methods=True)
             response.headers.update(_UNTOUCHED)
             await response.prepare(request)
@@ -96,39 +96,39 @@ class SseTransport:
                 return response
             async with asyncio.timeout(self._settings.ready):
                 await self._ready.wait()
-            located = await self._place(query.since, address)
+            resume_point = await self._locate_cursor(query.since, address)
             chunked = request.version >= HttpVersion11
             form = Form.SSE if chunked else Form.SSE_PLAIN
             stream = SseStream(form, self._hub, self._stalls, self._forget, self._unsent)
             taken = take_over(request, stream) is not None
             if taken:
                 self._streams[stream] = address
-                self._begin(stream, query.interest, located)
+                self._begin(stream, query.interest, resume_point)
             return TakenOver(200)
         except TimeoutError:
-            return response  # no word from Redis yet: the client comes back
+            return response  # no reply from Redis yet: the client reconnects
         finally:
             if not taken:
                 self._admission.leave(address)
 
-    def _begin(self, stream: SseStream, interest: Interest, located: Located) -> None:
-        here = self._here()
-        cursor = Cursor(here.epoch, located.position)
+    def _begin(self, stream: SseStream, interest: Interest, resume_point: ResumePoint) -> None:
+        here = self._current_cursor()
+        cursor = Cursor(here.epoch, resume_point.position)
         hello: Json = {"id": secrets.token_urlsafe(12), "cursor": str(cursor), "server": self._server}
-        subscription = self._hub.subscribe(stream, interest, located.position, self._streams[stream])
+        subscription = self._hub.subscribe(stream, interest, resume_point.position, self._streams[stream])
         with self._hub.isolating(subscription):
             stream.send(self._retry() + sse.event("connected", dumps(hello), str(cursor)))
-            if located.reason is not None:
-                stream.resync(located.reason, cursor)
+            if resume_point.reason is not None:
+                stream.resync(resume_point.reason, cursor)
             stream.start(subscription)
 
-    async def _place(self, since: str | None, address: str) -> Located:
+    async def _locate_cursor(self, since: str | None, address: str) -> ResumePoint:
         if not since:
-            return Located(self._here().position, None)
+            return ResumePoint(self._current_cursor().position, None)
         try:
             return await self._locate(Cursor.parse(since), address)
         except InvalidCursor:
-            return Located(self._here().position, ResyncReason.INVALID_CURSOR)
+            return ResumePoint(self._current_cursor().position, ResyncReason.INVALID_CURSOR)
 
     def _retry(self) -> bytes:
         return sse.retry(int(self._settings.retry * random.uniform(1, 2) * 1000))
@@ -154,7 +154,7 @@ class SseTransport:
 
     @contextmanager
     def stopping(self) -> Iterator[None]:
-        """Cut off in the end the streams that are still there."""
+        """Cut off the remaining streams at the end."""
         try:
             yield
         finally:
@@ -162,23 +162,23 @@ class SseTransport:
             for stream in list(self._streams):
                 stream.abort("server shutting down")
 
-    async def beat_always(self) -> None:
+    async def send_heartbeats(self) -> None:
         """Send heartbeats until cancelled."""
         while True:
             await asyncio.sleep(self._settings.heartbeat)
             sign = sse.comment("still here")
-            mark = sse.mark(str(self._here())) if self._ready.is_set() else sign
+            mark = sse.mark(str(self._current_cursor())) if self._ready.is_set() else sign
             for stream in list(self._streams):
                 if stream.subscription is not None:
                     with self._hub.isolating(stream.subscription):
                         stream.beat(mark, sign)
 
     async def close(self, spread: float) -> None:
-        """Admit nobody any more and end all streams, spread over time."""
+        """Refuse new streams and end the open ones, spread over time."""
         self._admission.stop()
         streams = list(self._streams)
         for stream in streams:
-            if stream in self._streams:  # else its client has left meanwhile, and uvloop refuses to write to it
+            if stream in self._streams:  # its client may have left meanwhile, and uvloop refuses to write to it then
                 stream.reason = "server shutting down"
                 stream.send(self._retry())
                 stream.end()

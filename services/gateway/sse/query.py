@@ -1,4 +1,4 @@
-"""Reads what the address of a stream asks for: which orders, and from where on."""
+"""Parses the query of a stream's URL: which orders, and from which cursor on."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from aiohttp import web
 
 from services.gateway.filters import Interest, InvalidFilter, parse_filter, union
 from services.gateway.http.problems import Kind, Problem
-from services.gateway.orders import Fault
+from services.gateway.orders import FieldFault
 
 _FIELD_OF = {"id": "ids", "status": "status", "customer_name": "customer_name"}
 _PARAMETER_OF = {field: parameter for parameter, field in _FIELD_OF.items()}
@@ -15,17 +15,17 @@ _LAST_EVENT_IDS = frozenset({"lasteventid", "evslasteventid"})  # lastEventId, l
 
 
 class StreamQuery(NamedTuple):
-    """What the address asks for."""
+    """The parsed query."""
 
     interest: Interest
     since: str | None
 
 
 def parse_query(request: web.BaseRequest) -> StreamQuery:
-    """Read ``?id=…&status=…&customer_name=…``, each as often as wanted, and ``since``; raise a Problem for the rest.
+    """Parse ``?id=…&status=…&customer_name=…``, each repeatable, and ``since``; raise a Problem for anything else.
 
-    Polyfills of EventSource that cannot set a header come back with `Last-Event-ID` as a parameter, in some spelling.
-    What a browser sends by itself when it comes back is newer than what the page wrote into the address.
+    EventSource polyfills that cannot set headers reconnect with `Last-Event-ID` as a parameter, in some spelling. The
+    cursor that a browser sends by itself on reconnecting is newer than the one that the page wrote into the URL.
     """
     asked: dict[str, list[str]] = {}
     cursors: dict[str, str] = {}
@@ -35,7 +35,7 @@ def parse_query(request: web.BaseRequest) -> StreamQuery:
             continue
         known = _LAST_EVENT_ID if _plain(name) in _LAST_EVENT_IDS else name
         if known not in _CURSORS:
-            raise _unprocessable(name, "is not a parameter that can be given")
+            raise _unprocessable(name, "is not an accepted parameter")
         if known in cursors:
             raise _unprocessable(name, "is given more than once")
         cursors[known] = value
@@ -52,5 +52,5 @@ def _plain(name: str) -> str:
 
 def _unprocessable(parameter: str, message: str) -> Problem:
     return Problem(
-        422, Kind.INVALID, "The query is not valid.", faults=[Fault(parameter[:100], message)], place="query"
+        422, Kind.INVALID, "The query is not valid.", faults=[FieldFault(parameter[:100], message)], place="query"
     )

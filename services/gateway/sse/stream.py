@@ -46,7 +46,7 @@ class SseStream(Taken):
     ) -> None:
         super().__init__()
         self.form = form
-        self.reason = "transport close"  # why it will have ended
+        self.reason = "transport close"  # reported when it ends
         self.subscription: Subscription | None = None
         self._hub = hub
         self._stalls = stalls
@@ -61,7 +61,7 @@ class SseStream(Taken):
         self.descriptor = unbuffered_descriptor(self._transport)
 
     def start(self, subscription: Subscription) -> None:
-        """Begin to take events, as soon as the connection does."""
+        """Begin to take events as soon as the connection is writable."""
         self.subscription = subscription
         if self._paused:
             self._stall = self._stalls.add(self)
@@ -75,26 +75,26 @@ class SseStream(Taken):
             self._unsent.hold(self, self._transport.get_write_buffer_size(), data)
 
     def send(self, data: bytes) -> None:
-        """Send something of the stream's own."""
+        """Send bytes of the stream itself, not of the fan-out."""
         self.write(sse.chunk(data) if self.form is Form.SSE else data)
 
     def resync(self, reason: str, cursor: Cursor) -> None:
-        """Tell the client to load anew."""
+        """Tell the client to reload."""
         self.send(sse.event("resync", dumps({"reason": reason, "cursor": str(cursor)}), str(cursor)))
 
     def status(self, stale: str | None, cursor: Cursor) -> None:
-        """Tell the client whether what it sees may be old."""
+        """Notify the client whether its data may be old."""
         fields: Json = {"stale": stale is not None, "reason": stale, "cursor": str(cursor)}
         self.send(sse.event("status", dumps(fields), str(cursor)))
 
     def beat(self, mark: bytes, sign: bytes) -> None:
-        """Send a heartbeat; to a client that has been told everything, one that says so."""
+        """Send a heartbeat; for an up-to-date client, one that moves its last event id."""
         if self.subscription is None or self.subscription.mode is not Mode.PAUSED:
             live = self.subscription is not None and self.subscription.mode is Mode.LIVE
             self.send(mark if live else sign)
 
     def end(self) -> None:
-        """End the response; what is unsent is still sent."""
+        """End the response; unsent bytes are still sent."""
         self._leave()
         if not self._transport.is_closing():
             if self.form is Form.SSE:
@@ -102,7 +102,7 @@ class SseStream(Taken):
             self._transport.close()
 
     def abort(self, reason: str = "server error") -> None:
-        """Cut the connection, whatever is unsent."""
+        """Cut the connection and discard unsent bytes."""
         self.reason = reason
         self._leave()
         self._transport.abort()
@@ -113,32 +113,32 @@ class SseStream(Taken):
         self.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Ignore it: on this connection there is nothing more to ask."""
+        """Ignore it: this connection takes no further requests."""
 
     def eof_received(self) -> bool:
-        """Close: a client that will send nothing more has left."""
+        """Close: a client that closes its half has left."""
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Report it."""
         super().connection_lost(exc)
-        self._relax()
+        self._cancel_stall()
         self._unsent.release(self)
         self._leave()
         self._lost(self)
 
     def pause_writing(self) -> None:
-        """Something is unsent: the hub shall serve this client later, or drop it if that lasts."""
+        """Pause the client in the hub, which serves it later; it is dropped if the stall lasts."""
         self._paused = True
         if self.subscription is not None:
             self._hub.pause(self.subscription)
             self._stall = self._stalls.add(self)
 
     def resume_writing(self) -> None:
-        """Nothing is unsent any more."""
+        """Resume the client in the hub: everything has been sent."""
         self._paused = False
         self._unsent.release(self)
-        self._relax()
+        self._cancel_stall()
         if self.subscription is not None:
             self._hub.resume(self.subscription)
 
@@ -146,7 +146,7 @@ class SseStream(Taken):
         if self.subscription is not None:
             self._hub.unsubscribe(self.subscription)
 
-    def _relax(self) -> None:
+    def _cancel_stall(self) -> None:
         if self._stall is not None:
             self._stall.cancel()
             self._stall = None

@@ -1,1 +1,1 @@
-"""What goes over the wire, as pure functions: bytes and text in, values out, no I/O."""
+"""The wire formats as pure functions: bytes and text in, values out, no I/O."""

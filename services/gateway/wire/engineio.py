@@ -14,7 +14,7 @@ PROTOCOL = "4"
 SEPARATOR = b"\x1e"
 
 
-class PacketType(StrEnum):
+class EnginePacketType(StrEnum):
     """The first character of a packet."""
 
     OPEN = "0"
@@ -26,41 +26,41 @@ class PacketType(StrEnum):
     NOOP = "6"
 
 
-_TYPES = {str(member): member for member in PacketType}
+_TYPES = {str(member): member for member in EnginePacketType}
 
 
-class Packet(NamedTuple):
-    """A packet that came in; bytes for a binary message, else text."""
+class EnginePacket(NamedTuple):
+    """A received packet; bytes for a binary message, else text."""
 
-    type: PacketType
+    type: EnginePacketType
     data: str | bytes = ""
 
 
-class MalformedPacket(ValueError):
-    """Text that is no packet."""
+class MalformedEnginePacket(ValueError):
+    """The text is not a packet."""
 
 
-def parse_packet(data: str | bytes) -> Packet:
-    """Parse what one websocket message, or one part of a payload, holds."""
+def parse_packet(data: str | bytes) -> EnginePacket:
+    """Parse one websocket message, or one part of a payload."""
     if isinstance(data, bytes):
-        return Packet(PacketType.MESSAGE, data)
+        return EnginePacket(EnginePacketType.MESSAGE, data)
     if data[:1] == "b":
         try:
-            return Packet(PacketType.MESSAGE, base64.b64decode(data[1:], validate=True))
+            return EnginePacket(EnginePacketType.MESSAGE, base64.b64decode(data[1:], validate=True))
         except (binascii.Error, ValueError) as error:
-            raise MalformedPacket("not base64") from error
+            raise MalformedEnginePacket("not base64") from error
     kind = _TYPES.get(data[:1])
     if kind is None:
-        raise MalformedPacket("unknown packet type")
-    return Packet(kind, data[1:])
+        raise MalformedEnginePacket("unknown packet type")
+    return EnginePacket(kind, data[1:])
 
 
 def split_payload(body: bytes) -> Iterator[str]:
-    """Give the packets in the body of a POST one by one, still encoded, as far as they are asked for."""
+    """Yield the packets in the body of a POST lazily, still encoded."""
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
-        raise MalformedPacket("payload is not UTF-8") from error
+        raise MalformedEnginePacket("payload is not UTF-8") from error
     at = 0
     while (end := text.find("\x1e", at)) >= 0:
         yield text[at:end]
@@ -69,17 +69,17 @@ def split_payload(body: bytes) -> Iterator[str]:
 
 
 def base64_packet(data: bytes) -> bytes:
-    """Return a binary message as text, for where only text can go."""
+    """Return a binary message as text, for carriers that only take text."""
     return b"b" + base64.b64encode(data)
 
 
 def binary_of(packet: bytes) -> bytes | None:
-    """Return what `base64_packet` was made of; None for any other packet."""
+    """Decode a `base64_packet`; None for any other packet."""
     return base64.b64decode(packet[1:]) if packet.startswith(b"b") else None
 
 
 def encoded_message(form: Form, text: bytes) -> bytes:
-    """Return a text message, ready to be written to every client of that form."""
+    """Return a text message encoded for every client of that form."""
     return text_frame(b"4" + text) if form is Form.WEBSOCKET else b"4" + text
 
 

@@ -1,12 +1,12 @@
-"""Names the shapes in which one event can be put on the wire."""
+"""The forms in which an event can be encoded for the wire."""
 
 from enum import Enum
 
 
 class Form(Enum):
-    """Clients of equal form are sent the very same bytes, encoded once."""
+    """Clients with the same form get identical bytes, encoded once."""
 
     WEBSOCKET = "websocket"
     POLLING = "polling"
     SSE = "sse"  # in the chunks of HTTP/1.1
-    SSE_PLAIN = "sse_plain"  # for HTTP/1.0, which knows no chunks
+    SSE_PLAIN = "sse_plain"  # for HTTP/1.0, which has no chunks

@@ -1,4 +1,4 @@
-"""Turns the bytes that a websocket client sends into messages."""
+"""Parses the bytes of a websocket client into messages."""
 
 from struct import Struct
 from typing import NamedTuple
@@ -11,17 +11,17 @@ _FIN = 0x80
 _RESERVED_BITS = 0x70
 _MASKED = 0x80
 
-MOST_FRAGMENTS = 64  # of one message; more is a violation: nobody in good faith sends a message in crumbs
+MAX_FRAGMENTS = 64  # of one message; more is a violation: no honest client fragments a message that much
 
 
 class Ping(NamedTuple):
-    """Asks for a `pong_frame` with the same payload."""
+    """A ping; answer it with a `pong_frame` with the same payload."""
 
     payload: bytes
 
 
 class Pong(NamedTuple):
-    """Answers a ping; needs nothing."""
+    """A pong; it needs no answer."""
 
     payload: bytes
 
@@ -44,7 +44,7 @@ Message = str | bytes | Ping | Pong | Close | Violation
 
 
 class _Header(NamedTuple):
-    """The first bytes of a frame, understood; the first `start` bytes of it are not its payload."""
+    """A parsed frame header; the payload begins after `start` bytes."""
 
     opcode: int
     fin: bool
@@ -59,15 +59,15 @@ class _Refused(Exception):
 
 
 class FrameReader:
-    """Reads one frame at a time, so that its user counts each before its payload costs anything, and may stop.
+    """Reads one frame at a time, so that its user can count and refuse each before its payload costs anything.
 
         reader.feed(data)
         if reader.next_frame():        # a header is complete: the frame can be counted and refused
             ...
-        if reader.is_complete:         # the payload is, too
+        if reader.is_complete:         # the payload is complete, too
             message = reader.read()    # and is unmasked only now
 
-    A message is at most `limit` bytes and `MOST_FRAGMENTS` frames. After a `Violation` or a `Close` there is nothing
+    A message is at most `limit` bytes and `MAX_FRAGMENTS` frames. After a `Violation` or a `Close` there is nothing
     more to read. Between frames an idle connection costs no buffer.
     """
 
@@ -75,8 +75,8 @@ class FrameReader:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._data: bytes | bytearray | None = b""  # None: nothing is read any more
-        self._at = 0  # where what is unread begins
+        self._data: bytes | bytearray | None = b""  # None: reading has stopped
+        self._at = 0  # where the unread bytes begin
         self._header: _Header | None = None  # of the frame whose payload is awaited
         self._violation: Violation | None = None
         self._message: bytearray | None = None
@@ -85,11 +85,11 @@ class FrameReader:
 
     @property
     def unread(self) -> int:
-        """How many bytes have been fed and not been read."""
+        """How many bytes have been fed but not read."""
         return 0 if self._data is None else len(self._data) - self._at
 
     def feed(self, data: bytes) -> None:
-        """Take in what has come; what is unread is not copied for it, so a large frame may come byte by byte."""
+        """Add received bytes; unread ones are not copied, so a large frame that arrives byte by byte stays cheap."""
         if self._data is None:
             return
         if self._at == len(self._data):
@@ -100,7 +100,7 @@ class FrameReader:
         self._data += data
 
     def next_frame(self) -> bool:
-        """Return whether another frame has begun, or a violation of the protocol. True once for each."""
+        """Return whether another frame header or a protocol violation has arrived. True once for each."""
         if self._data is None or self._header is not None or self._violation is not None:
             return False
         try:
@@ -111,13 +111,13 @@ class FrameReader:
 
     @property
     def is_complete(self) -> bool:
-        """Whether there is something for `read`: a frame with its whole payload, or a violation."""
+        """Whether `read` has something to return: a frame with its whole payload, or a violation."""
         if self._header is None or self._data is None:
             return self._violation is not None
         return self.unread >= self._header.start + self._header.size
 
     def read(self) -> Message | None:
-        """Return the message that the frame completes; None where frames of it are missing."""
+        """Return the message that the frame completes; None where more fragments must follow."""
         header = self._header
         if header is None or self._data is None:
             return None if self._violation is None else self._end(self._violation)
@@ -132,7 +132,7 @@ class FrameReader:
         return self._end(message) if isinstance(message, (Close, Violation)) else message
 
     def stop(self) -> None:
-        """Read nothing any more, and keep nothing."""
+        """Stop reading and free all buffers."""
         self._data = self._header = self._message = self._violation = None
         self._at = 0
 
@@ -144,12 +144,12 @@ class FrameReader:
         if self._data is None or end == len(self._data):
             self._data, self._at = b"", 0
         elif isinstance(self._data, bytearray):
-            del self._data[:end]  # does not copy what follows
+            del self._data[:end]  # does not copy the rest
         else:
             self._at = end
 
     def _read_header(self, data: bytes | bytearray, at: int) -> _Header | None:
-        """Understand the frame that begins at `at`; None where its header is not complete."""
+        """Parse the frame header at `at`; None where it is not complete."""
         if len(data) - at < 2:
             return None
         first, second = data[at], data[at + 1]
@@ -179,7 +179,7 @@ class FrameReader:
         elif opcode == Opcode.CONTINUATION:
             if self._message is None:
                 raise _Refused(CloseCode.PROTOCOL_ERROR, "nothing to continue")
-            if self._fragments == MOST_FRAGMENTS:
+            if self._fragments == MAX_FRAGMENTS:
                 raise _Refused(CloseCode.POLICY, "too many fragments")
         elif opcode not in (Opcode.TEXT, Opcode.BINARY):
             raise _Refused(CloseCode.PROTOCOL_ERROR, "unknown opcode")

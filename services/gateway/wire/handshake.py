@@ -1,4 +1,4 @@
-"""Reads the request that opens a websocket (RFC 6455, section 4.1), where it is plain and whole."""
+"""Parses the request that opens a websocket (RFC 6455, section 4.1), if it is plain and complete."""
 
 import re
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from multidict import CIMultiDict
 
 LARGEST = 8192
 
-# A target that needs no decoding, header lines of plain ASCII, and nothing behind them.
+# A target that needs no decoding, header lines of plain ASCII, and nothing after them.
 _REQUEST = re.compile(
     rb"GET (/[\w./-]*)\?((?:[\w.=-]+&)*[\w.=-]+) HTTP/1\.1\r\n((?:[\w-]+:[\t -~]*\r\n)+)\r\n", re.ASCII
 )
@@ -15,7 +15,7 @@ _BODY = {"content-length", "transfer-encoding", "expect"}
 
 
 class Handshake(NamedTuple):
-    """The request; ``remote`` is the address of the peer. Named as in aiohttp's requests."""
+    """The request; ``remote`` is the peer's address. Attributes are named as in aiohttp's requests."""
 
     path: str
     query: dict[str, str]
@@ -26,10 +26,10 @@ class Handshake(NamedTuple):
 
 
 def parse_handshake(data: bytes, remote: str = "") -> Handshake | None:
-    """Return what the first bytes of a connection ask for, or None where only an HTTP parser can say.
+    """Parse the first bytes of a connection; None where that takes an HTTP parser.
 
-    That is so for every request that is not a GET with a query, has a body, anything escaped or given twice, or is not
-    there completely; so what is returned reads the same to everybody.
+    That is the case for every request that is not a GET with a query, has a body, an escape or a duplicate, or is not
+    complete; so no other parser can read the returned request differently.
     """
     match = _REQUEST.fullmatch(data) if len(data) <= LARGEST else None
     if match is None:

@@ -7,16 +7,16 @@ from typing import NamedTuple, cast
 
 from services.gateway.wire import strict_json
 
-# An event of such a name would call the server's own handlers (or, in a browser, the client's).
+# An event with such a name would call the server's own handlers (or, in a browser, the client's).
 RESERVED_EVENTS = frozenset(
     {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
 )
 
-# Attachments come as bytes in the places that the sender named.
+# Attachments are bytes at the positions of their placeholders.
 Argument = None | bool | int | float | str | bytes | list["Argument"] | dict[str, "Argument"]
 
 
-class PacketType(IntEnum):
+class SocketPacketType(IntEnum):
     """The first character of a packet."""
 
     CONNECT = 0
@@ -28,70 +28,70 @@ class PacketType(IntEnum):
     BINARY_ACK = 6
 
 
-_BINARY = (PacketType.BINARY_EVENT, PacketType.BINARY_ACK)
+_BINARY = (SocketPacketType.BINARY_EVENT, SocketPacketType.BINARY_ACK)
 
 
-class Packet(NamedTuple):
-    """A packet that came in; with `attachments`, it is to be completed by `attach`."""
+class SocketPacket(NamedTuple):
+    """A received packet; with `attachments`, `attach` must complete it."""
 
-    type: PacketType
+    type: SocketPacketType
     namespace: str
     id: int | None
     data: Argument
     attachments: int = 0
 
 
-class Limits(NamedTuple):
-    """What a packet may hold."""
+class PacketLimits(NamedTuple):
+    """Limits of a packet."""
 
     max_attachments: int = 10
     max_depth: int = 32
 
 
-class MalformedPacket(ValueError):
-    """Text that is no packet, or one that nobody may send."""
+class MalformedSocketPacket(ValueError):
+    """The text is not a packet, or one that must not be sent."""
 
 
-# Type, attachments, namespace, id; what is left is JSON. Ids stay below 2^53, where JavaScript still counts.
+# Type, attachments, namespace, id; the rest is JSON. Ids stay below 2^53, up to which JavaScript is exact.
 _HEAD = re.compile(r"([0-6])(?:(?<=[56])([0-9]{1,6})-)?(?:(/[^,]*+),?)?([0-9]{1,15}+(?![0-9]))?")
 
 
-def parse_packet(text: str, limits: Limits) -> Packet:
-    """Parse one text message; raises `MalformedPacket`."""
+def parse_packet(text: str, limits: PacketLimits) -> SocketPacket:
+    """Parse one text message; raise `MalformedSocketPacket`."""
     head = _HEAD.match(text)
     if head is None:
-        raise MalformedPacket("unknown packet type")
-    kind = PacketType(int(head[1]))
+        raise MalformedSocketPacket("unknown packet type")
+    kind = SocketPacketType(int(head[1]))
     attachments = int(head[2] or 0)
     if kind in _BINARY and not 1 <= attachments <= limits.max_attachments:
-        raise MalformedPacket("illegal number of attachments")
+        raise MalformedSocketPacket("illegal number of attachments")
     data: Argument = None
     rest = text[head.end() :]
     if rest:
         try:
             data = cast("Argument", strict_json.loads(rest, max_depth=limits.max_depth))
         except strict_json.InvalidJSON as error:
-            raise MalformedPacket("invalid payload") from error
+            raise MalformedSocketPacket("invalid payload") from error
     _check_payload(kind, data, given=bool(rest))
     if attachments:
         _check_placeholders(data, attachments)
-    return Packet(kind, head[3] or "/", int(head[4]) if head[4] else None, data, attachments)
+    return SocketPacket(kind, head[3] or "/", int(head[4]) if head[4] else None, data, attachments)
 
 
-def _check_payload(kind: PacketType, data: Argument, *, given: bool) -> None:
+def _check_payload(kind: SocketPacketType, data: Argument, *, given: bool) -> None:
     match kind:
-        case PacketType.CONNECT:
+        case SocketPacketType.CONNECT:
             valid = not given or isinstance(data, dict)
-        case PacketType.DISCONNECT:
+        case SocketPacketType.DISCONNECT:
             valid = not given
-        case PacketType.CONNECT_ERROR:
+        case SocketPacketType.CONNECT_ERROR:
             valid = False  # only servers send it
-        case PacketType.EVENT | PacketType.BINARY_EVENT:
+        case SocketPacketType.EVENT | SocketPacketType.BINARY_EVENT:
             valid = isinstance(data, list) and len(data) > 0 and _is_event_name(data[0])
-        case PacketType.ACK | PacketType.BINARY_ACK:
+        case SocketPacketType.ACK | SocketPacketType.BINARY_ACK:
             valid = isinstance(data, list)
     if not valid:
-        raise MalformedPacket("invalid payload")
+        raise MalformedSocketPacket("invalid payload")
 
 
 def _is_event_name(name: Argument) -> bool:
@@ -101,12 +101,12 @@ def _is_event_name(name: Argument) -> bool:
 
 
 def _check_placeholders(data: Argument, attachments: int) -> None:
-    """Refuse an index out of range before waiting for what can never fit."""
+    """Refuse an index out of range before waiting for attachments that can never fit."""
     if isinstance(data, dict):
         if data.get("_placeholder") is True:
             index = data.get("num")
             if type(index) is not int or not 0 <= index < attachments:
-                raise MalformedPacket("illegal placeholder")
+                raise MalformedSocketPacket("illegal placeholder")
         for value in data.values():
             _check_placeholders(value, attachments)
     elif isinstance(data, list):
@@ -137,19 +137,19 @@ def connect_error_packet(namespace: str, message: str, data: object = None) -> b
 
 
 def disconnect_packet(namespace: str) -> bytes:
-    """Return what tells a client that it is no longer in the namespace, and not to reconnect by itself."""
+    """Return the packet that disconnects a client from the namespace, after which it does not reconnect by itself."""
     return _prefix("1", namespace)
 
 
 def event_packets(namespace: str, name: str, args: Sequence[object]) -> list[bytes]:
-    """Return the text of an event, then its attachments: bytes anywhere in `args` travel as they are."""
+    """Return the text of an event, then its attachments: bytes anywhere in `args` are sent as they are."""
     if name in RESERVED_EVENTS:
-        raise MalformedPacket(f"{name!r} is reserved")
+        raise MalformedSocketPacket(f"{name!r} is reserved")
     return _packets("2", "5", namespace, "", [name, *args])
 
 
 def encoded_event(*name_and_args: bytes) -> bytes:
-    """Return the text of an event in the default namespace from its name and arguments, which are JSON already."""
+    """Return the text of an event in the default namespace; its name and arguments are JSON already."""
     return b"2[" + b",".join(name_and_args) + b"]"
 
 

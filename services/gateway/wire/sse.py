@@ -2,13 +2,13 @@
 
 
 def event(name: str, data: bytes, id: str = "") -> bytes:
-    """Return one event; ``data`` is JSON on a single line, ``id`` what the client sends back as `Last-Event-ID`."""
+    """Return one event; ``data`` is JSON on a single line, the client sends ``id`` back as `Last-Event-ID`."""
     head = f"id: {id}\nevent: {name}\ndata: " if id else f"event: {name}\ndata: "
     return head.encode() + data + b"\n\n"
 
 
 def mark(id: str) -> bytes:
-    """Return a block that moves the client's last event id and shows it nothing; it serves as heartbeat too."""
+    """Return a block that moves the client's last event id without an event; it serves as heartbeat too."""
     return f"id: {id}\n\n".encode()
 
 
@@ -18,7 +18,7 @@ def comment(text: str) -> bytes:
 
 
 def retry(milliseconds: int) -> bytes:
-    """Return the word that tells the client how long to wait before it connects again."""
+    """Return the field that sets how long the client waits before it reconnects."""
     return f"retry: {milliseconds}\n\n".encode()
 
 

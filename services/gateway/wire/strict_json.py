@@ -1,4 +1,4 @@
-"""Reads and writes JSON that can harm neither this process nor the browser that is sent it."""
+"""Reads and writes JSON that is safe for this process and for the receiving browser."""
 
 from collections.abc import Callable
 
@@ -8,13 +8,13 @@ JSON = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
 
 
 class InvalidJSON(ValueError):
-    """Not JSON, nested too deep, or with a number that JSON cannot hold."""
+    """Not JSON, nested too deep, or with a number that JSON cannot represent."""
 
 
 def loads(text: str, *, max_depth: int) -> JSON:
     """Parse JSON of bounded depth. NaN, infinities and lone surrogates are refused."""
     try:
-        value: JSON = orjson.loads(text)  # which itself stops at a depth of 1024
+        value: JSON = orjson.loads(text)  # orjson itself stops at a depth of 1024
     except ValueError as error:  # also UnicodeEncodeError, for text with lone surrogates
         raise InvalidJSON(str(error)) from error
     if text.count("[") + text.count("{") > max_depth and _is_deeper(value, max_depth):
@@ -23,12 +23,12 @@ def loads(text: str, *, max_depth: int) -> JSON:
 
 
 def dumps(value: object, default: Callable[[object], object] | None = None) -> bytes:
-    """Return compact JSON; NaN and infinities, which a browser could not parse, become null."""
+    """Return compact JSON; NaN and infinities, which a browser cannot parse, become null."""
     return orjson.dumps(value, default)
 
 
 def _is_deeper(value: JSON, limit: int) -> bool:
-    """Look level by level, at each list and object once."""
+    """Walk level by level, visiting each list and object once."""
     level = [value] if isinstance(value, (list, dict)) else []
     for _ in range(limit):
         if not level:

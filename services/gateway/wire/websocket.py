@@ -1,6 +1,6 @@
-"""Builds what a server sends over a websocket (RFC 6455), without extensions.
+"""Builds the frames that a server sends over a websocket (RFC 6455), without extensions.
 
-`permessage-deflate` is left out on purpose: it costs 64 KiB a connection, and turns a small frame into a bomb.
+`permessage-deflate` is left out on purpose: it costs 64 KiB per connection, and makes decompression bombs possible.
 """
 
 import base64
@@ -18,7 +18,7 @@ CONTROL_PAYLOAD_LIMIT = 125
 
 
 class Opcode(IntEnum):
-    """What a frame is."""
+    """The type of a frame."""
 
     CONTINUATION = 0x0
     TEXT = 0x1
@@ -45,7 +45,7 @@ class InvalidKey(ValueError):
 
 
 def accept_key(key: str) -> str:
-    """Return the `Sec-WebSocket-Accept` that proves the handshake was understood."""
+    """Return the `Sec-WebSocket-Accept` that answers the key."""
     try:
         if len(base64.b64decode(key, validate=True)) != 16:
             raise InvalidKey(key)
@@ -71,7 +71,7 @@ def pong_frame(payload: bytes) -> bytes:
 
 
 def close_frame(code: int | None = None, reason: str = "") -> bytes:
-    """Return a close frame; the reason is cut to what a control frame can hold."""
+    """Return a close frame; the reason is truncated to the size of a control frame."""
     if code is None:
         return _frame(Opcode.CLOSE, b"")
     text = reason.encode()[: CONTROL_PAYLOAD_LIMIT - 2].decode(errors="ignore")

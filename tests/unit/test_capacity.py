@@ -7,28 +7,30 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = "from services.gateway.edge.places import places; import resource; print(*places({}), *resource.getrlimit(7))"
+SCRIPT = (
+    "from services.gateway.edge.capacity import capacity; import resource; print(*capacity({}), *resource.getrlimit(7))"
+)
 
 
-def places(clients: int, limits: str) -> list[int]:
+def capacity_of(clients: int, limits: str) -> list[int]:
     """Return clients, connections, last descriptor, and the limits afterwards, in a process with such limits."""
     command = ["sh", "-c", f'{limits}; exec "$@"', "sh", sys.executable, "-c", SCRIPT.format(clients)]
     return [int(word) for word in subprocess.check_output(command, cwd=ROOT, text=True).split()]
 
 
 def test_the_limit_is_raised_as_far_as_is_needed_and_no_further() -> None:
-    clients, connections, last, soft, hard = places(2000, "ulimit -Sn 256; ulimit -Hn 4096")
+    clients, connections, last, soft, hard = capacity_of(2000, "ulimit -Sn 256; ulimit -Hn 4096")
     assert (clients, connections) == (2000, 2256)
     assert connections < last < soft == 2384 < hard
 
 
 def test_a_limit_that_is_high_enough_is_left_alone() -> None:
-    assert places(100, "ulimit -n 1000")[3] == 1000
+    assert capacity_of(100, "ulimit -n 1000")[3] == 1000
 
 
 @pytest.mark.parametrize("limit", [16, 64, 256, 1024])
 def test_where_too_few_are_allowed_clients_leave_some_connections_and_connections_some_descriptors(limit: int) -> None:
-    clients, connections, last, soft, _ = places(10_000, f"ulimit -n {limit}")
+    clients, connections, last, soft, _ = capacity_of(10_000, f"ulimit -n {limit}")
     assert soft == limit
     assert clients < connections < last < limit
     assert clients > limit / 3

@@ -1,10 +1,10 @@
-"""Turns what the store and the parsers raise into the problems that clients get."""
+"""Translates the exceptions of the store and the parsers into the problems that clients get."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from services.gateway.http.problems import Kind, Problem
-from services.gateway.orders import Fault, InvalidInput
+from services.gateway.orders import FieldFault, InvalidInput
 from services.gateway.store_errors import (
     CollectionUnfit,
     OrderBusy,
@@ -26,7 +26,7 @@ _PROBLEMS: dict[type[StoreError], tuple[int, Kind, str, dict[str, str]]] = {
     OrderBusy: (
         409,
         Kind.BUSY,
-        "Another transaction holds what was to be written, and did not end in time. Nothing was written; try again.",
+        "Another transaction holds the order, and did not end in time. Nothing was written; try again.",
         {"Retry-After": "1"},
     ),
     TooSlow: (503, Kind.TOO_SLOW_STORE, "MongoDB answers, but could not finish this in time.", {"Retry-After": "2"}),
@@ -39,27 +39,27 @@ _PROBLEMS: dict[type[StoreError], tuple[int, Kind, str, dict[str, str]]] = {
     OutcomeUnknown: (
         503,
         Kind.UNKNOWN_OUTCOME,
-        "MongoDB did not confirm the write in time: it may have been done. Look before you repeat it.",
+        "MongoDB did not confirm the write in time: it may have been done. Check before you repeat it.",
         {"Retry-After": "2"},
     ),
 }
 
 
 @contextmanager
-def answered(place: str) -> Iterator[None]:
-    """Raise a Problem for each such error; ``place`` is where the client put what may be wrong."""
+def as_problems(place: str) -> Iterator[None]:
+    """Raise a Problem for each such error; ``place`` is the part of the request that may be at fault."""
     try:
         yield
     except InvalidInput as error:
         raise Problem(422, Kind.INVALID, str(error), faults=error.faults, place=place) from error
     except OrderRefused as error:
         status, kind = _REFUSALS[type(error)]
-        faults = [Fault(field, f"is refused by {error.rule}") for field in error.fields]
+        faults = [FieldFault(field, f"is refused by {error.rule}") for field in error.fields]
         raise Problem(status, kind, f"MongoDB refuses it by {error.rule}.", faults=faults) from error
     except CollectionUnfit as error:
         raise Problem(503, Kind.UNFIT, str(error)) from error
     except StoreFailed:
-        raise  # a fault of ours: it is logged, and answered 500
+        raise  # our fault: logged, and answered 500
     except StoreError as error:
         status, kind, detail, headers = _PROBLEMS[type(error)]
         raise Problem(status, kind, detail, headers=headers) from error

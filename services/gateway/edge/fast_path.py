@@ -1,4 +1,4 @@
-"""Lets a plain handshake become a websocket at once, before an HTTP parser has seen it."""
+"""Turns a plain handshake into a websocket at once, without an HTTP parser."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,8 +7,8 @@ from services.front.front import Open
 from services.gateway.wire.handshake import Handshake, parse_handshake
 
 
-def opening(open: Callable[[Handshake, asyncio.Transport], bool]) -> Open:
-    """Return what a `Front` asks first; ``open`` gives the connection to a websocket, or returns False."""
+def websocket_fast_path(open: Callable[[Handshake, asyncio.Transport], bool]) -> Open:
+    """Return the hook that a `Front` calls first; ``open`` hands the connection to a websocket, or returns False."""
 
     def from_first_bytes(data: bytes, peer: str, transport: asyncio.Transport) -> bool:
         handshake = parse_handshake(data, peer)
