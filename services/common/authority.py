@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ class Authority(NamedTuple):
     port: int | None
 
     @classmethod
+    @lru_cache(256)  # nearly every request of a server's names the same
     def parse(cls, text: str) -> "Authority | None":
         """Return what a `Host` header names, or None where that is no host."""
         match = _AUTHORITY.fullmatch(text) if len(text) <= _LONGEST else None

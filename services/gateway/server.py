@@ -95,7 +95,7 @@ class GatewayServer:
             stall=settings.client_stall_seconds,
         )
         self._sockets = SocketServer(
-            {"/": self._live}, _engine(settings), metrics.incident, admission, self._entrance, unsent
+            {"/": self._live}, _engine(settings), metrics.incident, admission, self._entrance, unsent, self._turns
         )
         self._sse = SseTransport(
             stream,

@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from services.common import fair_turns
 from services.common.deadlines import Deadlines
+from services.common.fair_turns import FairTurns
 from services.gateway.edge.unsent import Unsent
 from services.gateway.engineio.websocket_connection import WebSocketConnection
 from services.gateway.wire.websocket import CloseCode
@@ -61,6 +63,12 @@ class Owner:
         pass
 
 
+@pytest.fixture(autouse=True)
+def _one_turn_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a pass of the loop have time for one turn only, so that turns can be told apart."""
+    monkeypatch.setattr(fair_turns, "PASS_SECONDS", 0.0)
+
+
 @asynccontextmanager
 async def flooded(data: bytes, allowed: int = 10**9) -> AsyncIterator[Owner]:
     """Connect a websocket to a client that has sent all of `data` already."""
@@ -69,7 +77,7 @@ async def flooded(data: bytes, allowed: int = 10**9) -> AsyncIterator[Owner]:
     theirs.setblocking(False)
     assert theirs.send(data) == len(data), "the kernel takes it at once"
     closing: Deadlines[WebSocketConnection] = Deadlines(5, WebSocketConnection.abort)
-    connection = WebSocketConnection(LIMIT, closing, Unsent(1 << 20))
+    connection = WebSocketConnection(LIMIT, closing, Unsent(1 << 20), FairTurns(), "one")
     owner = Owner(connection, allowed)
     connection.set_owner(owner)
     transport, _ = await asyncio.get_running_loop().create_unix_connection(lambda: connection, sock=ours)

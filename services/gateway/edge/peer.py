@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
 
 import structlog
@@ -79,6 +80,7 @@ class Peers:
             )
 
 
+@lru_cache(1024)
 def account_of(address: str) -> str:
     """Return the account that a connection counts against: an IPv4 address, or the /64 network of an IPv6 address.
 

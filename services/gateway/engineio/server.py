@@ -6,10 +6,12 @@ from contextlib import contextmanager
 
 from aiohttp import hdrs, web
 
+from services.common.fair_turns import FairTurns
 from services.front.taken import give
 from services.gateway.edge.admission import Admission
 from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.limits import Count, EngineSettings, count_nothing
+from services.gateway.edge.peer import account_of
 from services.gateway.edge.request import Request
 from services.gateway.edge.unsent import Unsent
 from services.gateway.engineio.polling import Polling
@@ -45,6 +47,7 @@ class EngineServer:
         admission: Admission | None = None,
         entrance: Entrance | None = None,
         unsent: Unsent | None = None,
+        turns: FairTurns | None = None,
     ) -> None:
         self.settings = settings or EngineSettings()
         if admission is None:
@@ -52,6 +55,7 @@ class EngineServer:
         if unsent is None:
             unsent = Unsent(self.settings.max_unsent_of_all, count)
         self.sessions = Sessions(self.settings, count, admission, unsent)
+        self._turns = turns or FairTurns()
         self._accept = accept
         self._count = count
         self._entrance = entrance or Entrance()
@@ -186,8 +190,15 @@ class EngineServer:
         session.start(websocket, self._accept, writable=True)
 
     def _connection(self, request: Request) -> WebSocketConnection:
-        sessions, base64 = self.sessions, "b64" in request.query
-        return WebSocketConnection(self.settings.max_payload, sessions.closing, sessions.unsent, base64=base64)
+        sessions = self.sessions
+        return WebSocketConnection(
+            self.settings.max_payload,
+            sessions.closing,
+            sessions.unsent,
+            self._turns,
+            account_of(self._entrance.peers.address(request)),
+            base64="b64" in request.query,
+        )
 
     def _open_packet(self, session: Session, *, upgrades: list[str]) -> bytes:
         settings = self.settings

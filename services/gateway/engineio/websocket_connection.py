@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Protocol, cast
 
 from services.common.deadlines import Deadlines, Entry
+from services.common.fair_turns import FairTurns
 from services.front.connections import State
 from services.front.taken import Taken
 from services.gateway.edge.descriptor import unbuffered_descriptor
@@ -49,16 +50,18 @@ class WebSocketConnection(Taken):
     """One websocket after its handshake."""
 
     __slots__ = (
+        "_account",
         "_base64",
         "_closing",
         "_cutoff",
         "_dropped",
         "_is_closing",
-        "_next_turn",
+        "_is_waiting",
         "_owner",
         "_paused",
         "_reader",
         "_transport",
+        "_turns",
         "_unsent",
         "descriptor",
     )
@@ -67,18 +70,26 @@ class WebSocketConnection(Taken):
     state = State.WEBSOCKET
 
     def __init__(
-        self, max_payload: int, closing: "Deadlines[WebSocketConnection]", unsent: Unsent, *, base64: bool = False
+        self,
+        max_payload: int,
+        closing: "Deadlines[WebSocketConnection]",
+        unsent: Unsent,
+        turns: FairTurns,
+        account: str,
+        *,
+        base64: bool = False,
     ) -> None:
         super().__init__()
+        self._turns = turns
+        self._account = account
         self._closing = closing
         self._unsent = unsent
         self._reader = FrameReader(max_payload)
         self._owner: Owner | None = None
         self._cutoff: Entry[WebSocketConnection] | None = None
-        self._next_turn: asyncio.Handle | None = None
         self._dropped = 0
         self._base64 = base64
-        self._is_closing = self._paused = False
+        self._is_closing = self._is_waiting = self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -90,34 +101,37 @@ class WebSocketConnection(Taken):
         self._owner = owner
 
     def data_received(self, data: bytes) -> None:
-        """Process the frames, up to the client's share of one turn of the loop."""
+        """Process the frames when it is this account's turn; nothing more is taken from the connection before."""
         if self._is_closing:
             self._drop(len(data))
             return
         self._reader.feed(data)
-        if self._next_turn is not None:
+        if self._is_waiting:
             self._transport.pause_reading()
-        elif self._read_batch():
-            self._transport.pause_reading()
-            self._next_turn = asyncio.get_running_loop().call_soon(self._continue_reading)
+        elif not self._turns.run(self._read_batch):
+            self._await_turn()
+
+    def _await_turn(self) -> None:
+        self._is_waiting = True
+        self._transport.pause_reading()
+        self._turns.add(self._account, self._continue_reading)
 
     def _continue_reading(self) -> None:
-        if self._read_batch():
-            self._next_turn = asyncio.get_running_loop().call_soon(self._continue_reading)
-        else:
-            self._next_turn = None
-            if not self._transport.is_closing():
-                self._transport.resume_reading()
+        self._is_waiting = False
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+        self._read_batch()
 
-    def _read_batch(self) -> bool:
-        """Read the frames of one turn; return whether more data is left."""
+    def _read_batch(self) -> None:
+        """Read the frames of one turn, and wait for another one if more data is left."""
         last = self._reader.unread - BYTES_PER_TURN
         for _ in range(FRAMES_PER_TURN):
             if not self._read_frame():
-                return False
+                return
             if self._reader.unread <= last:
                 break
-        return self._reader.unread > 0
+        if self._reader.unread > 0:
+            self._await_turn()
 
     def _read_frame(self) -> bool:
         """Count and read one frame; return False where there is no complete one, or reading must stop."""
@@ -215,8 +229,6 @@ class WebSocketConnection(Taken):
         self._reader.stop()
         if self._cutoff is not None:
             self._cutoff.cancel()
-        if self._next_turn is not None:
-            self._next_turn.cancel()
         self._unsent.release(self)
         owner, self._owner = self._owner, None
         if owner is not None:

@@ -35,6 +35,7 @@ from typing import Any
 from aiohttp import web
 
 from services.common.deadlines import Deadlines
+from services.common.fair_turns import FairTurns
 from services.gateway.edge.admission import Admission
 from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.failures import Failures
@@ -71,12 +72,13 @@ class SocketServer:
         admission: Admission | None = None,
         entrance: Entrance | None = None,
         unsent: Unsent | None = None,
+        turns: FairTurns | None = None,
     ) -> None:
         settings = settings or EngineSettings()
         self._namespaces = dict(namespaces)
         self._connect_due: Deadlines[SocketConnection] = Deadlines(settings.connect_timeout, SocketConnection.overdue)
         self._failures = Failures("A Socket.IO handler failed", count)
-        self._engine = EngineServer(self._accept, settings, count, admission, entrance, unsent)
+        self._engine = EngineServer(self._accept, settings, count, admission, entrance, unsent, turns)
 
     def __len__(self) -> int:
         """The number of connections."""
