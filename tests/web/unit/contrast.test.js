@@ -18,6 +18,7 @@ const PAIRS = [
     [ink, "card"],
   ]),
   ["primary-ink", "primary"],
+  ["ink-soft", "line"],
 ];
 
 for (const [scheme, index] of [
