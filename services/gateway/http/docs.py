@@ -109,7 +109,8 @@ def _stream(stream: dict[str, Any]) -> Iterator[str]:
         f"<td>{escape(event['over'])}</td><td>{_link(event['payload'])}</td><td>{inline(event['meaning'])}</td></tr>"
         for event in stream["events"]
     )
-    yield f'<table class="events"><tr><th>Event</th><th>From</th><th>Over</th><th>Payload</th><th>Meaning</th></tr>{rows}</table>'
+    head = "".join(f"<th>{title}</th>" for title in ("Event", "From", "Over", "Payload", "Meaning"))
+    yield f'<table class="events"><tr>{head}</tr>{rows}</table>'
 
 
 def _table(title: str, rows: dict[str, str]) -> str:
