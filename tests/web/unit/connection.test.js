@@ -54,7 +54,7 @@ const DOUBTS = [
   ["there is no network", { phase: "lost", offlineSince: NOW, retryAt: NOW + 4000 }, "no network, reconnecting in 1 s"],
   ["the list is read again for a moment", { list: "outdated", listSince: NOW + 2500 }, null],
   ["the list is read again for long", { list: "outdated", listSince: NOW }, "reading the list again"],
-  ["the server does not hear of changes", { source: "watcher_silent" }, "the server is looking for the database"],
+  ["the server does not receive changes", { source: "watcher_silent" }, "the server receives no changes"],
   ["a request was given up", { unansweredAt: NOW + 1 }, "the server does not answer, asking again"],
 ];
 
