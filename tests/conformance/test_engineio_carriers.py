@@ -99,7 +99,7 @@ async def test_an_upgrade_in_one_segment_with_its_probe_releases_the_poll_and_pa
         assert engine.incidents == {}
 
 
-async def test_what_a_released_poll_has_not_taken_yet_moves_to_the_websocket_and_comes_once() -> None:
+async def test_packets_that_a_released_poll_did_not_take_move_to_the_websocket_and_come_once() -> None:
     async with marked() as (engine, applications):
         sid = await engine.open_polling()
         poll = asyncio.ensure_future(engine.get(sid))

@@ -79,7 +79,7 @@ async def test_a_frame_counts_before_its_payload_is_there(engine_with: EngineWit
         assert (await ending(reader))[:2] == closed_as(1008)
 
 
-async def test_nothing_is_done_for_what_follows_one_frame_too_many(engine_with: EngineWith) -> None:
+async def test_frames_after_the_rate_limit_cost_no_work(engine_with: EngineWith) -> None:
     engine = await engine_with(packets_per_second=0.001, packets_burst=10, ping_interval=20)
     async with wire(engine) as (reader, writer):
         writer.write(frame(TEXT, b"4hello") * 5 + frame(PING, b"p") * 500 + frame(TEXT, b"4hello") + frame(CLOSE, b""))
@@ -87,7 +87,7 @@ async def test_nothing_is_done_for_what_follows_one_frame_too_many(engine_with: 
     assert (said.count(b"\x81\x064hello"), said.count(b"\x8a\x01p"), said.count(b"\x88")) == (5, 5, 1)
 
 
-async def test_nothing_is_done_for_what_follows_a_violation(engine: Running) -> None:
+async def test_frames_after_a_violation_cost_no_work(engine: Running) -> None:
     async with wire(engine) as (reader, writer):
         writer.write(frame(CONTINUATION, b"") + frame(TEXT, b"4hello") * 100 + frame(PING, b"p") * 100)
         said = await reader.read()

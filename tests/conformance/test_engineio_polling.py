@@ -169,7 +169,7 @@ async def test_a_client_that_closes_gets_a_noop_for_its_poll(engine: Running) ->
     assert await engine.get(sid) == UNKNOWN
 
 
-async def test_what_follows_a_close_is_not_read(engine: Running) -> None:
+async def test_packets_after_a_close_are_not_read(engine: Running) -> None:
     sid = await engine.open_polling()
     assert await engine.post(sid, "1\x1eabc") == (200, "ok")
     assert engine.incidents[Incident.MALFORMED_PACKET] == 0

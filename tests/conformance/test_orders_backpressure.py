@@ -46,7 +46,7 @@ def told(packets: list[str]) -> list[int]:
 
 
 @pytest.mark.parametrize("ring", [20_000, 1_000])
-async def test_a_polling_client_that_missed_much_is_sent_it_poll_by_poll_and_outlives_what_it_is_told(
+async def test_a_polling_client_that_missed_much_gets_it_poll_by_poll_and_survives_status_events(
     ring: int,
 ) -> None:
     async with orders_server(ring=ring, max_unsent=300_000) as orders:
@@ -91,7 +91,7 @@ def reads_nothing(orders: Orders, query: str, *packets: str) -> socket.socket:
     return client
 
 
-async def test_a_websocket_that_does_not_read_what_it_missed_is_told_nothing_until_it_is_dropped() -> None:
+async def test_a_websocket_that_does_not_read_gets_no_status_until_it_is_dropped() -> None:
     async with orders_server(ring=40_000, stall=0.5) as orders:
         orders.publish(2 * MISSED)
         with reads_nothing(orders, "", connect_packet(0)):

@@ -74,7 +74,7 @@ async def test_two_clients_do_not_wait_for_each_other() -> None:
         assert await other.receive() == '431["quick"]'
 
 
-async def test_a_handler_is_cancelled_when_its_client_goes_and_the_end_is_told_once() -> None:
+async def test_a_handler_is_cancelled_when_its_client_goes_and_the_end_is_reported_once() -> None:
     diary = Diary()
     async with socket_server({"/": diary}, CALM) as server:
         async with server.session() as socket:
@@ -95,7 +95,7 @@ async def test_a_handler_is_cancelled_when_its_client_goes_and_the_end_is_told_o
         (["4" + "x" * 1_000_001], "transport error"),
     ],
 )
-async def test_the_reason_of_the_end_is_told(packets: list[str], reason: str | None) -> None:
+async def test_the_reason_of_the_end_is_reported(packets: list[str], reason: str | None) -> None:
     diary = Diary()
     async with socket_server({"/": diary}, CALM) as server, server.session() as socket:
         await join(socket)
@@ -115,7 +115,7 @@ async def test_a_stop_tells_every_application_why() -> None:
     assert diary.pages[-1] == "disconnected Ann: server shutting down"
 
 
-async def test_a_client_whose_beginning_fails_is_cut_off_rather_than_left_without_what_it_came_for() -> None:
+async def test_a_client_whose_start_fails_is_cut_off_rather_than_left_without_events() -> None:
     class Faulty(Namespace[None]):
         def connected(self, socket: Socket[None]) -> None:
             raise RuntimeError("half way")

@@ -76,12 +76,12 @@ async def test_a_session_whose_gateway_is_gone_is_refused_at_once_and_not_left_w
             assert (await response.json(content_type=None))["message"] == "Session ID unknown"
 
 
-async def test_figures_are_not_shown_to_everybody(stack: Stack, session: aiohttp.ClientSession) -> None:
+async def test_metrics_are_not_public(stack: Stack, session: aiohttp.ClientSession) -> None:
     async with session.get(f"{stack.url}/metrics") as response:
         assert response.status == 404
 
 
-async def test_nobody_notices_the_kill_of_a_gateway_but_by_a_short_pause(
+async def test_clients_notice_the_kill_of_a_gateway_only_as_a_short_pause(
     stack: Stack, session: aiohttp.ClientSession
 ) -> None:
     async with audience(stack.url, CROWD) as crowd, making_orders(stack.url, per_second=80) as orders:

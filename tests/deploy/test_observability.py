@@ -82,7 +82,7 @@ def test_the_panels_of_the_dashboard_do_not_overlap() -> None:
         assert place["x"] + place["w"] <= 24
 
 
-def test_every_alert_is_explained_to_whoever_is_woken_by_it() -> None:
+def test_every_alert_is_explained_in_the_operations_manual() -> None:
     names = re.findall(r"alert: (\w+)", (PROMETHEUS / "alerts.yml").read_text("utf-8"))
     explained = (ROOT / "docs" / "operations.md").read_text("utf-8")
     assert [name for name in names if name not in explained] == []

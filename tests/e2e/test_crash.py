@@ -67,7 +67,7 @@ async def test_a_quiet_stream_is_recovered_again_and_again_and_over_every_transp
 
 
 @pytest.mark.timeout(60)
-async def test_what_cannot_be_recovered_begins_afresh_and_says_why(product: Product) -> None:
+async def test_an_unrecoverable_session_starts_fresh_and_says_why(product: Product) -> None:
     await product.watcher()
     gateway = await product.gateway()
     async with node(gateway.url) as client:
@@ -133,7 +133,7 @@ async def test_a_filtered_client_is_recovered_with_its_filter_on_another_replica
 
 
 @pytest.mark.timeout(90)
-async def test_whoever_loads_while_others_write_ends_with_what_the_database_holds(product: Product) -> None:
+async def test_a_client_that_loads_while_others_write_ends_with_the_databases_orders(product: Product) -> None:
     await product.watcher()
     gateways = [await product.gateway(), await product.gateway()]
     stop = asyncio.Event()

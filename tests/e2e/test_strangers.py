@@ -131,7 +131,7 @@ async def test_a_host_that_is_missing_given_twice_or_none_is_a_bad_request(gatew
 
 
 @pytest.mark.parametrize("route", ["page", "list", "events", "polling", "delete"])
-async def test_what_the_request_line_names_counts_too(gateway: ServiceProcess, route: str) -> None:
+async def test_the_host_in_the_request_line_counts_too(gateway: ServiceProcess, route: str) -> None:
     for target, host, refused in (
         ("http://evil.example", "localhost", True),
         ("http://localhost", "evil.example", True),

@@ -98,7 +98,7 @@ async def write(product: Product, first: int, count: int) -> None:
 
 @pytest.mark.timeout(90)
 @pytest.mark.parametrize("client", [*NODE, *PYTHON], ids=lambda client: getattr(client, "__name__", client))
-async def test_a_client_of_other_people_misses_nothing_and_is_told_nothing_twice(
+async def test_a_third_party_client_misses_nothing_and_gets_nothing_twice(
     product: Product, client: str | Client
 ) -> None:
     await product.watcher()

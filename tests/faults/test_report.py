@@ -30,7 +30,7 @@ def test_a_scenario_that_is_run_again_takes_the_place_of_its_line() -> None:
     assert "Run again with seed 2" in third
 
 
-def test_a_scenario_that_fails_when_it_is_run_again_is_said_to_fail() -> None:
+def test_a_scenario_that_fails_when_it_is_run_again_is_reported_as_failed() -> None:
     again = amended(document([result(0), result(1)], 1), [result(0, SLOW)], 2)
     assert "**1 of 2 clean**" in again
     assert f"| {SCENARIOS[0].name} |" in again

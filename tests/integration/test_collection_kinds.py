@@ -54,7 +54,7 @@ async def test_the_set_up_refuses_a_collection_that_cannot_be_served(mongodb_uri
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_both_services_say_what_is_wrong_and_go_on_when_it_is_mended(
+async def test_both_services_name_the_problem_and_go_on_when_it_is_fixed(
     mongodb_uri: str, redis_url: str, run_service: RunService, kind: str
 ) -> None:
     await asyncio.to_thread(lambda: list(setup(mongodb_uri)))

@@ -43,7 +43,7 @@ async def containers(port: int) -> list[str]:
     return (await child.communicate())[0].decode().splitlines()
 
 
-async def test_mongodb_in_a_container_is_a_replica_set_and_keeps_its_data_whatever_ends_it(mongod: Mongod) -> None:
+async def test_mongodb_in_a_container_is_a_replica_set_and_keeps_its_data_however_it_ends(mongod: Mongod) -> None:
     await mongod.start(deadline=120)
     [ports] = await containers(mongod.port)
     assert f"127.0.0.1:{mongod.port}->{mongod.port}/tcp" in ports
@@ -71,7 +71,7 @@ async def test_mongodb_in_a_container_is_a_replica_set_and_keeps_its_data_whatev
     assert mongod.kill_command.startswith("docker kill ")
 
 
-async def test_what_kills_docker_run_leaves_a_container_that_the_next_start_removes(
+async def test_killing_docker_run_leaves_a_container_that_the_next_start_removes(
     mongod: Mongod, tmp_path: Path
 ) -> None:
     await mongod.start(deadline=120)

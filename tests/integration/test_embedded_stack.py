@@ -111,7 +111,7 @@ async def test_the_stack_starts_serves_recovers_stops_and_keeps_its_data(stack: 
         assert await response.json() == order
 
 
-async def test_other_commands_of_the_folder_find_its_mongodb_and_ctrl_c_waits_for_nobody(stack: Stack) -> None:
+async def test_other_commands_in_the_folder_find_its_mongodb_and_ctrl_c_does_not_wait_for_clients(stack: Stack) -> None:
     await stack.start()
     await stack.shows("Ready: ")
     port = stack.settings["EMBEDDED_MONGODB_PORT"]
@@ -167,9 +167,7 @@ async def command(stack: Stack, name: str) -> str:
     return said
 
 
-async def test_whoever_opens_it_to_others_is_told_what_they_may_do(
-    stack: Stack, mongodb_uri: str, redis_url: str
-) -> None:
+async def test_opening_it_to_others_prints_what_they_may_do(stack: Stack, mongodb_uri: str, redis_url: str) -> None:
     stack.settings |= {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, "HOST": "0.0.0.0"}
     await stack.start()
     await stack.shows("Ready: ")

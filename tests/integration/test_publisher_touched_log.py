@@ -85,7 +85,7 @@ async def outcome(publisher: Publisher, prev: Position, changes: list[Change]) -
 
 
 @pytest.mark.parametrize(("touch", "expected"), TOUCHES)
-async def test_a_log_that_somebody_has_touched_is_left_as_it_is(
+async def test_a_log_modified_by_another_program_is_left_as_it_is(
     own_valkey: OwnValkey, touch: Touch, expected: Outcome
 ) -> None:
     server = await own_valkey()

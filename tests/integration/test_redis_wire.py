@@ -80,7 +80,7 @@ async def test_a_connection_that_is_cut_says_so_once(redis: Redis) -> None:
     assert len(ear.replies) == 1
 
 
-async def test_who_gives_it_up_hears_nothing_more_and_redis_py_may_close_at_once(redis: Redis) -> None:
+async def test_after_giving_it_up_nothing_more_is_reported_and_redis_py_may_close_at_once(redis: Redis) -> None:
     ear = Ear()
     async with wire(redis, ear) as connection:
         connection.send(packed("ECHO", "too late"))
@@ -90,7 +90,7 @@ async def test_who_gives_it_up_hears_nothing_more_and_redis_py_may_close_at_once
     assert (ear.replies, ear.ends) == ([], [])
 
 
-async def test_what_the_taker_raises_is_told_and_ends_the_connection(redis: Redis) -> None:
+async def test_an_error_of_the_callback_is_reported_and_ends_the_connection(redis: Redis) -> None:
     ear, fault = Ear(), ZeroDivisionError("in the taker")
     taken: list[bytes] = []
 
@@ -109,7 +109,7 @@ async def test_what_the_taker_raises_is_told_and_ends_the_connection(redis: Redi
     assert ear.ends == [fault]
 
 
-async def test_what_is_no_protocol_ends_the_connection(redis: Redis) -> None:
+async def test_malformed_bytes_end_the_connection(redis: Redis) -> None:
     ear = Ear()
     async with wire(redis, ear) as connection:
         connection.data_received(b"what is this?\r\n")
@@ -126,7 +126,7 @@ async def test_a_pipeline_goes_on_over_another_connection_when_theirs_is_cut(red
         assert await echo(pipeline, "two") == [b"two"]
 
 
-async def test_what_redis_says_unasked_is_not_taken_for_a_reply(redis: Redis) -> None:
+async def test_a_push_message_is_not_taken_for_a_reply(redis: Redis) -> None:
     async with aclosing(Pipeline(redis, 5)) as pipeline:
         assert await echo(pipeline, "one") == [b"one"]
         assert pipeline._wire is not None
@@ -134,14 +134,14 @@ async def test_what_redis_says_unasked_is_not_taken_for_a_reply(redis: Redis) ->
         assert await echo(pipeline, "two") == [b"two"]
 
 
-async def test_a_reply_that_nobody_waited_for_is_not_taken_for_the_next(redis: Redis) -> None:
+async def test_an_abandoned_reply_is_not_taken_for_the_next(redis: Redis) -> None:
     async with aclosing(Pipeline(redis, 5)) as pipeline:
         assert await echo(pipeline, "one") == [b"one"]
         pipeline.send([packed("ECHO", "two")])
         assert await echo(pipeline, "three") == [b"three"]
 
 
-async def test_what_could_not_be_sent_fails_where_its_reply_is_waited_for(own_valkey: OwnValkey) -> None:
+async def test_a_failed_send_is_raised_where_its_reply_is_awaited(own_valkey: OwnValkey) -> None:
     server = await own_valkey()
     async with Redis.from_url(server.uri()) as redis, aclosing(Pipeline(redis, 5)) as pipeline:
         await server.kill()
@@ -164,7 +164,7 @@ async def test_a_command_that_is_cut_off_in_the_middle_has_failed(own_valkey: Ow
         assert await echo(pipeline, "three") == [b"three"]
 
 
-async def test_no_reply_in_time_is_a_failure_and_what_comes_later_is_nobodys(own_valkey: OwnValkey) -> None:
+async def test_no_reply_in_time_is_a_failure_and_a_later_one_is_discarded(own_valkey: OwnValkey) -> None:
     server = await own_valkey()
     async with Redis.from_url(server.uri()) as redis, aclosing(Pipeline(redis, 0.2)) as pipeline:
         assert await echo(pipeline, "one") == [b"one"]

@@ -54,7 +54,7 @@ async def held(port: int, first: bytes, *, trickle: bytes = b"") -> float:
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("service", ["gateway", "watcher"])
-async def test_whoever_does_not_finish_a_request_is_cut_off(
+async def test_a_client_that_does_not_finish_its_request_is_cut_off(
     run_service: RunService, mongodb_uri: str, redis_url: str, service: str
 ) -> None:
     process = await run_service(service, {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url}, wait=False)
@@ -70,7 +70,7 @@ async def test_whoever_does_not_finish_a_request_is_cut_off(
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("first", [b"", b"GET /healthz HTTP/1.1\r\n"], ids=["silent", "half a request"])
-async def test_silent_connections_keep_nobody_out_however_few_descriptors_there_are(
+async def test_silent_connections_keep_no_client_out_however_few_descriptors_there_are(
     run_service: RunService, mongodb_uri: str, redis_url: str, first: bytes
 ) -> None:
     settings = {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url}
@@ -89,7 +89,7 @@ async def test_silent_connections_keep_nobody_out_however_few_descriptors_there_
 
 
 @pytest.mark.timeout(120)
-async def test_idle_connections_keep_nobody_out_either(
+async def test_idle_connections_keep_no_client_out_either(
     run_service: RunService, mongodb_uri: str, redis_url: str
 ) -> None:
     settings = {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url}

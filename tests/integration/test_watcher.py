@@ -53,7 +53,7 @@ async def test_each_way_to_write_gives_its_envelope_in_commit_order(stack: Stack
     assert [place.n for place in transaction] == [0, 1, 2]
 
 
-async def test_what_an_order_was_before_goes_to_the_filters_only(stack: Stack) -> None:
+async def test_an_orders_previous_state_goes_to_the_filters_only(stack: Stack) -> None:
     await stack.watcher()
     order = (await stack.orders.insert_one({**JOHN})).inserted_id
     await stack.orders.update_one({"_id": order}, {"$set": {"status": "shipped"}})
@@ -94,7 +94,7 @@ async def test_a_watcher_killed_again_and_again_misses_nothing_and_repeats_nothi
 
 
 @pytest.mark.timeout(90)
-async def test_what_redis_loses_under_load_is_rebuilt_with_the_same_ids_and_bytes(stack: Stack) -> None:
+async def test_a_log_that_redis_loses_under_load_is_rebuilt_with_the_same_ids_and_bytes(stack: Stack) -> None:
     await stack.watcher()
     epoch = await stack.epoch()
     async with Writer(stack.orders) as writer:

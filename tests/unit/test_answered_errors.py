@@ -61,7 +61,7 @@ async def said(port: int, request: bytes) -> tuple[bytes, bytes]:
     return head, body
 
 
-async def test_a_fault_of_ours_is_logged_under_the_number_that_the_client_is_told(lines: list[Any]) -> None:
+async def test_an_internal_error_is_logged_under_the_number_that_the_client_gets(lines: list[Any]) -> None:
     async with server() as port:
         head, body = await said(port, b"GET /fail HTTP/1.1\r\nHost: x\r\nSecret: do not log\r\n\r\n")
     problem = json.loads(body)
@@ -80,7 +80,7 @@ async def test_a_fault_of_ours_is_logged_under_the_number_that_the_client_is_tol
         (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 9000 + b"\r\n\r\n", b"431"),
     ],
 )
-async def test_what_cannot_be_read_is_answered_and_not_logged(lines: list[Any], request_: bytes, status: bytes) -> None:
+async def test_a_malformed_request_is_answered_and_not_logged(lines: list[Any], request_: bytes, status: bytes) -> None:
     async with server() as port:
         head, body = await said(port, request_)
     assert head.split()[1] == status
@@ -95,7 +95,7 @@ async def test_a_client_that_has_left_is_no_fault_of_ours(lines: list[Any]) -> N
     assert lines == []
 
 
-async def test_what_fails_in_the_middle_of_an_answer_ends_the_connection(lines: list[Any]) -> None:
+async def test_a_failure_in_the_middle_of_an_answer_ends_the_connection(lines: list[Any]) -> None:
     async with server() as port:
         head, body = await said(port, b"GET /middle HTTP/1.1\r\nHost: x\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200")

@@ -59,7 +59,7 @@ def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stream.getvalue() == "gateway  | hello\n"
 
 
-def test_a_terminal_that_is_gone_stops_nobody() -> None:
+def test_a_terminal_that_is_gone_stops_no_service() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     # Unbuffered below, so that closing it has nothing left to write.

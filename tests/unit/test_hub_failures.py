@@ -83,7 +83,7 @@ def test_a_write_that_fails_costs_the_others_nothing(crowd: Crowd, also: set[str
 
 
 @pytest.mark.parametrize("what", ["resync", "write", "descriptor"])
-def test_an_epoch_that_begins_is_told_to_all_others(crowd: Crowd, what: str) -> None:
+def test_an_epoch_that_begins_is_announced_to_all_others(crowd: Crowd, what: str) -> None:
     crowd.broken.breaks = {what}
     crowd.stream.log.begin("e2", Position(50, 0))
     crowd.stream.hub.begin_epoch("collection_dropped")
@@ -93,7 +93,7 @@ def test_an_epoch_that_begins_is_told_to_all_others(crowd: Crowd, what: str) -> 
     assert (crowd.broken.aborted, crowd.stream.errors, len(crowd.stream.hub)) == (1, [what], 4)
 
 
-def test_a_stream_that_is_stale_is_told_to_all_others(crowd: Crowd) -> None:
+def test_a_stale_stream_is_announced_to_all_others(crowd: Crowd) -> None:
     crowd.broken.breaks = {"status"}
     crowd.stream.hub.tell_stale("watcher_silent")
     crowd.stream.hub.tell_stale(None)
@@ -193,7 +193,7 @@ def _leave(stream: Stream, outlet: Outlet, subscription: Any) -> None:
 
 @pytest.mark.parametrize("act", [_pause, _change_interest, _begin_epoch, _leave])
 @pytest.mark.parametrize("changed", ["form", "interest"])
-def test_a_client_is_found_where_it_was_put_whatever_has_become_of_it(
+def test_a_client_is_found_where_it_was_put_whatever_has_changed_meanwhile(
     act: Callable[[Stream, Outlet, Any], None], changed: str
 ) -> None:
     stream = Stream()

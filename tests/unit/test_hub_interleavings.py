@@ -215,7 +215,7 @@ class Interleavings(RuleBasedStateMachine):
                 assert client.subscription in self.fetched
 
 
-def test_every_client_is_sent_exactly_what_it_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_client_is_sent_exactly_the_events_that_it_wants(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group, "PAGE", 2)
     run_state_machine_as_test(
         Interleavings, settings=settings(max_examples=80, stateful_step_count=40, deadline=None, database=None)

@@ -21,11 +21,11 @@ def log_of(size: int, upto: int) -> Log:
     return log
 
 
-def test_before_the_first_word_from_redis_there_is_no_cursor() -> None:
+def test_before_the_first_message_from_redis_there_is_no_cursor() -> None:
     assert Log(5).cursor is None
 
 
-def test_what_is_appended_can_be_read_from_any_place() -> None:
+def test_appended_events_can_be_read_from_any_position() -> None:
     log = log_of(10, 5)
     assert log.cursor == Cursor("e1", Position(5, 0))
     assert positions(log.after(Position(0, 0), 100)) == [1, 2, 3, 4, 5]
@@ -34,7 +34,7 @@ def test_what_is_appended_can_be_read_from_any_place() -> None:
     assert list(log.after(Position(99, 0), 100)) == []
 
 
-def test_only_what_is_new_is_added_and_returned() -> None:
+def test_only_new_events_are_added_and_returned() -> None:
     log = log_of(10, 3)
     assert positions(log.append(events(2, 5))) == [4, 5]
     assert list(log.append(events(1, 5))) == []
@@ -69,7 +69,7 @@ def test_nothing_is_forgotten_before_the_log_is_twice_as_long_as_asked() -> None
     assert log.holds(Position(0, 0))
 
 
-def test_to_begin_anew_forgets_everything() -> None:
+def test_a_restart_forgets_everything() -> None:
     log = log_of(10, 5)
     log.begin("e2", Position(3, 0))
     assert (log.cursor, log.floor, len(log)) == (Cursor("e2", Position(3, 0)), Position(3, 0), 0)
@@ -102,7 +102,7 @@ def ask_for_everything(event: Event, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("padding", [0, 300, 5_000, 60_000])
-def test_the_memory_of_the_ring_is_bounded_whatever_clients_have_it_keep(padding: int) -> None:
+def test_the_memory_of_the_ring_is_bounded_whatever_forms_clients_need(padding: int) -> None:
     """In every form, with what filters look at, as left, and with the offsets of many clients."""
     most = 2 << 20
     log = Log(10**6, most)
@@ -136,7 +136,7 @@ def test_an_event_that_has_left_the_ring_keeps_nothing_more() -> None:
     assert log.bytes == before
 
 
-def test_a_ring_that_begins_anew_counts_from_nothing() -> None:
+def test_a_restarted_ring_counts_from_zero() -> None:
     log = log_of(10, 5)
     log.begin("e2", Position(3, 0))
     assert log.bytes == 0

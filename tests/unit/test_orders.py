@@ -188,7 +188,7 @@ def test_a_parameter_that_is_given_twice_is_refused() -> None:
 
 
 @pytest.mark.parametrize("id", ["", ".", "events", "~", "~i05", "~x", "\n", "\ud800"])
-def test_what_is_no_id_is_refused(id: str) -> None:
+def test_a_malformed_id_is_refused(id: str) -> None:
     assert faults(parse_id, id) == (Fault("id", "must be an order's id, as lists and events give it"),)
 
 

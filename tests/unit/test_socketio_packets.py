@@ -83,7 +83,7 @@ def test_packets_are_read(text: str, packet: Packet) -> None:
         '2["a",' + '{"a":' * 32 + "1" + "}" * 32 + "]",
     ],
 )
-def test_what_is_no_packet_is_refused(text: str) -> None:
+def test_a_malformed_packet_is_refused(text: str) -> None:
     with pytest.raises(MalformedPacket):
         parse_packet(text, LIMITS)
 

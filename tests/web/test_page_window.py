@@ -112,7 +112,7 @@ async def test_an_order_that_leaves_the_filter_is_not_struck_out(stack: Stack, o
     assert page.flashes[-1:] == [f"left {ada}"]
 
 
-async def test_a_badge_has_the_colour_of_what_it_says_at_every_moment(stack: Stack, open_page: OpenPage) -> None:
+async def test_a_badge_always_has_the_colour_of_its_status(stack: Stack, open_page: OpenPage) -> None:
     ada = await stack.create("Ada")
     page = open_page(stack.url)
     page.until_live()
