@@ -65,7 +65,7 @@ class ServiceProcess(Server):
         return await self.status("/readyz") == 200
 
     async def status(self, path: str) -> int | None:
-        """Return the HTTP status of a GET, or None while nobody listens."""
+        """Return the HTTP status of a GET, or None while the port is closed."""
         timeout = aiohttp.ClientTimeout(total=5)
         try:
             async with aiohttp.ClientSession(timeout=timeout) as session, session.get(self.url + path) as response:

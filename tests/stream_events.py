@@ -93,7 +93,7 @@ class Outlet:
 
     @property
     def positions(self) -> list[int]:
-        """The cluster times of what came."""
+        """The cluster times of the events."""
         return [Cursor.parse(envelope["cursor"]).position.ts for envelope in self.seen]
 
 

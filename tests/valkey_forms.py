@@ -30,7 +30,7 @@ class Cluster:
 
     def __init__(self, nodes: Sequence[Valkey], bus: int) -> None:
         self.nodes = nodes
-        self._bus = bus  # the first one's port for the others, who learn theirs from it
+        self._bus = bus  # the first one's port for the others, which learn theirs from it
 
     @staticmethod
     def arguments(bus: int) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ class Cluster:
         return all("cluster_state:ok" in info and "cluster_known_nodes:3" in info for info in infos)
 
     async def move(self, slot: int) -> None:
-        """Give a slot to another node; what it holds is lost on the way."""
+        """Give a slot to another node; its data is lost."""
         ids = [(await command(node, "CLUSTER", "MYID")).decode() for node in self.nodes]
         owner = next(number for number, last in enumerate(_BOUNDS[1:]) if last > slot)
         heir = (owner + 1) % 3
@@ -92,7 +92,7 @@ class Sentinel(Valkey):
         return [str(program(VALKEY)), str(path), "--sentinel"]
 
     async def knows_a_replica(self) -> bool:
-        """Without one it has nobody to promote."""
+        """Without one it has no replica to promote."""
         return len(await command(self, "SENTINEL", "REPLICAS", "orders")) == 1
 
 

@@ -26,7 +26,7 @@ from tests.stream_events import Outlet, events
 
 @dataclass
 class Orders:
-    """The stream: changes are numbered, and everybody in the hub is known."""
+    """The stream: changes are numbered, and all clients in the hub are known."""
 
     running: Running
     log: Log
@@ -51,7 +51,7 @@ class Orders:
         self.hub.begin_epoch("collection_dropped")
 
     def join(self, outlet: Outlet) -> None:
-        """Have somebody listen who is always there."""
+        """Add a client that always listens."""
         self.hub.resume(self.hub.subscribe(outlet, EVERYTHING, self.log.position))
 
     def modes(self) -> Counter[tuple[Form, Mode]]:

@@ -25,7 +25,7 @@ SETTINGS = EngineSettings(
 
 
 class Echo(Namespace[Auth]):
-    """Says back what it is told."""
+    """Echoes its messages."""
 
     def connect(self, socket: Socket[Auth], auth: Auth) -> None:
         socket.state = auth

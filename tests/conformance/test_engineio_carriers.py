@@ -1,4 +1,4 @@
-"""A session changes its carrier in one operation: what writes to it is paused before, and resumed in the other form."""
+"""A session changes its carrier in one operation: its writer is paused before, and resumed in the other form."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ HANDSHAKE = (
 
 
 class Marked(Application):
-    """Writes, as often as it is told to and wherever it can, in the form that it was resumed in."""
+    """Writes whenever it is called and not paused, in the form that it was resumed in."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

@@ -144,7 +144,7 @@ async def test_a_client_that_pongs_and_never_reads_costs_a_bounded_amount(engine
     text = b"4" + b"x" * 50_000
     message = b"\x81\xfe" + len(text).to_bytes(2, "big") + bytes(4) + text
     async with asyncio.timeout(10):
-        while engine.connections():  # each is echoed, and not read; what the kernel buffers is not ours
+        while engine.connections():  # each is echoed, and not read; the kernel's buffers do not count
             writer.write(b"\x81\x81\x00\x00\x00\x003" + message)
             with suppress(ConnectionError):
                 await writer.drain()

@@ -1,4 +1,4 @@
-"""A session over HTTP requests: what goes in comes out, and every way to end it."""
+"""A session over HTTP requests: packets in both directions, and every way to end it."""
 
 import asyncio
 from collections.abc import AsyncIterator

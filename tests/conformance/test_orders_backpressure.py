@@ -1,4 +1,4 @@
-"""A client that catches up is sent no more than it takes, and what it is told meanwhile does not cost it its place."""
+"""A client that catches up is sent no more than it takes, and status events meanwhile do not cost it its place."""
 
 import asyncio
 import json
@@ -115,8 +115,8 @@ async def test_a_client_that_upgrades_to_a_websocket_and_reads_nothing_from_it_i
 
 
 async def test_a_session_that_fails_while_its_poll_is_answered_leaves_nothing_in_the_budget() -> None:
-    """The answer to the held poll is made after the session was forgotten: what it leaves unsent is nobody's, as
-    the server is asked in the end."""
+    """The held poll is answered after the session was forgotten: the rest is discarded, as the server's state shows at
+    the end."""
     async with orders_server() as orders:
         for _ in range(3):
             sid = await orders.running.open_polling()

@@ -43,7 +43,7 @@ class Follower:
 
 
 class Hub(Namespace[Follower]):
-    """Has a log and tells it to everybody."""
+    """Has a log and sends it to all clients."""
 
     def __init__(self) -> None:
         self.log: list[bytes] = []

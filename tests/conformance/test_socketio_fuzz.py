@@ -73,7 +73,7 @@ async def whisper(running: Running, data: bytes, query: bytes = b"") -> None:
 
 
 async def serves(running: Running) -> None:
-    """See that the server does its work and that nobody but us is there."""
+    """Check that the server works and that we are its only client."""
     await running.until(lambda: running.connections() == 0)
     async with running.session() as socket:
         await socket.send("40", '421["message-with-ack",1]')

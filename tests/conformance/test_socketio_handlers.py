@@ -1,4 +1,4 @@
-"""What an application is promised: who is asked when, in which order, and that the end is always told."""
+"""The promises to an application: which handler is called when, in which order, and that the end is always reported."""
 
 # ruff: noqa: ARG002  # handlers have the arguments of their protocol, used or not
 

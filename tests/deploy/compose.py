@@ -1,4 +1,4 @@
-"""Runs the compose file for real and kills parts of it: `make test-compose`. Needs Docker; what it starts, it removes.
+"""Runs the compose file for real and kills parts of it: `make test-compose`. Needs Docker; removes all that it starts.
 
 It uses a project name, a port and a volume of its own, so a stack that runs here already is not touched.
 """
@@ -147,7 +147,7 @@ async def run(compose: Compose) -> None:
 
 
 async def look_around(session: aiohttp.ClientSession, url: str) -> None:
-    """The page and its scripts, CRUD, and what is not for everybody."""
+    """The page and its scripts, CRUD, and the routes that are not public."""
     statuses = {"/": 200, "/vendor/socket.io.esm.min.js": 200, "/readyz": 200, "/metrics": 404}
     for path, wanted in statuses.items():
         async with session.get(url + path) as response:

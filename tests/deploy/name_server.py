@@ -1,4 +1,4 @@
-"""Answers DNS questions as Docker's own server does for a compose project: who of a service runs, at which address."""
+"""Answers DNS queries as Docker's own server does for a compose project: the addresses of a service's containers."""
 
 import asyncio
 import struct

@@ -183,7 +183,7 @@ async def _viewers(urls: list[str]) -> AsyncIterator[dict[str, tuple[list[dict[s
 
 
 async def _load(http: aiohttp.ClientSession, url: str) -> tuple[list[dict[str, Any]], str]:
-    """Return all orders, and from where on to be told what changes."""
+    """Return all orders, and the cursor to follow changes from."""
     async with http.get(f"{url}/api/orders", params={"limit": "100"}) as reply:
         orders: list[dict[str, Any]] = await reply.json()
         assert "next" not in reply.links
@@ -195,7 +195,7 @@ async def _ends_with(client: Listener, order: str) -> None:
 
 
 def _state(listed: list[dict[str, Any]], updates: list[dict[str, Any]]) -> dict[str, Any]:
-    """Apply what a client was told to what it loaded; an order may only be inserted where there is none."""
+    """Apply a client's events to its list; an order may be inserted only if it does not exist."""
     state = {order["_id"]: order.get("status") for order in listed}
     for each in updates:
         match each["operation"]:

@@ -1,4 +1,4 @@
-"""A gateway that is told to stop: its clients live on until each is closed, and go on elsewhere."""
+"""A gateway that is told to stop: its clients get changes until each is closed, and resume elsewhere."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ EACH = 3  # clients of each kind
 
 @dataclass
 class Client:
-    """One client: what it was told at each gateway, in order."""
+    """One client: its events at each gateway, in order."""
 
     kind: str
     told: list[list[str]] = field(default_factory=list)

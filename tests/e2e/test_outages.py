@@ -1,4 +1,4 @@
-"""MongoDB or Redis missing at the start, or going away: the services stay up, say so once, and recover."""
+"""MongoDB or Redis is missing at the start, or goes away: the services stay up, report it once, and recover."""
 
 import asyncio
 import json

@@ -22,7 +22,7 @@ UPGRADE = (
     "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 )
 JSON = "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
-# Each with what follows the Host header.
+# Each with the lines after the Host header.
 ROUTES = {
     "page": ("GET /", "\r\n"),
     "script": ("GET /app.js", "\r\n"),
@@ -229,7 +229,7 @@ async def test_behind_a_proxy_that_ends_tls_the_scheme_of_a_page_counts(product:
         ("wss", "https://shop.example", 101),
         ("https", "http://shop.example", 403),
         ("http", "https://shop.example", 403),
-        (None, "https://shop.example", 101),  # nobody says what the client speaks
+        (None, "https://shop.example", 101),  # no trusted proxy reports the client's scheme
         (None, "http://shop.example", 101),
     ):
         headers = ["Host: shop.example", f"Origin: {origin}"] + ([f"X-Forwarded-Proto: {said}"] if said else [])

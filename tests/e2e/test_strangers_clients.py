@@ -1,4 +1,4 @@
-"""Clients that other people have written connect, are cut, resume at another replica, and are told everything once."""
+"""Third-party clients connect, are cut, resume at another replica, and get everything once."""
 
 import asyncio
 import json

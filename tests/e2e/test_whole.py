@@ -1,4 +1,4 @@
-"""Whoever changes an order, by whatever way: every stock client is told, over every transport."""
+"""Every stock client gets every change, over every transport, however an order was changed."""
 
 import json
 from contextlib import AsyncExitStack

@@ -24,7 +24,7 @@ from tests.conformance.server import Echo
 
 
 class MeasuredLoop(asyncio.SelectorEventLoop):
-    """Remembers its longest turn, in seconds of its own thread's CPU: what else the machine does is not counted."""
+    """Remembers its longest turn, in seconds of its own thread's CPU: other load on the machine is not counted."""
 
     longest = 0.0
 

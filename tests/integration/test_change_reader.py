@@ -30,7 +30,7 @@ both = pytest.mark.parametrize("open_cursor", [server_cursor, command_cursor], i
 
 
 class Undecodable:
-    """A cursor whose documents cannot be decoded where one of them says so."""
+    """A cursor that cannot decode a batch that holds a document marked so."""
 
     def __init__(self, inner: Cursor) -> None:
         self._inner = inner

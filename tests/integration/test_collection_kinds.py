@@ -1,4 +1,4 @@
-"""A collection named `orders` of a kind that cannot be served: said at the start, in readiness and by REST."""
+"""A collection named `orders` of a kind that cannot be served: reported at the start, by readiness and by REST."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The servers in containers, as they run where there are no wheels; skipped, and said so, where there is no Docker."""
+"""The servers in containers, as they run where there are no wheels; skipped, with a message, without Docker."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -75,7 +75,9 @@ async def test_killing_docker_run_leaves_a_container_that_the_next_start_removes
     mongod: Mongod, tmp_path: Path
 ) -> None:
     await mongod.start(deadline=120)
-    process = mongod._process  # as if `make run` itself had been killed: nobody is left who could end the container
+    process = (
+        mongod._process
+    )  # as if `make run` itself had been killed: no process is left that could end the container
     assert process is not None
     process._child.kill()
     await process._child.wait()

@@ -173,7 +173,7 @@ async def test_opening_it_to_others_prints_what_they_may_do(stack: Stack, mongod
     await stack.shows("Ready: ")
     shown = "".join(stack.screen)
     assert f"There is no sign-in: anybody who reaches port {stack.settings['PORT']} of this machine" in shown
-    assert "sample orders" not in shown  # nobody has asked for them in a database of one's own
+    assert "sample orders" not in shown  # they were not asked for in a database of one's own
     assert f"0.0.0.0:{stack.settings['PORT']}" in listening_of_all(stack)
 
 

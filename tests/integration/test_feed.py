@@ -179,7 +179,7 @@ async def test_a_client_comes_back_to_the_ring_to_the_log_or_to_nothing(world: W
     assert (lost.positions, lost.resyncs) == (list(range(2001, 2011)), [("history_lost", "e1.2000-0")])
     assert ahead.positions == list(range(2006, 2011))
     assert (gateway.resumed[Source.RING], gateway.resumed[Source.LOG]) == (2, 1)
-    # It is told so by a reading of the oplog, or at once where an earlier look has already told how far it reaches.
+    # The reason comes from reading the oplog, or at once if an earlier check has found out how far it reaches.
     assert gateway.resumed[Source.OPLOG] + gateway.resumed[Source.RESYNC] == 1
 
 

@@ -1,4 +1,4 @@
-"""What a gateway reads from the oplog is, byte for byte, what the watcher has published."""
+"""A gateway reads from the oplog the same changes, byte for byte, as the watcher has published."""
 
 import asyncio
 from collections.abc import AsyncGenerator

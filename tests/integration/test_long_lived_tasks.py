@@ -1,4 +1,4 @@
-"""Every task that is to run as long as its service: where it ends by itself, so does the service, and says which."""
+"""Every task that must run as long as its service: if it ends by itself, the service ends and names it."""
 
 import asyncio
 import sys
@@ -76,7 +76,7 @@ async def test_a_gateway_does_not_go_on_without_one(
     how: str,
 ) -> None:
     monkeypatch.setattr(where, task, ending(how))
-    # Nobody is given time to leave: without the task they would wait for changes that do not come.
+    # Clients get no drain time: without the task they would wait for changes that do not come.
     settings = _gateway(mongodb_uri, redis_url, free_port(), drain_seconds=600)
     async with asyncio.timeout(30):
         with pytest.raises(TaskEnded, match=f"the task {name!r} has ended"):

@@ -69,7 +69,7 @@ async def test_the_message_holds_the_appended_entries_and_their_predecessor(redi
 
 
 async def messages(channel: Any, until: str) -> list[dict[str, Any]]:
-    """Return what came for this test; the channel is shared with whoever else uses this server."""
+    """Return the messages of this test; other users of this server share the channel."""
     found = []
     async with asyncio.timeout(10):
         async for message in channel.listen():
@@ -309,7 +309,7 @@ async def test_a_redis_that_fills_up_between_two_batches_never_keeps_half_a_batc
 
 
 async def fill(publisher: Publisher) -> Position:
-    """Publish until Redis is full; return the position of what it took last."""
+    """Publish until Redis is full; return the position of the last accepted batch."""
     last = START
     for first in range(11, 1_000_000, 100):
         changes = [change(number, data={"text": f"{number}" * 100}) for number in range(first, first + 100)]

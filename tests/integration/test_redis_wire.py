@@ -1,4 +1,4 @@
-"""Connections that are taken over from redis-py: what is handed over, and how their end is told."""
+"""Connections that are taken over from redis-py: the handover, and how their end is reported."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,4 @@
-"""What MongoDB refuses because of the order itself: the client is told which rule, and nobody is alarmed."""
+"""Writes that MongoDB refuses because of the order itself: the client is told which rule, and no alert is raised."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Clients that only the oplog can serve: what they get, what they may cost, and that nobody waits for nothing."""
+"""Clients that only the oplog can serve: their events, their bounded cost, and that none waits in vain."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Ids in the addresses of the REST API, on a real MongoDB: long ones, odd spellings, and what is none."""
+"""Ids in the URLs of the REST API, on a real MongoDB: long ones, unusual spellings, and malformed ones."""
 
 from collections.abc import AsyncIterator
 from typing import Any

@@ -172,7 +172,7 @@ async def test_the_rest_of_a_body_that_is_refused_is_not_read_for_long(api: Api)
             writer.write(bytes(65_536))
             await writer.drain()
             sent += 65_536
-    assert sent < 50_000_000  # what is read and forgotten, and what the kernel buffers
+    assert sent < 50_000_000  # bytes that are read and discarded, and those that the kernel buffers
     writer.close()
 
 
@@ -277,7 +277,7 @@ async def test_a_body_that_does_not_come_to_an_end_is_cut_off(mongodb_uri: str, 
         assert (await client.get("/healthz")).status == 200  # the server has seen the start by now
         writer.write(rest)
         answer = await asyncio.wait_for(reader.readuntil(b"}"), 5)
-        # aiohttp's parser in C tells nobody that the chunks are broken, the one in Python does (AIOHTTP_NO_EXTENSIONS).
+        # aiohttp's parser in C does not report broken chunks, the one in Python does (AIOHTTP_NO_EXTENSIONS).
         assert (b" 408 " in answer and b"within 0.2 seconds" in answer) or (b" 400 " in answer and b"zz" in rest)
         writer.close()
         await writer.wait_closed()

@@ -1,4 +1,4 @@
-"""Cursors read by commands and over a connection of their own: what they bring, how they end, what the driver hears."""
+"""Cursors read by commands and over a connection of their own: their batches, their end, their errors."""
 
 import asyncio
 import struct
@@ -124,7 +124,7 @@ async def test_a_batch_that_came_before_the_wait_is_taken_then(server: Mongod) -
         await asyncio.sleep(0)
         await database.orders.insert_one({"number": 2})
         assert await waiting == 1
-        cursor.ask()  # by then nobody is given it who has had theirs
+        cursor.ask()  # by then it can no longer be mixed up with another reply
         await database.orders.insert_one({"number": 3})
         await until(lambda: cursor._wire._waiting is None, "the answer is there")
         assert await taken(cursor, 1) == [3]
@@ -367,7 +367,7 @@ async def test_an_unrequested_message_ends_the_connection(server: Mongod) -> Non
 async def test_a_watch_over_the_server_that_fails_itself_ends_the_connection(
     server: Mongod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise nobody would find out that the server is silent."""
+    """Otherwise a silent server would go unnoticed."""
 
     async def watch(_: MongoWire) -> None:
         await asyncio.sleep(0.05)

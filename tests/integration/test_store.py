@@ -25,7 +25,7 @@ async def orders(mongodb_uri: str) -> AsyncIterator[Orders]:
 
 
 async def write_at_random(store: OrderStore, chance: random.Random, count: int) -> list[tuple[str, Written]]:
-    """Do ``count`` writes on orders of one's own, and return what the store said about each."""
+    """Do ``count`` writes on separate orders, and return the store's result of each."""
     mine: list[str] = []
     done: list[tuple[str, Written]] = []
     for number in range(count):

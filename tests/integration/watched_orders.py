@@ -23,7 +23,7 @@ JOHN = {"customer_name": "John Doe", "product_name": "Laptop", "status": "pendin
 
 @dataclass
 class Stack:
-    """A prepared database, a Redis, and what starts watchers on them."""
+    """A prepared database, a Redis, and a way to start watchers on them."""
 
     mongodb_uri: str
     redis_url: str

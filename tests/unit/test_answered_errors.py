@@ -17,7 +17,7 @@ from services.front.runner import Runner
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Iterator[list[Any]]:
-    """Give our own lines; the libraries' are to be none."""
+    """Yield our own lines; the libraries must log none."""
     caplog.set_level(logging.INFO)
     with capture_logs() as lines:
         yield lines

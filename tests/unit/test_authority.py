@@ -1,4 +1,4 @@
-"""Hosts as requests name them: what is one, what is the same one, and which of them are ours."""
+"""Hosts as requests name them: which are valid, which are equal, and which are ours."""
 
 import pytest
 

@@ -68,7 +68,7 @@ async def test_after_another_wait_delays_do_not_add_up(due: list[str]) -> None:
 
 
 def test_after_a_stall_received_data_is_read_before_any_client_is_given_up(due: list[str]) -> None:
-    """A process that was stopped for a minute must not close everybody for not having answered meanwhile."""
+    """A process that was stopped for a minute must not close all clients for not having answered meanwhile."""
 
     async def stall() -> None:
         here, there = socket.socketpair()

@@ -1,4 +1,4 @@
-"""Whose connection it is, told by the connection itself or by proxies that are trusted."""
+"""The client's address, from the connection itself or from trusted proxies."""
 
 from ipaddress import ip_network
 

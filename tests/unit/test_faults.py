@@ -47,7 +47,7 @@ RESUMABLE = ("ResumableChangeStreamError",)
         # A person has to act, and may; meanwhile trying again does no harm.
         (13, (), True, Fault.RETRY),  # Unauthorized
         (18, (), False, Fault.RETRY),  # AuthenticationFailed
-        # Unknown, but said to be final.
+        # Unknown, but marked as final.
         (999_999, FINAL, False, Fault.HISTORY_LOST),
         (999_999, (), True, Fault.RETRY),
     ],

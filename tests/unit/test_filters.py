@@ -1,4 +1,4 @@
-"""Filters tell a client what it asked for, what left its view, and nothing else."""
+"""With a filter a client gets the orders that match, those that leave its view, and nothing else."""
 
 import base64
 import contextlib
@@ -65,7 +65,7 @@ def one(**fields: Any) -> Interest:
         (one(status="shipped"), Change(UPDATE, PENDING, PENDING), HIDE),
         (one(status="shipped"), Change(DELETE, SHIPPED), SHOW),
         (one(status="shipped"), Change(DELETE, PENDING), HIDE),
-        # what nobody knows is told rather than hidden
+        # an unknown order is sent rather than hidden
         (one(status="shipped"), Change(UPDATE, PENDING, None), LEFT),
         (one(status="shipped"), Change(UPDATE, None, PENDING), SHOW),
         (one(status="shipped"), Change(INSERT, None), SHOW),

@@ -1,4 +1,4 @@
-"""The front of a port: who is let through to a websocket, who to aiohttp, and who is cut off."""
+"""The front of a port: which connections go to a websocket, which to aiohttp, and which are cut off."""
 
 import asyncio
 import os

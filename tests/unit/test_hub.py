@@ -15,7 +15,7 @@ SHIPPED: Interest = frozenset({Filter(status=("shipped",))})
 
 
 class Stream:
-    """A log with its hub; what the hub asks Redis for is kept in ``fetched``, what it puts off in ``due``."""
+    """A log with its hub; the hub's requests to Redis are kept in ``fetched``, its deferred calls in ``due``."""
 
     def __init__(self, size: int = 100) -> None:
         self.log = Log(size)

@@ -1,4 +1,4 @@
-"""Clients that catch up do so page by page and in turn, and are told no more than their connections take."""
+"""Clients that catch up do so page by page and in turn, and are sent no more than their connections take."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def test_clients_that_catch_up_have_a_page_each_in_turn(monkeypatch: pytest.Monk
 
 
 def test_one_turn_serves_as_many_clients_as_there_is_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "TURN_SECONDS", -1.0)  # none at all: then nobody, or there is no end to it
+    monkeypatch.setattr(turns, "TURN_SECONDS", -1.0)  # none at all: then no client either, or the test would not end
     stream = Stream(size=1000)
     stream.publish(1, 250)
     outlets = [Outlet() for _ in range(3)]

@@ -1,4 +1,4 @@
-"""An error of one client's costs that client its connection: the hub forgets it, and nobody else notices."""
+"""An error of one client costs that client its connection: the hub forgets it, and no other client notices."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -141,7 +141,7 @@ def test_a_client_that_fails_when_it_is_served_from_elsewhere_is_forgotten() -> 
 
 
 def test_a_change_that_cannot_be_judged_costs_only_those_with_a_filter_their_connection() -> None:
-    """Their filter asks for what is not there to be read; the envelope itself can be sent as it is."""
+    """Their filter needs a field that cannot be read; the envelope itself can be sent as it is."""
     stream = Stream()
     everything, filtered, form = Outlet(), Broken(breaks={"abort"}), Outlet(form=Form.POLLING)
     stream.join(everything)

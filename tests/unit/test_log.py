@@ -103,7 +103,7 @@ def ask_for_everything(event: Event, suffix: str) -> None:
 
 @pytest.mark.parametrize("padding", [0, 300, 5_000, 60_000])
 def test_the_memory_of_the_ring_is_bounded_whatever_forms_clients_need(padding: int) -> None:
-    """In every form, with what filters look at, as left, and with the offsets of many clients."""
+    """In every form, with the fields for filters, as left, and with the offsets of many clients."""
     most = 2 << 20
     log = Log(10**6, most)
     log.begin("e1", Position(0, 0))

@@ -1,4 +1,4 @@
-"""The rules for what clients may write and ask, as tables of input and complaint."""
+"""The rules for clients' writes and queries, as tables of input and error."""
 
 import pytest
 

@@ -117,7 +117,7 @@ def unexpected(client: str, error: Exception) -> None:
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler, so it was not built")
 def test_one_that_has_gone_does_not_end_the_process_where_signals_are_as_the_system_has_them() -> None:
-    """Python ignores SIGPIPE; what embeds or wraps it may not."""
+    """Python ignores SIGPIPE; a program that embeds or wraps it may not."""
     script = (
         "import signal, socket; from array import array; from services.gateway.recipients import BUILT, in_c\n"
         "signal.signal(signal.SIGPIPE, signal.SIG_DFL)\n"

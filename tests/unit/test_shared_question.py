@@ -1,4 +1,4 @@
-"""Those who ask in one pass of the event loop are answered together."""
+"""Requests in one pass of the event loop share a query."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from services.gateway.batch_loader import BatchLoader
 
 
 class Library:
-    """Knows the length of each word but the empty one, and notes what it was asked; it is slow until told to answer."""
+    """Knows the length of each word but the empty one, and records its queries; it is slow until told to answer."""
 
     def __init__(self, most: int = 10) -> None:
         self.asked: list[Sequence[str]] = []
@@ -38,7 +38,7 @@ async def test_concurrent_requests_share_a_query_and_each_gets_its_own_answer() 
 async def test_no_request_is_answered_by_a_query_that_began_before_it() -> None:
     library = Library()
     first = library.want("a")
-    await asyncio.sleep(0.01)  # the question is under way
+    await asyncio.sleep(0.01)  # the query is in flight
     second = library.want("a")
     await asyncio.sleep(0.01)
     assert library.asked == [["a"], ["a"]]

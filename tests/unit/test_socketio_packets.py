@@ -1,4 +1,4 @@
-"""Packets of Socket.IO: a table of what is one and of what is not, and whatever hypothesis thinks of."""
+"""Packets of Socket.IO: tables of valid and malformed ones, and the cases that hypothesis finds."""
 
 import json
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""The request that opens a websocket, read without an HTTP parser: what is read, an HTTP parser reads the same."""
+"""The request that opens a websocket, read without an HTTP parser, with the same result as an HTTP parser's."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""The page shows the orders, and each change to them, whoever makes it."""
+"""The page shows the orders, and each change to them, whatever program makes it."""
 
 import re
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The indicator tells the truth, and what was missed is made up for."""
+"""The indicator tells the truth, and missed changes follow."""
 
 from pathlib import Path
 

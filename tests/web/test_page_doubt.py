@@ -1,4 +1,4 @@
-"""Doubt is loud: what may be old says so at once, and what is not known is found out."""
+"""Doubt is loud: the page says at once that orders may be old, and finds out unknown outcomes."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""The rows are the newest orders of the database, exactly; what an order does elsewhere is no deletion."""
+"""The rows are exactly the newest orders of the database; an order that leaves the view is no deletion."""
 
 import asyncio
 import os
