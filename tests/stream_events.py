@@ -1,4 +1,4 @@
-"""Changes of an imaginary stream, and a client's end that keeps what it is sent: for tests of log, hub and feed."""
+"""Changes of an imaginary stream, and a client that keeps what it is sent: for tests of log, hub and feed."""
 
 import json
 from collections.abc import Callable, Sequence

@@ -34,7 +34,7 @@ class Cluster:
 
     @staticmethod
     def arguments(bus: int) -> tuple[str, ...]:
-        """Return what makes a Valkey a node; without a port for the others it takes one 10000 higher, if there is."""
+        """Return the arguments that make a Valkey a node; without a bus port it takes one 10000 higher, if free."""
         return ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", str(bus))
 
     @property
@@ -98,7 +98,7 @@ class Sentinel(Valkey):
 
 @asynccontextmanager
 async def tls_in_front_of(server: Valkey, certificates: Certificates) -> AsyncIterator[int]:
-    """Take TLS connections on a free port and pass on what they say: the wheel's server itself speaks no TLS."""
+    """Accept TLS connections on a free port and forward them: the wheel's server itself speaks no TLS."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificates.certificate, certificates.key)
     connections: set[asyncio.Task[None]] = set()

@@ -17,7 +17,7 @@ OFFSET = re.compile(rb',"([^"]+)"\]')  # the last argument of an event: what a c
 
 
 class Session(NamedTuple):
-    """What a client that was cut off reconnects with, and how far it had read."""
+    """The session and offset that a cut-off client reconnects with, and how far it had read."""
 
     pid: str
     offset: str

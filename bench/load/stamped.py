@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from time import perf_counter, time
 
-SO_TIMESTAMPNS = 35  # Linux; Python does not name it. What comes with the data has the same number.
+SO_TIMESTAMPNS = 35  # Linux; Python does not name it. The ancillary data has the same number.
 _TIMESPEC = struct.Struct("qq")
 _MOST = 1 << 14  # a larger buffer would cost each read a memory mapping of its own
 

@@ -16,7 +16,7 @@ from bench.stage import Stage
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """How many clients there are, and what is written: ``events`` orders, in bursts, ``rate`` orders a second."""
+    """The number of clients, and the writes: ``events`` orders, in bursts, ``rate`` orders a second."""
 
     transport: str
     clients: int

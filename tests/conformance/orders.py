@@ -72,7 +72,7 @@ async def orders_server(*, ring: int = 10_000, stall: float = 30.0, **changes: A
     incidents: list[Incident] = []
 
     def bring_soon(subscription: Subscription) -> None:
-        """Do as Redis does: bring what the ring no longer holds, a page at a time."""
+        """Act as Redis: return events that the ring no longer holds, a page at a time."""
         asyncio.get_running_loop().call_soon(bring, subscription)
 
     def bring(subscription: Subscription) -> None:

@@ -1,4 +1,4 @@
-"""Serves what the official test suites expect: `python -m tests.conformance.server --port N [--engine-only]`."""
+"""The server that the official test suites expect: `python -m tests.conformance.server --port N [--engine-only]`."""
 
 import argparse
 import asyncio

@@ -1,4 +1,4 @@
-"""What one websocket client can cost by its frames alone: each counts, before anything is done for it."""
+"""The cost of one websocket client's frames is bounded: each counts before any work is done for it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -126,7 +126,7 @@ async def test_after_our_close_a_client_that_goes_on_sending_is_not_read(engine_
                 writer.write(bytes(65_536))
                 await writer.drain()
                 sent += 65_536
-    assert sent < 32_000_000  # what the kernel buffers; in a second one could send a thousand
+    assert sent < 32_000_000  # as many as the kernel buffers; in a second one could send a thousand
     assert engine.incidents == {Incident.RATE_EXCEEDED: 1}
 
 

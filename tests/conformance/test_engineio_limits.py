@@ -1,4 +1,4 @@
-"""What one client may cost: each limit is hit, refused in words that stock clients understand, and counted."""
+"""The limits of one client: each is hit, refused in a form that stock clients understand, and counted."""
 
 import asyncio
 import json

@@ -53,7 +53,7 @@ async def test_the_server_pings_and_the_client_lives_as_long_as_it_pongs(beating
 
 async def test_a_client_that_does_not_pong_is_gone_after_interval_and_timeout(beating: Running) -> None:
     sid = await beating.open_polling()
-    await asyncio.sleep(0.5)  # to the millisecond what the handshake promised
+    await asyncio.sleep(0.5)  # to the millisecond the interval of the handshake
     assert await beating.get(sid) == UNKNOWN
     assert beating.incidents[Incident.PING_TIMEOUT] == 1
 
@@ -73,7 +73,7 @@ async def test_packets_without_a_pong_give_one_more_timeout_only() -> None:
         sid = await engine.open_polling()
         assert await engine.get(sid) == (200, "2")
         async with asyncio.timeout(5):
-            while (await engine.post(sid, "4hello"))[0] == 200:  # noqa: ASYNC110  # the client is what acts here
+            while (await engine.post(sid, "4hello"))[0] == 200:  # noqa: ASYNC110  # the client acts here
                 await asyncio.sleep(0.1)
         assert engine.incidents[Incident.PING_TIMEOUT] == 1
 

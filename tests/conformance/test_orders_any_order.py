@@ -35,7 +35,7 @@ SEGMENT_WEIGHTS = [6, 4, 6, 3, 2, 2, 3, 0.5, 0.5, 0.5, 0.2]
 
 
 class Client:
-    """One that does as it likes, and keeps what it is sent by each of its carriers."""
+    """A client that acts in any order, and keeps the packets of each of its carriers."""
 
     def __init__(self, orders: Orders, chance: random.Random, *, steady: bool) -> None:
         self._orders = orders

@@ -18,7 +18,7 @@ CALM = replace(SETTINGS, ping_interval=10, close_timeout=0.3)
 
 
 class Follower:
-    """A client of a hub: it knows what it has been sent, and is sent the rest whenever it may be."""
+    """A client of a hub: it knows what it has been sent, and is sent the rest whenever it is not paused."""
 
     def __init__(self, hub: "Hub", socket: Socket["Follower"]) -> None:
         self.hub = hub

@@ -62,7 +62,7 @@ def encoded(kind: str, data: str | bytes) -> bytes:
 
 
 async def whisper(running: Running, data: bytes, query: bytes = b"") -> None:
-    """Send `data` behind a websocket handshake, hang up, and take what comes back until the server does, too."""
+    """Send `data` after a websocket handshake, hang up, and read until the server does, too."""
     reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
     with suppress(ConnectionError):
         writer.write(HANDSHAKE % query + data)

@@ -22,7 +22,7 @@ Args = Sequence[Argument]
 
 
 class Diary(Namespace[str]):
-    """Writes down what happens; an event named "wait" takes until `go`."""
+    """Records its calls; an event named "wait" takes until `go`."""
 
     def __init__(self) -> None:
         self.pages: list[str] = []

@@ -120,7 +120,7 @@ class Audience:
 
 @asynccontextmanager
 async def audience(url: str, clients: Mapping[str, Sequence[str]] = EVERY_TRANSPORT) -> AsyncIterator[Audience]:
-    """Connect the clients, give what they hear, and disconnect them; all are connected when it begins."""
+    """Connect the clients, yield their events, and disconnect them; all are connected when it begins."""
     crowd = Audience()
     sockets = {name: transports for name, transports in clients.items() if transports != ["sse"]}
     tasks = [asyncio.create_task(_listen_to_events(url, name, crowd)) for name in clients if name not in sockets]
@@ -153,7 +153,7 @@ async def _listen_to_node(node: asyncio.subprocess.Process, crowd: Audience) -> 
 
 
 async def _listen_to_events(url: str, name: str, crowd: Audience) -> None:
-    """What a browser's EventSource does: come back after `retry` with the last id."""
+    """Act as a browser's EventSource: reconnect after `retry` with the last id."""
     last, retry = "", 1.0
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
     async with aiohttp.ClientSession(timeout=timeout) as session:

@@ -121,7 +121,7 @@ class Nginx(NginxServer):
 
 @dataclass
 class Stack:
-    """What runs behind the load balancer, and where that is."""
+    """The services behind the load balancer, and their addresses."""
 
     url: str
     gateways: Sequence[Gateway]

@@ -10,7 +10,7 @@ from typing import cast
 _HEADER = struct.Struct("!HHHHHH")
 _ANSWER = struct.Struct("!HHHIH4s")
 _RESPONSE, _NO_SUCH_NAME, _A, _IN = 0x8180, 0x8183, 1, 1
-_TTL = 600  # what Docker says; the load balancer knows better
+_TTL = 600  # Docker's value; the load balancer overrides it
 
 Addresses = Callable[[str], Sequence[str]]
 

@@ -99,7 +99,7 @@ async def curl(url: str, *arguments: str) -> AsyncIterator[Listener]:
 
 
 async def run(*argv: str) -> str:
-    """Run a command and return what it prints."""
+    """Run a command and return its output."""
     process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
     async with asyncio.timeout(15):
         out, _ = await process.communicate()

@@ -1,4 +1,4 @@
-"""What curl and other programs without a browser get from the event stream."""
+"""The event stream for curl and other programs without a browser."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What a page of a stranger's reaches, whose browser asks under that page's name or origin: nothing, on any route."""
+"""A stranger's page, whose browser sends that page's host or origin, reaches nothing, on any route."""
 
 import asyncio
 import json

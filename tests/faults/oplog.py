@@ -6,7 +6,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo import AsyncMongoClient, WriteConcern
 
-# What the last checkpoint needs is not forgotten, hence one every second.
+# MongoDB keeps the oplog that the last checkpoint needs, hence a checkpoint every second.
 SMALL = ("--oplogSize", "20", "--oplogMinRetentionHours", "0.000001", "--syncdelay", "1")
 
 _FILLER = b"x" * 36_000

@@ -1,4 +1,4 @@
-"""What one client has been shown, in the order in which it was shown."""
+"""One client's events, in the order in which it got them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -139,7 +139,7 @@ def _rows(lines: Sequence[str]) -> list[str]:
 
 
 def _without(lines: list[str], title: str) -> list[str]:
-    """Leave out what was found, from the title to the next one; and the heading, where nothing remains."""
+    """Leave out a scenario's findings, from its title to the next one; and the heading, if none remain."""
     if title not in lines:
         return lines
     start = lines.index(title)

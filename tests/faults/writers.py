@@ -196,7 +196,7 @@ class Writers:
             return 0, {}
 
     def _judged(self, status: int, answer: Document) -> int:
-        # 503 comes in two kinds: nothing was written (unavailable), or nobody knows (unknown-outcome).
+        # 503 comes in two kinds: nothing was written (unavailable), or the outcome is unknown (unknown-outcome).
         if status == 503 and "unknown" in str(answer.get("type", "")):
             return 0
         if status >= 400 and status not in (404, 503):

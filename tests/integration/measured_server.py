@@ -1,4 +1,4 @@
-"""The gateway's HTTP and Socket.IO on a loop of its own that measures its turns, in a thread beside the test."""
+"""The gateway's HTTP and Socket.IO on a loop of its own that measures its turns, in a separate thread."""
 
 import asyncio
 import gc
@@ -42,7 +42,7 @@ class Measured:
     loop: MeasuredLoop
 
     def longest_turn(self) -> float:
-        """Return the longest turn since this was last asked."""
+        """Return the longest turn since the last call."""
         longest, self.loop.longest = self.loop.longest, 0.0
         return longest
 

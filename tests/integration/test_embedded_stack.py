@@ -158,7 +158,7 @@ async def test_a_second_stack_in_the_same_folder_is_refused(stack: Stack) -> Non
 
 
 async def command(stack: Stack, name: str) -> str:
-    """Run a command of ours in the stack's folder, without a MONGODB_URI; return what it says."""
+    """Run a command of ours in the stack's folder, without a MONGODB_URI; return its output."""
     child = await Process.start(
         [sys.executable, "-m", f"services.commands.{name}"], log=None, env={"PYTHONPATH": str(ROOT)}, cwd=stack.folder
     )

@@ -1,4 +1,4 @@
-"""The gateway's way from Redis to its clients: whatever is lost on the channel is read from the log."""
+"""The gateway's path from Redis to its clients: messages lost on the channel are read from the log."""
 
 import asyncio
 from collections.abc import AsyncIterator

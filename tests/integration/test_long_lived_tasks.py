@@ -180,7 +180,7 @@ async def test_an_error_of_one_client_costs_that_client_only(
     redis_url: str,
     free_port: Callable[[], int],
 ) -> None:
-    """Heartbeats and marks go to all clients in one task; whatever one of them raises, the others have theirs."""
+    """Heartbeats and marks go to all clients in one task; if one client raises, the others still get theirs."""
     await asyncio.to_thread(lambda: list(setup(mongodb_uri)))
     await run_service("watcher", {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url})
     monkeypatch.setattr(orders_namespace, "MARK_SECONDS", 0.1)

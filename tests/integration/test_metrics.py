@@ -1,4 +1,4 @@
-"""What both services show to Prometheus, while there is something to show."""
+"""The metrics of both services, under some load."""
 
 from collections.abc import Mapping
 

@@ -16,7 +16,7 @@ from tests.waiting import until
 
 
 class Ear:
-    """Keeps what it hears."""
+    """Keeps what it receives."""
 
     def __init__(self) -> None:
         self.replies: list[Any] = []

@@ -190,7 +190,7 @@ async def test_a_late_page_costs_no_more_than_the_first(orders: Orders, conditio
 
 
 async def keys_examined(orders: Orders, query: ListQuery) -> int:
-    """Ask MongoDB's profiler what the store's query has cost."""
+    """Return the cost of the store's query from MongoDB's profiler."""
     database = orders.database
     await database.command("profile", 2)
     await store_of(orders).page(query)

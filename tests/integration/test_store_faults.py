@@ -1,4 +1,4 @@
-"""What the store and the API say while MongoDB is frozen, dead, without a majority, or refuses."""
+"""The answers of the store and the API while MongoDB is frozen, dead, without a majority, or refuses."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ NEW = NewOrder.model_validate(JOHN)
 
 
 def labelled(error: PyMongoError, label: str) -> PyMongoError:
-    error._add_error_label(label)  # what the driver does with a server's reply; there is no public way
+    error._add_error_label(label)  # as the driver handles a server's reply; there is no public way
     return error
 
 

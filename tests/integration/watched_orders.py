@@ -76,7 +76,7 @@ def envelopes(found: Sequence[Entry]) -> list[dict[str, Any]]:
 
 @dataclass
 class Writer:
-    """Writes as fast as MongoDB acknowledges, and remembers what it did."""
+    """Writes as fast as MongoDB acknowledges, and remembers its writes."""
 
     orders: Orders
     done: list[tuple[str, str]] = field(default_factory=list)

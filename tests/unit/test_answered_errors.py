@@ -1,4 +1,4 @@
-"""What goes wrong below an application is answered as a problem, and logged where it is our own fault."""
+"""Errors below the application are answered as problems, and logged if they are our own fault."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Whatever BSON a document holds becomes JSON that a browser reads rightly."""
+"""Any BSON of a document becomes JSON that a browser reads correctly."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""The common terminal: whole lines, each with its writer's name, whatever comes down the pipe."""
+"""The common terminal: whole lines, each with its writer's name, however the pipe cuts them."""
 
 import asyncio
 import io

@@ -27,7 +27,7 @@ class BrokenCarrier(Polling):
 
 @dataclass
 class Ended(Application):
-    """One that hears of the end, and may fail at it."""
+    """An application that is told of the end, and may fail then."""
 
     fails: bool
     reasons: list[str] = field(default_factory=list)

@@ -26,7 +26,7 @@ LONG = 20.0
 
 
 class Say(Taken):
-    """Says its word, then back what it hears."""
+    """Sends a greeting, then echoes."""
 
     state = State.WEBSOCKET
 
@@ -89,7 +89,7 @@ class Client:
         return head.split(b"\r\n")[0].removeprefix(b"HTTP/1.1 ")
 
     async def rest(self) -> bytes:
-        """Return what comes until the server closes."""
+        """Read until the server closes."""
         async with asyncio.timeout(LONG):
             try:
                 return await self.reader.read()

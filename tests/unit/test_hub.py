@@ -1,4 +1,4 @@
-"""The hub sends each client exactly what follows its position, however fast the client takes it."""
+"""The hub sends each client exactly the events after its position, however fast the client takes them."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Whatever happens to a client and in whatever order, it is sent exactly the changes that its interest calls for."""
+"""In any sequence of events, a client is sent exactly the changes that match its interest."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

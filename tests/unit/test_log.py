@@ -1,4 +1,4 @@
-"""The ring of newest events: without a hole, bounded, and honest about what it has forgotten."""
+"""The ring of newest events: without a gap, bounded, and honest about how far back it reaches."""
 
 import gc
 import tracemalloc

@@ -86,7 +86,7 @@ def test_each_kind_of_change_has_its_envelope(
     [
         ("Ada", "Ada"),
         ("x" * 200, "x" * 200),
-        ("x" * 201, None),  # no filter asks for it
+        ("x" * 201, None),  # no filter uses it
         (Int64(2**60), None),
         (ID, None),
         (Decimal128("1.5"), None),

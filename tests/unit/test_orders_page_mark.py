@@ -1,4 +1,4 @@
-"""Whatever the ids of a page are, the mark behind it fits into a header and is taken back."""
+"""For any ids of a page, its mark fits into a header and is accepted back."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How far back the oplog goes is asked rarely: each answer holds for all that is older, or for all that is younger."""
+"""The reach of the oplog is queried rarely: each answer holds for all older positions, or for all younger ones."""
 
 from services.common.cursor import Position
 from services.gateway.reach import HELD_SECONDS, LOST_SECONDS, Reach

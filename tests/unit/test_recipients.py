@@ -1,4 +1,4 @@
-"""What is sent past the transports reaches every client whole and in order, also those that take only a part."""
+"""Bytes sent past the transports reach every client whole and in order, also those that take only a part."""
 
 import asyncio
 import shutil
@@ -128,7 +128,7 @@ def test_one_that_has_gone_does_not_end_the_process_where_signals_are_as_the_sys
 
 
 class Connection(asyncio.Protocol):
-    """A connection as the transports have it, that hears when it is full."""
+    """A connection as the transports have it, that is told when it is full."""
 
     def __init__(self) -> None:
         self.paused = asyncio.Event()

@@ -116,7 +116,7 @@ def test_no_attachments_can_be_allowed() -> None:
     ids=lambda text: text[:12],
 )
 def test_nothing_of_200_kb_takes_long(text: str) -> None:
-    # What grows with the square of the length takes seconds each time, and runs into the test's time limit.
+    # Quadratic work takes seconds each time, and runs into the test's time limit.
     for _ in range(20):
         with suppress(MalformedPacket):
             parse_packet(text, LIMITS)

@@ -1,4 +1,4 @@
-"""What waits for all clients together is bounded: those that are slow for longest are cut."""
+"""The unsent bytes of all clients together are bounded: those that are slow for longest are cut."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ def unsent(counted: list[Incident]) -> Unsent:
 
 
 async def turn() -> None:
-    """Let what was put off to the loop's next turn happen."""
+    """Let calls that were deferred to the loop's next turn run."""
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 

@@ -1,4 +1,4 @@
-"""What the server sends over a websocket."""
+"""The server's frames over a websocket."""
 
 import pytest
 

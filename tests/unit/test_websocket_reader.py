@@ -1,4 +1,4 @@
-"""What a websocket client sends, whole, in pieces, and wrong."""
+"""A websocket client's frames: whole, in pieces, and malformed."""
 
 from collections.abc import Sequence
 from itertools import pairwise

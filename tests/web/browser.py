@@ -116,13 +116,13 @@ class Page:
 
     @property
     def flashes(self) -> list[str]:
-        """What has flashed since the page was opened, as "operation id"."""
+        """The flashes since the page was opened, as "operation id"."""
         found: list[str] = self.run("return window.flashes")
         return found
 
     @property
     def errors(self) -> list[str]:
-        """What the browser's console holds of errors, other than failed requests."""
+        """The errors in the browser's console, other than failed requests."""
         entries: list[dict[str, str]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
         return [entry["message"] for entry in entries if entry["level"] == "SEVERE" and entry["source"] != "network"]
 

@@ -60,7 +60,7 @@ class StockViewer(Viewer):
             self.node.tell(self, "hop", "")
 
     def order(self, gateway: str) -> dict[str, Any]:
-        """Return what Node needs to know to start this client."""
+        """Return Node's order to start this client."""
         fields = self.record.wanted.fields()
         return {
             "urls": list(self._gateways),
@@ -71,7 +71,7 @@ class StockViewer(Viewer):
         }
 
     def said(self, event: str, detail: Any) -> None:
-        """Take what the client reports."""
+        """Take a report of the client."""
         match event:
             case "orderUpdate":
                 self.show(from_envelope, json.dumps(detail).encode())

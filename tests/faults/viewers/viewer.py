@@ -23,7 +23,7 @@ class LinkLost(Exception):
 
 
 class Viewer(ABC):
-    """What all kinds have in common; a kind says how to connect and listen.
+    """The base of all kinds; each kind implements how to connect and listen.
 
     ``gateways`` are base addresses; one that ``stays`` takes its own until that fails, the others any.
     """
