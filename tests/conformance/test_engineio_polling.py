@@ -203,7 +203,7 @@ async def test_many_messages_come_in_several_answers_and_in_order(engine: Runnin
 
 
 class Talkative(Application):
-    """Has a thousand messages of 10 KB ready, once it is spoken to, and writes as many of them as it may."""
+    """Sends a thousand messages of 10 KB after the first message, as many at a time as it may."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

@@ -37,7 +37,7 @@ async def answers(orders: Orders, sid: str, **headers: str) -> AsyncGenerator[li
         yield body.split("\x1e")
 
 
-def told(packets: list[str]) -> list[int]:
+def positions_of(packets: list[str]) -> list[int]:
     return [
         Cursor.parse(json.loads(packet[2:])[1]["cursor"]).position.ts
         for packet in packets
@@ -57,7 +57,7 @@ async def test_a_polling_client_that_missed_much_gets_it_poll_by_poll_and_surviv
         statuses = polled = 0
         async with aclosing(answers(orders, sid, **BROWSER)) as polls:
             async for packets in polls:
-                seen += told(packets)
+                seen += positions_of(packets)
                 statuses += sum(packet.startswith('42["status"') for packet in packets)
                 if (polled := polled + 1) % 5 == 0:
                     orders.hub.tell_stale(None if orders.hub.stale else "watcher_silent")
@@ -75,7 +75,7 @@ async def test_a_page_is_all_that_one_poll_brings_and_the_loop_goes_round_betwee
         sid = await orders.running.open_polling()
         await orders.running.post(sid, connect_packet(0))
         async with aclosing(answers(orders, sid, **BROWSER)) as polls:
-            first = told(await anext(polls))
+            first = positions_of(await anext(polls))
             assert 0 < len(first) <= 200
             assert orders.modes()[Form.POLLING, Mode.PAUSED] == 1
         await orders.running.post(sid, "1")

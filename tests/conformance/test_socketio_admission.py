@@ -25,7 +25,7 @@ async def test_the_result_of_connect_is_in_the_reply() -> None:
 
 
 class Doorman(Namespace[None]):
-    """Takes its time and lets in whom it knows."""
+    """Admits known names only, once `decide` is set."""
 
     def __init__(self) -> None:
         self.asked = self.left = 0

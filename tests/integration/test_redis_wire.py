@@ -15,106 +15,106 @@ from tests.conftest import OwnValkey
 from tests.waiting import until
 
 
-class Ear:
+class Receiver:
     """Keeps what it receives."""
 
     def __init__(self) -> None:
         self.replies: list[Any] = []
         self.ends: list[Exception] = []
 
-    async def heard(self, count: int) -> list[Any]:
+    async def replied(self, count: int) -> list[Any]:
         await until(lambda: len(self.replies) >= count, f"{count} replies")
         return self.replies
 
-    async def told(self) -> Exception:
+    async def ended(self) -> Exception:
         await until(lambda: self.ends, "the end of the connection")
         return self.ends[0]
 
 
 @asynccontextmanager
-async def wire(redis: Redis, ear: Ear, take: Callable[[Any], None] | None = None) -> AsyncIterator[RedisWire]:
-    async with aclosing(await RedisWire.open(redis, take or ear.replies.append, ear.ends.append)) as opened:
+async def wire(redis: Redis, receiver: Receiver, take: Callable[[Any], None] | None = None) -> AsyncIterator[RedisWire]:
+    async with aclosing(await RedisWire.open(redis, take or receiver.replies.append, receiver.ends.append)) as opened:
         yield opened
 
 
 async def test_replies_come_in_order_however_the_network_cuts_them(redis: Redis) -> None:
-    ear, long = Ear(), b"x" * 3_000_000
-    async with wire(redis, ear) as connection:
+    receiver, long = Receiver(), b"x" * 3_000_000
+    async with wire(redis, receiver) as connection:
         for text in (b"one", long, b"", b"two"):
             connection.send(packed("ECHO", text))
-        assert await ear.heard(4) == [b"one", long, b"", b"two"]
-    assert ear.ends == []
+        assert await receiver.replied(4) == [b"one", long, b"", b"two"]
+    assert receiver.ends == []
 
 
 async def test_an_error_of_redis_is_a_reply_of_the_kind_that_redis_py_has_for_it(redis: Redis) -> None:
-    ear = Ear()
-    async with wire(redis, ear) as connection:
+    receiver = Receiver()
+    async with wire(redis, receiver) as connection:
         connection.send(packed("EVALSHA", "0" * 40, 0))
         connection.send(packed("ECHO", "after"))
-        error, after = await ear.heard(2)
+        error, after = await receiver.replied(2)
     assert isinstance(error, NoScriptError)
     assert after == b"after"
 
 
 async def test_messages_of_a_channel_come_as_they_are(redis: Redis) -> None:
-    ear = Ear()
-    async with wire(redis, ear) as connection:
+    receiver = Receiver()
+    async with wire(redis, receiver) as connection:
         connection.send(packed("SUBSCRIBE", "news"))
-        await ear.heard(1)
+        await receiver.replied(1)
         await redis.publish("news", "a")
         await redis.publish("news", "b")
-        await ear.heard(3)
-    assert ear.replies == [[b"subscribe", b"news", 1], [b"message", b"news", b"a"], [b"message", b"news", b"b"]]
+        await receiver.replied(3)
+    assert receiver.replies == [[b"subscribe", b"news", 1], [b"message", b"news", b"a"], [b"message", b"news", b"b"]]
 
 
 async def test_a_connection_that_is_cut_says_so_once(redis: Redis) -> None:
-    ear = Ear()
-    async with wire(redis, ear) as connection:
+    receiver = Receiver()
+    async with wire(redis, receiver) as connection:
         connection.send(packed("CLIENT", "ID"))
-        (number,) = await ear.heard(1)
+        (number,) = await receiver.replied(1)
         await redis.client_kill_filter(_id=number)
-        assert isinstance(await ear.told(), ConnectionError)
+        assert isinstance(await receiver.ended(), ConnectionError)
         assert not connection.is_open
         connection.send(packed("ECHO", "into the void"))
-    assert len(ear.ends) == 1
-    assert len(ear.replies) == 1
+    assert len(receiver.ends) == 1
+    assert len(receiver.replies) == 1
 
 
 async def test_after_giving_it_up_nothing_more_is_reported_and_redis_py_may_close_at_once(redis: Redis) -> None:
-    ear = Ear()
-    async with wire(redis, ear) as connection:
+    receiver = Receiver()
+    async with wire(redis, receiver) as connection:
         connection.send(packed("ECHO", "too late"))
-    async with asyncio.timeout(10), wire(redis, Ear()):
+    async with asyncio.timeout(10), wire(redis, Receiver()):
         await redis.aclose()
     assert await redis.ping()
-    assert (ear.replies, ear.ends) == ([], [])
+    assert (receiver.replies, receiver.ends) == ([], [])
 
 
 async def test_an_error_of_the_callback_is_reported_and_ends_the_connection(redis: Redis) -> None:
-    ear, fault = Ear(), ZeroDivisionError("in the taker")
+    receiver, fault = Receiver(), ZeroDivisionError("in the taker")
     taken: list[bytes] = []
 
     def take(reply: bytes) -> None:
         taken.append(reply)
         raise fault
 
-    async with wire(redis, ear, take) as connection:
+    async with wire(redis, receiver, take) as connection:
         connection.send(packed("ECHO", "one"))
         connection.send(packed("ECHO", "two"))
-        assert await ear.told() is fault
+        assert await receiver.ended() is fault
         assert not connection.is_open
         connection.send(packed("ECHO", "three"))
         await redis.ping()
         assert taken == [b"one"]
-    assert ear.ends == [fault]
+    assert receiver.ends == [fault]
 
 
 async def test_malformed_bytes_end_the_connection(redis: Redis) -> None:
-    ear = Ear()
-    async with wire(redis, ear) as connection:
+    receiver = Receiver()
+    async with wire(redis, receiver) as connection:
         connection.data_received(b"what is this?\r\n")
-        assert type(await ear.told()).__name__ == "InvalidResponse"
-    assert len(ear.ends) == 1
+        assert type(await receiver.ended()).__name__ == "InvalidResponse"
+    assert len(receiver.ends) == 1
 
 
 async def test_a_pipeline_goes_on_over_another_connection_when_theirs_is_cut(redis: Redis) -> None:

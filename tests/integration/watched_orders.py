@@ -58,7 +58,7 @@ class Stack:
 
         async def ends() -> list[dict[str, Any]]:
             log = envelopes(await entries(self.redis))
-            return log if told(log)[-len(done) :] == done else []
+            return log if operations(log)[-len(done) :] == done else []
 
         return await until(ends, f"the log ends with the {len(done)} acknowledged changes", 20)
 
@@ -111,5 +111,5 @@ class Writer:
         await until(lambda: len(self.done) >= goal, f"{goal} writes are acknowledged")
 
 
-def told(log: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+def operations(log: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(each["operation"], each["id"]) for each in log]

@@ -25,7 +25,7 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 LONG = 20.0
 
 
-class Say(Taken):
+class Echo(Taken):
     """Sends a greeting, then echoes."""
 
     state = State.WEBSOCKET
@@ -53,7 +53,7 @@ class Port:
     def open(self, request: Handshake, transport: asyncio.Transport) -> bool:
         self.asked.append(request)
         if self.lets:
-            give(transport, Say())
+            give(transport, Echo())
         return self.lets
 
     @property
@@ -136,7 +136,7 @@ async def _hello(_: web.Request) -> web.Response:
 
 
 async def _taken(request: web.Request) -> web.StreamResponse:
-    take_over(request, Say())
+    take_over(request, Echo())
     return TakenOver(101)
 
 
