@@ -1,14 +1,14 @@
-# The few commands that do everything. Each one does whatever set-up is missing and says so.
+# The few commands that do everything. Each one does the missing set-up first and says so.
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-# What it takes to run is installed alone at first: a third of what it takes to test and to lint, and the first look is quick.
+# `make run` installs only the packages it needs: a third of those for tests and linters, so the first start is quick.
 RUNNABLE := $(VENV)/.runnable
 INSTALLED := $(VENV)/.installed
 NODE_RUNNABLE := node_modules/.runnable
 NODE_INSTALLED := node_modules/.installed
 SEND_TO_EACH := services/gateway/send_to_each.so
-# Not compiled: a third of the time would go into modules that nobody imports; Python compiles the others itself.
+# Not compiled: a third of the time would go into modules that are never imported; Python compiles the others itself.
 PIP := $(PYTHON) -m pip install --disable-pip-version-check --no-compile
 # $(call pip_install,FILE): everything in the lock file, each package with its hash.
 pip_install = { $(PIP) --require-hashes --requirement $(1) 2>&1; echo $$? >$(VENV)/.status; } | awk -f tools/pip-progress.awk; \
@@ -30,7 +30,7 @@ FAULTS_ARGS ?=
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(INSTALLED) node-if-there ## Install what it takes to run, test and work on the project, into .venv and node_modules
+setup: $(INSTALLED) node-if-there ## Install everything to run, test and work on the project, into .venv and node_modules
 
 run: $(RUNNABLE) node-if-there ## Start everything (MongoDB, Redis, watcher, gateway) and serve http://localhost:3000
 	@exec $(PYTHON) -m services.embedded
@@ -38,7 +38,7 @@ run: $(RUNNABLE) node-if-there ## Start everything (MongoDB, Redis, watcher, gat
 setup-db: $(RUNNABLE) ## Prepare the database at MONGODB_URI, or of `make run`: collection, indexes, validator, secret; SETUP_ARGS=--samples adds orders
 	@exec $(PYTHON) -m services.commands.setup_db $(SETUP_ARGS)
 
-demo-write: $(RUNNABLE) ## Change an order in MongoDB itself, past the API, while `make run` runs
+demo-write: $(RUNNABLE) ## Change an order in MongoDB itself, bypassing the API, while `make run` runs
 	@exec $(PYTHON) -m services.commands.demo_write
 
 test: $(INSTALLED) node-or-stop ## Run all tests on real servers, real clients and a real browser
@@ -48,7 +48,7 @@ test: $(INSTALLED) node-or-stop ## Run all tests on real servers, real clients a
 test-compose: $(INSTALLED) node-or-stop ## Start compose.yaml for real, scale it and kill parts of it (needs Docker)
 	@$(PYTHON) -m tests.deploy.compose
 
-faults: $(INSTALLED) node-if-there ## Break everything while an auditor looks, and write docs/faults.md (half an hour)
+faults: $(INSTALLED) node-if-there ## Break everything while an auditor watches, and write docs/faults.md (half an hour)
 	@tests/faults/install-system-packages
 	$(PYTHON) -m tests.faults $(FAULTS_ARGS)
 
@@ -63,7 +63,7 @@ check: $(INSTALLED) node-or-stop ## Check format, lint, types and import contrac
 
 BENCH_INSTALLED := bench/peers/node-seed/node_modules/.installed bench/peers/node-redis/node_modules/.installed
 
-bench: $(INSTALLED) node-or-stop $(BENCH_INSTALLED) ## Measure beside what people would use instead, and write docs/benchmarks.md (an hour)
+bench: $(INSTALLED) node-or-stop $(BENCH_INSTALLED) ## Measure against what people would use instead, and write docs/benchmarks.md (an hour)
 	@bench/peers/nchan/fetch
 	@exec $(PYTHON) -m bench
 
@@ -76,24 +76,24 @@ bench/peers/%/node_modules/.installed: bench/peers/%/package-lock.json
 	@cd bench/peers/$* && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-format: $(INSTALLED) node-or-stop ## Format the code and repair what the linters can
+format: $(INSTALLED) node-or-stop ## Format the code and fix what the linters can fix
 	$(PYTHON) -m ruff format .
 	$(PYTHON) -m ruff check --fix .
 	npm run --silent format
 
-# One resolution for every supported Python (hence uv and not pip), with hashes and without the address of any registry.
+# One resolution for every supported Python (hence uv and not pip), with hashes and without the URL of any registry.
 LOCK := $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --strip-extras \
 	--no-config --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
 
-lock: $(INSTALLED) ## Resolve the dependencies anew into the three lock files (image, run, dev)
+lock: $(INSTALLED) ## Resolve the dependencies again into the three lock files (image, run, dev)
 	$(PIP) --quiet 'uv>=0.8'
 	$(LOCK) --upgrade --output-file requirements.lock
 	$(LOCK) --upgrade --constraint requirements.lock --extra embedded --output-file requirements-run.lock
 	$(LOCK) --upgrade --constraint requirements-run.lock --extra embedded --extra dev --output-file requirements-dev.lock
 	npm install --package-lock-only --ignore-scripts
-	node -e 'const fs = require("fs"), f = "package-lock.json", lock = JSON.parse(fs.readFileSync(f)); for (const p of Object.values(lock.packages)) delete p.funding; fs.writeFileSync(f, JSON.stringify(lock, null, 2) + "\n")' # asks for gifts, with addresses
+	node -e 'const fs = require("fs"), f = "package-lock.json", lock = JSON.parse(fs.readFileSync(f)); for (const p of Object.values(lock.packages)) delete p.funding; fs.writeFileSync(f, JSON.stringify(lock, null, 2) + "\n")' # funding requests, with URLs
 
-clean: ## Remove everything that the commands above have made, the data in .data too
+clean: ## Remove everything that the commands above have created, including the data in .data
 	rm -rf $(VENV) $(SEND_TO_EACH) node_modules bench/peers/*/node_modules bench/peers/nchan/root bench/peers/nchan/packages .data .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find services tools tests bench -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
@@ -103,7 +103,7 @@ $(PYTHON):
 	done; \
 	if [ -z "$$found" ]; then echo "No Python 3.11 or newer on the PATH: install one, then run make again." >&2; exit 1; fi; \
 	if ! $$found -c 'import ensurepip, venv' >/dev/null 2>&1; then \
-		echo "$$found cannot make virtual environments: install the package python3-venv, then run make again." >&2; exit 1; fi; \
+		echo "$$found cannot create virtual environments: install the package python3-venv, then run make again." >&2; exit 1; fi; \
 	echo "==> Making $(VENV) with $$($$found --version)"; \
 	$$found -m venv --clear $(VENV)
 
@@ -115,7 +115,7 @@ $(RUNNABLE): requirements-run.lock pyproject.toml | $(PYTHON) $(SEND_TO_EACH)
 $(INSTALLED): requirements-dev.lock pyproject.toml | $(PYTHON) $(SEND_TO_EACH)
 	@echo "==> Installing Python packages (requirements-dev.lock)"
 	@$(call pip_install,requirements-dev.lock)
-	@# The project itself is linked in, which needs no registry.
+	@# The project itself is installed as editable, which needs no registry.
 	@$(PIP) --quiet --no-deps --no-index --no-build-isolation --editable .
 	@touch $(RUNNABLE) $@
 
@@ -124,7 +124,7 @@ $(SEND_TO_EACH): $(SEND_TO_EACH:.so=.c)
 	@if command -v $(CC) >/dev/null 2>&1; then \
 		echo "==> Building $@"; $(CC) -O2 -Wall -Wextra -shared -fPIC -o $@ $<; \
 	else \
-		echo "There is no C compiler ($(CC)), so each change will cost the gateway some more time for each client."; \
+		echo "There is no C compiler ($(CC)), so each change will cost the gateway a little more time per client."; \
 	fi
 
 $(NODE_RUNNABLE): package-lock.json package.json
@@ -137,7 +137,7 @@ $(NODE_INSTALLED): package-lock.json package.json
 	@npm ci --no-audit --no-fund --loglevel=error
 	@touch $(NODE_RUNNABLE) $@
 
-# Without npm the page still works: it then listens over Server-Sent Events.
+# Without npm the page still works, over Server-Sent Events.
 node-if-there:
 	@if ! command -v npm >/dev/null 2>&1; then \
 		echo "npm is missing, so the page will use Server-Sent Events in place of Socket.IO; install Node.js 18 or newer with npm for both."; \

@@ -1,1 +1,1 @@
-"""Measures this project beside what people would use instead: `make bench`."""
+"""Measures this project against what people would use instead: `make bench`."""

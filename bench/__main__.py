@@ -21,7 +21,7 @@ from bench.stage import Stage, stage
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 
-STOLEN = "While this was measured, the hypervisor gave {:.1%} of the time that was wanted here to other machines."
+STOLEN = "During this measurement the hypervisor gave {:.1%} of the CPU time requested here to other machines."
 
 Measure = Callable[[Stage, Plan], Awaitable[Section]]
 
@@ -38,7 +38,7 @@ MEASURES: dict[str, Measure] = {
     "bystander": bystander.measure,
     "growth": growth.measure,
 }
-CLOCKED = ("latency", "way", "bystander")  # where it is not CPU time that counts
+CLOCKED = ("latency", "way", "bystander")  # measured in wall-clock time, not in CPU time
 QUICK = ("fanout", "latency", "drain", "connections", "rest")
 
 
@@ -47,7 +47,7 @@ async def run(names: list[str], plan: Plan) -> list[Section]:
     sections = []
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         for name in names:
-            # Each on fresh servers: what one measure leaves behind is not to slow the next.
+            # Each on fresh servers: the data that one measure leaves behind must not slow the next.
             stolen = Stolen()
             async with stage(Path(folder) / name, pinned=name not in CLOCKED) as there:
                 section = await MEASURES[name](there, plan)
@@ -63,13 +63,13 @@ async def run(names: list[str], plan: Plan) -> list[Section]:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench", description="Measure beside what people would use instead."
+        prog="python -m bench", description="Measure against what people would use instead."
     )
     parser.add_argument("--quick", action="store_true", help="only the headline ratios, in two minutes")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--page", type=Path, help="where to write the page; docs/benchmarks.md where all is measured")
     parser.add_argument("measures", nargs="*", choices=[*MEASURES, []], help="all by default")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     network.enter()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # the servers inherit it
@@ -79,11 +79,11 @@ def main() -> None:
         print(f"[{monotonic() - started:5.0f} s] {what}", flush=True)
 
     before = machine()
-    plan = Plan(1 if asked.quick else asked.rounds, asked.quick, progress)
-    sections = asyncio.run(run(asked.measures or list(QUICK if asked.quick else MEASURES), plan))
+    plan = Plan(1 if options.quick else options.rounds, options.quick, progress)
+    sections = asyncio.run(run(options.measures or list(QUICK if options.quick else MEASURES), plan))
     found = [verdict for section in sections for verdict in section.verdicts]
     print(f"\n## All targets\n\n{verdicts(found)}")
-    path = asked.page or (None if asked.quick or asked.measures else PAGE)
+    path = options.page or (None if options.quick or options.measures else PAGE)
     if path is not None:
         path.parent.mkdir(exist_ok=True)
         page.write(path, before, sections, plan)

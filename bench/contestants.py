@@ -20,7 +20,7 @@ NODE_ENV = {"NODE_ENV": "production"}
 
 @dataclass(eq=False, kw_only=True)
 class Part(Server):
-    """One process of a contestant; where it does not serve /readyz, which ``asks`` says, it prints `ready`."""
+    """One process of a contestant; it is ready when /readyz says so or, without ``has_readyz``, it prints `ready`."""
 
     name: str
     command: Sequence[str]
@@ -28,7 +28,7 @@ class Part(Server):
     settings: Mapping[str, str]
     port: int = field(default_factory=ports.free_port)
     port_setting: str = "PORT"
-    asks: bool = True
+    has_readyz: bool = True
     serves_clients: bool = True
     pinned: bool = True
     log: Path = field(init=False)
@@ -50,7 +50,7 @@ class Part(Server):
         return f"http://127.0.0.1:{self.port}"
 
     async def answers(self) -> bool:
-        if not self.asks:
+        if not self.has_readyz:
             return self.log.exists() and "ready" in self.log.read_text()
         try:
             timeout = aiohttp.ClientTimeout(total=2)
@@ -62,7 +62,7 @@ class Part(Server):
 
 @dataclass(frozen=True)
 class Running:
-    """A contestant that runs: the process with the clients, and those behind it."""
+    """A running contestant: the process with the clients, and those behind it."""
 
     url: str
     server: int
@@ -85,7 +85,7 @@ class Contestant:
     ) -> AsyncIterator[Running]:
         """Run it meanwhile, in ``folder``, which is empty.
 
-        The part that has the clients is always on the server's core; where ``pinned``, the other parts never are.
+        The part that serves the clients always runs on the server's core; where ``pinned``, the other parts never do.
         """
         env = {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url}
         async with AsyncExitStack() as stack:
@@ -93,7 +93,7 @@ class Contestant:
             for part in parts:
                 part.pinned = pinned or part.serves_clients
                 await stack.enter_async_context(part)
-            await asyncio.sleep(0.5)  # node-seed, which is ready at once, opens its change stream meanwhile
+            await asyncio.sleep(0.5)  # node-seed reports ready before it has opened its change stream
             server = next(part for part in parts if part.serves_clients)
             yield Running(server.url, server.pid, [part.pid for part in parts if part is not server])
 
@@ -102,7 +102,7 @@ def _ours(env: Mapping[str, str], folder: Path) -> list[Part]:
     limits = {
         "MAX_CONNECTIONS": "20000",
         "MAX_CONNECTIONS_PER_ADDRESS": "20000",
-        # Its peers send none: they would come at another place in each client's bytes.
+        # The peers send none, and they would come at another place in each client's bytes.
         "SSE_HEARTBEAT_SECONDS": "3600",
         "DRAIN_SECONDS": "0",
         "ADMIN_PORT": "0",  # several may run
@@ -111,7 +111,7 @@ def _ours(env: Mapping[str, str], folder: Path) -> list[Part]:
 
 
 def _as_delivered(env: Mapping[str, str], folder: Path) -> list[Part]:
-    """Return ours with the limits that it and the system come with, and with a log in Redis that is soon too short."""
+    """Return ours with its and the system's default limits, and with a log in Redis that is soon too short."""
     gateway = _gateway({**env, "ADMIN_PORT": "0"}, folder)
     gateway.command = ["sh", "-c", 'ulimit -S -n 1024 && exec "$@"', "sh", *gateway.command]
     return [watcher({**env, "LOG_MAX_EVENTS": "1200"}, folder, serves_clients=False), gateway]
@@ -123,7 +123,7 @@ def _gateway(settings: Mapping[str, str], folder: Path) -> Part:
 
 
 def watcher(settings: Mapping[str, str], folder: Path, *, serves_clients: bool = True) -> Part:
-    """Return our watcher; on the server's core where nothing else is measured."""
+    """Return our watcher, by default on the server's core, as where it alone is measured."""
     return Part(
         name="watcher",
         command=[sys.executable, "-m", "services.watcher"],
@@ -145,7 +145,12 @@ def _node_redis(env: Mapping[str, str], folder: Path) -> list[Part]:
     source, gateway = ["node", str(there / "source.js")], ["node", str(there / "gateway.js")]
     return [
         Part(
-            name="node-redis-source", command=source, folder=folder, settings=settings, asks=False, serves_clients=False
+            name="node-redis-source",
+            command=source,
+            folder=folder,
+            settings=settings,
+            has_readyz=False,
+            serves_clients=False,
         ),
         Part(name="node-redis", command=gateway, folder=folder, settings=settings),
     ]
@@ -166,7 +171,9 @@ def _nchan(env: Mapping[str, str], folder: Path) -> list[Part]:
     settings = {"PYTHONPATH": str(ROOT), **env}
     return [
         Part(name="nchan", command=nginx, folder=folder, settings={}, port=port),
-        Part(name="publisher", command=publish, folder=folder, settings=settings, asks=False, serves_clients=False),
+        Part(
+            name="publisher", command=publish, folder=folder, settings=settings, has_readyz=False, serves_clients=False
+        ),
     ]
 
 
@@ -188,6 +195,6 @@ NCHAN = Contestant("nchan", {"websocket": "/events"})
 
 
 def is_installed(contestant: Contestant) -> bool:
-    """Say whether the contestant can run; only nchan, which needs Debian, may be missing."""
+    """Tell whether the contestant can run; only nchan, which needs Debian, may be missing."""
     needed = (PEERS / "nchan" / "root" / "usr" / "sbin" / "nginx", Path("/var/lib/nginx"))
     return contestant is not NCHAN or all(path.exists() for path in needed)

@@ -1,4 +1,4 @@
-"""Which cores the server under test and everything else run on, so that they do not take each other's time."""
+"""Which cores the server under test and everything else run on, so that they do not compete for CPU time."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def prefix(*, server: bool) -> list[str]:
-    """Return what to put before a command line; nothing where there is one core only, or no taskset."""
+    """Return the prefix of a command line that pins it; empty where there is only one core, or no taskset."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
     if len(cores) < 2 or shutil.which("taskset") is None:
         return []
@@ -16,7 +16,7 @@ def prefix(*, server: bool) -> list[str]:
 
 
 def leave_to_server(pid: int) -> None:
-    """Move a process that runs already, all its threads, to where everything but the server under test is."""
+    """Move a running process, with all its threads, off the core of the server under test."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
     if len(cores) > 1:
         for task in Path(f"/proc/{pid}/task").iterdir():

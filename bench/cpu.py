@@ -1,4 +1,4 @@
-"""What the operating system says of processes: their CPU time and memory; and of the machine: what it was kept from."""
+"""CPU time and memory of processes, and stolen time of the machine, as the operating system accounts them."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ _TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """Return the user and system time that the processes have used; to the nanosecond where Linux keeps it so."""
+    """Return the user and system time that the processes have used; to the nanosecond where Linux accounts it so."""
     return sum(_cpu_seconds(pid) for pid in pids)
 
 
@@ -28,7 +28,7 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def resident_bytes(pid: int) -> int:
-    """Return the memory that is the process's own: what it shares with others is not what its clients cost."""
+    """Return the process's own memory: the memory that it shares with others is not a cost of its clients."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
@@ -36,7 +36,7 @@ def resident_bytes(pid: int) -> int:
 
 
 async def collected_bytes(pid: int) -> int:
-    """Return the same after a process of Node was told to collect its garbage; Python's is collected as it falls."""
+    """Return the same, for Node after a forced garbage collection; Python frees memory at once."""
     if _is_node(pid):
         os.kill(pid, signal.SIGUSR2)
         await asyncio.sleep(1)
@@ -44,14 +44,14 @@ async def collected_bytes(pid: int) -> int:
 
 
 class Stolen:
-    """What the hypervisor has given to other machines since this was made, of the time that this one wanted."""
+    """Steal time since this object was made: CPU time that this machine requested and others got."""
 
     def __init__(self, accounts: Path = Path("/proc/stat")) -> None:
         self._accounts = accounts
         self._before = self._read()
 
     def share(self) -> float:
-        """Return it from 0 to 1; 0 where the operating system does not say."""
+        """Return its share from 0 to 1; 0 where the operating system does not report it."""
         used, stolen = (now - then for now, then in zip(self._read(), self._before, strict=True))
         return stolen / (used + stolen) if stolen else 0.0
 

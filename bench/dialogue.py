@@ -1,4 +1,4 @@
-"""Talks with a child process: one line of JSON there, one back."""
+"""Sends commands to a child process: one line of JSON for each, one line back."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ class Dialogue:
         return self._child.pid
 
     async def ask(self, **command: Any) -> dict[str, Any]:
-        """Send a command and return its answer; raise where the child could not do it."""
+        """Send a command and return its answer; raise if the child failed."""
         if self._child.stdin is None or self._child.stdout is None:
             raise RuntimeError("the child has no pipes")
         self._child.stdin.write(json.dumps(command).encode() + b"\n")

@@ -1,4 +1,4 @@
-"""A network of its own for the bench, where the rules of the machine's firewall cost nobody anything."""
+"""A network namespace for the bench, where the rules of the machine's firewall cost nothing."""
 
 import os
 import shutil
@@ -10,15 +10,15 @@ _UP = 'ip link set lo up && exec "$@"'
 
 
 def is_own() -> bool:
-    """Say whether this program runs in a network of its own."""
+    """Tell whether this program runs in a network namespace of its own."""
     return _MARK in os.environ
 
 
 def enter() -> None:
-    """Start this program anew in one; where the system does not allow it, or servers outside are named, go on.
+    """Restart this program in one; go on without where the system does not allow it, or outside servers are given.
 
-    Where Docker has been, the kernel follows each connection, on the loopback device too, and does that in the time
-    of whoever sends: up to an eighth of what a delivery costs.
+    Once Docker has run, the kernel tracks each connection, on the loopback device too, and in the sender's time: up to
+    an eighth of the cost of a delivery.
     """
     outside = os.environ.keys() & {"BENCH_MONGODB_URI", "BENCH_REDIS_URL"}
     if is_own() or outside or shutil.which("unshare") is None or shutil.which("ip") is None:

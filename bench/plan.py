@@ -8,7 +8,7 @@ from dataclasses import dataclass
 class Plan:
     """``rounds`` of each comparison; with ``quick`` only what the headline ratios need.
 
-    ``more_rounds`` are for what differs more from one start of a server to the next than servers differ.
+    ``more_rounds`` are for measures that differ more between two starts of one server than between servers.
     """
 
     rounds: int

@@ -1,4 +1,4 @@
-"""Several rounds in alternating order, and the median of them: what disturbs one run does not decide."""
+"""Several rounds in alternating order, and the median of them: a disturbance of one run does not decide."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from statistics import median
@@ -21,10 +21,6 @@ async def alternate(
     return results
 
 
-def middle(values: Sequence[float]) -> float:
-    return median(values)
-
-
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Return the median of the ratios of each round: what slows the machine for a while slows both."""
+    """Return the median of the ratios of each round: a slow spell of the machine slows both."""
     return median(mine / other for mine, other in zip(ours, theirs, strict=True))

@@ -1,4 +1,4 @@
-"""What every measure plays on: a real MongoDB, a real Redis, a listening and a writing process."""
+"""The environment of every measure: a real MongoDB, a real Redis, a listening and a writing process."""
 
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -20,7 +20,7 @@ DATABASE = "bench_orders"
 
 @dataclass(frozen=True)
 class Stage:
-    """The servers' addresses and the two processes that make the load."""
+    """The servers' addresses and the two processes that generate the load."""
 
     mongodb_uri: str
     redis_url: str
@@ -28,7 +28,7 @@ class Stage:
     listener: Dialogue
     writer: Dialogue
     pinned: bool
-    mongod: int | None = None  # the process, where it is ours
+    mongod: int | None = None  # the process id, if we started it
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def new_folder(self, name: str) -> Path:
@@ -50,12 +50,12 @@ class Stage:
 
 @asynccontextmanager
 async def stage(folder: Path, *, pinned: bool = True) -> AsyncIterator[Stage]:
-    """Start everything, or take the servers that BENCH_MONGODB_URI (with a database) and BENCH_REDIS_URL name.
+    """Start everything, or use the servers that BENCH_MONGODB_URI (with a database) and BENCH_REDIS_URL name.
 
-    The server that has the clients and the clients are kept apart on different cores, as they are on machines of their
-    own: left to itself, Linux is apt to wake the clients on the very core of the server that is busy sending to them,
-    while another one is idle. Where ``pinned``, everything else is kept off the server's core too, so that its CPU time
-    is not the others' doing; where times of the clock are measured, the system chooses for the others.
+    The server under test and its clients run on different cores, as if on machines of their own: left to itself, Linux
+    often wakes the clients on the core of the server that is busy sending to them, while another core is idle. Where
+    ``pinned``, everything else is kept off the server's core too, so that it does not distort the server's CPU time;
+    where wall-clock times are measured, the system chooses for the others.
     """
     async with AsyncExitStack() as stack:
         mongodb, mongod = await _mongodb(stack, folder, pinned=pinned)

@@ -22,7 +22,7 @@ def listening(pid: int) -> set[str]:
 
 
 def _address(text: str) -> str:
-    """Read what the kernel writes: each four bytes in the machine's own order."""
+    """Parse the kernel's notation: each four bytes in the machine's own order."""
     host, _, port = text.partition(":")
     words = [bytes.fromhex(host[place : place + 8])[::-1] for place in range(0, len(host), 8)]
     return f"{ip_address(b''.join(words))}:{int(port, 16)}"

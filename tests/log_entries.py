@@ -16,7 +16,7 @@ _opened: list[Publisher] = []
 
 
 class Entry(NamedTuple):
-    """One entry: its ID, the envelope, what filters look at, and the position before it."""
+    """One entry: its ID, the envelope, the fields for filters, and the position before it."""
 
     id: str
     envelope: bytes

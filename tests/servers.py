@@ -99,7 +99,7 @@ def with_database(mongodb_uri: str, name: str) -> str:
 
 
 async def unused_database(redis_url: str) -> str:
-    """Return the URL of a logical database that is empty. One that is not may be somebody's: it is never flushed."""
+    """Return the URL of a logical database that is empty. Others may be in use, and are never flushed."""
     for number in range(15, 0, -1):
         url = urlunsplit(urlsplit(redis_url)._replace(path=f"/{number}"))
         async with Redis.from_url(url) as client:

@@ -1,4 +1,4 @@
-"""A service of ours as a process of its own: started, asked on /readyz, stopped, killed, started again."""
+"""A service of ours as a process of its own: started, polled on /readyz, stopped, killed, restarted."""
 
 import sys
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 class ServiceProcess(Server):
     """`python -m services.<service>` with `settings` as its environment, run in `folder` so that no `.env` is read.
 
-    It may open so many ``descriptors``, where that is given, and no more however it asks.
+    It may open so many ``descriptors``, where that is given, as its hard limit.
 
     `start` returns when /readyz answers 200; `launch` does not wait. The output of all its runs is in `log`.
     """
@@ -41,7 +41,7 @@ class ServiceProcess(Server):
 
     @property
     def admin_url(self) -> str:
-        """Where operators ask: readiness in detail and metrics."""
+        """The address for operators: readiness in detail and metrics."""
         return self.url if self.service == "watcher" else f"http://127.0.0.1:{self.admin_port}"
 
     @property
@@ -65,7 +65,7 @@ class ServiceProcess(Server):
         return await self.status("/readyz") == 200
 
     async def status(self, path: str) -> int | None:
-        """Return the HTTP status of a GET, or None while nobody listens."""
+        """Return the HTTP status of a GET, or None while the port is closed."""
         timeout = aiohttp.ClientTimeout(total=5)
         try:
             async with aiohttp.ClientSession(timeout=timeout) as session, session.get(self.url + path) as response:

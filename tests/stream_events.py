@@ -1,4 +1,4 @@
-"""Changes of an imaginary stream, and a client's end that keeps what it is sent: for tests of log, hub and feed."""
+"""Changes of an imaginary stream, and a client that keeps what it is sent: for tests of log, hub and feed."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -93,7 +93,7 @@ class Outlet:
 
     @property
     def positions(self) -> list[int]:
-        """The cluster times of what came."""
+        """The cluster times of the events."""
         return [Cursor.parse(envelope["cursor"]).position.ts for envelope in self.seen]
 
 

@@ -30,11 +30,11 @@ class Cluster:
 
     def __init__(self, nodes: Sequence[Valkey], bus: int) -> None:
         self.nodes = nodes
-        self._bus = bus  # the first one's port for the others, who learn theirs from it
+        self._bus = bus  # the first one's port for the others, which learn theirs from it
 
     @staticmethod
     def arguments(bus: int) -> tuple[str, ...]:
-        """Return what makes a Valkey a node; without a port for the others it takes one 10000 higher, if there is."""
+        """Return the arguments that make a Valkey a node; without a bus port it takes one 10000 higher, if free."""
         return ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", str(bus))
 
     @property
@@ -53,7 +53,7 @@ class Cluster:
         return all("cluster_state:ok" in info and "cluster_known_nodes:3" in info for info in infos)
 
     async def move(self, slot: int) -> None:
-        """Give a slot to another node; what it holds is lost on the way."""
+        """Give a slot to another node; its data is lost."""
         ids = [(await command(node, "CLUSTER", "MYID")).decode() for node in self.nodes]
         owner = next(number for number, last in enumerate(_BOUNDS[1:]) if last > slot)
         heir = (owner + 1) % 3
@@ -92,13 +92,13 @@ class Sentinel(Valkey):
         return [str(program(VALKEY)), str(path), "--sentinel"]
 
     async def knows_a_replica(self) -> bool:
-        """Without one it has nobody to promote."""
+        """Without one it has no replica to promote."""
         return len(await command(self, "SENTINEL", "REPLICAS", "orders")) == 1
 
 
 @asynccontextmanager
 async def tls_in_front_of(server: Valkey, certificates: Certificates) -> AsyncIterator[int]:
-    """Take TLS connections on a free port and pass on what they say: the wheel's server itself speaks no TLS."""
+    """Accept TLS connections on a free port and forward them: the wheel's server itself speaks no TLS."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificates.certificate, certificates.key)
     connections: set[asyncio.Task[None]] = set()

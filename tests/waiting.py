@@ -1,4 +1,4 @@
-"""Awaits what nothing announces: a condition is asked again and again, until a deadline."""
+"""Waits for conditions that send no event: polls until a deadline."""
 
 import asyncio
 import inspect

@@ -1,1 +1,1 @@
-"""What writes documentation."""
+"""Writes documentation."""

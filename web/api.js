@@ -1,5 +1,5 @@
 // @ts-check
-/** The REST side of the gateway: read the list, write orders, and say in words what went wrong. */
+/** The client of the REST API: reads the list, writes orders, and puts errors into words. */
 
 /** @typedef {import("./order.js").Order} Order */
 /** @typedef {import("./envelope.js").Page} Page */
@@ -9,15 +9,15 @@
 const ROOT = "/api/orders";
 const PATIENCE_MS = 10_000;
 const NEXT = /<([^>]*)>\s*;[^,]*\brel="?next\b/i;
-/** Problems in which the server itself says that nothing was done. */
+/** Problems that guarantee that nothing was written. */
 const NOTHING_DONE = ["store-unavailable", "collection-unfit"].map((kind) => `urn:realtime-orders:problem:${kind}`);
 
-/** What the server, or the way to it, had to object; `fields` tells per field of the order what is wrong with it. */
+/** An error of the server or the network; `fields` has the message for each invalid field of the order. */
 export class ApiError extends Error {
   /**
    * @param {string} message
    * @param {{ status?: number, fields?: Map<string, string>, late?: boolean, unknown?: boolean }} [more] `late`: there was no
-   *   answer in time; `unknown`: whether what was asked for has been done is not known
+   *   answer in time; `unknown`: the outcome of the request is not known
    */
   constructor(message, { status = 0, fields = new Map(), late = false, unknown = false } = {}) {
     super(message);
@@ -39,7 +39,7 @@ export async function listOrders({ limit, status, after, customer }) {
   if (customer) query.set("customer_name", customer);
   if (after) query.set("after", after);
   const { body, headers } = await request(`${ROOT}?${query}`);
-  if (!Array.isArray(body)) throw new ApiError("The server answered with something that is no list of orders.");
+  if (!Array.isArray(body)) throw new ApiError("The server answered with something other than a list of orders.");
   const readAt = Date.parse(headers.get("Date") ?? "");
   return {
     orders: body,
@@ -115,7 +115,7 @@ async function request(url, options) {
   try {
     return { body: await response.json(), headers: response.headers };
   } catch (error) {
-    // What was asked for is done; not every proxy's answer to a write is JSON.
+    // The write has succeeded; not every proxy's answer is JSON.
     if (options?.method) return { body: null, headers: response.headers };
     throw error instanceof SyntaxError
       ? new ApiError("The server answered with something unreadable.")
@@ -140,7 +140,7 @@ async function problemOf(response) {
     if (field && !fields.has(field)) fields.set(field, String(error?.message ?? error?.detail ?? "is not valid"));
   }
   const message = problem?.detail || problem?.title || `The server answered ${status}.`;
-  // Any other failure of the server, or of a proxy on the way, may have come after the write.
+  // Any other failure of the server, or of a proxy in between, may have come after the write.
   return new ApiError(String(message), {
     status,
     fields,

@@ -1,5 +1,5 @@
 // @ts-check
-/** Says across the page that what is shown may be old, since when, and what happens next; and has the rows dimmed. */
+/** The banner: says that the orders may be old, since when, and what happens next; the rows are dimmed meanwhile. */
 
 import { doubtOf, UNCONNECTED } from "./connection.js";
 import { part, write } from "./page.js";
@@ -7,7 +7,7 @@ import { clock } from "./time.js";
 
 /** @typedef {import("./connection.js").Connection} Connection */
 
-/** The countdown and silence are looked at that often. */
+/** How often the countdown and the silence are checked. */
 const TICK_MS = 250;
 
 export function createBanner() {

@@ -1,11 +1,11 @@
 // @ts-check
-/** What is known about the connection, the one word that is true of it, and what to doubt of the orders shown. */
+/** The state of the connection, the one word for it, and whether the orders shown may be old. */
 
 /** @typedef {"connecting" | "live" | "reconnecting" | "stale" | "offline"} Verdict */
 /**
- * Times are milliseconds since 1970. `source` is why the server may not hear of changes, null while it does; `retryAt` when
- * the next try to connect is, null while none is due; `unansweredAt` when a request was given up for want of an answer;
- * `trueAt` up to when the orders are known to have been what the database held.
+ * Times are milliseconds since 1970. `source` is why the server may not receive changes, null while it does; `retryAt` the
+ * time of the next attempt to connect, null while none is due; `unansweredAt` when a request timed out; `trueAt` the last
+ * time at which the orders are known to have been those of the database.
  * @typedef {{
  *   phase: "connecting" | "open" | "lost",
  *   everLive: boolean,
@@ -26,9 +26,9 @@
  * }} Connection
  */
 
-/** An open connection that is silent for longer than the server's pings (25 s) and heartbeats (15 s) are apart may be a dead one. */
+/** An open connection that is silent for longer than the interval of pings (25 s) or heartbeats (15 s) may be dead. */
 export const SILENCE_MS = Object.freeze({ WebSocket: 32_000, polling: 32_000, SSE: 20_000 });
-/** A list that is read again, or a first connection, is there within that; only then is it worth a word. */
+/** A reload of the list, or a first connection, usually takes less; the banner does not mention it before. */
 const GRACE_MS = 1000;
 
 /** @type {Readonly<Connection>} */
@@ -52,7 +52,7 @@ export const UNCONNECTED = Object.freeze({
 });
 
 /**
- * The connection after some news. What is shown is true up to the last that was heard while all was well.
+ * The connection after an update. The orders are true up to the last message while the connection was live.
  * @param {Readonly<Connection>} connection
  * @param {Partial<Connection>} news
  * @param {number} now
@@ -66,7 +66,7 @@ export function updated(connection, news, now) {
 }
 
 /**
- * Whether the connection is open and nothing has been heard for too long.
+ * Whether the connection is open and has been silent for too long.
  * @param {Readonly<Connection>} connection
  * @param {number} now
  */
@@ -81,7 +81,7 @@ export function isSilent({ phase, heardAt, transport }, now) {
  */
 export function verdictOf(connection, now) {
   const { phase, offlineSince, list, heardAt, unansweredAt } = connection;
-  // A browser without network may still reach a server on its own machine: what has been heard since counts for more.
+  // A browser without network may still reach a server on its own machine: messages received since then count for more.
   if (offlineSince !== null && (phase !== "open" || heardAt === null || heardAt < offlineSince)) return "offline";
   if (phase !== "open") return connection.everLive ? "reconnecting" : "connecting";
   if (list === "none") return "connecting";
@@ -91,7 +91,7 @@ export function verdictOf(connection, now) {
 }
 
 /**
- * One sentence on what the verdict rests on.
+ * One sentence that explains the verdict.
  * @param {Readonly<Connection>} connection
  * @param {Verdict} verdict
  */
@@ -100,20 +100,20 @@ export function explain(connection, verdict) {
   const sentences = {
     connecting: why ? `No connection yet: ${why}.` : "Opening the connection.",
     live: "Every change appears here as it is committed.",
-    reconnecting: "The connection was lost. What is missed now will be made up for.",
-    offline: "This device has no network. The orders are as they were last seen.",
+    reconnecting: "The connection was lost. Missed changes will follow.",
+    offline: "This device has no network. The orders are as they were last received.",
     stale:
       list !== "current"
         ? "The connection is open, but the list is older than it should be and is being read again."
         : source !== null
-          ? "The server itself does not hear of changes just now. What is missed will be made up for."
-          : "The server has not answered for a while, so what is shown may be old.",
+          ? "The server itself receives no changes at the moment. Missed changes will follow."
+          : "The server has not answered for a while, so the orders may be old.",
   };
   return sentences[verdict];
 }
 
 /**
- * What a reader has to know before trusting the orders: as of when they are, and what happens next. Null: nothing.
+ * Why the orders may be old: as of when they are true, and what happens next. Null: they are current.
  * @param {Readonly<Connection>} connection
  * @param {number} now
  * @returns {{ asOf: number | null, next: string } | null}
@@ -132,7 +132,7 @@ export function doubtOf(connection, now) {
   if (list !== "current") {
     return now - listSince < GRACE_MS ? null : { asOf: trueAt, next: "reading the list again" };
   }
-  if (source !== null) return { asOf: trueAt, next: "the server is looking for the database" };
+  if (source !== null) return { asOf: trueAt, next: "the server receives no changes" };
   return { asOf: trueAt, next: "the server does not answer, asking again" };
 }
 

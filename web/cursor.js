@@ -1,12 +1,12 @@
 // @ts-check
-/** A cursor, "<epoch>.<ts>-<n>": where in the stream of changes somebody stands. */
+/** A cursor, "<epoch>.<ts>-<n>": a position in the stream of changes. */
 
 /** @typedef {{ epoch: string, ts: bigint, n: bigint }} Cursor */
 
 const CURSOR = /^(.+)\.(\d{1,20})-(\d{1,20})$/s;
 
 /**
- * Read a cursor; what is none gives null, because it comes from the network.
+ * Parse a cursor; null if it is malformed, because it comes from the network.
  * @param {unknown} text
  * @returns {Cursor | null}
  */
@@ -18,7 +18,7 @@ export function parseCursor(text) {
 }
 
 /**
- * Two cursors have an order within one epoch only.
+ * Cursors are ordered within one epoch only.
  * @param {Cursor} one
  * @param {Cursor} other
  */
@@ -27,7 +27,7 @@ export function sameEpoch(one, other) {
 }
 
 /**
- * Say whether `one` lies after `other` in the same epoch (numbers beyond 2^53: hence BigInt).
+ * Tell whether `one` is after `other` in the same epoch (numbers beyond 2^53: hence BigInt).
  * @param {Cursor} one
  * @param {Cursor} other
  */

@@ -1,5 +1,5 @@
 // @ts-check
-/** Deletions that can still be undone: each is sent when its time is over, or when the page goes out of sight. */
+/** Deletions that can still be undone: each is sent when its time is over, or when the page is hidden. */
 
 /** "waiting": can be undone; "sent": cannot any more, and the order is about to go. @typedef {"none" | "waiting" | "sent"} DeletionState */
 
@@ -53,7 +53,7 @@ export class Deletions {
     this.#sent.delete(id);
   }
 
-  /** Send all that wait: they can be undone no more. */
+  /** Send all waiting ones: they can no longer be undone. */
   sendAll() {
     for (const id of [...this.#waiting.keys()]) void this.#sendNow(id);
   }
@@ -63,7 +63,7 @@ export class Deletions {
     this.#stop(id);
     this.#sent.add(id);
     this.#changed(id);
-    if (await this.#send(id)) return; // it is "sent" until the order is seen to go
+    if (await this.#send(id)) return; // it stays "sent" until the change itself arrives
     this.#sent.delete(id);
     this.#changed(id);
   }

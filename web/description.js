@@ -1,5 +1,5 @@
 // @ts-check
-/** A change in words: which order, what happened to it. */
+/** A change in words: which order, and what happened to it. */
 
 import { differences, nameOf, shortId, textOf } from "./order.js";
 

@@ -1,17 +1,17 @@
 // @ts-check
-/** Reads the text format of Server-Sent Events (the HTML standard's section 9.2), as it comes in pieces. */
+/** Parses the text format of Server-Sent Events (the HTML standard's section 9.2) from pieces. */
 
 /**
- * `event` is called for each event, `mark` for a block that moves the last event id and shows nothing, `retry` when the server
- * says how long to wait before coming back.
+ * `event` is called for each event, `mark` for a block that only moves the last event id, `retry` when the server sets the
+ * reconnection delay.
  * @typedef {{
  *   event(name: string, data: string): void,
  *   mark(id: string): void,
  *   retry(milliseconds: number): void,
- * }} Heard
+ * }} Handlers
  */
 
-/** Beyond that a line that never ends is no event of ours. */
+/** A longer line is no event of ours. */
 const LONGEST_LINE = 32 * 1024 * 1024;
 
 export class EventStreamParser {
@@ -25,7 +25,7 @@ export class EventStreamParser {
   /** @type {string | null} */
   #id = null;
 
-  /** @param {Heard} heard */
+  /** @param {Handlers} heard */
   constructor(heard) {
     this.#heard = heard;
   }

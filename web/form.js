@@ -1,5 +1,5 @@
 // @ts-check
-/** The form for a new order. The server alone judges what is valid; its objections appear at the fields they name. */
+/** The form for a new order. Only the server validates it; its errors appear at the fields they name. */
 
 import { part, write } from "./page.js";
 
@@ -21,10 +21,10 @@ export function createForm(create) {
     const sent = inputs.map(({ value }) => value);
     const result = await create(Object.fromEntries(inputs.map(({ name, value }) => [name, value])), button);
     if (result === "not now") return;
-    const objections = result === "done" ? new Map() : result.fields;
-    for (const input of inputs) mark(input, objections.get(input.name) ?? "");
-    if (result !== "done") inputs.find((input) => objections.has(input.name))?.focus();
-    // What was typed while it was found out whether the order was added belongs to the next one.
+    const errors = result === "done" ? new Map() : result.fields;
+    for (const input of inputs) mark(input, errors.get(input.name) ?? "");
+    if (result !== "done") inputs.find((input) => errors.has(input.name))?.focus();
+    // Text typed while the outcome of this order was being found out belongs to the next one.
     else if (inputs.every(({ value }, index) => value === sent[index])) {
       if (form.contains(document.activeElement)) inputs[0]?.focus();
       form.reset();

@@ -1,12 +1,12 @@
 // @ts-check
-/** Whether somebody is at work in an area, by pointer, finger or keyboard, so that nothing may move there. */
+/** Whether the user is at work in an area, by pointer, finger or keyboard, so that nothing may move there. */
 
 export class Hold {
   #area;
   #pointer = false;
   #finger = false;
   #focus = false;
-  /** Focus that a pointer has left behind keeps nobody from anything: the pointer itself tells where its owner is. */
+  /** Focus left behind by a pointer does not count: the pointer itself tells where the user is. */
   #focusByPointer = false;
   #pressed = false;
   #released;
@@ -32,14 +32,14 @@ export class Hold {
     area.addEventListener("pointerenter", (event) => {
       if (event.pointerType !== "touch") this.#change(() => (this.#pointer = true));
     });
-    // Also when the page came up under a pointer that was there before.
+    // Also when the page was opened under a pointer that was there before.
     area.addEventListener("pointermove", (event) => {
       if (event.pointerType !== "touch") this.#change(() => (this.#pointer = true));
     });
     area.addEventListener("pointerleave", (event) => {
       if (event.pointerType !== "touch") this.#change(() => (this.#pointer = false));
     });
-    // A finger is nowhere between two touches: it has left when it touches something else.
+    // Between two touches a finger has no place: it has left once it touches something else.
     document.addEventListener("pointerdown", (event) => {
       const inside = event.target instanceof Node && area.contains(event.target);
       this.#pressed = inside;

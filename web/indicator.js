@@ -1,5 +1,5 @@
 // @ts-check
-/** The connection indicator: shows what is really known about the connection, and nothing better. */
+/** The connection indicator: shows only what is known about the connection. */
 
 import { explain, UNCONNECTED, verdictOf } from "./connection.js";
 import { oncePerFrame, part, write } from "./page.js";

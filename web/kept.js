@@ -1,5 +1,5 @@
 // @ts-check
-/** The orders that are kept, each as of a position: what is older than that, or than a deletion, changes nothing. */
+/** The orders that are kept, each as of a position: changes older than that, or than a deletion, have no effect. */
 
 import { isAfter } from "./cursor.js";
 import { Listing } from "./listing.js";
@@ -26,17 +26,17 @@ export class Kept {
     return this.#listing.ids;
   }
 
-  /** Whether these are all orders there are. */
+  /** Whether these are all orders. */
   get whole() {
     return this.#listing.whole;
   }
 
-  /** The `after` of the page below; null where the server has not said. */
+  /** The `after` of the page below; null if unknown. */
   get after() {
     return this.#listing.after;
   }
 
-  /** When the last page was read; one that is older does not go below it. */
+  /** The position of the last page; an older page must not be added below it. */
   get readAt() {
     return this.#listing.readAt;
   }
@@ -64,7 +64,7 @@ export class Kept {
   }
 
   /**
-   * Add a page below what is here.
+   * Add a page below the orders kept.
    * @param {import("./envelope.js").Page} page
    * @param {Cursor | null} cursor
    * @param {(order: Order) => boolean} passes

@@ -1,5 +1,5 @@
 // @ts-check
-/** Which orders are known, in the order in which the server lists them (descending `_id`), how far down, and as of when. */
+/** The ids of the known orders, in the server's order (descending `_id`), and their lower bound. */
 
 import { isAfter } from "./cursor.js";
 import { isObjectId } from "./order.js";
@@ -9,7 +9,7 @@ import { isObjectId } from "./order.js";
 
 /**
  * ObjectIds compare as their texts do. Ids of other types come before or after all of them, in an order that only the
- * server knows: such an id stays where the server listed it, and where a new one belongs, the server has to be asked.
+ * server knows: such an id stays where the server listed it, and the place of a new one has to be fetched from the server.
  */
 export class Listing {
   /** @type {string[]} */
@@ -18,7 +18,7 @@ export class Listing {
   #known = new Set();
   /** The last id that was listed; every order at or above it is known. Null: every order there is. @type {string | null} */
   #bound = null;
-  /** Whether all ObjectIds lie above the bound, although it is none itself. */
+  /** Whether all ObjectIds are above the bound, although the bound is not an ObjectId. */
   #belowObjectIds = false;
   /** What the server calls the bound, where it is not the id itself. @type {string | null} */
   #mark = null;
@@ -35,7 +35,7 @@ export class Listing {
     return this.#bound === null;
   }
 
-  /** The `after` with which the server lists on below the bound; null where it has not said. */
+  /** The `after` of the page below the bound; null if unknown. */
   get after() {
     return this.#mark ?? (this.#bound !== null && isObjectId(this.#bound) ? this.#bound : null);
   }
@@ -69,7 +69,7 @@ export class Listing {
   }
 
   /**
-   * Add a page of the server's list below what is known.
+   * Add a page of the server's list below the known orders.
    * @param {readonly string[]} kept the ids, those left out that are of no interest
    * @param {string | null} last the last id of the page, whether kept or not
    * @param {string | null} next the `after` of the page below; null: there is none
@@ -125,7 +125,7 @@ export class Listing {
     if (lower >= 0) return lower;
     const last = this.#ids.findLastIndex(isObjectId);
     if (last >= 0) return last + 1;
-    // No ObjectId to stand beside: below a bound that is one there is nothing known, so what is known lies above.
+    // No ObjectId to compare with: nothing is known below a bound that is one, so the known ids are above it.
     const allAbove = this.#bound !== null && isObjectId(this.#bound);
     return this.#ids.length === 0 || allAbove ? this.#ids.length : "unknown";
   }

@@ -1,5 +1,5 @@
 // @ts-check
-/** The live connection by the stock Socket.IO client, which recovers by itself; when it connects again is decided here. */
+/** The live connection by the stock Socket.IO client, which recovers by itself; this file decides when it reconnects. */
 
 import { Retry } from "./retry.js";
 
@@ -10,7 +10,7 @@ import { Retry } from "./retry.js";
 
 const ACK_MS = 5000;
 const OPEN_MS = 5000;
-/** The server greets within milliseconds; a connection on which it has not after that is a dead one. */
+/** The server greets within milliseconds; a connection without a greeting after that is dead. */
 const GREETING_MS = 10_000;
 
 /**
@@ -33,8 +33,8 @@ export function followBySocketIO(io, { position, listener }, transports = ["webs
     tryAllTransports: true,
     timeout: OPEN_MS,
     autoConnect: false,
-    reconnection: false, // it does not say when; `retry` does
-    // A function, because each fresh connection must start where the page stands by then.
+    reconnection: false, // it does not say when it will reconnect; `retry` does
+    // A function, because each new connection must start at the page's current position.
     auth: (/** @type {(data: object) => void} */ send) => {
       const since = position();
       continued = since !== null;
@@ -63,7 +63,7 @@ export function followBySocketIO(io, { position, listener }, transports = ["webs
     if (!socket.recovered) {
       agreed = wanted;
     } else if (agreed !== wanted) {
-      // Recovered with the filter of before: what passed the new one meanwhile is not among what follows.
+      // Recovered with the previous filter: changes that matched only the new one meanwhile will not follow.
       void subscribe().then((since) => listener.mustResync(null, since));
     }
   });
@@ -80,11 +80,11 @@ export function followBySocketIO(io, { position, listener }, transports = ["webs
   );
   socket.on("connect_error", (/** @type {Error} */ error) => lost(error.message));
   socket.on("disconnect", (/** @type {string} */ reason) => {
-    if (reason !== "io client disconnect") lost(reason); // that one is our own doing
+    if (reason !== "io client disconnect") lost(reason); // that one is our own
   });
 
   /**
-   * A filter is added to those that hold already, except to none at all: so first everything, then this one.
+   * `subscribe` adds a filter to those in force, but replaces none at all: so subscribe to everything first, then to this.
    * @returns {Promise<string | null>}
    */
   async function subscribe() {
@@ -95,7 +95,7 @@ export function followBySocketIO(io, { position, listener }, transports = ["webs
       agreed = asked;
       return answer?.cursor ?? null;
     } catch {
-      // No answer: the next connection brings the filter with it, or comes by here again.
+      // No answer: the next connection carries the filter, or runs this again.
       if (socket.connected) lost("the server did not answer in time");
       return null;
     }
@@ -115,7 +115,7 @@ export function followBySocketIO(io, { position, listener }, transports = ["webs
 }
 
 /**
- * Report the transport that is really in use, also after an upgrade from polling.
+ * Report the transport that is in use, also after an upgrade from polling.
  * @param {any} engine
  * @param {Listener} listener
  */

@@ -9,12 +9,12 @@ import { Retry } from "./retry.js";
 /** @typedef {import("./live.js").Live} Live */
 
 const EVENTS = "/api/orders/events";
-/** The server greets within milliseconds; a stream on which it has not after that is a dead one. */
+/** The server greets within milliseconds; a stream without a greeting after that is dead. */
 const GREETING_MS = 10_000;
 
 /**
- * Reads the stream by `fetch`: an EventSource keeps the heartbeats to itself, so that silence looks like a dead
- * connection, waits for its first answer without end, and does not say when it will try again.
+ * Reads the stream by `fetch`: an EventSource hides the heartbeats, so that a quiet stream looks like a dead connection,
+ * waits for its first answer without limit, and does not say when it will reconnect.
  * @param {Following} following
  * @returns {Live}
  */
@@ -96,7 +96,7 @@ export function followBySSE({ position, listener }) {
     async filter(filter) {
       wanted = filter;
       retry.now();
-      return null; // the stream starts where the page stands, whatever its filter
+      return null; // the stream starts at the page's position, whatever its filter
     },
     retry(why) {
       if (why !== null && current) listener.lost(why);
@@ -114,6 +114,6 @@ async function connect(url, signal) {
 
 /** @param {unknown} error */
 function wordsOf(error) {
-  // What a browser says of a broken connection is a TypeError in its own words.
+  // For a broken connection each browser throws a TypeError with its own message.
   return error instanceof Error && !(error instanceof TypeError) ? error.message : "the event stream broke off";
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** The live connection, by Socket.IO or else by Server-Sent Events: one interface, whichever it is. */
+/** The live connection, by Socket.IO or else by Server-Sent Events: one interface for both. */
 
 import { followBySocketIO } from "./live-socketio.js";
 import { followBySSE } from "./live-sse.js";
@@ -9,9 +9,10 @@ import { followBySSE } from "./live-sse.js";
 /** @typedef {{ status?: string }} Filter */
 /** @typedef {{ id: string, cursor: string, server: string }} Greeting */
 /**
- * What the connection tells. A greeting comes with every connection; `continued` says that the server knew
- * where this client stands, so that what follows has no gap. `reached` says that a filtered client has missed nothing
- * up to there; `retrying` when the next try to connect is, null while it is being made; `stale` why the server itself may not know of changes, or that it does; `mustResync` that the list has to be read again, at least as new as the cursor.
+ * The events of the connection. A greeting comes with every connection; `continued` means that the server resumed from
+ * this client's position, so that no change is missing. `reached`: a filtered client has missed nothing up to the cursor.
+ * `retrying`: the time of the next attempt to connect, null while it is being made. `stale`: why the server itself may not
+ * receive changes, null if it does. `mustResync`: reload the list, at least as new as the cursor.
  * @typedef {{
  *   greeted(greeting: Greeting | null, continued: boolean): void,
  *   changed(envelope: Envelope): void,
@@ -25,19 +26,19 @@ import { followBySSE } from "./live-sse.js";
  * }} Listener
  */
 /**
- * `position` tells the newest cursor that the page has, at the moment of each (re)connection.
+ * `position` returns the newest cursor of the page, at the moment of each (re)connection.
  * @typedef {{ position: () => string | null, listener: Listener }} Following
  */
 /**
- * `filter` gives the position from which on it holds, where that is known. `retry` connects at once where there is no
- * connection; with a reason to doubt the one there is, it connects anew.
+ * `filter` returns the position from which it is in force, if known. `retry` connects at once if there is no connection;
+ * with a reason to doubt the current one, it reconnects.
  * @typedef {{ filter(filter: Filter): Promise<string | null>, retry(doubt: string | null): void }} Live
  */
 
 const CLIENT = "/vendor/socket.io.esm.min.js";
 
 /**
- * Connect and stay connected. `?transport=websocket|polling|sse` in the page's address asks for one of them.
+ * Connect and stay connected. `?transport=websocket|polling|sse` in the page's URL selects one of them.
  * @param {Following} following
  * @param {string | null} wanted
  * @returns {Promise<Live>}

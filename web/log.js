@@ -9,7 +9,7 @@ import { clock } from "./time.js";
 /** @typedef {{ element: HTMLLIElement, id: string, operation: string, cursor: string }} Entry */
 
 const KEPT = 100;
-/** A screen reader is told in a sentence now and then; each single change would drown everything else. */
+/** A screen reader gets one sentence per interval; every single change would drown everything else. */
 const ANNOUNCE_EVERY_MS = 4000;
 
 /** @param {import("./store.js").OrderStore} store */
@@ -61,7 +61,7 @@ export function createLog(store) {
   });
 
   return {
-    /** Tell it to those who do not see it. */
+    /** Tell it to users of a screen reader. */
     announce,
     /** @param {string} text */
     notice(text) {

@@ -66,7 +66,7 @@ createFilter((status) => {
   void sync.filter(status);
 });
 
-// Once a page is out of sight it may never run again: what was to be deleted is deleted now.
+// A hidden page may never run again: pending deletions are sent now.
 document.addEventListener("visibilitychange", () => document.hidden && deletions.sendAll());
 window.addEventListener("pagehide", () => deletions.sendAll());
 window.addEventListener("online", () => sync.network(true));

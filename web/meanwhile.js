@@ -1,5 +1,5 @@
 // @ts-check
-/** The changes that are heard while a page of the list is on its way, to be put on top of it. */
+/** The changes that arrive while a page of the list is being fetched, to be applied on top of it. */
 
 import { isAfter, parseCursor, sameEpoch } from "./cursor.js";
 import { isOlder } from "./envelope.js";
@@ -7,7 +7,7 @@ import { isOlder } from "./envelope.js";
 /** @typedef {import("./cursor.js").Cursor} Cursor */
 /** @typedef {import("./envelope.js").Envelope} Envelope */
 
-/** Orders that may change meanwhile; beyond that the page is asked for again. */
+/** The most orders that may change meanwhile; beyond that the page is fetched again. */
 const MOST = 5000;
 
 export class Meanwhile {
@@ -22,7 +22,7 @@ export class Meanwhile {
 
   /** @param {Envelope} envelope */
   add(envelope) {
-    // Of several changes of an order the newest is all that counts, and whether there was such an order before.
+    // Of several changes of an order only the newest counts, and whether the order existed before.
     const earlier = this.#changes.get(envelope.id);
     if (this.overflown || isOlder(envelope, earlier)) return;
     const isNew = earlier?.operation === "INSERT" && envelope.operation === "UPDATE";
@@ -45,9 +45,9 @@ export class Meanwhile {
   }
 
   /**
-   * Whether a page that was read at `cursor` and the changes make a whole: there is no gap between them (as there is where the
-   * page comes from a server that lags behind, or another epoch, or too much has changed), and each newer one has its order
-   * with it.
+   * Whether a page read at `cursor` and the changes fit together: there is no gap between them (as there is if the page
+   * comes from a server that lags behind, or from another epoch, or if too much has changed), and each newer change has its
+   * order with it.
    * @param {Cursor | null} cursor
    */
   fits(cursor) {

@@ -1,5 +1,5 @@
 // @ts-check
-/** What an order looks like in words, whoever wrote it and whatever they put in its fields. */
+/** An order in words, whatever program wrote it and whatever its fields contain. */
 
 /** @typedef {{ [field: string]: unknown }} Order */
 /** @typedef {{ field: string, label: string, from: string, to: string }} Difference */
@@ -11,7 +11,7 @@ const LONGEST = 160;
 const OBJECT_ID = /^[0-9a-f]{24}$/;
 
 /**
- * The id that the server gives a document, and takes back, whatever the type of its `_id`; null if it is no document.
+ * The id text of a document, whatever the type of its `_id`; null if it is no document.
  * @param {unknown} document
  * @returns {string | null}
  */
@@ -21,7 +21,7 @@ export function idOf(document) {
 }
 
 /**
- * Any value as a short text; nothing gives the empty text.
+ * Any value as a short text; empty for null and undefined.
  * @param {unknown} value
  * @param {number} [longest]
  * @returns {string}
@@ -41,7 +41,7 @@ function jsonOf(value) {
 }
 
 /**
- * The last six characters: enough to tell orders apart, and those that differ between neighbours.
+ * The last six characters: enough to tell orders apart, because neighbours differ there.
  * @param {string} id
  */
 export function shortId(id) {
@@ -49,7 +49,7 @@ export function shortId(id) {
 }
 
 /**
- * Whether the id is that of an ObjectId: such ids begin with the time they were made at, and sort as their texts do.
+ * Whether the id is an ObjectId: such ids begin with their creation time, and sort as their texts do.
  * @param {string} id
  */
 export function isObjectId(id) {
@@ -63,7 +63,7 @@ export function nameOf(order) {
 }
 
 /**
- * The fields that a reader of the page can see to have changed.
+ * The fields whose change is visible on the page.
  * @param {Order | null} before
  * @param {Order | null} after
  * @returns {Difference[]}

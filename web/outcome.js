@@ -1,12 +1,12 @@
 // @ts-check
-/** Finds out whether something was written whose answer never came. */
+/** Finds out the outcome of a write whose answer never came. */
 
 import { idOf, isObjectId } from "./order.js";
 
 /** @typedef {import("./order.js").Order} Order */
 /** @typedef {{ pause: (milliseconds: number) => Promise<void>, now: () => number }} Time */
 
-/** The server gives up on its database before that: what has not been done by then is not going to be. */
+/** The server gives up on its database before that: a write that has not happened by then never will. */
 export const SETTLED_MS = 8000;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 4000;
@@ -14,7 +14,7 @@ const LONGEST_WAIT_MS = 4000;
 const CLOCKS_DIFFER_MS = 5000;
 
 /**
- * Look until it is seen to have been done, or late enough not to have been.
+ * Look until the write is seen, or until it is too late for it to happen.
  * @template T
  * @param {() => Promise<T | null>} look what it has led to; null: nothing yet
  * @param {Time} time
@@ -28,14 +28,14 @@ export async function findOut(look, { pause, now }) {
       const found = await look();
       if (found !== null || asked - began >= SETTLED_MS) return found;
     } catch {
-      // There is no answer to this question either: what is not known is asked again, however long that takes.
+      // No answer to this request either: ask again, however long that takes.
     }
     await pause(wait);
   }
 }
 
 /**
- * The order that a request made, recognised by its fields and by its age.
+ * The order that a request created, recognised by its fields and its age.
  * @param {readonly unknown[]} orders
  * @param {Order} fields
  * @param {Set<string>} known ids that were there before

@@ -2,7 +2,7 @@
 /** The parts of the page by their ids, and small pieces of new ones; text goes in as text, never as markup. */
 
 /**
- * Find an element that index.html promises.
+ * Find an element of index.html.
  * @template {HTMLElement} T
  * @param {string} id
  * @param {new () => T} type
@@ -30,7 +30,7 @@ export function make(tag, className = "", text = "") {
 }
 
 /**
- * Change a text only where it differs, so that what has not changed is neither painted nor read out again.
+ * Change a text only if it differs, so that an unchanged one is neither painted nor read out again.
  * @param {Node} node
  * @param {string} text
  */
@@ -39,7 +39,7 @@ export function write(node, text) {
 }
 
 /**
- * Collect calls, however many, into one at the next frame (or a second later where no frames are painted).
+ * Coalesce calls into one at the next frame (or a second later while no frames are painted).
  * @param {() => void} act
  * @returns {(() => void) & { now: () => void }} `now` does not wait for the frame
  */

@@ -1,5 +1,5 @@
 // @ts-check
-/** The two buttons that change some order or other, to have something to look at. */
+/** The two buttons that change a random order, to have something to watch. */
 
 import { STATUSES } from "./order.js";
 import { oncePerFrame, part } from "./page.js";
@@ -35,7 +35,7 @@ export function createRandomButtons(store, actions, deletions) {
   });
   store.listen(enable);
   return {
-    /** Which orders there are to choose from has changed. */
+    /** To be called when the orders to choose from have changed. */
     refresh: enable,
   };
 }

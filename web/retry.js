@@ -1,5 +1,5 @@
 // @ts-check
-/** When to try again: after a wait that doubles with each failure and differs from page to page, and that is told. */
+/** When to retry: after a jittered backoff that doubles with each failure, and whose end is announced. */
 
 const FIRST_MS = 1000;
 const LONGEST_MS = 8000;
@@ -27,7 +27,7 @@ export class Retry {
     this.#wait = Math.max(this.#wait, this.#first);
   }
 
-  /** Try again later; while that is due already, nothing changes. */
+  /** Retry later; without effect while a retry is scheduled. */
   later() {
     if (this.#timer !== undefined) return;
     const wait = this.#wait * (0.5 + Math.random() / 2);
@@ -36,14 +36,14 @@ export class Retry {
     this.#told(Date.now() + wait);
   }
 
-  /** Try at once. */
+  /** Retry at once. */
   now() {
     this.cancel();
     this.#told(null);
     this.#act();
   }
 
-  /** It has worked: the next failure is a first one again. */
+  /** Reset the backoff after a success. */
   succeeded() {
     this.cancel();
     this.#wait = this.#first;

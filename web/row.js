@@ -1,5 +1,5 @@
 // @ts-check
-/** One order as a row of the table: made once, then only its changed cells are touched. */
+/** One order as a row of the table: created once, then only its changed cells are touched. */
 
 import { nameOf, STATUSES, shortId, textOf } from "./order.js";
 import { make, write } from "./page.js";
@@ -9,7 +9,7 @@ import { writeTime } from "./time.js";
 /** @typedef {import("./deletions.js").DeletionState} DeletionState */
 /** What has just happened to the order, for the eye. @typedef {"insert" | "update" | "delete" | "left"} Flash */
 /**
- * `deletion` shows how far one has come; `leave` says why the order is no longer here, and lets nothing more be done to it.
+ * `deletion` shows the state of a deletion; `leave` says why the order is no longer here, and disables its controls.
  * @typedef {{
  *   element: HTMLTableRowElement,
  *   fill(order: Order): void,
@@ -36,7 +36,7 @@ export function createRow(id, actions) {
   const element = make("tr", "row");
   element.setAttribute("role", "row");
   element.dataset.id = id;
-  element.tabIndex = -1; // where the focus goes when the control that had it goes
+  element.tabIndex = -1; // takes the focus when the control that had it is removed
 
   const code = cell(element, "row-id").appendChild(make("code", "", shortId(id)));
   code.title = id;
@@ -56,12 +56,12 @@ export function createRow(id, actions) {
   let shown = "";
   let beat = 0;
   status.addEventListener("change", async () => {
-    showStatus(status, status.value); // a badge never has the colour of another status than its own
+    showStatus(status, status.value); // so that a badge never has the colour of another status
     const result = await actions.changeStatus(id, status.value, status);
     if (result !== "done") showStatus(status, shown);
   });
   remove.addEventListener("click", () => actions.remove(id));
-  // The second click of a double click on Delete does not undo what the first one has done.
+  // The second click of a double click on Delete must not undo the first one.
   undo.addEventListener("click", (event) => event.detail < 2 && actions.undo(id));
 
   /** @param {string} words */
@@ -85,7 +85,7 @@ export function createRow(id, actions) {
       undo.setAttribute("aria-label", `Undo: keep ${name}`);
     },
     flash(kind) {
-      // Two names for the same animation: changing between them starts it again without forcing a layout.
+      // Two names for the same animation: switching between them restarts it without forcing a layout.
       beat = 1 - beat;
       element.className = `row flash flash-${kind} beat-${beat}`;
     },
@@ -128,7 +128,7 @@ function fillText(element, text) {
 }
 
 /**
- * Show a status, also one that is none of ours: as an option that cannot be chosen.
+ * Show a status, also an unknown one: as an option that cannot be chosen.
  * @param {HTMLSelectElement} select
  * @param {string} status
  */

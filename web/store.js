@@ -1,5 +1,5 @@
 // @ts-check
-/** The newest orders of the database, exactly: a list of them plus every later change, whatever the order of their arrival. */
+/** The newest orders of the database, exactly: a list plus every later change, whatever the order of their arrival. */
 
 import { isAfter, parseCursor, sameEpoch } from "./cursor.js";
 import { Kept } from "./kept.js";
@@ -11,8 +11,8 @@ import { isObjectId } from "./order.js";
 /** @typedef {import("./envelope.js").Envelope} Envelope */
 /** @typedef {import("./envelope.js").Page} Page */
 /** @typedef {import("./envelope.js").StoreEvent} StoreEvent */
-/** `incomplete`: the order itself was not in the envelope and has to be fetched. @typedef {"applied" | "ignored" | "other epoch" | "incomplete"} Outcome */
-/** What to fetch for the newest orders to be all here; `after` null: the list from its top. @typedef {{ after: string | null, limit: number }} Missing */
+/** `incomplete`: the envelope has no order, which has to be fetched. @typedef {"applied" | "ignored" | "other epoch" | "incomplete"} Outcome */
+/** The page to fetch to complete the newest orders; `after` null: the list from its top. @typedef {{ after: string | null, limit: number }} Missing */
 
 export class OrderStore {
   /** @type {Kept} */
@@ -25,7 +25,7 @@ export class OrderStore {
   #meanwhile = null;
   /** Whether the list has been loaded since the filter was chosen. */
   loaded = false;
-  /** Whether only a new list can tell: an order has come whose place the server alone knows. */
+  /** Whether a new list is needed: an order has come whose place only the server knows. */
   #doubtful = false;
   /** @type {((order: Order) => boolean) | null} */
   #matches = null;
@@ -62,12 +62,12 @@ export class OrderStore {
     return this.#kept.get(id);
   }
 
-  /** Whether these are all orders there are, or only the newest of them. */
+  /** Whether these are all orders, or only the newest of them. */
   get complete() {
     return this.#kept.whole && this.#kept.ids.length <= this.capacity;
   }
 
-  /** Where to go on from after a break: the newest position that is in here. */
+  /** Where to resume after a break: the newest position applied. */
   get cursor() {
     return this.#latest?.text ?? null;
   }
@@ -82,25 +82,25 @@ export class OrderStore {
   }
 
   /**
-   * Keep only orders that pass (null: all); those that do not go at once, and a list has to be loaded next.
+   * Keep only orders that match (null: all); the others are removed at once, and a list has to be loaded next.
    * @param {((order: Order) => boolean) | null} matches
    */
   filter(matches) {
     this.#matches = matches;
     this.loaded = false;
-    this.#meanwhile = null; // heard through the former filter
+    this.#meanwhile = null; // received through the previous filter
     this.#kept.narrow((order) => this.#passes(order));
     this.#window = null;
     this.#emit({ kind: "filter" });
   }
 
-  /** Announce that a page is being fetched: what changes meanwhile is kept, to be put on top of it. */
+  /** Announce that a page is being fetched: changes that arrive meanwhile are kept, to be applied on top of it. */
   expect() {
     this.#meanwhile ??= new Meanwhile(this.#latest?.cursor ?? null);
   }
 
   /**
-   * Replace everything by the top of the list and put on top what arrived while it was on its way.
+   * Replace everything by the top of the list, and apply the changes that arrived while it was being fetched.
    * @param {Page} page its cursor is null where the server did not say when the list was read
    * @returns {boolean} false: it is of no use, fetch another
    */
@@ -116,7 +116,7 @@ export class OrderStore {
   }
 
   /**
-   * Add the page that `missing` asked for, below what is known.
+   * Add the page that `missing` named, below the known orders.
    * @param {Page} page
    * @param {string} after
    * @returns {boolean} false: it does not fit (any more)
@@ -132,7 +132,7 @@ export class OrderStore {
   }
 
   /**
-   * Take in one change. Repeated and late ones do no harm.
+   * Apply one change. Repeated and late ones do no harm.
    * @param {Envelope} envelope
    * @returns {Outcome}
    */
@@ -145,7 +145,7 @@ export class OrderStore {
   }
 
   /**
-   * Put in an order whose change came without it and that was fetched; nothing else is known up to there.
+   * Add a fetched order whose change came without it; this does not advance the store's position.
    * @param {Envelope} announced
    * @param {Order | null} order null: it has gone
    * @param {string | null} cursorText when it was read; null: some time after the change
@@ -161,7 +161,7 @@ export class OrderStore {
   }
 
   /**
-   * Take note that everything up to here has been told, though the filter may have let nothing through.
+   * Note that all changes up to the cursor have been sent, though the filter may have let nothing through.
    * @param {string} cursorText
    */
   reached(cursorText) {
@@ -220,7 +220,7 @@ export class OrderStore {
   /** @param {string} id @param {Envelope["operation"]} operation */
   #placeOf(id, operation) {
     const place = this.#kept.place(id);
-    // Without a filter an order that is changed was there before, and were it among the newest it would be known.
+    // Without a filter, a changed order existed before, and if it were among the newest, it would be known.
     return place === "unknown" && operation === "UPDATE" && !this.#matches && !isObjectId(id) ? "below" : place;
   }
 

@@ -1,5 +1,5 @@
 // @ts-check
-/** The newest orders, kept whole: the list first, then all that came after it, then what has to be filled up from below. */
+/** Keeps the newest orders complete: reads the list, applies all later changes, fetches missing rows from below. */
 
 import { isSilent, UNCONNECTED, updated } from "./connection.js";
 import { isAfter, parseCursor } from "./cursor.js";
@@ -10,7 +10,7 @@ import { reasonInWords } from "./reasons.js";
 /** @typedef {import("./live.js").Live} Live */
 /** @typedef {{ limit: number, status: string | null, after: string | null }} Query */
 /**
- * `follow` connects and stays connected; `pause` waits; both are given so that tests need neither network nor time.
+ * `follow` connects and stays connected; `pause` waits; both are injected so that tests need neither network nor time.
  * @typedef {{
  *   store: import("./store.js").OrderStore,
  *   fetchList: (query: Query) => Promise<import("./envelope.js").Page>,
@@ -25,7 +25,7 @@ import { reasonInWords } from "./reasons.js";
 const FIRST_LIST_MS = 3000;
 const FIRST_WAIT_MS = 300;
 const LONGEST_WAIT_MS = 8000;
-/** A burst of orders whose places only the server knows costs one list in that time, not one for each. */
+/** A burst of orders whose places only the server knows costs one list per interval, not one for each. */
 const BETWEEN_LISTS_MS = 1000;
 
 export class Sync {
@@ -35,10 +35,10 @@ export class Sync {
   #live = null;
   /** @type {string | null} */
   #status = null;
-  /** Each call for a new list makes those before it obsolete. */
+  /** Each request for a new list makes the earlier ones obsolete. */
   #generation = 0;
   #filling = false;
-  /** The list has to be at least as new as this: from here on the changes are heard. @type {string | null} */
+  /** The list has to be at least as new as this: from here on changes are received. @type {string | null} */
   #heardFrom = null;
   #parts;
 
@@ -49,7 +49,7 @@ export class Sync {
   }
 
   async start() {
-    // Not more than one try, and not a long one, before connecting: the changes are shown, and the list follows.
+    // At most one attempt, and not a long one, before connecting: changes are shown at once, and the list follows.
     this.#generation += 1;
     const list = this.#load(this.#generation);
     await Promise.race([list, this.#parts.pause(FIRST_LIST_MS)]);
@@ -64,7 +64,7 @@ export class Sync {
    */
   async filter(status) {
     this.#status = status;
-    this.#generation += 1; // a list that is on its way was read for the former filter
+    this.#generation += 1; // a list that is being fetched was read for the previous filter
     this.store.filter(status === null ? null : (order) => order.status === status);
     if (this.#connection.list === "current") this.#set({ list: "outdated" });
     const since = (await this.#live?.filter(status === null ? {} : { status })) ?? null;
@@ -72,7 +72,7 @@ export class Sync {
   }
 
   /**
-   * Read the list anew, until it is as new as `atLeast`.
+   * Reload the list until it is as new as `atLeast`.
    * @param {string | null} atLeast
    */
   async reload(atLeast) {
@@ -82,19 +82,19 @@ export class Sync {
     void this.#fill();
   }
 
-  /** A request got no answer in time: what is shown may be old, so ask by connecting anew. */
+  /** A request timed out: the orders may be old, so reconnect to find out. */
   unanswered() {
     this.#set({ unansweredAt: Date.now() });
     this.#live?.retry("the server did not answer in time");
   }
 
-  /** @param {boolean} online what the browser believes; it may be wrong, so it is asked for at once */
+  /** @param {boolean} online the browser's belief, which may be wrong, so the connection is checked at once */
   network(online) {
     this.#set({ offlineSince: online ? null : Date.now() });
     this.#live?.retry(online ? null : "this device has no network");
   }
 
-  /** Look whether the connection is still alive; to be called every second or so. @param {number} now */
+  /** Check whether the connection is still alive; to be called every second or so. @param {number} now */
   check(now) {
     if (isSilent(this.#connection, now)) this.#live?.retry("the server has fallen silent");
   }
@@ -125,7 +125,7 @@ export class Sync {
     return true;
   }
 
-  /** Fetch what is missing below, until nothing is. */
+  /** Fetch missing rows below, until none are missing. */
   async #fill() {
     if (this.#filling) return;
     this.#filling = true;
@@ -140,7 +140,7 @@ export class Sync {
       const generation = this.#generation;
       this.store.expect();
       const page = await this.#page({ limit: missing.limit, status: this.#status, after: missing.after });
-      if (generation !== this.#generation) continue; // another list has come, or will
+      if (generation !== this.#generation) continue; // another list has replaced this one, or will
       if (page && this.store.fill(page, missing.after)) continue;
       await this.#parts.pause(wait * (0.5 + Math.random() / 2));
       wait = Math.min(wait * 2, LONGEST_WAIT_MS);
@@ -185,10 +185,10 @@ export class Sync {
     const well = { source: null, why: null, attempts: 0, retryAt: null, heardAt: now, liveSince: now };
     this.#set({ phase: "open", everLive: true, server, ...well });
     const theirs = greeting?.cursor ?? null;
-    // What was heard in an epoch that is over is in no list any more.
+    // No list can be as new as a position of an epoch that is over.
     if (parseCursor(this.#heardFrom)?.epoch !== parseCursor(theirs)?.epoch) this.#heardFrom = theirs;
     if (continued && reaches(this.store.cursor, theirs)) return;
-    // Changes are heard from their position on only: what lies between has to be in the list.
+    // Changes are received only after the server's position: earlier ones have to be in the list.
     if (this.#connection.list === "none") this.#heardFrom = theirs;
     else void this.reload(theirs);
   }
@@ -204,7 +204,7 @@ export class Sync {
     else if (this.store.missing) void this.#fill();
   }
 
-  /** Fetch an order whose change came without it: it was too large to be sent along, or has gone. @param {import("./envelope.js").Envelope} envelope */
+  /** Fetch an order whose change came without it: it was too large to be sent, or is gone. @param {import("./envelope.js").Envelope} envelope */
   async #fetch(envelope) {
     try {
       const { order, cursor } = await this.#parts.fetchOrder(envelope.id);
@@ -223,12 +223,12 @@ export class Sync {
 }
 
 /**
- * Whether who stands at `mine` has all that lies up to `theirs`.
+ * Whether position `mine` includes all changes up to `theirs`.
  * @param {string | null} mine
  * @param {string | null} theirs
  */
 function reaches(mine, theirs) {
   const [a, b] = [parseCursor(mine), parseCursor(theirs)];
-  if (!a || !b) return true; // nothing to compare: the server does not say
+  if (!a || !b) return true; // nothing to compare: the server gave no cursor
   return a.epoch === b.epoch && !isAfter(b, a);
 }

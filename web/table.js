@@ -12,11 +12,11 @@ import { countWaiting } from "./waiting.js";
 /** @typedef {import("./row.js").Row} Row */
 /** @typedef {import("./envelope.js").StoreEvent & { kind: "change" }} Change */
 
-/** Of more changes in one frame nobody could follow any single one. */
+/** With more changes in one frame, a user could not follow any of them. */
 const MOST_FLASHES = 50;
-/** Orders that change between two frames (a hidden page paints none); beyond that all rows are compared instead. */
+/** The most orders tracked between two frames (a hidden page paints none); beyond that all rows are compared instead. */
 const MOST_CHANGES = 2000;
-/** A row that leaves goes after its animation; after this time also where no animation was played. */
+/** A leaving row is removed after its animation, or after this time if no animation was played. */
 const LEAVES_AFTER_MS = 1600;
 
 /**
@@ -41,7 +41,7 @@ export function createTable(store, actions, deletions) {
   let status = null;
 
   const flush = oncePerFrame(() => {
-    // A first list, or one of another filter, is what was asked for: it is shown wherever the pointer is.
+    // The user asked for a first list, or for that of another filter: it is shown wherever the pointer is.
     const held = !quiet && hold.active && body.childElementCount > 0;
     const batch = changes;
     changes = new Map();
@@ -201,7 +201,7 @@ function isLeaving(row) {
 }
 
 /**
- * Keep the focus near when its row goes: on a row itself, never on a control that deletes.
+ * Keep the focus near when its row is removed: on a row itself, never on a control that deletes.
  * @param {HTMLElement} row
  */
 function keepFocusNear(row) {

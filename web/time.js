@@ -1,5 +1,5 @@
 // @ts-check
-/** Points in time as people say them: how long ago, and exactly when. */
+/** Points in time for people: how long ago, and exactly when. */
 
 import { textOf } from "./order.js";
 import { write } from "./page.js";
@@ -17,9 +17,9 @@ const UNITS = [
   ["minute", 60],
 ];
 
-/** So short a time ago has no number. */
+/** A shorter time ago is "now". */
 const NOW_SECONDS = 2;
-/** How often what is shown is looked at: seconds are never more than one behind. */
+/** How often shown times are updated: seconds are never more than one behind. */
 const TICK_MS = 500;
 
 /**
@@ -42,7 +42,7 @@ export function clock(then) {
 }
 
 /**
- * Let a <time> element say when something was; what is no time is shown as the text it is.
+ * Show a time in a <time> element; a value that is no time is shown as text.
  * @param {HTMLTimeElement} element
  * @param {unknown} value
  */
@@ -63,7 +63,7 @@ export function writeTime(element, value) {
 }
 
 /**
- * Keep the relative times below an element true as they pass.
+ * Keep the relative times below an element up to date.
  * @param {ParentNode} root
  */
 export function keepTimes(root) {

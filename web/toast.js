@@ -1,10 +1,10 @@
 // @ts-check
-/** Short notes at the edge of the page about what did not work, or is not known yet. */
+/** Short notes at the edge of the page about failures and unknown outcomes. */
 
 import { make, part, write } from "./page.js";
 
 const SHOWN_MS = 7000;
-/** Of more the oldest goes. */
+/** Beyond that the oldest is removed. */
 const MOST = 4;
 
 /**

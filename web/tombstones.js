@@ -1,5 +1,5 @@
 // @ts-check
-/** Ids that were taken out lately, and when, so that a change that arrives late does not bring an order back. */
+/** Ids that were removed lately, and when, so that a late change does not bring an order back. */
 
 /** @typedef {import("./cursor.js").Cursor} Cursor */
 

@@ -1,8 +1,8 @@
 // @ts-check
-/** How many orders wait to be shown while no row may move. */
+/** The number of orders that wait to be shown while no row may move. */
 
 /**
- * Those above the oldest that is shown. What is older fills up from below, unasked.
+ * Those above the oldest that is shown. Older ones are filled in from below without asking.
  * @param {readonly string[]} ids newest first
  * @param {{ has(id: string): boolean }} shown
  */

@@ -1,5 +1,5 @@
 // @ts-check
-/** Everything this page can do to orders; the result is seen when the change itself comes back over the live connection. */
+/** The page's writes; their results show when the change itself comes back over the live connection. */
 
 import { ApiError, createOrder, deleteOrder, getOrder, listOrders, updateOrder } from "./api.js";
 import { nameOf, shortId } from "./order.js";
@@ -26,7 +26,7 @@ const TIME = {
  */
 export function createWrites(store, markOwn, unanswered) {
   /**
-   * Do it; where it is not known whether it was done, say so and find out.
+   * Do it; if the outcome is unknown, say so and find out.
    * @param {() => Promise<Written>} write
    * @param {Doubt} doubt
    * @returns {Promise<Written>} throws ApiError: it was not done
@@ -46,7 +46,7 @@ export function createWrites(store, markOwn, unanswered) {
   }
 
   /** @type {ReturnType<typeof toast> | undefined} */
-  let refusal; // what was said of the last order that was refused
+  let refusal; // the note about the last refused order
 
   /** @param {string} id */
   function calledBy(id) {
@@ -70,7 +70,7 @@ export function createWrites(store, markOwn, unanswered) {
         const { id, cursor } = await settled(() => createOrder(fields), doubt);
         if (id) markOwn("INSERT", id, cursor);
       });
-      refusal?.close(); // it speaks of an earlier try
+      refusal?.close(); // it is about an earlier attempt
       if (result instanceof ApiError && !result.unknown)
         refusal = toast(
           `The order was not added. ${result.fields.size > 0 ? "See the marked fields." : result.message}`,
@@ -101,7 +101,7 @@ export function createWrites(store, markOwn, unanswered) {
         return true;
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
-        if (error.status === 404) return true; // somebody else was faster
+        if (error.status === 404) return true; // another client was faster
         if (!error.unknown) toast(`${sentence(calledBy(id))} was not deleted. ${error.message}`);
         return false;
       }
@@ -115,7 +115,7 @@ function sentence(text) {
 }
 
 /**
- * Show that a control is at work, and keep it from being used twice. It stays focusable (hence not `disabled`).
+ * Show that a control is busy, and keep it from being used twice. It stays focusable (hence not `disabled`).
  * @param {Control} control
  * @param {() => Promise<void>} act
  * @returns {Promise<Result>}

@@ -17,7 +17,7 @@ DOZE = 0.005
 
 
 class Listener:
-    """Does what it is told."""
+    """Executes the commands of the measures."""
 
     def __init__(self) -> None:
         self._crowd = Crowd("")
@@ -32,14 +32,14 @@ class Listener:
         await self._crowd.open([_greeting(protocol, {"filter": _filter(name)}) for name in names], names)
 
     async def begin(self, *, timing: bool = False, stalled: int = 0) -> None:
-        """Start afresh, after everybody has got everything; the first ``stalled`` clients stop reading."""
+        """Start a new measurement, once all clients have got everything; the first ``stalled`` clients stop reading."""
         self._crowd.begin(timing=timing, stalled=stalled)
 
     async def doze(self) -> None:
-        """From now on read in small pauses only.
+        """From now on, read at intervals only.
 
-        A listener that waits for each event is woken for each event, and waking it is work that the kernel does in the
-        server's time. Clients on machines of their own are not woken by the server.
+        A listener that waits for events is woken for each one, and the kernel does that in the server's time. Clients
+        on machines of their own are not woken by the server.
         """
         self._crowd.acknowledge_when_read()
         self._dozing = asyncio.create_task(_doze())
@@ -49,7 +49,7 @@ class Listener:
         self._sessions = self._crowd.leave()
 
     async def come_back(self, events: int) -> dict[str, Any]:
-        """Connect again with the sessions from before; return how long it took until all had all ``events``."""
+        """Reconnect with the previous sessions; return how long it took until all clients had all ``events``."""
         started = perf_counter()
         greetings = [_greeting(self._protocol, {"pid": pid, "offset": offset}) for pid, offset, _ in self._sessions]
         await self._crowd.open(greetings, [""] * len(greetings), at=self._sessions[0].at)
@@ -58,7 +58,7 @@ class Listener:
         return {"seconds": finished - started}
 
     async def complete(self, events: int, seconds: float = 60.0, without: int = 0) -> dict[str, Any]:
-        """Wait for the events, and check them."""
+        """Wait for the events and check them."""
         finished = await self._crowd.complete(events, seconds, without=without)
         self._crowd.verify(events)
         return {"finished": finished, "clients": len(self._crowd.clients)}
@@ -74,7 +74,7 @@ class Listener:
         return {"lost": sum(client.lost for client in self._crowd.clients)}
 
     async def close(self) -> None:
-        """Cut all connections, and be awake again."""
+        """Cut all connections, and end `doze`."""
         self._crowd.close()
         if self._dozing is not None:
             self._dozing.cancel()
@@ -82,7 +82,7 @@ class Listener:
 
 async def _doze() -> None:
     while True:
-        time.sleep(DOZE)  # noqa: ASYNC251  # to keep the loop from waiting for its sockets is what it is for
+        time.sleep(DOZE)  # noqa: ASYNC251  # on purpose: the loop must not wait for its sockets
         await asyncio.sleep(0)
 
 
@@ -91,10 +91,10 @@ def _filter(customer: str) -> dict[str, Any] | None:
 
 
 def _greeting(protocol: str, auth: Mapping[str, Any]) -> Greeting:
-    said = {name: value for name, value in auth.items() if value is not None}
+    given = {name: value for name, value in auth.items() if value is not None}
     match protocol:
         case "orders-websocket" | "socketio-websocket":
-            return SocketIo(json.dumps(said).encode() if said else b"", connected=protocol == "orders-websocket")
+            return SocketIo(json.dumps(given).encode() if given else b"", connected=protocol == "orders-websocket")
         case "sse":
             return ServerSentEvents()
         case _:

@@ -1,4 +1,4 @@
-"""When things came, for whoever waits for a number of them."""
+"""Arrival times, and a way to wait for a number of them."""
 
 import asyncio
 from time import perf_counter
@@ -13,13 +13,13 @@ class Arrivals:
         self._enough = asyncio.Event()
 
     def came(self, count: int = 1, when: float | None = None) -> None:
-        """Note that ``count`` things came now, or then."""
+        """Note that ``count`` items came, now or at ``when``."""
         self._times.extend([perf_counter() if when is None else when] * count)
         if self._wanted and len(self._times) >= self._wanted:
             self._enough.set()
 
     async def first(self, count: int) -> list[float]:
-        """Return the times of the first ``count``; raise TimeoutError where they do not come."""
+        """Return the times of the first ``count``; raise TimeoutError if they do not come."""
         self._wanted = count
         self.came(0)
         async with asyncio.timeout(30):

@@ -23,7 +23,7 @@ class BareRedis:
         self._arrived = Arrivals()
 
     async def listen(self) -> None:
-        """Subscribe on a plain connection; each message counts when its bytes are read."""
+        """Subscribe on a plain connection; a message counts as arrived when its bytes are read."""
         parts = urlsplit(self._url)
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         writer.write(f"SUBSCRIBE {CHANNEL}\r\n".encode())
@@ -41,7 +41,7 @@ class BareRedis:
         await self._script(keys=["bench:nobody"], args=["{}"])
 
     async def send(self, count: int, rate: float) -> dict[str, Any]:
-        """Send at a fixed pace; return when each was begun."""
+        """Send at a fixed pace; return the start time of each send."""
         message = "{" + "x" * 300 + "}"
         sent = []
         for _ in range(count):

@@ -1,4 +1,4 @@
-"""Reads the very stream that the watcher reads and does nothing with it: the bare hop, and the bare drain."""
+"""Reads the same stream as the watcher and does nothing with it: the bare hop, and the bare drain."""
 
 import asyncio
 import resource

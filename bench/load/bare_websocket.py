@@ -29,7 +29,7 @@ class _Reader(asyncio.Protocol):
 
 
 class BareWebSocket:
-    """One end of the hop; the receiver listens, only because it is the first to be asked."""
+    """One end of the hop; the receiver is the one that listens, because it gets its command first."""
 
     def __init__(self) -> None:
         self._arrived = Arrivals()
@@ -44,7 +44,7 @@ class BareWebSocket:
         self._transport, _ = await loop.create_connection(asyncio.Protocol, "127.0.0.1", port)
 
     async def send(self, count: int, rate: float) -> dict[str, Any]:
-        """Send at a fixed pace; return when each was begun."""
+        """Send at a fixed pace; return the start time of each send."""
         sent = []
         for _ in range(count):
             await asyncio.sleep(1 / rate)

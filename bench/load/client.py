@@ -1,4 +1,4 @@
-"""One listening client: greets, and then compares what it gets with the reference of its group."""
+"""One listening client: greets, and then compares the bytes it gets with the reference of its group."""
 
 import asyncio
 import socket
@@ -14,40 +14,40 @@ PING = b"\x81\x012"
 
 
 class Client(asyncio.Protocol):
-    """A client. ``at`` is how far it is in its reference."""
+    """A client. ``at`` is its position in its reference; ``changed`` is called when it is live, and when it is lost."""
 
     __slots__ = (
         "_arrived",
+        "_changed",
         "_reader",
         "_received",
         "_timing",
-        "_told",
         "_transport",
         "at",
         "greeting",
         "live",
         "lost",
-        "odd",
         "reference",
+        "unexpected",
     )
 
-    def __init__(self, greeting: Greeting, reference: Reference, at: int, told: Callable[["Client"], None]) -> None:
+    def __init__(self, greeting: Greeting, reference: Reference, at: int, changed: Callable[["Client"], None]) -> None:
         self.greeting = greeting
         self._received = bytearray()
-        self._told = told
+        self._changed = changed
         self.reference = reference
         self.at = at
         self.live = self.lost = self._timing = False
         self._reader: StampedReader | None = None
         self._arrived = 0.0
-        self.odd = b""  # what came instead of what was due
+        self.unexpected = b""  # the first bytes that differ from the reference
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.write(self.greeting.request())
 
     def begin(self, *, timing: bool) -> None:
-        """Begin at the beginning of the reference; where ``timing``, note when each event came in."""
+        """Begin at the start of the reference; where ``timing``, note when each event came in."""
         self.at, self._timing = 0, timing
         if timing and self._reader is None:
             self._reader = StampedReader(self._transport, self._take)
@@ -83,7 +83,7 @@ class Client(asyncio.Protocol):
         self.reference.arrivals.extend((at, self.at, self._arrived))
 
     def _differs(self, data: bytes) -> None:
-        """Answer pings, which come at a different place in each client, and take the rest as it is."""
+        """Answer pings, which come at a different place in each client, and compare the rest."""
         self._received += data
         while (found := self._received.find(PING)) >= 0:
             del self._received[found : found + len(PING)]
@@ -98,8 +98,8 @@ class Client(asyncio.Protocol):
             at, self.at = self.at, self.at + len(whole)
             if self._timing and whole:
                 self._note(at)
-        elif not self.odd:
-            self.odd = whole[:300] or b"nothing"
+        elif not self.unexpected:
+            self.unexpected = whole[:300] or b"nothing"
 
     def _greet(self, data: bytes) -> None:
         self._received += data
@@ -108,7 +108,7 @@ class Client(asyncio.Protocol):
             answer = self.greeting.answer(self._received)
             if answer is None:
                 self.live = True
-                self._told(self)
+                self._changed(self)
                 rest, self._received = self.greeting.early + self._received, bytearray()
                 if rest:
                     self.data_received(rest)
@@ -121,10 +121,10 @@ class Client(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self.lost = True
         self._close_reader()
-        self._told(self)
+        self._changed(self)
 
     def stop_reading(self) -> None:
-        """Stall; with a small buffer, so that the kernel does not hide it from the server for megabytes."""
+        """Stall, with a small buffer, so that the kernel does not hide it from the server for megabytes."""
         self._close_reader()
         self._transport.pause_reading()
         self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -132,7 +132,7 @@ class Client(asyncio.Protocol):
     def acknowledge_when_read(self) -> None:
         """Leave TCP's interactive mode, in which every second segment is acknowledged as it comes in.
 
-        On the loopback device that is in the sender's time; and whether a connection is in that mode is chance.
+        On the loopback device that happens in the sender's time, and whether a connection is in that mode is chance.
         """
         if hasattr(socket, "TCP_QUICKACK"):  # Linux
             self._transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)

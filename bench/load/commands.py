@@ -1,4 +1,4 @@
-"""The other end of a `Dialogue`: takes one JSON command a line and answers each with one line."""
+"""The child's end of a `Dialogue`: takes one JSON command a line and answers each with one line."""
 
 import asyncio
 import json
@@ -15,11 +15,11 @@ async def _serve(commands: object) -> None:
         command: dict[str, Any] = json.loads(line)
         try:
             answer = await getattr(commands, command.pop("do"))(**command)
-        except Exception as error:  # noqa: BLE001  # told to whoever asked
+        except Exception as error:  # noqa: BLE001  # reported to the parent
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer or {}), flush=True)
 
 
 def serve(commands: object) -> None:
-    """Do what is asked until the other side closes: each command names a method, and its arguments."""
+    """Execute commands until the other side closes: each names a method and its arguments."""
     uvloop.run(_serve(commands))

@@ -1,4 +1,4 @@
-"""Many clients in one process: opened, asked how far they are, closed."""
+"""Many clients in one process: opens them, waits for their progress, closes them."""
 
 import asyncio
 import re
@@ -11,13 +11,13 @@ from bench.load.client import Client
 from bench.load.greetings import Greeting
 from bench.load.reference import Reference
 
-AT_ONCE = 500  # that are being opened at the same time
-TIMED = 100
+AT_ONCE = 500  # clients that are opened concurrently
+TIMED = 100  # clients whose deliveries are timed
 OFFSET = re.compile(rb',"([^"]+)"\]')  # the last argument of an event: what a client recovers with
 
 
 class Session(NamedTuple):
-    """What a client that was cut off comes back with, and how far it had read."""
+    """The session and offset that a cut-off client reconnects with, and how far it had read."""
 
     pid: str
     offset: str
@@ -30,7 +30,6 @@ class Crowd:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._address = parts.hostname or "127.0.0.1", parts.port or 80
-        self._told = asyncio.Condition()
         self.clients: list[Client] = []
         self.references: dict[str, Reference] = {}
 
@@ -54,9 +53,9 @@ class Crowd:
         self.clients.append(client)
 
     def begin(self, *, timing: bool, stalled: int = 0) -> None:
-        """Forget what came, of which all clients must have got all; the first ``stalled`` now stop reading.
+        """Forget the events so far, of which all clients must have got all; the first ``stalled`` now stop reading.
 
-        Where ``timing``, a hundred clients are timed, evenly chosen: it makes them dearer to read than the others.
+        Where ``timing``, a hundred evenly chosen clients are timed: timing makes them more expensive to read.
         """
         for reference in self.references.values():
             reference.__init__()  # type: ignore[misc]
@@ -67,7 +66,7 @@ class Crowd:
             client.stop_reading()
 
     def acknowledge_when_read(self) -> None:
-        """From now on, let what comes be acknowledged when it is read."""
+        """From now on, acknowledge data only when it is read."""
         for client in self.clients:
             client.acknowledge_when_read()
 
@@ -82,7 +81,7 @@ class Crowd:
             if now > until:
                 counts = sorted(reference.count() for reference in self.references.values())
                 raise RuntimeError(
-                    f"not all came: {counts[0]} to {counts[-1]} of {events}, {len(behind(watched))} behind"
+                    f"events missing: {counts[0]} to {counts[-1]} of {events}, {len(behind(watched))} clients behind"
                 )
             await asyncio.sleep(0.05)
 
@@ -93,8 +92,8 @@ class Crowd:
                 raise RuntimeError(f"{reference.count()} events came, {events} were written")
             if fault := reference.fault():
                 raise RuntimeError(fault)
-        if odd := [client.odd for client in self.clients if client.odd]:
-            raise RuntimeError(f"{len(odd)} clients got something else, one of them {odd[0]!r}")
+        if unexpected := [client.unexpected for client in self.clients if client.unexpected]:
+            raise RuntimeError(f"{len(unexpected)} clients got unexpected bytes, one of them {unexpected[0]!r}")
         if lost := sum(client.lost for client in self.clients):
             raise RuntimeError(f"{lost} connections were closed")
 

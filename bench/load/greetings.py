@@ -1,4 +1,4 @@
-"""What a client of each protocol says before the events come: pure bytes in, bytes out."""
+"""The handshake of a client in each protocol, before the events come: pure bytes in, bytes out."""
 
 import re
 from typing import Protocol
@@ -7,17 +7,17 @@ PONG = b"\x81\x81\0\0\0\x003"  # Engine.IO's, as a client's websocket frame
 
 
 class Greeting(Protocol):
-    """What is said before the events come.
+    """A handshake.
 
-    ``pid`` is the session that the server has given, if it gives any; ``early`` are events that came before the
-    greeting was over, which is how Socket.IO's own recovery sends what was missed.
+    ``pid`` is the session id from the server, if it gives any; ``early`` are events that came before the greeting was
+    over, which is how Socket.IO's own recovery sends missed events.
     """
 
     pid: str
     early: bytes
 
     def request(self) -> bytes:
-        """What the client sends first."""
+        """Return the client's first bytes."""
 
     def answer(self, received: bytearray) -> bytes | None:
         """Take complete messages out of ``received``; return what to send, or None once events may come."""
@@ -36,7 +36,7 @@ def masked(text: bytes) -> bytes:
 
 
 def take_frame(received: bytearray) -> bytes | None:
-    """Take one whole frame of a server out of ``received`` and return its payload, None if it is not all there."""
+    """Take one frame of the server out of ``received`` and return its payload, None if it is incomplete."""
     if len(received) < 2:
         return None
     length, start = received[1], 2
@@ -112,8 +112,8 @@ class ServerSentEvents:
 class Bare:
     """A websocket without any protocol on it, on a connection that was used before.
 
-    nginx turns Nagle's algorithm off only for a connection that it keeps after a first answer, whatever its settings
-    say; without that it holds events back, to send them together.
+    nginx turns Nagle's algorithm off only for a connection that it keeps alive after a first answer, whatever its
+    settings say; otherwise it holds events back, to send them together.
     """
 
     pid = ""
@@ -134,7 +134,7 @@ class Bare:
 
 
 def take_head(received: bytearray, status: bytes) -> bool:
-    """Take an HTTP response's head out of ``received`` if it is all there; raise on another status."""
+    """Take an HTTP response's head out of ``received`` if it is complete; raise on another status."""
     end = received.find(b"\r\n\r\n")
     if end < 0:
         return False

@@ -1,4 +1,4 @@
-"""Asks a server the same thing over and over on several kept connections: `python -m bench.load.http URL`."""
+"""Repeats one request on several keep-alive connections: `python -m bench.load.http URL`."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ BODY = b'{"customer_name":"Ada Lindqvist","product_name":"Walnut desk","status":
 
 
 class Requests:
-    """The connections and what is asked on them."""
+    """The connections, and the requests sent on them."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -24,7 +24,7 @@ class Requests:
         self._left = 0
 
     async def prepare(self, connections: int) -> None:
-        """Open the connections, and make an order for each to ask for."""
+        """Open the connections, and create an order for each to request."""
         post, own = _request("POST", "/api/orders", BODY), []
         for number in range(connections):
             self._connections.append(await asyncio.open_connection(*self._address))
@@ -37,7 +37,7 @@ class Requests:
         }
 
     async def call(self, call: str, count: int) -> dict[str, Any]:
-        """Make ``count`` requests, shared by the connections."""
+        """Send ``count`` requests, shared among the connections."""
         requests, status = self._calls[call]
         self._left = count
         started = perf_counter()
@@ -49,7 +49,7 @@ class Requests:
             self._left -= 1
             body = await self._exchange(connection, request, status)
             if body[:1] not in (b"{", b"["):
-                raise RuntimeError(f"no JSON came: {body[:100]!r}")
+                raise RuntimeError(f"the answer is not JSON: {body[:100]!r}")
 
     async def _exchange(self, connection: int, request: bytes, status: bytes) -> bytes:
         reader, writer = self._connections[connection]

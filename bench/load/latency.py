@@ -1,4 +1,4 @@
-"""From when each write was acknowledged and when its bytes came: how long each delivery took."""
+"""Computes each delivery's latency from the time of the write's acknowledgement and that of its bytes' arrival."""
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ Write = tuple[int, int]  # the writer and its number
 def latencies(reference: Reference, acknowledged: Mapping[Write, float]) -> list[float]:
     """Return the seconds of every delivery to every client of the group, sorted.
 
-    An arrival that brings a client from one position to another delivers the events that end in between.
+    An arrival that takes a client from one position to another delivers the events that end in between.
     """
     positions = reference.positions()
     order = sorted(positions, key=positions.__getitem__)

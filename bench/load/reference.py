@@ -1,7 +1,7 @@
-"""The bytes that every client of one group must get: the first to get them writes them down, the others compare.
+"""The bytes that every client of one group must get: the first client records them, the others compare.
 
-It makes checking every byte of every client as cheap as one comparison, so that one core can listen for thousands; what
-the bytes mean (number, order, checksum of the events) is then checked once, on the reference.
+It makes checking every byte of every client as cheap as one comparison, so that one core can listen for thousands; the
+events themselves (number, order, checksum) are then checked once, on the reference.
 """
 
 import re
@@ -9,13 +9,13 @@ import zlib
 from array import array
 from dataclasses import dataclass, field
 
-# What the writers write: `product_name` names the write and ends with the checksum of all that precedes it.
+# A written order: `product_name` names the write and ends with the checksum of everything before it.
 EVENT = re.compile(rb'"customer_name":"([^"]*)","product_name":"(bench-(\d+)-(\d+)-x*-)(\w{8})"')
 
 
 @dataclass(slots=True)
 class Reference:
-    """One group's bytes. ``arrivals`` holds triples: some client came from here, to there, at that time."""
+    """One group's bytes. ``arrivals`` holds triples: a client's position before, its position after, and the time."""
 
     data: bytearray = field(default_factory=bytearray)
     arrivals: "array[float]" = field(default_factory=lambda: array("d"))
@@ -37,7 +37,7 @@ class Reference:
         return ends
 
     def fault(self) -> str:
-        """Say what is wrong with the events: a checksum, or the order of one writer's writes; empty if nothing."""
+        """Return what is wrong with the events: a checksum, or the order of one writer's writes; empty if nothing."""
         last: dict[int, int] = {}
         for match in EVENT.finditer(self.data):
             if checksum(match[1] + match[2]) != match[5]:

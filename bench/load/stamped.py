@@ -1,6 +1,6 @@
-"""Reads a connection together with the kernel's word on when its data came in.
+"""Reads a connection together with the kernel's time stamps of its data.
 
-One process that plays a hundred clients reads them one after the other, at up to ten microseconds each: by its own
+One process that acts as a hundred clients reads them one after the other, at up to ten microseconds each: by its own
 clock the middle one would have everything up to half a millisecond late. Clients on machines of their own do not queue
 behind one another.
 """
@@ -13,23 +13,23 @@ import sys
 from collections.abc import Callable
 from time import perf_counter, time
 
-SO_TIMESTAMPNS = 35  # Linux; Python does not name it. What comes with the data has the same number.
+SO_TIMESTAMPNS = 35  # Linux; Python does not name it. The ancillary data has the same number.
 _TIMESPEC = struct.Struct("qq")
-_MOST = 1 << 14  # of larger ones each read would be a mapping of memory of its own
+_MOST = 1 << 14  # a larger buffer would cost each read a memory mapping of its own
 
 
 class StampedReader:
-    """Reads in the transport's stead until closed: ``take`` gets what came, and when, on the clock of `perf_counter`.
+    """Reads in the transport's stead until closed: ``take`` gets the data and its time, on the clock of `perf_counter`.
 
-    Of what several packets brought, the time is that of the last, and what has none, as where it is not Linux, came
-    when it was read: an arrival is never shown too early.
+    Data of several packets has the time of the last one, and data without a time stamp, as outside Linux, the time of
+    the read: an arrival is never shown too early.
     """
 
     def __init__(self, transport: asyncio.Transport, take: Callable[[bytes, float], None]) -> None:
         self._transport = transport
         self._take = take
         transport.pause_reading()
-        # Another descriptor of the same connection: the loop does not lend out that of a transport.
+        # A duplicate of the descriptor: the loop does not let others watch that of a transport.
         self._socket = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
         self._socket.setblocking(False)
         if sys.platform == "linux":
@@ -53,7 +53,7 @@ class StampedReader:
             self._transport.abort()
             return
         age = 0.0
-        if notes:  # not yet with what came in before the kernel was told
+        if notes:  # data that came before the option was set has none
             seconds, nanoseconds = _TIMESPEC.unpack(notes[0][2])
-            age = time() - seconds - nanoseconds / 1e9  # the kernel's is the clock that may be set
+            age = time() - seconds - nanoseconds / 1e9  # the kernel stamps by the wall clock
         self._take(data, perf_counter() - age)

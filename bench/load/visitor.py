@@ -1,4 +1,4 @@
-"""Somebody who asks for orders at a steady pace, as pages do: `python -m bench.load.visitor URL`."""
+"""A client that requests orders at a steady pace, as pages do: `python -m bench.load.visitor URL`."""
 
 import asyncio
 import sys
@@ -16,13 +16,13 @@ LIST = "/api/orders?limit=50"
 
 
 class Visitor:
-    """Asks for lists over a kept connection, and for single orders over new ones."""
+    """Requests lists over a keep-alive connection, and single orders over new ones."""
 
     def __init__(self, url: str) -> None:
         self._url = url
 
     async def visit(self, seconds: float) -> dict[str, Any]:
-        """Ask for so long; return the 99th percentile of the answers' times, and how many requests failed."""
+        """Send requests for so long; return the 99th percentile of their times, and how many failed."""
         waits: list[float] = []
         failed = 0
         until = perf_counter() + seconds

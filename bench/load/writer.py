@@ -1,7 +1,7 @@
 """The writing process: `python -m bench.load.writer URI`; writes orders at a fixed rate, straight to MongoDB.
 
-Takes one JSON command a line: the fields of `Work`; answers with when each write
-was acknowledged by the majority.
+Takes one JSON command a line, the fields of `Work`; answers with the time of each write's acknowledgement by the
+majority.
 """
 
 import json
@@ -34,7 +34,7 @@ class Work:
     burst: int = 1
     writers: int = 1
     customers: int = 1
-    padding: int = 40  # makes an envelope about as long as that of a usual order
+    padding: int = 40  # makes an envelope about as long as that of a typical order
 
 
 def order(writer: int, number: int, work: Work) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a connection costs: CPU time to make it, memory while nothing happens; and ten thousand of them."""
+"""The cost of a connection: CPU time to open it, memory while it is idle; and ten thousand of them."""
 
 import asyncio
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ FIRST, MORE = 2000, 8000
 QUICK_FIRST, QUICK_MORE = 500, 2000
 MANY = 10_000
 NOTES = [
-    """Socket.IO over websockets, from the TCP connection to the greeting. Some are there already, so that what is
-made once is not counted. Memory is the process's own (anonymous) memory before and after, at rest; Node is made to
-collect its garbage before each look.""",
+    """Socket.IO over websockets, from the TCP connection to the greeting. Some connections are open already, so that
+one-time costs are not counted. Memory is the process's own (anonymous) memory before and after, at rest; Node is made
+to collect its garbage before each measurement.""",
 ]
 
 

@@ -1,4 +1,4 @@
-"""How fast the watcher carries a backlog from MongoDB to Redis, beside drivers that only read it."""
+"""How fast the watcher carries a backlog from MongoDB to Redis, compared with drivers that only read it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,14 +20,14 @@ from bench.report.section import Section, Verdict
 from bench.rounds import alternate, ratio
 from bench.stage import Stage
 
-# Events that come with the answer that opens the stream. A whole getMore brings forty thousand: were the first one not
-# counted, the readers that do nothing would be given them.
+# Events that come with the answer that opens the stream. A whole getMore brings forty thousand: if the first one were
+# not counted, the bare readers would get them for free.
 SKIPPED = 100
 NAMES = ("watcher", "bare PyMongo, raw", "bare Node driver")
 NOTES = [
-    """A backlog of orders is written while nobody reads; then each reader drains it from the same point. The watcher
-decodes, normalizes, encodes, and writes it all to the log in Redis; the bare readers count the events and do nothing
-else: PyMongo the watcher's own stream without decoding it, Node's driver the collection's stream as it comes. The
+    """A backlog of orders is written while no reader runs; then each reader drains it from the same point. The watcher
+decodes, normalizes and encodes all of it, and writes it to the log in Redis; the bare readers only count the events:
+PyMongo reads the watcher's own stream without decoding it, Node's driver the collection's stream as it comes. The
 first hundred events, which come with the answer that opens the stream, are not counted.""",
 ]
 
@@ -43,7 +43,7 @@ class Drained:
 async def measure(stage: Stage, plan: Plan) -> Section:
     """Write the backlog once and let each reader drain it in each round."""
     count = 20_000 if plan.quick else 100_000
-    checkpoint = await _started_once(stage)
+    checkpoint = await _first_checkpoint(stage)
     since = await _now(stage)
     await stage.writer.ask(count=count, burst=1000)
 
@@ -82,20 +82,20 @@ async def _bare(stage: Stage, name: str, count: int, since: tuple[int, int]) -> 
 
 
 async def _now(stage: Stage) -> tuple[int, int]:
-    """Return the cluster time from which on nothing is written yet, as seconds and ordinal."""
+    """Return the first cluster time after all that is written so far, as seconds and ordinal."""
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(stage.mongodb_uri)
     async with client:
         stamp = (await client.admin.command("hello"))["operationTime"]
     return stamp.time, stamp.inc + 1
 
 
-async def _started_once(stage: Stage) -> dict[str, Any]:
+async def _first_checkpoint(stage: Stage) -> dict[str, Any]:
     """Let the watcher begin its epoch, and return the checkpoint that it leaves."""
     settings = {"MONGODB_URI": stage.mongodb_uri, "REDIS_URL": stage.redis_url}
     async with watcher(settings, stage.new_folder("watcher")), _state(stage) as state:
         async with asyncio.timeout(20):
             while (document := await state.find_one({"resume_token": {"$gt": ""}})) is None:  # noqa: ASYNC110
-                await asyncio.sleep(0.05)  # nothing announces it
+                await asyncio.sleep(0.05)  # there is no event to wait for
 
     return document
 

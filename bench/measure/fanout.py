@@ -1,4 +1,4 @@
-"""How much CPU time it costs to bring one event to one client."""
+"""The CPU time of delivering one event to one client."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from bench.stage import Stage
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """How many clients there are, and what is written: ``events`` orders, in bursts, ``rate`` orders a second."""
+    """The number of clients, and the writes: ``events`` orders, in bursts, ``rate`` orders a second."""
 
     transport: str
     clients: int
@@ -35,7 +35,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Result:
-    """CPU seconds are per delivery: of the process with the clients, and of all of the contestant's processes."""
+    """CPU seconds per delivery: of the process with the clients, and of all the contestant's processes."""
 
     server: float
     all_processes: float
@@ -49,7 +49,7 @@ async def fanout(stage: Stage, contestant: Contestant, load: Load) -> Result:
         protocol = contestant.protocols[load.transport]
         await stage.listener.ask(do="open", url=running.url, count=load.clients, protocol=protocol)
         await stage.listener.ask(do="doze")
-        await _write(stage, _warming(load))
+        await _write(stage, _warm_up(load))
         pids = [running.server, *running.others]
         before, server, started = cpu_seconds(pids), cpu_seconds([running.server]), perf_counter()
         finished = await _write(stage, load)
@@ -59,11 +59,11 @@ async def fanout(stage: Stage, contestant: Contestant, load: Load) -> Result:
 
 
 async def _one(stage: Stage, load: Load, contestant: Contestant) -> Result:
-    return await fanout(stage, contestant, _bearable(contestant, load))
+    return await fanout(stage, contestant, _scaled(load, contestant))
 
 
-def _warming(load: Load) -> Load:
-    """The first deliveries are dearer, above all where code is compiled just in time: fifty thousand do not count."""
+def _warm_up(load: Load) -> Load:
+    """Return a load of fifty thousand deliveries: the first ones cost more, above all with just-in-time compilation."""
     events = max(50_000 // load.clients // load.burst, 3) * load.burst
     return replace(load, events=events, rate=max(load.rate, min(500.0, 40_000 / load.clients * load.burst)))
 
@@ -88,16 +88,16 @@ LOADS = (
     replace(SINGLE, clients=5000, events=50, rate=8, transport="sse"),
 )
 NOTES = [
-    """Orders are written to MongoDB at a fixed rate that every server can follow, the same for all; counted is the
-CPU time of the process that has the clients (in brackets: of all processes of the contestant), divided by events
-times clients. For node-seed that is all it does, reading the change stream too, which is a thousandth of it; our
-watcher and node-redis's source are in the brackets. The rate is the pace of the writer, not the limit of the server,
-which follows from the CPU time: the last column.""",
-    """On the loopback device the kernel does much of the receiver's work in the sender's time, which clients on
-machines of their own do not. So the clients read in pauses of a few milliseconds, and are not woken by each event; and
-they acknowledge what they have read when they read it. nchan is asked something before each websocket is opened: nginx
-turns Nagle's algorithm off only for a connection that was used before, and with it nchan sends several events as one
-packet some milliseconds later, which costs it half as much with single events and a third with bursts.""",
+    """Orders are written to MongoDB at a fixed rate, the same for all, that every server can follow. The figure is the
+CPU time of the process that has the clients (in brackets: of all processes of the contestant), divided by events times
+clients. For node-seed that includes reading the change stream, which is a thousandth of it; our watcher and
+node-redis's source are in the brackets. The rate is the pace of the writer, not the limit of the server; the last
+column derives that limit from the CPU time.""",
+    """On the loopback device the kernel does much of the receiver's work in the sender's time, which does not happen
+with clients on machines of their own. So the clients read at intervals of a few milliseconds, and are not woken by each
+event; and they acknowledge data when they read it. nchan gets one request before each websocket is opened: nginx turns
+Nagle's algorithm off only for a connection that was used before, and with it nchan sends several events as one packet
+some milliseconds later, which costs it half as much with single events and a third with bursts.""",
 ]
 
 
@@ -125,8 +125,8 @@ def _takes_part(contestant: Contestant, load: Load) -> bool:
     return load.clients <= 1000 or contestant is not NODE_REDIS
 
 
-def _bearable(contestant: Contestant, load: Load) -> Load:
-    """Spare the one that could not follow the pace; what it costs per delivery is the same."""
+def _scaled(load: Load, contestant: Contestant) -> Load:
+    """Slow the load down for the server that could not keep up; its cost per delivery is the same."""
     if contestant is PYTHON_SOCKETIO:  # nothing there is compiled just in time
         return replace(load, events=load.events // 5, rate=load.rate / 10)
     return load
@@ -149,7 +149,7 @@ def _row(load: Load, name: str, by_name: Mapping[str, Sequence[Result]]) -> list
 
 
 def _limits(load: Load) -> Mapping[str, float]:
-    """Return what ours may cost at most, as a share of each peer's."""
+    """Return the most that ours may cost, as a share of each peer's cost."""
     if load.burst > 1:
         return {NODE_SEED.name: 0.15}
     return {NODE_SEED.name: 0.5, PYTHON_SOCKETIO.name: 0.12, NCHAN.name: 1.3}

@@ -1,4 +1,4 @@
-"""What filters cost: a thousand clients that share one filter, ten, or have one each."""
+"""The cost of filters: a thousand clients share one filter or ten, or have one each."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -15,7 +15,7 @@ EVENTS = 1000  # a multiple of each number of filters
 FILTERS = (1, 10, 1000)
 NOTES = [
     """Every client filters by one customer; every order is of one of these customers, in turn. With one filter each
-event goes to all clients, with a thousand to one of them: what then remains per event is to find out who wants it.
+event goes to all clients, with a thousand to one of them: then the cost per event is that of finding the recipient.
 There is no peer: none of them filters.""",
 ]
 

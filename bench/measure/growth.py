@@ -20,8 +20,8 @@ ABOUT = """The cost of one delivery against the number of clients, and against t
 with our gateway and with node-seed; the cost of one event against the number of distinct filters among 1,000
 clients."""
 SPAN = """Against the number of clients the cost is linear (a delivery costs at most a quarter more than where it is
-cheapest) from {ours} clients with ours, and from {seed} with node-seed. Below that, few share what each event costs
-once."""
+cheapest) from {ours} clients with ours, and from {seed} with node-seed. Below that, too few clients share the fixed
+cost of each event."""
 Line = Sequence[tuple[float, float]]
 
 

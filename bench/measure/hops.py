@@ -1,4 +1,4 @@
-"""The least that each step from MongoDB to a client takes here, with nothing of ours in between."""
+"""The minimum time of each step from MongoDB to a client on this machine, with nothing of ours in between."""
 
 from dataclasses import dataclass
 from statistics import median

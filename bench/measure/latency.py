@@ -1,4 +1,4 @@
-"""How long it takes from MongoDB's acknowledgement of a write until a client has the event."""
+"""The time from MongoDB's acknowledgement of a write until a client has the event."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ BARE = "bare hops"
 
 @dataclass(frozen=True)
 class Cell:
-    """So many clients, so many writes a second."""
+    """One load: the number of clients, and the writes a second."""
 
     clients: int
     rate: int
@@ -28,32 +28,31 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Waits:
-    """Percentiles in seconds."""
+class Percentiles:
+    """Of latencies, in seconds."""
 
     p50: float
     p95: float
     p99: float
 
 
-LEAST = 0.00005  # seconds; ratios of less say nothing, and it may be negative
+LEAST = 0.00005  # seconds; ratios of smaller values are meaningless, and they may be negative
 ALL = [Cell(clients, rate) for clients in (1, 100, 1000) for rate in (10, 100, 1000)]
 QUICK = [Cell(1, 100), Cell(100, 100)]
-Found = Mapping[str, Sequence[Mapping[Cell, Waits]]]
+Found = Mapping[str, Sequence[Mapping[Cell, Percentiles]]]
 
 NOTES = [
-    """From the moment that the writer has MongoDB's acknowledgement by the majority, to the moment that the event is
-there for the client to read, by the kernel's time stamp (where it is not Linux: until it has read it), over all
-deliveries to all clients, or to a hundred evenly chosen ones. All clients are one process here, which reads them one
-after the other; to wait for one's turn is nothing that a server could change. A negative figure means that the change
-stream was faster than the acknowledgement. 1,000 clients at 1,000 writes/s are a million deliveries a second: no
-single process brings so many one by one; what is shown there is who falls behind, and by how much. The process with
-all the clients and the server that sends to them each keep to a core of their own, as on machines of their own; for
-all others the system chooses.""",
-    """The bare hops are the least that each step costs here: PyMongo reading the change stream and nothing else; a
-client of Redis that runs a script with one PUBLISH until a raw subscriber has it; one small websocket frame from one
-process to another. The hop of the change stream, which may be negative, is everybody's; it is left out on both sides
-of the comparison, which is stricter than to count it on both.""",
+    """From the moment at which the writer has MongoDB's acknowledgement by the majority, to the moment at which the
+client can read the event, by the kernel's time stamp (outside Linux: until it has read it), over all deliveries to all
+clients, or to a hundred evenly chosen ones. Here one process holds all clients and reads them one after the other; no
+server can shorten that wait, so it does not count. A negative figure means that the change stream was faster than the
+acknowledgement. 1,000 clients at 1,000 writes/s are a million deliveries a second: no single process delivers so many
+one by one; those rows show which server falls behind, and by how much. The process with all the clients and the server
+that sends to them each run on a core of their own, as if on machines of their own; the system places all others.""",
+    """The bare hops are the minimum of each step on this machine: PyMongo reading the change stream and nothing else; a
+Redis client that runs a script with one PUBLISH until a raw subscriber has the message; one small websocket frame from
+one process to another. All servers have the hop of the change stream, which may be negative; it is left out on both
+sides of the comparison, which is stricter than counting it on both.""",
 ]
 
 
@@ -64,13 +63,13 @@ async def measure(stage: Stage, plan: Plan) -> Section:
     bare: list[Hops] = []
     subjects: list[Contestant | str] = [BARE, *CONTESTANTS]
 
-    async def one(subject: Contestant | str) -> dict[Cell, Waits]:
+    async def one(subject: Contestant | str) -> dict[Cell, Percentiles]:
         if not isinstance(subject, str):
-            return await _waits(stage, subject, cells)
+            return await _latencies(stage, subject, cells)
         bare.append(await hops(stage))
         return {}
 
-    # The hops beside ours in each round: what the system makes of the processes changes in the course of a run.
+    # The hops are measured in each round: how the system schedules the processes changes in the course of a run.
     _, *results = await alternate(subjects, plan.more_rounds, one, plan.progress)
     found = {contestant.name: result for contestant, result in zip(CONTESTANTS, results, strict=True)}
     rows = [_row(cell, name, runs) for cell in cells for name, runs in found.items()]
@@ -79,8 +78,8 @@ async def measure(stage: Stage, plan: Plan) -> Section:
     return Section(title="Latency", notes=NOTES, headers=headers, rows=rows, verdicts=_verdicts(cells, found, bare))
 
 
-async def _waits(stage: Stage, contestant: Contestant, cells: Sequence[Cell]) -> dict[Cell, Waits]:
-    found: dict[Cell, Waits] = {}
+async def _latencies(stage: Stage, contestant: Contestant, cells: Sequence[Cell]) -> dict[Cell, Percentiles]:
+    found: dict[Cell, Percentiles] = {}
     async with stage.running(contestant) as running:
         protocol = contestant.protocols["websocket"]
         clients = 0
@@ -95,25 +94,25 @@ async def _waits(stage: Stage, contestant: Contestant, cells: Sequence[Cell]) ->
 
 def _amount(cell: Cell) -> tuple[int, int]:
     if cell.clients * cell.rate > 100_000:
-        return cell.rate, cell.rate  # a second of it is enough to see who falls behind
+        return cell.rate, cell.rate  # one second is enough to see which server falls behind
     return max(50, cell.rate * 4), cell.rate
 
 
-async def _write(stage: Stage, count: int, rate: int, *, warm: bool = False) -> Waits:
+async def _write(stage: Stage, count: int, rate: int, *, warm: bool = False) -> Percentiles:
     await stage.listener.ask(do="begin", timing=not warm)
     writers = 4 if rate > 200 else 1  # one after the other would be too slow
     written = await stage.writer.ask(count=count, rate=rate, writers=writers)
     await stage.listener.ask(do="complete", events=count, seconds=120)
     if warm:
-        return Waits(0, 0, 0)
+        return Percentiles(0, 0, 0)
     answer = await stage.listener.ask(do="latency", acknowledged=written["acknowledged"])
-    return Waits(answer["p50"], answer["p95"], answer["p99"])
+    return Percentiles(answer["p50"], answer["p95"], answer["p99"])
 
 
-def _row(cell: Cell, name: str, runs: Sequence[Mapping[Cell, Waits]]) -> list[str]:
-    waits = [run[cell] for run in runs]
-    shares = (median(one.p50 for one in waits), median(one.p95 for one in waits), median(one.p99 for one in waits))
-    return [cell.title, name, *(f"{share * 1000:,.2f} ms" for share in shares)]
+def _row(cell: Cell, name: str, runs: Sequence[Mapping[Cell, Percentiles]]) -> list[str]:
+    found = [run[cell] for run in runs]
+    medians = (median(one.p50 for one in found), median(one.p95 for one in found), median(one.p99 for one in found))
+    return [cell.title, name, *(f"{seconds * 1000:,.2f} ms" for seconds in medians)]
 
 
 def _hop_rows(bare: Sequence[Hops]) -> list[list[str]]:

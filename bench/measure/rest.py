@@ -15,16 +15,16 @@ from bench.stage import Stage
 CONNECTIONS = 16
 CALLS = {"GET one": 3000, "GET list of 50": 1000, "POST": 2000}
 NOTES = [
-    f"""Over {CONNECTIONS} connections that are kept, each asking again as soon as it has its answer, and each for an
-order of its own; every answer's status and length are checked. CPU time is that of the server's process. Our reads are
-of a snapshot and say at which cursor it was taken; node-seed's are plain ones. The orders that it is asked for at the
-same moment, our gateway reads at once.""",
+    f"""Over {CONNECTIONS} keep-alive connections, each of which sends the next request as soon as it has its answer,
+for an order of its own; every answer's status and length are checked. CPU time is that of the server's process. Our
+reads are of a snapshot and give its cursor; node-seed's are plain ones. Our gateway reads orders that are requested at
+the same moment with one query.""",
 ]
 
 
 @dataclass(frozen=True)
 class Rest:
-    """CPU seconds per request, and requests a second of the clock."""
+    """CPU seconds per request, and requests per second of wall-clock time."""
 
     cpu: float
     rate: float
@@ -60,7 +60,7 @@ async def _calls(stage: Stage, contestant: Contestant, plan: Plan) -> dict[str, 
         await client.ask(do="prepare", connections=CONNECTIONS)
         for call, count in CALLS.items():
             requests = count // 2 if plan.quick else count
-            await client.ask(do="call", call=call, count=max(1500, requests))  # warm: just-in-time code
+            await client.ask(do="call", call=call, count=max(1500, requests))  # warm up the just-in-time compiler
             before = cpu_seconds([running.server])
             answer = await client.ask(do="call", call=call, count=requests)
             cpu = cpu_seconds([running.server]) - before

@@ -1,4 +1,4 @@
-"""One client in a thousand stops reading: what the others and the gateway's memory notice of it."""
+"""One client in a thousand stops reading: the effect on the others' latency and on the gateway's memory."""
 
 import asyncio
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ RATE = 25.0
 PADDING = 4000  # bytes an order: more than three megabytes for each client
 NOTES = [
     f"""{EVENTS:,} orders of {PADDING // 1000} KB at {RATE:.0f} a second to {CLIENTS:,} clients, once with all of them
-reading, once with one that has stopped. The latencies are those of the others. Memory is what the server's process
-grew by; what the kernel does not take for a client, our gateway keeps of one write only, and then the client's place
-instead of more.""",
+reading, once with one that has stopped. The latencies are those of the others. Memory is the growth of the server's
+process; of the data that the kernel does not take for a client, our gateway keeps that of one write, and then only the
+client's position.""",
 ]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """The 99th percentile of the others in seconds, and by how many bytes the server grew."""
+class Effect:
+    """The 99th percentile of the others in seconds, and the server's growth in bytes."""
 
     p99: float
     growth: int
@@ -35,15 +35,15 @@ async def measure(stage: Stage, plan: Plan) -> Section:
     """Compare with and without the stalled client."""
     cases = [(OURS, 0), (OURS, 1), (NODE_SEED, 0), (NODE_SEED, 1)]
 
-    async def one(case: tuple[Contestant, int]) -> Seen:
-        return await _seen(stage, *case)
+    async def one(case: tuple[Contestant, int]) -> Effect:
+        return await _effect(stage, *case)
 
     results = await alternate(cases, plan.rounds, one, plan.progress)
     rows = [
         [
             f"{contestant.name}, {'one stalled' if stalled else 'all reading'}",
-            f"{median(seen.p99 for seen in found) * 1000:,.1f} ms",
-            f"{median(seen.growth for seen in found) / 2**20:.1f} MiB",
+            f"{median(effect.p99 for effect in found) * 1000:,.1f} ms",
+            f"{median(effect.growth for effect in found) / 2**20:.1f} MiB",
         ]
         for (contestant, stalled), found in zip(cases, results, strict=True)
     ]
@@ -52,7 +52,7 @@ async def measure(stage: Stage, plan: Plan) -> Section:
         Verdict(
             measure="one stalled client in 1,000: p99 of the others",
             target="≤ 1.2 × without",
-            reached=ratio([seen.p99 for seen in results[1]], [seen.p99 for seen in results[0]]),
+            reached=ratio([effect.p99 for effect in results[1]], [effect.p99 for effect in results[0]]),
             limit=1.2,
         ),
         Verdict(
@@ -67,7 +67,7 @@ async def measure(stage: Stage, plan: Plan) -> Section:
     return Section(title="A stalled client", notes=NOTES, headers=headers, rows=rows, verdicts=verdicts)
 
 
-async def _seen(stage: Stage, contestant: Contestant, stalled: int) -> Seen:
+async def _effect(stage: Stage, contestant: Contestant, stalled: int) -> Effect:
     async with stage.running(contestant) as running:
         protocol = contestant.protocols["websocket"]
         await stage.listener.ask(do="open", url=running.url, count=CLIENTS, protocol=protocol)
@@ -81,4 +81,4 @@ async def _seen(stage: Stage, contestant: Contestant, stalled: int) -> Seen:
         await stage.listener.ask(do="complete", events=EVENTS, without=stalled)
         growth = await collected_bytes(running.server) - memory
         answer = await stage.listener.ask(do="latency", acknowledged=written["acknowledged"])
-        return Seen(answer["p99"], growth)
+        return Effect(answer["p99"], growth)

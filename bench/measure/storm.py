@@ -1,4 +1,4 @@
-"""All clients come back at once, as after a restart of the load balancer, and want what they have missed."""
+"""All clients reconnect at once, as after a restart of the load balancer, and recover the events they missed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,20 +18,20 @@ from bench.stage import Stage
 CLIENTS = 5000
 MISSED = 20
 NOTES = [
-    f"""{CLIENTS:,} websocket clients are cut off at once, {MISSED} orders are written, and all come back with their
-session and offset. Live is a client that has been greeted and has every missed event, each once and in order. Reads
+    f"""{CLIENTS:,} websocket clients are cut off at once, {MISSED} orders are written, and all reconnect with their
+session and offset. A client is live once it has been greeted and has every missed event, each once and in order. Reads
 are those of the log in Redis beyond the feed's own, and those of the orders in MongoDB. node-redis walks Redis's
 stream for each client.""",
 ]
 # The XREAD of node-redis is its feed.
 READS = ("xrange", "xrevrange", "get", "getdel")
-# Our watcher's script looks at the end of the log by one XREVRANGE each time; nobody else runs a script meanwhile.
-LOOKS = "evalsha"
+# Our watcher's script reads the end of the log by one XREVRANGE each time; nothing else runs a script meanwhile.
+SCRIPT = "evalsha"
 
 
 @dataclass(frozen=True)
 class Storm:
-    """What it took."""
+    """The time, CPU time and reads until all clients were live."""
 
     seconds: float
     cpu: float
@@ -86,8 +86,8 @@ async def _storm(stage: Stage, contestant: Contestant) -> Storm:
 async def _redis_reads(stage: Stage) -> int:
     async with Redis.from_url(stage.redis_url) as redis:
         stats: Mapping[str, Mapping[str, int]] = await redis.info("commandstats")
-    calls = {command: stats.get(f"cmdstat_{command}", {}).get("calls", 0) for command in (*READS, LOOKS)}
-    return sum(calls[command] for command in READS) - calls[LOOKS]
+    calls = {command: stats.get(f"cmdstat_{command}", {}).get("calls", 0) for command in (*READS, SCRIPT)}
+    return sum(calls[command] for command in READS) - calls[SCRIPT]
 
 
 async def _mongodb_reads(stage: Stage) -> int:

@@ -1,1 +1,1 @@
-"""Shows what was measured: tables, verdicts, plots."""
+"""Shows the results: tables, verdicts, plots."""

@@ -1,4 +1,4 @@
-"""On what, with what and when was measured."""
+"""The machine, the programs and the date of a run."""
 
 import os
 import platform
@@ -18,7 +18,7 @@ PACKAGES = ("aiohttp", "uvloop", "pymongo", "redis", "hiredis", "python-socketio
 
 
 def machine() -> list[str]:
-    """Return a line each for the machine, the programs and the packages, and the date."""
+    """Return one line each for the machine, the programs and the packages, and the date."""
     modules = {name: _node_version(name) for name in ("socket.io", "mongodb", "express")}
     return [
         f"{_processor()}, {os.cpu_count()} cores, {_memory()}, {platform.system()} {platform.release()}",
@@ -31,7 +31,7 @@ def machine() -> list[str]:
 
 
 def _build() -> str:
-    """Say whose Python it is: one built without profiles, as pyenv does, is a quarter slower."""
+    """Say how this Python was built: one built without profiles, as pyenv does, is a quarter slower."""
     if sys.base_prefix == "/usr":
         return "the distribution's"
     optimized = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")

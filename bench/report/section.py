@@ -1,4 +1,4 @@
-"""The words a measure reports in: a table, what was to be reached, a drawing."""
+"""The result of a measure: a table, its targets, its charts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """One target. ``reached`` must be at most ``limit``, or at least, with ``at_least``."""
+    """One target. ``reached`` must be at most ``limit``; with ``at_least``, at least."""
 
     measure: str
     target: str
@@ -33,7 +33,7 @@ class Chart:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """What one measure found. ``notes`` are paragraphs that say how it was measured."""
+    """The result of one measure. ``notes`` are paragraphs that say how it was measured."""
 
     title: str
     notes: Sequence[str] = ()

@@ -1,1 +1,1 @@
-"""What the official suites of Engine.IO and Socket.IO are run against, and those behaviours in tests of our own."""
+"""The server for the official suites of Engine.IO and Socket.IO, and tests of our own for the same behaviours."""

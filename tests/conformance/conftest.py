@@ -31,7 +31,7 @@ EngineWith = Callable[..., Awaitable[Running]]
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run what depends on the transport twice: connections are taken over on loops that differ just there."""
+    """Run transport-dependent tests on both loops: connections are taken over differently on each."""
     factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"uvloop": uvloop.new_event_loop}
     if item.path.stem in _ON_BOTH_LOOPS:
         factories["asyncio"] = asyncio.new_event_loop

@@ -26,7 +26,7 @@ from tests.stream_events import Outlet, events
 
 @dataclass
 class Orders:
-    """The stream: changes are numbered, and everybody in the hub is known."""
+    """The stream: changes are numbered, and all clients in the hub are known."""
 
     running: Running
     ring: Ring
@@ -51,7 +51,7 @@ class Orders:
         self.hub.begin_epoch("collection_dropped")
 
     def join(self, outlet: Outlet) -> None:
-        """Have somebody listen who is always there."""
+        """Add a client that always listens."""
         self.hub.resume(self.hub.subscribe(outlet, EVERYTHING, self.ring.position))
 
     def modes(self) -> Counter[tuple[Form, Mode]]:
@@ -72,7 +72,7 @@ async def orders_server(*, ring_events: int = 10_000, stall: float = 30.0, **cha
     incidents: list[Incident] = []
 
     def bring_soon(subscription: Subscription) -> None:
-        """Do as Redis does: bring what the ring no longer holds, a page at a time."""
+        """Act as Redis: return events that the ring no longer holds, a page at a time."""
         asyncio.get_running_loop().call_soon(bring, subscription)
 
     def bring(subscription: Subscription) -> None:

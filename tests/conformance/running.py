@@ -33,7 +33,7 @@ TEXT = {"Content-Type": "text/plain;charset=UTF-8"}
 
 
 class Ledger:
-    """What the server has counted, and a sign for whoever waits for that."""
+    """The server's counts, and a way to wait for them."""
 
     def __init__(self) -> None:
         self.incidents: Counter[Incident] = Counter()
@@ -46,7 +46,7 @@ class Ledger:
 
 @dataclass
 class Running:
-    """Where the server is, and what it has counted."""
+    """The server's address, and its counts."""
 
     port: int
     path: str
@@ -209,7 +209,7 @@ async def _serve(
 
 
 async def _nothing_left(tasks_before: set[asyncio.Task[Any]]) -> None:
-    """Let the loop finish what was closed last, then look for what outlived the server."""
+    """Let the loop finish the last closes, then look for anything that outlived the server."""
     mine = tasks_before | {asyncio.current_task()}
     with suppress(TimeoutError):
         async with asyncio.timeout(1):

@@ -1,4 +1,4 @@
-"""Serves what the official test suites expect: `python -m tests.conformance.server --port N [--engine-only]`."""
+"""The server that the official test suites expect: `python -m tests.conformance.server --port N [--engine-only]`."""
 
 import argparse
 import asyncio
@@ -25,7 +25,7 @@ SETTINGS = EngineSettings(
 
 
 class Echo(Namespace[Auth]):
-    """Says back what it is told."""
+    """Echoes its messages."""
 
     def connect(self, socket: Socket[Auth], auth: Auth) -> None:
         socket.state = auth

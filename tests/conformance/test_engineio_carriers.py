@@ -1,4 +1,4 @@
-"""A session changes its carrier in one operation: what writes to it is paused before, and resumed in the other form."""
+"""A session changes its carrier in one operation: its writer is paused before, and resumed in the other form."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ HANDSHAKE = (
 
 
 class Marked(Application):
-    """Writes, as often as it is told to and wherever it can, in the form that it was resumed in."""
+    """Writes whenever it is called and not paused, in the form that it was resumed in."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -99,7 +99,7 @@ async def test_an_upgrade_in_one_segment_with_its_probe_releases_the_poll_and_pa
         assert engine.incidents == {}
 
 
-async def test_what_a_released_poll_has_not_taken_yet_moves_to_the_websocket_and_comes_once() -> None:
+async def test_packets_that_a_released_poll_did_not_take_move_to_the_websocket_and_come_once() -> None:
     async with marked() as (engine, applications):
         sid = await engine.open_polling()
         poll = asyncio.ensure_future(engine.get(sid))

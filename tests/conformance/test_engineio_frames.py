@@ -1,4 +1,4 @@
-"""What one websocket client can cost by its frames alone: each counts, before anything is done for it."""
+"""The cost of one websocket client's frames is bounded: each counts before any work is done for it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -79,7 +79,7 @@ async def test_a_frame_counts_before_its_payload_is_there(engine_with: EngineWit
         assert (await ending(reader))[:2] == closed_as(1008)
 
 
-async def test_nothing_is_done_for_what_follows_one_frame_too_many(engine_with: EngineWith) -> None:
+async def test_frames_after_the_rate_limit_cost_no_work(engine_with: EngineWith) -> None:
     engine = await engine_with(packets_per_second=0.001, packets_burst=10, ping_interval=20)
     async with wire(engine) as (reader, writer):
         writer.write(frame(TEXT, b"4hello") * 5 + frame(PING, b"p") * 500 + frame(TEXT, b"4hello") + frame(CLOSE, b""))
@@ -87,7 +87,7 @@ async def test_nothing_is_done_for_what_follows_one_frame_too_many(engine_with: 
     assert (said.count(b"\x81\x064hello"), said.count(b"\x8a\x01p"), said.count(b"\x88")) == (5, 5, 1)
 
 
-async def test_nothing_is_done_for_what_follows_a_violation(engine: Running) -> None:
+async def test_frames_after_a_violation_cost_no_work(engine: Running) -> None:
     async with wire(engine) as (reader, writer):
         writer.write(frame(CONTINUATION, b"") + frame(TEXT, b"4hello") * 100 + frame(PING, b"p") * 100)
         said = await reader.read()
@@ -126,7 +126,7 @@ async def test_after_our_close_a_client_that_goes_on_sending_is_not_read(engine_
                 writer.write(bytes(65_536))
                 await writer.drain()
                 sent += 65_536
-    assert sent < 32_000_000  # what the kernel buffers; in a second one could send a thousand
+    assert sent < 32_000_000  # as many as the kernel buffers; in a second one could send a thousand
     assert engine.incidents == {Incident.RATE_EXCEEDED: 1}
 
 

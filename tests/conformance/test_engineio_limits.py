@@ -1,4 +1,4 @@
-"""What one client may cost: each limit is hit, refused in words that stock clients understand, and counted."""
+"""The limits of one client: each is hit, refused in a form that stock clients understand, and counted."""
 
 import asyncio
 import json
@@ -144,7 +144,7 @@ async def test_a_client_that_pongs_and_never_reads_costs_a_bounded_amount(engine
     text = b"4" + b"x" * 50_000
     message = b"\x81\xfe" + len(text).to_bytes(2, "big") + bytes(4) + text
     async with asyncio.timeout(10):
-        while engine.connections():  # each is echoed, and not read; what the kernel buffers is not ours
+        while engine.connections():  # each is echoed, and not read; the kernel's buffers do not count
             writer.write(b"\x81\x81\x00\x00\x00\x003" + message)
             with suppress(ConnectionError):
                 await writer.drain()
@@ -177,7 +177,7 @@ async def test_a_client_that_does_not_read_gets_no_answers_to_its_pings() -> Non
         writer.close()
 
 
-async def test_what_a_polling_client_does_not_fetch_is_bounded_too(engine_with: EngineWith) -> None:
+async def test_unfetched_packets_of_a_polling_client_are_bounded_too(engine_with: EngineWith) -> None:
     engine = await engine_with(max_unsent=300_000, ping_interval=10)
     sid = await engine.open_polling()
     for _ in range(5):
@@ -186,7 +186,7 @@ async def test_what_a_polling_client_does_not_fetch_is_bounded_too(engine_with: 
     assert engine.incidents == {Incident.SLOW_CONSUMER: 1}
 
 
-async def test_what_all_clients_together_do_not_fetch_is_bounded_as_well(engine_with: EngineWith) -> None:
+async def test_unfetched_packets_of_all_clients_together_are_bounded_as_well(engine_with: EngineWith) -> None:
     """The one for which something has waited longest is given up; those that fetch are not."""
     engine = await engine_with(max_unsent_of_all=120_000, ping_interval=10)
     sids = [await engine.open_polling() for _ in range(4)]

@@ -1,4 +1,4 @@
-"""A session over HTTP requests: what goes in comes out, and every way to end it."""
+"""A session over HTTP requests: packets in both directions, and every way to end it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -53,7 +53,7 @@ async def test_the_server_pings_and_the_client_lives_as_long_as_it_pongs(beating
 
 async def test_a_client_that_does_not_pong_is_gone_after_interval_and_timeout(beating: Running) -> None:
     sid = await beating.open_polling()
-    await asyncio.sleep(0.5)  # to the millisecond what the handshake promised
+    await asyncio.sleep(0.5)  # to the millisecond the interval of the handshake
     assert await beating.get(sid) == UNKNOWN
     assert beating.incidents[Incident.PING_TIMEOUT] == 1
 
@@ -73,7 +73,7 @@ async def test_packets_without_a_pong_give_one_more_timeout_only() -> None:
         sid = await engine.open_polling()
         assert await engine.get(sid) == (200, "2")
         async with asyncio.timeout(5):
-            while (await engine.post(sid, "4hello"))[0] == 200:  # noqa: ASYNC110  # the client is what acts here
+            while (await engine.post(sid, "4hello"))[0] == 200:  # noqa: ASYNC110  # the client acts here
                 await asyncio.sleep(0.1)
         assert engine.incidents[Incident.PING_TIMEOUT] == 1
 
@@ -169,7 +169,7 @@ async def test_a_client_that_closes_gets_a_noop_for_its_poll(engine: Running) ->
     assert await engine.get(sid) == UNKNOWN
 
 
-async def test_what_follows_a_close_is_not_read(engine: Running) -> None:
+async def test_packets_after_a_close_are_not_read(engine: Running) -> None:
     sid = await engine.open_polling()
     assert await engine.post(sid, "1\x1eabc") == (200, "ok")
     assert engine.incidents[Incident.MALFORMED_PACKET] == 0
@@ -203,7 +203,7 @@ async def test_many_messages_come_in_several_answers_and_in_order(engine: Runnin
 
 
 class Talkative(Application):
-    """Has a thousand messages of 10 KB ready, once it is spoken to, and writes as many of them as it may."""
+    """Sends a thousand messages of 10 KB after the first message, as many at a time as it may."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

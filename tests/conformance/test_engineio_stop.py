@@ -7,7 +7,7 @@ from tests.conformance.conftest import EngineWith
 from tests.conformance.running import Running
 
 
-async def test_a_stop_is_spread_and_admits_nobody(engine_with: EngineWith) -> None:
+async def test_a_stop_is_spread_and_admits_no_client(engine_with: EngineWith) -> None:
     engine = await engine_with(ping_interval=10)
     async with engine.session() as first, engine.session() as second:
         begin = asyncio.get_running_loop().time()
@@ -30,7 +30,7 @@ async def test_a_held_poll_is_told_of_the_stop(engine_with: EngineWith) -> None:
     assert await poll == (200, "1")
 
 
-async def test_what_is_unsent_at_the_stop_can_still_be_fetched(engine_with: EngineWith) -> None:
+async def test_packets_unsent_at_the_stop_can_still_be_fetched(engine_with: EngineWith) -> None:
     engine = await engine_with(ping_interval=10)
     sid = await engine.open_polling()
     await engine.post(sid, "4last")

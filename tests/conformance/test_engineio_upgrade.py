@@ -36,7 +36,7 @@ async def test_a_poll_that_is_held_when_the_probe_comes_is_ended(engine: Running
         assert await poll == (200, "6")
 
 
-async def test_what_nobody_fetched_follows_over_the_websocket_in_order(engine: Running) -> None:
+async def test_unfetched_packets_follow_over_the_websocket_in_order(engine: Running) -> None:
     sid = await engine.open_polling()
     await engine.post(sid, "41\x1ebAgM=\x1e43")
     async with engine.websocket(sid=sid) as socket:

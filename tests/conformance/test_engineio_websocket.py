@@ -46,7 +46,7 @@ async def test_a_client_that_does_not_pong_is_closed(beating: Running) -> None:
     assert beating.incidents[Incident.PING_TIMEOUT] == 1
 
 
-async def test_pongs_that_nobody_asked_for_do_not_put_off_the_ping(beating: Running) -> None:
+async def test_unrequested_pongs_do_not_delay_the_ping(beating: Running) -> None:
     async with beating.session() as socket:
         ping = asyncio.ensure_future(socket.raw.receive())
         async with asyncio.timeout(5):

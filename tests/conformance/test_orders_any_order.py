@@ -1,7 +1,7 @@
-"""Whatever a client does with polls, probes, upgrades and posts, and in whatever order: it is alone with it.
+"""A client may poll, probe, upgrade and post in any order: it affects no other client.
 
-What it is sent, it is sent once, in order and in the form of what carries it; and where it is still there in the end,
-it has been sent everything.
+It gets each event once, in order and in the form of its carrier; and if it is still connected at the end, it has got
+all of them.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ SEGMENT_WEIGHTS = [6, 4, 6, 3, 2, 2, 3, 0.5, 0.5, 0.5, 0.2]
 
 
 class Client:
-    """One that does as it likes, and keeps what it is sent by each of its carriers."""
+    """A client that acts in any order, and keeps the packets of each of its carriers."""
 
     def __init__(self, orders: Orders, chance: random.Random, *, steady: bool) -> None:
         self._orders = orders

@@ -1,4 +1,4 @@
-"""A client that catches up is sent no more than it takes, and what it is told meanwhile does not cost it its place."""
+"""A client that catches up is sent no more than it takes, and status events meanwhile do not cost it its place."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ async def answers(orders: Orders, sid: str, **headers: str) -> AsyncGenerator[li
         yield body.split("\x1e")
 
 
-def told(packets: list[str]) -> list[int]:
+def positions_of(packets: list[str]) -> list[int]:
     return [
         Cursor.parse(json.loads(packet[2:])[1]["cursor"]).position.ts
         for packet in packets
@@ -46,7 +46,7 @@ def told(packets: list[str]) -> list[int]:
 
 
 @pytest.mark.parametrize("ring", [20_000, 1_000])
-async def test_a_polling_client_that_missed_much_is_sent_it_poll_by_poll_and_outlives_what_it_is_told(
+async def test_a_polling_client_that_missed_much_gets_it_poll_by_poll_and_survives_status_events(
     ring: int,
 ) -> None:
     async with orders_server(ring_events=ring, max_unsent=300_000) as orders:
@@ -57,7 +57,7 @@ async def test_a_polling_client_that_missed_much_is_sent_it_poll_by_poll_and_out
         statuses = polled = 0
         async with aclosing(answers(orders, sid, **BROWSER)) as polls:
             async for packets in polls:
-                seen += told(packets)
+                seen += positions_of(packets)
                 statuses += sum(packet.startswith('42["status"') for packet in packets)
                 if (polled := polled + 1) % 5 == 0:
                     orders.hub.notify_stale(None if orders.hub.stale else "watcher_silent")
@@ -75,7 +75,7 @@ async def test_a_page_is_all_that_one_poll_brings_and_the_loop_goes_round_betwee
         sid = await orders.running.open_polling()
         await orders.running.post(sid, connect_packet(0))
         async with aclosing(answers(orders, sid, **BROWSER)) as polls:
-            first = told(await anext(polls))
+            first = positions_of(await anext(polls))
             assert 0 < len(first) <= 200
             assert orders.modes()[Form.POLLING, Mode.PAUSED] == 1
         await orders.running.post(sid, "1")
@@ -91,7 +91,7 @@ def reads_nothing(orders: Orders, query: str, *packets: str) -> socket.socket:
     return client
 
 
-async def test_a_websocket_that_does_not_read_what_it_missed_is_told_nothing_until_it_is_dropped() -> None:
+async def test_a_websocket_that_does_not_read_gets_no_status_until_it_is_dropped() -> None:
     async with orders_server(ring_events=40_000, stall=0.5) as orders:
         orders.publish(2 * MISSED)
         with reads_nothing(orders, "", connect_packet(0)):
@@ -115,8 +115,8 @@ async def test_a_client_that_upgrades_to_a_websocket_and_reads_nothing_from_it_i
 
 
 async def test_a_session_that_fails_while_its_poll_is_answered_leaves_nothing_in_the_budget() -> None:
-    """The answer to the held poll is made after the session was forgotten: what it leaves unsent is nobody's, as
-    the server is asked in the end."""
+    """The held poll is answered after the session was forgotten: the rest is discarded, as the server's state shows at
+    the end."""
     async with orders_server() as orders:
         for _ in range(3):
             sid = await orders.running.open_polling()

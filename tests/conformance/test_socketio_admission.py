@@ -14,7 +14,7 @@ from tests.conformance.server import Auth
 from tests.conformance.settings import CALM
 
 
-async def test_what_connect_returns_is_in_the_reply() -> None:
+async def test_the_result_of_connect_is_in_the_reply() -> None:
     class WithPid(Namespace[None]):
         def connect(self, socket: Socket[None], auth: Auth) -> Mapping[str, object]:
             return {"pid": "p1", "auth": auth}
@@ -25,7 +25,7 @@ async def test_what_connect_returns_is_in_the_reply() -> None:
 
 
 class Doorman(Namespace[None]):
-    """Takes its time and lets in whom it knows."""
+    """Admits known names only, once `decide` is set."""
 
     def __init__(self) -> None:
         self.asked = self.left = 0
@@ -66,7 +66,7 @@ async def test_a_fault_while_connecting_refuses_without_details() -> None:
     assert server.incidents == {Incident.APPLICATION_ERROR: 1}
 
 
-async def test_who_speaks_before_being_admitted_is_closed() -> None:
+async def test_a_client_that_sends_before_it_is_admitted_is_closed() -> None:
     door = Doorman()
     async with socket_server({"/": door}, CALM) as server, server.session() as socket:
         await socket.send('40{"name":"Ann"}', '42["hello"]')
@@ -74,7 +74,7 @@ async def test_who_speaks_before_being_admitted_is_closed() -> None:
     assert door.left == 0
 
 
-async def test_who_asks_twice_is_answered_once() -> None:
+async def test_a_client_that_connects_twice_is_answered_once() -> None:
     door = Doorman()
     async with socket_server({"/": door}, CALM) as server, server.session() as socket:
         await socket.send('40{"name":"Ann"}', '40{"name":"Ann"}')
@@ -86,7 +86,7 @@ async def test_who_asks_twice_is_answered_once() -> None:
     assert door.asked == 1
 
 
-async def test_who_leaves_before_being_admitted_was_never_there() -> None:
+async def test_a_client_that_leaves_before_it_is_admitted_was_never_there() -> None:
     door = Doorman()
     async with socket_server({"/": door}, CALM) as server:
         async with server.session() as socket:

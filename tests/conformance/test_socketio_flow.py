@@ -18,7 +18,7 @@ CALM = replace(SETTINGS, ping_interval=10, close_timeout=0.3)
 
 
 class Follower:
-    """A client of a hub: it knows what it has been sent, and is sent the rest whenever it may be."""
+    """A client of a hub: it knows what it has been sent, and is sent the rest whenever it is not paused."""
 
     def __init__(self, hub: "Hub", socket: Socket["Follower"]) -> None:
         self.hub = hub
@@ -43,7 +43,7 @@ class Follower:
 
 
 class Hub(Namespace[Follower]):
-    """Has a log and tells it to everybody."""
+    """Has a log and sends it to all clients."""
 
     def __init__(self) -> None:
         self.log: list[bytes] = []

@@ -62,7 +62,7 @@ def encoded(kind: str, data: str | bytes) -> bytes:
 
 
 async def whisper(running: Running, data: bytes, query: bytes = b"") -> None:
-    """Send `data` behind a websocket handshake, hang up, and take what comes back until the server does, too."""
+    """Send `data` after a websocket handshake, hang up, and read until the server does, too."""
     reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
     with suppress(ConnectionError):
         writer.write(HANDSHAKE % query + data)
@@ -73,7 +73,7 @@ async def whisper(running: Running, data: bytes, query: bytes = b"") -> None:
 
 
 async def serves(running: Running) -> None:
-    """See that the server does its work and that nobody but us is there."""
+    """Check that the server works and that we are its only client."""
     await running.until(lambda: running.connections() == 0)
     async with running.session() as socket:
         await socket.send("40", '421["message-with-ack",1]')

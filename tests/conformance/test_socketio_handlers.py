@@ -1,4 +1,4 @@
-"""What an application is promised: who is asked when, in which order, and that the end is always told."""
+"""The promises to an application: which handler is called when, in which order, and that the end is always reported."""
 
 # ruff: noqa: ARG002  # handlers have the arguments of their protocol, used or not
 
@@ -22,7 +22,7 @@ Args = Sequence[Argument]
 
 
 class Diary(Namespace[str]):
-    """Writes down what happens; an event named "wait" takes until `go`."""
+    """Records its calls; an event named "wait" takes until `go`."""
 
     def __init__(self) -> None:
         self.pages: list[str] = []
@@ -74,7 +74,7 @@ async def test_two_clients_do_not_wait_for_each_other() -> None:
         assert await other.receive() == '431["quick"]'
 
 
-async def test_a_handler_is_cancelled_when_its_client_goes_and_the_end_is_told_once() -> None:
+async def test_a_handler_is_cancelled_when_its_client_goes_and_the_end_is_reported_once() -> None:
     diary = Diary()
     async with socket_server({"/": diary}, CALM) as server:
         async with server.session() as socket:
@@ -95,7 +95,7 @@ async def test_a_handler_is_cancelled_when_its_client_goes_and_the_end_is_told_o
         (["4" + "x" * 1_000_001], "transport error"),
     ],
 )
-async def test_the_reason_of_the_end_is_told(packets: list[str], reason: str | None) -> None:
+async def test_the_reason_of_the_end_is_reported(packets: list[str], reason: str | None) -> None:
     diary = Diary()
     async with socket_server({"/": diary}, CALM) as server, server.session() as socket:
         await join(socket)
@@ -115,7 +115,7 @@ async def test_a_stop_tells_every_application_why() -> None:
     assert diary.pages[-1] == "disconnected Ann: server shutting down"
 
 
-async def test_a_client_whose_beginning_fails_is_cut_off_rather_than_left_without_what_it_came_for() -> None:
+async def test_a_client_whose_start_fails_is_cut_off_rather_than_left_without_events() -> None:
     class Faulty(Namespace[None]):
         def connected(self, socket: Socket[None]) -> None:
             raise RuntimeError("half way")

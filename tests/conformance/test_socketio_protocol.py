@@ -182,7 +182,7 @@ async def test_a_malformed_packet_closes_the_connection_at_once(
 
 
 @pytest.mark.parametrize("packet", ["4abc", "41", "43[]", "42[]", '42["message"]', b"\x00"])
-async def test_whoever_has_not_connected_may_say_nothing_else(sockets: Running, packet: str | bytes) -> None:
+async def test_a_client_that_has_not_connected_may_send_nothing_else(sockets: Running, packet: str | bytes) -> None:
     async with sockets.session() as socket:
         await socket.send(packet)
         async with asyncio.timeout(5):
@@ -203,13 +203,13 @@ async def test_one_attachment_too_many_closes(sockets: Running) -> None:
         assert await socket.closed() == 1002
 
 
-async def test_an_acknowledgement_that_nobody_waits_for_is_ignored(sockets: Running) -> None:
+async def test_an_unexpected_acknowledgement_is_ignored(sockets: Running) -> None:
     async with connected(sockets) as socket:
         await socket.send("4312[]", '461-13[{"_placeholder":true,"num":0}]', b"\x00", '42["message"]')
         assert await socket.receive() == '42["message-back"]'
 
 
-async def test_an_event_that_nobody_knows_is_ignored(sockets: Running) -> None:
+async def test_an_unknown_event_is_ignored(sockets: Running) -> None:
     async with connected(sockets) as socket:
         await socket.send('42["whatever",1]', '42[7,"a number is a name, too"]', '4299["whatever"]', '42["message"]')
         assert await socket.receive() == '42["message-back"]'

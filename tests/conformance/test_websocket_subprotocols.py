@@ -51,7 +51,7 @@ async def test_the_first_subprotocol_is_chosen_as_by_the_stock_server(
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("offered", ["", ",", "a,,b", "a b", "a,a", "a;b", '"a"', "a,"])
-async def test_what_is_no_list_of_subprotocols_is_refused(engine: Running, way: str, offered: str) -> None:
+async def test_a_malformed_list_of_subprotocols_is_refused(engine: Running, way: str, offered: str) -> None:
     status, headers = await handshake(engine, f"Sec-WebSocket-Protocol: {offered}", way=way)
     assert status == 400
     assert "sec-websocket-protocol" not in headers
@@ -59,7 +59,7 @@ async def test_what_is_no_list_of_subprotocols_is_refused(engine: Running, way: 
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("version", ["8", "14", "13, 8", "", "013"])
-async def test_another_version_is_told_which_one_is_spoken(engine: Running, way: str, version: str) -> None:
+async def test_another_version_is_answered_with_the_supported_one(engine: Running, way: str, version: str) -> None:
     status, headers = await handshake(engine, way=way, version=version)
     assert (status, headers["sec-websocket-version"]) == (400, "13")
 

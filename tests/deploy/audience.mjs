@@ -1,4 +1,4 @@
-// Runs stock Socket.IO clients and prints a line of JSON for everything that happens to them.
+// Runs stock Socket.IO clients and prints a line of JSON for each of their events.
 //
 //     node audience.mjs <url> <{"name": ["polling", "websocket"], ...}>
 //

@@ -1,4 +1,4 @@
-"""Clients of every transport on one address: what each was told, and what is wrong with it."""
+"""Clients of every transport on one address: the events of each, and what is wrong with them."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from services.common.cursor import Cursor
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("audience.mjs")
 
-# Names of clients and what they may use; one that may use both begins with polling and upgrades, as browsers do.
+# Names of clients and their transports; a client with both begins with polling and upgrades, as browsers do.
 EVERY_TRANSPORT: Mapping[str, Sequence[str]] = {
     "polling": ["polling"],
     "websocket": ["websocket"],
@@ -28,7 +28,7 @@ EVERY_TRANSPORT: Mapping[str, Sequence[str]] = {
 
 @dataclass
 class Heard:
-    """What one client was told."""
+    """The events of one client."""
 
     changes: list[tuple[str, Cursor]] = field(default_factory=list)
     connections: list[dict[str, Any]] = field(default_factory=list)
@@ -75,7 +75,7 @@ class Audience:
             self._news.notify_all()
 
     async def until(self, true: Callable[[], bool], seconds: float, what: str) -> None:
-        """Wait for something to have been heard; fail after so many seconds, and say what was not."""
+        """Wait until a condition on the events holds; fail after so many seconds, and name what is missing."""
         try:
             async with asyncio.timeout(seconds), self._news:
                 await self._news.wait_for(true)
@@ -83,7 +83,7 @@ class Audience:
             raise AssertionError(f"not within {seconds:g} s: {what}; {self.summary()}") from None
 
     async def until_all_have(self, ids: Iterable[str], seconds: float) -> None:
-        """Wait until every client was told of all these orders."""
+        """Wait until every client has events of all these orders."""
         wanted = set(ids)
 
         def complete() -> bool:
@@ -92,7 +92,7 @@ class Audience:
         await self.until(complete, seconds, f"all clients are told of {len(wanted)} orders")
 
     def faults(self, ids: Iterable[str]) -> list[str]:
-        """Return what is wrong: each of these orders was made once, and every client had to be told of it once."""
+        """Return what is wrong: each of these orders was created once, and every client must have got it once."""
         found = []
         for name, heard in self.heard.items():
             told = [order for order, _ in heard.changes]
@@ -106,7 +106,7 @@ class Audience:
         return found
 
     def summary(self) -> dict[str, Any]:
-        """Return how each client fared, for people who look at a failed test."""
+        """Return a summary for each client, to be shown when a test fails."""
         return {
             name: {
                 "changes": len(heard.changes),
@@ -120,7 +120,7 @@ class Audience:
 
 @asynccontextmanager
 async def audience(url: str, clients: Mapping[str, Sequence[str]] = EVERY_TRANSPORT) -> AsyncIterator[Audience]:
-    """Connect the clients, give what they hear, and disconnect them; all are connected when it begins."""
+    """Connect the clients, yield their events, and disconnect them; all are connected when it begins."""
     crowd = Audience()
     sockets = {name: transports for name, transports in clients.items() if transports != ["sse"]}
     tasks = [asyncio.create_task(_listen_to_events(url, name, crowd)) for name in clients if name not in sockets]
@@ -153,7 +153,7 @@ async def _listen_to_node(node: asyncio.subprocess.Process, crowd: Audience) -> 
 
 
 async def _listen_to_events(url: str, name: str, crowd: Audience) -> None:
-    """What a browser's EventSource does: come back after `retry` with the last id."""
+    """Act as a browser's EventSource: reconnect after `retry` with the last id."""
     last, retry = "", 1.0
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
     async with aiohttp.ClientSession(timeout=timeout) as session:

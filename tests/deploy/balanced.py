@@ -69,7 +69,7 @@ class NginxServer(Server):
         if not Path(program).exists():
             pytest.fail("nginx is missing: install it (Debian: apt-get install nginx-light)")
         path = self.folder / "nginx.conf"
-        # Its workers would run as nobody, who may not enter the test's folder.
+        # Its workers would run as the user nobody, which may not enter the test's folder.
         user = "user root;\n" if os.geteuid() == 0 else ""
         path.write_text(user + self.configuration(), encoding="utf-8")
         return [program, "-p", str(self.folder), "-c", str(path), "-e", "stderr", "-g", "daemon off;"]
@@ -121,7 +121,7 @@ class Nginx(NginxServer):
 
 @dataclass
 class Stack:
-    """What runs behind the load balancer, and where that is."""
+    """The services behind the load balancer, and their addresses."""
 
     url: str
     gateways: Sequence[Gateway]

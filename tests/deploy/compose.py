@@ -1,4 +1,4 @@
-"""Runs the compose file for real and kills parts of it: `make test-compose`. Needs Docker; what it starts, it removes.
+"""Runs the compose file for real and kills parts of it: `make test-compose`. Needs Docker; removes all that it starts.
 
 It uses a project name, a port and a volume of its own, so a stack that runs here already is not touched.
 """
@@ -46,13 +46,13 @@ class Compose:
         return set((await self("ps", "--quiet", *services)).split())
 
     async def containers(self, service: str) -> list[dict[str, Any]]:
-        """Return what `docker compose ps` says of the service's running containers."""
+        """Return the service's running containers from `docker compose ps`."""
         lines = (await self("ps", "--format", "json", service)).splitlines()
         return [json.loads(line) for line in lines if line.strip()]
 
 
 async def docker(*arguments: str, env: Mapping[str, str] | None = None, check: bool = True) -> str:
-    """Run docker and return what it prints; raise Failed with its complaint."""
+    """Run docker and return its output; raise Failed with its error output."""
     return await output("docker", *arguments, env=env, check=check)
 
 
@@ -147,7 +147,7 @@ async def run(compose: Compose) -> None:
 
 
 async def look_around(session: aiohttp.ClientSession, url: str) -> None:
-    """The page and its scripts, CRUD, and what is not for everybody."""
+    """The page and its scripts, CRUD, and the routes that are not public."""
     statuses = {"/": 200, "/vendor/socket.io.esm.min.js": 200, "/readyz": 200, "/metrics": 404}
     for path, wanted in statuses.items():
         async with session.get(url + path) as response:
@@ -162,7 +162,7 @@ async def look_around(session: aiohttp.ClientSession, url: str) -> None:
 
 
 async def look_for_secrets(compose: Compose) -> None:
-    """What `docker inspect` shows holds none of the passwords; a service finds its own in a file, and no others."""
+    """`docker inspect` shows none of the passwords; a service finds its own in a file, and no others."""
     script = "from pathlib import Path; print(*(f.read_text().strip() for f in Path('/run/secrets').iterdir()))"
 
     async def held(service: str) -> str:
@@ -202,7 +202,7 @@ async def all_gateways_serve(session: aiohttp.ClientSession, compose: Compose, c
 async def kill(compose: Compose, service: str, id: str) -> None:
     """Kill a container at once, and wait until its successor serves."""
     await docker("kill", id)
-    await docker("start", id)  # `unless-stopped` does not bring back what was killed by hand
+    await docker("start", id)  # `unless-stopped` does not restart a container that was killed by hand
     await compose("up", "--detach", "--wait", "--no-recreate", "--no-deps", "--scale", f"{service}=3", service)
 
 

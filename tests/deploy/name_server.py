@@ -1,4 +1,4 @@
-"""Answers DNS questions as Docker's own server does for a compose project: who of a service runs, at which address."""
+"""Answers DNS queries as Docker's own server does for a compose project: the addresses of a service's containers."""
 
 import asyncio
 import struct
@@ -10,7 +10,7 @@ from typing import cast
 _HEADER = struct.Struct("!HHHHHH")
 _ANSWER = struct.Struct("!HHHIH4s")
 _RESPONSE, _NO_SUCH_NAME, _A, _IN = 0x8180, 0x8183, 1, 1
-_TTL = 600  # what Docker says; the load balancer knows better
+_TTL = 600  # Docker's value; the load balancer overrides it
 
 Addresses = Callable[[str], Sequence[str]]
 

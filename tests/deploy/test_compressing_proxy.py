@@ -1,4 +1,4 @@
-"""A proxy that compresses the stream of events, as many are told to: what happens arrives at once all the same."""
+"""A proxy that compresses the stream of events, as many are configured to: events still arrive at once."""
 
 import asyncio
 import zlib
@@ -13,7 +13,7 @@ from services.embedded.ports import free_port
 from tests.conftest import RunService
 from tests.deploy.balanced import NginxServer
 
-# nginx as its packages set it up: it collects answers, and what is added compresses all of them.
+# nginx as its packages set it up: it buffers answers, and the addition compresses all of them.
 CONFIGURATION = """
 worker_processes 1;
 pid {folder}/nginx.pid;

@@ -1,4 +1,4 @@
-"""The load balancer's configuration on real processes: while they go and come, nobody misses or sees twice anything."""
+"""The load balancer on real processes: while they stop and start, no client misses a change or gets one twice."""
 
 import json
 import secrets
@@ -76,12 +76,12 @@ async def test_a_session_whose_gateway_is_gone_is_refused_at_once_and_not_left_w
             assert (await response.json(content_type=None))["message"] == "Session ID unknown"
 
 
-async def test_figures_are_not_shown_to_everybody(stack: Stack, session: aiohttp.ClientSession) -> None:
+async def test_metrics_are_not_public(stack: Stack, session: aiohttp.ClientSession) -> None:
     async with session.get(f"{stack.url}/metrics") as response:
         assert response.status == 404
 
 
-async def test_nobody_notices_the_kill_of_a_gateway_but_by_a_short_pause(
+async def test_clients_notice_the_kill_of_a_gateway_only_as_a_short_pause(
     stack: Stack, session: aiohttp.ClientSession
 ) -> None:
     async with audience(stack.url, CROWD) as crowd, making_orders(stack.url, per_second=80) as orders:
@@ -121,7 +121,7 @@ async def test_a_rolling_restart_under_load_loses_nothing_and_refuses_nothing(
 
 
 async def until_none_is_at(crowd: Audience, gateway: str) -> None:
-    """Wait until those who were connected to this gateway are connected to another one."""
+    """Wait until the clients of this gateway are connected to another one."""
     await crowd.until(
         lambda: all(heard.servers[-1] != gateway for heard in crowd.heard.values()),
         LONGEST_OUTAGE * 2,
@@ -130,7 +130,7 @@ async def until_none_is_at(crowd: Audience, gateway: str) -> None:
 
 
 async def check(stack: Stack, session: aiohttp.ClientSession, crowd: Audience, acknowledged: list[str]) -> None:
-    """Wait for one more change to reach everybody, then audit what each was told of all before."""
+    """Wait for one more change to reach all clients, then check each client's events of all changes before."""
     last = await create(session, stack.url, 0)
     acknowledged = [*acknowledged, last]
     await crowd.until_all_have(acknowledged, 10)

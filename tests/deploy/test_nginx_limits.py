@@ -1,4 +1,4 @@
-"""What the load balancer lets one address do, and what it tells the gateways of whose request it is."""
+"""The load balancer's limits for one address, and the headers that tell gateways whose request it is."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -22,7 +22,7 @@ FEW_CONNECTIONS = {"limit_conn connections 1000;": "limit_conn connections 3;"}
 
 
 class Gateway:
-    """Stands behind the load balancer and says what it was told; it holds what asks for `/held`."""
+    """A server behind the load balancer that answers with its request's headers; it holds requests for `/held`."""
 
     def __init__(self) -> None:
         self.begun = 0

@@ -67,7 +67,7 @@ def test_every_alert_uses_metrics_that_there_are() -> None:
 def test_the_dashboard_shows_every_metric_of_our_own() -> None:
     shown = set().union(*(used(query) for query in queries()))
     hidden = {name for name, _, _ in metrics() if not any(one.startswith(name) for one in shown)}
-    # What the alerts and the other panels say better.
+    # The alerts and the other panels show these better.
     assert hidden == {"orders_gateway_dependency_up", "orders_watcher_dependency_up", "orders_gateway_position_seconds"}
 
 
@@ -82,7 +82,7 @@ def test_the_panels_of_the_dashboard_do_not_overlap() -> None:
         assert place["x"] + place["w"] <= 24
 
 
-def test_every_alert_is_explained_to_whoever_is_woken_by_it() -> None:
+def test_every_alert_is_explained_in_the_operations_manual() -> None:
     names = re.findall(r"alert: (\w+)", (PROMETHEUS / "alerts.yml").read_text("utf-8"))
     explained = (ROOT / "docs" / "operations.md").read_text("utf-8")
     assert [name for name in names if name not in explained] == []

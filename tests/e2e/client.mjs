@@ -1,4 +1,4 @@
-// A stock socket.io-client: says what it is told as lines of JSON, and does what it is asked to by such lines.
+// A stock socket.io-client: prints its events as lines of JSON, and executes commands from such lines.
 
 import { createInterface } from "node:readline";
 import { io } from "socket.io-client";
@@ -8,7 +8,7 @@ const say = (what, fields = {}) => process.stdout.write(`${JSON.stringify({ what
 const socket = io(url, { reconnectionDelay: 50, reconnectionDelayMax: 200, ...JSON.parse(options) });
 
 socket.io.on("open", () => {
-  // Now, for the upgrade may be over before the namespace is connected.
+  // Now, because the upgrade may be over before the namespace is connected.
   socket.io.engine.once("upgrade", (transport) => say("upgrade", { transport: transport.name }));
 });
 socket.on("connect", () => say("connect", { recovered: socket.recovered }));

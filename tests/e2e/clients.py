@@ -1,4 +1,4 @@
-"""Stock clients of the gateway as processes, and what each of them was told."""
+"""Stock clients of the gateway as processes, and the events of each."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ SCRIPT = Path(__file__).with_name("client.mjs")
 
 @dataclass
 class Listener:
-    """What a client was told, in order."""
+    """A client's events, in order."""
 
     updates: list[dict[str, Any]] = field(default_factory=list)
     said: list[dict[str, Any]] = field(default_factory=list)
@@ -29,7 +29,7 @@ class Listener:
 
     @property
     def cursor(self) -> str:
-        """The cursor of what came last."""
+        """The cursor of the last event."""
         lines = [line["args"][0]["cursor"] for line in self.said if line["what"] == "event"]
         return str(lines[-1])
 
@@ -99,7 +99,7 @@ async def curl(url: str, *arguments: str) -> AsyncIterator[Listener]:
 
 
 async def run(*argv: str) -> str:
-    """Run a command and return what it prints."""
+    """Run a command and return its output."""
     process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
     async with asyncio.timeout(15):
         out, _ = await process.communicate()

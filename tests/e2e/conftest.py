@@ -18,7 +18,7 @@ Orders = AsyncCollection[dict[str, Any]]
 
 @dataclass
 class Product:
-    """What a test of the whole starts and writes to."""
+    """The services that a test of the whole starts, and the collection that it writes to."""
 
     orders: Orders
     environment: dict[str, str]

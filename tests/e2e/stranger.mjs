@@ -1,4 +1,4 @@
-// A client that other people have written, by its name: says what it is told as lines of JSON.
+// A third-party client, by its name: prints its events as lines of JSON.
 
 import { createRequire } from "node:module";
 
@@ -14,7 +14,7 @@ function follow(source) {
   for (const event of EVENTS) source.addEventListener(event, ({ data }) => told(event, data));
 }
 
-/** Without recovery of its own, a client goes on from the cursor that came last. */
+/** A client without recovery of its own resumes from its last cursor. */
 function followSocket(io) {
   let since;
   const socket = io(url, { auth: (send) => send({ since }), reconnectionDelay: 50, reconnectionDelayMax: 200 });
@@ -46,7 +46,7 @@ const CLIENTS = {
       openWhenHidden: true,
       onmessage: ({ event, data }) => EVENTS.includes(event) && told(event, data),
       onclose() {
-        throw new Error("go on"); // else it takes the end of the response for the end of the story
+        throw new Error("go on"); // else it takes the end of the response for the end of the stream
       },
       onerror: () => 50,
     });

@@ -24,7 +24,7 @@ async def insert(orders: Orders, count: int) -> list[str]:
     return [str(order) for order in ids]
 
 
-def told(client: Any) -> list[str]:
+def updated_ids(client: Any) -> list[str]:
     return [each["id"] for each in client.updates]
 
 
@@ -44,7 +44,7 @@ async def test_a_client_is_recovered_by_another_replica_when_its_gateway_is_kill
             await client.has(len(ids), 20)
             await dying.start()
             assert [line["recovered"] for line in client.heard("connect")] == [False] + [True] * (number + 1)
-        assert told(client) == ids
+        assert updated_ids(client) == ids
         assert [each["server"] for each in client.named("connected")] == ["one", "two", "one", "two"]
         assert client.named("resync") == []
 
@@ -61,13 +61,13 @@ async def test_a_quiet_stream_is_recovered_again_and_again_and_over_every_transp
                 await client.connected(number + 2)
             ids = await insert(product.orders, 2)
             await client.has(2)
-            assert told(client) == ids
+            assert updated_ids(client) == ids
             assert [line["recovered"] for line in client.heard("connect")] == [False, True, True, True]
             assert client.named("resync") == []
 
 
 @pytest.mark.timeout(60)
-async def test_what_cannot_be_recovered_begins_afresh_and_says_why(product: Product) -> None:
+async def test_an_unrecoverable_session_starts_fresh_and_says_why(product: Product) -> None:
     await product.watcher()
     gateway = await product.gateway()
     async with node(gateway.url) as client:
@@ -91,7 +91,7 @@ async def test_what_cannot_be_recovered_begins_afresh_and_says_why(product: Prod
             reasons = [each["reason"] for each in client.named("resync")[before:]]
             assert reasons == ([reason] if reason else []), edited
             assert client.heard("connect")[-1]["recovered"] is False, edited
-        assert len(set(told(client))) == len(told(client))
+        assert len(set(updated_ids(client))) == len(updated_ids(client))
 
 
 @pytest.mark.timeout(60)
@@ -101,18 +101,18 @@ async def test_a_client_crosses_from_socketio_on_one_replica_to_sse_on_another_a
     async with node(first.url) as client:
         ids = await insert(product.orders, 3)
         await client.has(3)
-        seen, cursor = told(client), client.cursor
+        seen, cursor = updated_ids(client), client.cursor
     ids += await insert(product.orders, 3)
     async with curl(f"{second.url}/api/orders/events", "-H", f"Last-Event-ID: {cursor}") as stream:
         ids += await insert(product.orders, 1)
         await stream.has(4)
-        seen += told(stream)
+        seen += updated_ids(stream)
         cursor = stream.cursor
     ids += await insert(product.orders, 2)
     async with node(first.url, ["polling"], auth={"since": cursor}) as back:
         ids += await insert(product.orders, 1)
         await back.has(3)
-        seen += told(back)
+        seen += updated_ids(back)
     assert seen == ids
 
 
@@ -128,12 +128,12 @@ async def test_a_filtered_client_is_recovered_with_its_filter_on_another_replica
         await product.orders.insert_one({"status": "pending"})
         shipped = await product.orders.insert_one({"status": "shipped"})
         await client.has(1)
-        assert told(client) == [str(shipped.inserted_id)]
+        assert updated_ids(client) == [str(shipped.inserted_id)]
         assert client.heard("connect")[-1]["recovered"] is True
 
 
 @pytest.mark.timeout(90)
-async def test_whoever_loads_while_others_write_ends_with_what_the_database_holds(product: Product) -> None:
+async def test_a_client_that_loads_while_others_write_ends_with_the_databases_orders(product: Product) -> None:
     await product.watcher()
     gateways = [await product.gateway(), await product.gateway()]
     stop = asyncio.Event()
@@ -183,7 +183,7 @@ async def _viewers(urls: list[str]) -> AsyncIterator[dict[str, tuple[list[dict[s
 
 
 async def _load(http: aiohttp.ClientSession, url: str) -> tuple[list[dict[str, Any]], str]:
-    """Return all orders, and from where on to be told what changes."""
+    """Return all orders, and the cursor to follow changes from."""
     async with http.get(f"{url}/api/orders", params={"limit": "100"}) as reply:
         orders: list[dict[str, Any]] = await reply.json()
         assert "next" not in reply.links
@@ -191,11 +191,11 @@ async def _load(http: aiohttp.ClientSession, url: str) -> tuple[list[dict[str, A
 
 
 async def _ends_with(client: Listener, order: str) -> None:
-    await until(lambda: told(client)[-1:] == [order], "the last change is told")
+    await until(lambda: updated_ids(client)[-1:] == [order], "the last change")
 
 
 def _state(listed: list[dict[str, Any]], updates: list[dict[str, Any]]) -> dict[str, Any]:
-    """Apply what a client was told to what it loaded; an order may only be inserted where there is none."""
+    """Apply a client's events to its list; an order may be inserted only if it does not exist."""
     state = {order["_id"]: order.get("status") for order in listed}
     for each in updates:
         match each["operation"]:

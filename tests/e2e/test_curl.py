@@ -1,4 +1,4 @@
-"""What curl and other programs without a browser get from the event stream."""
+"""The event stream for curl and other programs without a browser."""
 
 import asyncio
 import json
@@ -68,7 +68,7 @@ async def test_a_stream_goes_on_after_the_cursor_that_it_is_given(product: Produ
         (f"{url}?since={first}", [], ids[1:], []),
         (url, ["-H", f"Last-Event-ID: {first}"], ids[1:], []),
         (f"{url}?since={first}", ["-H", f"Last-Event-ID: {second}"], ids[2:], []),
-        # polyfills that cannot set the header come back with a parameter, beside what the page wrote there
+        # polyfills that cannot set the header reconnect with a parameter, in addition to those of the page
         (f"{url}?lastEventId={first}", [], ids[1:], []),
         (f"{url}?since={first}&lastEventId={second}", [], ids[2:], []),
         (f"{url}?Last-Event-ID={second}", [], ids[2:], []),

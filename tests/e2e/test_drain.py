@@ -1,4 +1,4 @@
-"""A gateway that is told to stop: its clients live on until each is closed, and go on elsewhere."""
+"""A gateway that is told to stop: its clients get changes until each is closed, and resume elsewhere."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ EACH = 3  # clients of each kind
 
 @dataclass
 class Client:
-    """One client: what it was told at each gateway, in order."""
+    """One client: its events at each gateway, in order."""
 
     kind: str
     told: list[list[str]] = field(default_factory=list)
@@ -124,7 +124,7 @@ async def test_events_flow_until_each_client_is_closed_and_go_on_elsewhere(produ
 
 
 @pytest.mark.parametrize("again", [signal.SIGTERM, signal.SIGINT])
-async def test_to_be_told_twice_to_stop_ends_the_drain(product: Product, again: signal.Signals) -> None:
+async def test_a_second_stop_signal_ends_the_drain(product: Product, again: signal.Signals) -> None:
     await product.watcher()
     gateway = await product.gateway(DRAIN_SECONDS="600")
     client = Client("websocket")
@@ -146,7 +146,7 @@ async def draining(gateway: ServiceProcess, client: Client, then: Callable[[], A
         await following
 
 
-async def test_a_draining_gateway_says_so_and_takes_in_nobody(product: Product) -> None:
+async def test_a_draining_gateway_says_so_and_takes_no_new_clients(product: Product) -> None:
     await product.watcher()
     gateway = await product.gateway(DRAIN_SECONDS="600")
     client = Client("sse")

@@ -66,7 +66,7 @@ async def one_by_one(session: aiohttp.ClientSession) -> list[str]:
 
 @asynccontextmanager
 async def following(url: str, texts: Sequence[str]) -> AsyncIterator[list[tuple[Sequence[str], Listener]]]:
-    """Follow the orders in groups that are small enough for a filter, and give what each group has been told."""
+    """Follow the orders in groups that are small enough for a filter, and yield the events of each group."""
     short = [text for text in texts if len(text) < 200]
     groups = [short[n : n + 15] for n in range(0, len(short), 15)]
     async with AsyncExitStack() as stack:

@@ -1,4 +1,4 @@
-"""MongoDB or Redis missing at the start, or going away: the services stay up, say so once, and recover."""
+"""MongoDB or Redis is missing at the start, or goes away: the services stay up, report it once, and recover."""
 
 import asyncio
 import json
@@ -137,7 +137,7 @@ async def _told(listener: Listener, reason: str | None) -> None:
 
 
 @pytest.mark.timeout(90)
-async def test_clients_are_told_when_what_they_see_is_old_and_why_and_when_it_is_not_any_more(
+async def test_clients_are_told_when_and_why_they_may_see_old_orders_and_when_that_ends(
     own_mongod: OwnMongod, own_valkey: OwnValkey, run_service: RunService
 ) -> None:
     mongod, valkey = await own_mongod(), await own_valkey()

@@ -1,4 +1,4 @@
-"""What a page of a stranger's reaches, whose browser asks under that page's name or origin: nothing, on any route."""
+"""A stranger's page, whose browser sends that page's host or origin, reaches nothing, on any route."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ UPGRADE = (
     "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 )
 JSON = "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
-# Each with what follows the Host header.
+# Each with the lines after the Host header.
 ROUTES = {
     "page": ("GET /", "\r\n"),
     "script": ("GET /app.js", "\r\n"),
@@ -131,7 +131,7 @@ async def test_a_host_that_is_missing_given_twice_or_none_is_a_bad_request(gatew
 
 
 @pytest.mark.parametrize("route", ["page", "list", "events", "polling", "delete"])
-async def test_what_the_request_line_names_counts_too(gateway: ServiceProcess, route: str) -> None:
+async def test_the_host_in_the_request_line_counts_too(gateway: ServiceProcess, route: str) -> None:
     for target, host, refused in (
         ("http://evil.example", "localhost", True),
         ("http://localhost", "evil.example", True),
@@ -229,7 +229,7 @@ async def test_behind_a_proxy_that_ends_tls_the_scheme_of_a_page_counts(product:
         ("wss", "https://shop.example", 101),
         ("https", "http://shop.example", 403),
         ("http", "https://shop.example", 403),
-        (None, "https://shop.example", 101),  # nobody says what the client speaks
+        (None, "https://shop.example", 101),  # no trusted proxy reports the client's scheme
         (None, "http://shop.example", 101),
     ):
         headers = ["Host: shop.example", f"Origin: {origin}"] + ([f"X-Forwarded-Proto: {said}"] if said else [])

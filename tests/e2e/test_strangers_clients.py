@@ -1,4 +1,4 @@
-"""Clients that other people have written connect, are cut, resume at another replica, and are told everything once."""
+"""Third-party clients connect, are cut, resume at another replica, and get everything once."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ NAMES = ("connected", "orderUpdate", "resync")
 Client = Callable[[str, Listener], Coroutine[Any, Any, None]]
 
 
-def told(listener: Listener, name: str, data: Any) -> None:
+def pass_on(listener: Listener, name: str, data: Any) -> None:
     if name in NAMES:
         listener.take({"what": "event", "name": name, "args": [data]})
 
@@ -33,7 +33,7 @@ def told(listener: Listener, name: str, data: Any) -> None:
 async def python_socketio(url: str, listener: Listener) -> None:
     client = socketio.AsyncClient(reconnection_delay=0.05, reconnection_delay_max=0.2)
     for name in NAMES:
-        client.on(name, lambda data, _offset, name=name: told(listener, name, data))
+        client.on(name, lambda data, _offset, name=name: pass_on(listener, name, data))
     await client.connect(url, auth=lambda: {"since": listener.cursor} if listener.said else {})
     try:
         await asyncio.Event().wait()
@@ -50,7 +50,7 @@ async def httpx_sse(url: str, listener: Listener) -> None:
                 async with aconnect_sse(http, "GET", f"{url}/api/orders/events", headers=headers) as source:
                     async for event in source.aiter_sse():
                         last_id = event.id
-                        told(listener, event.event, json.loads(event.data or "null"))
+                        pass_on(listener, event.event, json.loads(event.data or "null"))
             except httpx.HTTPError:
                 await asyncio.sleep(0.05)
 
@@ -63,7 +63,7 @@ async def aiohttp_sse_client2(url: str, listener: Listener) -> None:
             async with EventSource(f"{url}/api/orders/events", headers=headers, max_connect_retry=1) as source:
                 async for event in source:
                     last_id = event.last_event_id
-                    told(listener, event.type, json.loads(event.data or "null"))
+                    pass_on(listener, event.type, json.loads(event.data or "null"))
         except (aiohttp.ClientError, ConnectionError):
             await asyncio.sleep(0.05)
 
@@ -98,7 +98,7 @@ async def write(product: Product, first: int, count: int) -> None:
 
 @pytest.mark.timeout(90)
 @pytest.mark.parametrize("client", [*NODE, *PYTHON], ids=lambda client: getattr(client, "__name__", client))
-async def test_a_client_of_other_people_misses_nothing_and_is_told_nothing_twice(
+async def test_a_third_party_client_misses_nothing_and_gets_nothing_twice(
     product: Product, client: str | Client
 ) -> None:
     await product.watcher()

@@ -23,7 +23,7 @@ TRANSPORTS = ["websocket", "polling", "sse"]
 
 @dataclass
 class Wanderer:
-    """A client's list, and where in the stream it is; it notices by itself what is told twice or out of order."""
+    """A client's list and its position in the stream; it notices events that come twice or out of order."""
 
     wanted: dict[str, str]
     cursor: str = ""
@@ -116,7 +116,7 @@ async def write(orders: Orders, dice: random.Random, count: int) -> None:
 async def test_each_list_equals_the_query_wherever_the_client_has_been(product: Product, seed: int) -> None:
     dice = random.Random(seed)
     await product.watcher()
-    # A ring this small sends many who come back to the log in Redis.
+    # With a ring this small, many clients that reconnect need the log in Redis.
     urls = [(await product.gateway(RING_EVENTS="40")).url for _ in range(2)]
     wishes: list[dict[str, str]] = [{}, {}, {"status": "pending"}, {"status": "shipped"}, {"customer_name": "Ada"}]
     clients = [Wanderer(wanted) for wanted in wishes]

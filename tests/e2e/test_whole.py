@@ -1,4 +1,4 @@
-"""Whoever changes an order, by whatever way: every stock client is told, over every transport."""
+"""Every stock client gets every change, over every transport, however an order was changed."""
 
 import json
 from contextlib import AsyncExitStack
@@ -58,7 +58,7 @@ async def test_each_write_reaches_every_client_over_every_transport(product: Pro
 
 
 @pytest.mark.timeout(60)
-async def test_filters_are_asked_for_by_event_and_by_query_and_tell_what_left(product: Product) -> None:
+async def test_filters_are_set_by_event_and_by_query_and_report_orders_that_left(product: Product) -> None:
     await product.watcher()
     gateway = await product.gateway()
     async with (

@@ -1,4 +1,4 @@
-"""One audit: a running stack with writers and clients, faults put into it, and the judgement at the end."""
+"""One audit: a running stack with writers and clients, the faults injected into it, and the judgement at the end."""
 
 import asyncio
 import random
@@ -16,17 +16,17 @@ from tests.faults.stack import Shape, Stack
 from tests.faults.witness import Witness
 from tests.faults.writers import Writers, writers
 
-# Between two looks at all clients; recovery times are as exact as this.
+# Poll interval of all clients' records; recovery times are as exact as this.
 _LOOK = 0.02
 # One order for every customer, and for the last of them one of every status.
 _KINDS = [(customer, STATUSES[0]) for customer in CUSTOMERS] + [(CUSTOMERS[-1], status) for status in STATUSES[1:]]
-# So long may the last changes take to reach everybody, after the faults are over.
+# The most time that the last changes may take to reach all clients, after the faults are over.
 _SETTLING = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How much is going on."""
+    """The rate of the writes, and the clients."""
 
     writes_per_second: float = 500.0
     clients: Population = field(default_factory=Population)
@@ -38,27 +38,27 @@ QUICK = Load(writes_per_second=150.0, clients=SMALL)
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """How long it took, from the injection or the healing, until a write after it had reached every client."""
+    """The time from the fault, or from its end, until a later write had reached every client."""
 
     fault: str
     seconds: float
     within: float | None  # the promise, where there is one
-    usual: float  # as long does it take when nothing is broken: a client's next order has to be written first
+    usual: float  # the same while nothing is broken: a client's next order has to be written first
 
 
 @dataclass(slots=True)
 class Expected:
-    """What the faults of a scenario explain. Scenarios add to it."""
+    """The effects that a scenario's faults explain. Scenarios add to it."""
 
-    reasons: set[str] = field(default_factory=set)
-    told: set[str] = field(default_factory=set)
+    allowed_resyncs: set[str] = field(default_factory=set)
+    required_resyncs: set[str] = field(default_factory=set)  # each client must get at least one of them
     refetch: bool = False
     crashes: set[str] = field(default_factory=set)  # processes that end by themselves
 
 
 @dataclass(slots=True)
 class Audit:
-    """What a scenario works with."""
+    """The tools of a scenario."""
 
     stack: Stack
     writers: Writers
@@ -72,26 +72,24 @@ class Audit:
     usual: float = 0.0
 
     async def warm_up(self) -> None:
-        """Let the load run, and see how long a write takes to reach everybody while nothing is broken."""
-        await self.load(2.0)
+        """Run the load, and measure how long a write takes to reach all clients while nothing is broken."""
+        await self.run_for(2.0)
         self.usual = await self._seen_by_all("nothing", patience=30.0)
 
-    async def load(self, seconds: float) -> None:
-        """Let the load run."""
+    async def run_for(self, seconds: float) -> None:
+        """Keep the load running for so long."""
         await asyncio.sleep(seconds)
 
     def injected(self, times: int = 1) -> None:
-        """Count a fault."""
+        """Count an injected fault."""
         self.faults += times
 
-    async def recovers(self, fault: str, within: float | None = None, patience: float = 30.0) -> float:
-        """Wait until a write that begins now or later has reached every client; note how long that took."""
+    async def expect_recovery(self, fault: str, within: float | None = None, patience: float = 30.0) -> float:
+        """Wait until a write that begins now or later has reached every client; record how long that took."""
         seconds = await self._seen_by_all(fault, patience)
         self.recoveries.append(Recovery(fault, seconds, within, self.usual))
         if within is not None and seconds > within + self.usual:
-            what = (
-                f"{fault}: recovered after {seconds:.1f} s, promised are {within:.1f} s (usual is {self.usual:.1f} s)"
-            )
+            what = f"{fault}: recovered after {seconds:.1f} s, promised {within:.1f} s (usual {self.usual:.1f} s)"
             self.findings.append(Finding(Breach.SLOW, "stack", what))
         return seconds
 
@@ -100,8 +98,8 @@ class Audit:
         began = loop.time()
         stamp = self.writers.ledger.last
         waiting = list(self.crowd.viewers)
-        # Nobody is to wait for the writers to come to his customer.
-        something_for_everybody = asyncio.create_task(self._write_for_everybody())
+        # So that no client has to wait for a random write to match its filter.
+        matching_writes = asyncio.create_task(self._write_for_each_filter())
         while waiting:
             waiting = [viewer for viewer in waiting if not viewer.connected or viewer.record.newest <= stamp]
             if waiting and loop.time() - began > patience:
@@ -111,22 +109,22 @@ class Audit:
                 break
             await asyncio.sleep(_LOOK)
         seconds = loop.time() - began
-        something_for_everybody.cancel()
-        await asyncio.gather(something_for_everybody, return_exceptions=True)
+        matching_writes.cancel()
+        await asyncio.gather(matching_writes, return_exceptions=True)
         return seconds
 
-    def wrong(self, what: str) -> None:
-        """Note something that the scenario itself has seen to be wrong."""
+    def report(self, what: str) -> None:
+        """Record a fault that the scenario itself has found."""
         self.findings.append(Finding(Breach.SERVICE, "scenario", what))
 
     async def until(self, condition: Callable[[], Awaitable[bool]], what: str, patience: float = 20.0) -> None:
-        """Wait until a condition holds; note that it never did."""
+        """Wait until a condition holds; report if it never does."""
         try:
             async with asyncio.timeout(patience):
-                while not await condition():  # noqa: ASYNC110 - it is asked of another process
+                while not await condition():  # noqa: ASYNC110 - another process has to be polled
                     await asyncio.sleep(0.1)
         except TimeoutError:
-            self.wrong(f"within {patience:.0f} s it never came true that {what}")
+            self.report(f"not true within {patience:.0f} s: {what}")
 
     async def settle(self) -> None:
         """Stop the writers and wait until every client has been shown the end of the history."""
@@ -138,10 +136,10 @@ class Audit:
         while records and loop.time() - began < _SETTLING:
             records = [record for record in records if not record.has(last[record.wanted])]
             await asyncio.sleep(_LOOK)
-        await asyncio.sleep(0.3)  # for what comes although it should not
+        await asyncio.sleep(0.3)  # for events that should not come
 
-    async def _write_for_everybody(self) -> None:
-        """Write an order for every filter, all at once: where the set commits slowly, nobody is to wait for another."""
+    async def _write_for_each_filter(self) -> None:
+        """Write an order for every filter, all at once: where the set commits slowly, they must not wait in a row."""
         await asyncio.gather(*(self._insert(customer, status) for customer, status in _KINDS))
 
     async def _last_orders(self) -> dict[Wanted, str]:
@@ -163,21 +161,21 @@ class Audit:
                     await asyncio.sleep(0.2)
 
     async def judge(self) -> list[Finding]:
-        """Read what really happened and compare it with what every client was shown."""
+        """Read the history and compare it with what every client was shown."""
         await self.witness.read()
         case = Case(
             truth=self.witness.changes,
             database=await self.witness.database(),
             ledger=self.writers.ledger,
             records=self.crowd.records,
-            reasons=frozenset(self.expected.reasons | self.expected.told),
-            told=frozenset(self.expected.told),
+            allowed_resyncs=frozenset(self.expected.allowed_resyncs | self.expected.required_resyncs),
+            required_resyncs=frozenset(self.expected.required_resyncs),
             refetch=self.expected.refetch,
         )
         return [*self.findings, *self._processes(), *await asyncio.to_thread(judge, case)]
 
     def _processes(self) -> list[Finding]:
-        """Find services that ended by themselves or that broke inside."""
+        """Find services that ended by themselves or logged a traceback."""
         found = []
         for service in [*self.stack.watchers, *self.stack.gateways]:
             who = f"{service.name} {service.port}"
@@ -188,7 +186,7 @@ class Audit:
 
 
 def _tracebacks(log: str) -> list[str]:
-    """Return what each traceback in a log says, the driver's own excepted: its background tasks fail and go on."""
+    """Return the end of each traceback in a log, except the driver's: its background tasks fail and go on."""
     lines = [line for line in log.splitlines() if "MongoClient background task" not in line]
     pieces = "\n".join(lines).split("Traceback (most recent call last)")[1:]
     return [piece.partition("\n{")[0][-500:] for piece in pieces[-3:]]
@@ -196,7 +194,7 @@ def _tracebacks(log: str) -> list[str]:
 
 @asynccontextmanager
 async def audit(folder: Path, shape: Shape, load: Load, rng: random.Random) -> AsyncIterator[Audit]:
-    """Run a stack under load, with everybody connected."""
+    """Run a stack under load, with all clients connected."""
     async with AsyncExitStack() as exits:
         stack = await exits.enter_async_context(Stack(folder, shape))
         witness = await exits.enter_async_context(Witness(stack.mongodb_uri))

@@ -1,4 +1,4 @@
-"""A network cable between a client and a server on this machine: it can be plugged elsewhere, and it can chop."""
+"""A TCP proxy on this machine: it can be pointed at another server, and can deliver bytes in small pieces."""
 
 import asyncio
 import random
@@ -11,7 +11,7 @@ _CHUNK = 1 << 16
 
 
 class Cable:
-    """Listens on ``port`` and carries everything to ``target``; used by `async with`.
+    """Listens on ``port`` and forwards everything to ``target``; used by `async with`.
 
     With ``chop``, bytes arrive in pieces of at most that many, after small delays, as over a bad radio link.
     """
@@ -32,7 +32,7 @@ class Cable:
         self._cut()
 
     def plug(self, target: int) -> None:
-        """Lead to another port from now on; every connection is cut."""
+        """Forward to another port from now on; every connection is cut."""
         self._target = target
         self._cut()
 

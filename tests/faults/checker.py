@@ -1,4 +1,4 @@
-"""Judges a finished audit, from records alone: was the promise kept for every client?"""
+"""Judges a finished audit from its records alone: was the promise kept for every client?"""
 
 from bisect import bisect_right
 from collections import Counter
@@ -12,7 +12,7 @@ from tests.faults.ledger import Ledger, Outcome
 from tests.faults.order import Wanted
 from tests.faults.record import Record, Segment, View
 from tests.faults.shown import Shown
-from tests.faults.truth import Change, Sight, filtered, sight
+from tests.faults.truth import Change, Due, due_of, filtered
 
 
 class Breach(Enum):
@@ -22,14 +22,14 @@ class Breach(Enum):
     DOUBLED = "doubled"  # shown twice
     REORDERED = "out of order"  # shown after a later one
     REORDERED_ORDER = "out of order for one order"
-    INVENTED = "invented"  # shown although it was never committed, or not so
+    INVENTED = "invented"  # shown although it was never committed, or committed with other content
     UNWANTED = "unwanted"  # committed, but outside the client's filter
-    STATE = "other state"  # in the end the client shows something else than the database holds
+    STATE = "other state"  # at the end the client's orders differ from the database's
     RESYNC = "unexplained resync"
-    UNTOLD = "not told"  # the scenario breaks history, and the client was not told so
+    UNTOLD = "not told"  # the scenario breaks history, and the client got no resync
     WRITE = "write"  # acknowledged and gone, or refused and done
     SERVICE = "service"  # a process ended, did not recover, or failed where it may not
-    SLOW = "slow"  # it recovered, later than promised
+    SLOW = "slow"  # it recovered, but later than promised
 
 
 class Finding(NamedTuple):
@@ -42,25 +42,25 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Everything there is to judge."""
+    """The evidence of one audit."""
 
     truth: Sequence[Change]
     database: View
     ledger: Ledger
     records: Sequence[Record]
-    reasons: frozenset[str] = field(default_factory=frozenset)  # the resyncs that the scenario explains
-    told: frozenset[str] = field(default_factory=frozenset)  # of these, each client must be told at least one
+    allowed_resyncs: frozenset[str] = field(default_factory=frozenset)  # those that the scenario explains
+    required_resyncs: frozenset[str] = field(default_factory=frozenset)  # each client must get at least one of them
     refetch: bool = False  # whether envelopes may come without their order, for the client to fetch
 
 
 def judge(case: Case) -> list[Finding]:
     """Return every breach."""
     found = list(_writes(case))
-    sights: dict[Wanted, list[Sight]] = {}
+    due_by_filter: dict[Wanted, list[Due]] = {}
     for record in case.records:
-        if record.wanted not in sights:
-            sights[record.wanted] = [seen for change in case.truth if (seen := sight(change, record.wanted))]
-        found += _record(case, record, sights[record.wanted])
+        if record.wanted not in due_by_filter:
+            due_by_filter[record.wanted] = [seen for change in case.truth if (seen := due_of(change, record.wanted))]
+        found += _record(case, record, due_by_filter[record.wanted])
     return found
 
 
@@ -78,59 +78,59 @@ def _writes(case: Case) -> Iterator[Finding]:
             yield Finding(Breach.WRITE, "writer", f"{what} was refused and is in the history")
 
 
-def _record(case: Case, record: Record, sights: Sequence[Sight]) -> Iterator[Finding]:
+def _record(case: Case, record: Record, all_due: Sequence[Due]) -> Iterator[Finding]:
     for reason in record.resyncs:
-        if reason not in case.reasons:
+        if reason not in case.allowed_resyncs:
             yield Finding(Breach.RESYNC, record.name, reason)
-    if case.told and not case.told & set(record.resyncs):
-        yield Finding(Breach.UNTOLD, record.name, f"none of {', '.join(sorted(case.told))}")
+    if case.required_resyncs and not case.required_resyncs & set(record.resyncs):
+        yield Finding(Breach.UNTOLD, record.name, f"none of {', '.join(sorted(case.required_resyncs))}")
     for complaint in record.complaints:
         yield Finding(Breach.SERVICE, record.name, complaint)
     for segment in record.segments:
-        yield from _segment(case, record, segment, sights)
+        yield from _segment(case, record, segment, all_due)
     yield from _state(case, record)
 
 
-def _segment(case: Case, record: Record, segment: Segment, sights: Sequence[Sight]) -> Iterator[Finding]:
+def _segment(case: Case, record: Record, segment: Segment, all_due: Sequence[Due]) -> Iterator[Finding]:
     yield from _sequence(record, segment.shown)
     if segment.start is None:
         return  # the client never had a list to compare with
     start = segment.start.position
     shown = [one for one in segment.shown if one.position > start]
-    first = bisect_right(sights, start, key=_position)
-    # A segment that ended in a resync owes nothing after the last change that it showed: the client was told.
-    end = len(sights) if segment.resync is None else _end(shown, sights, first)
-    due = sights[first:end]
-    if [_as_sight(one) for one in shown] == due:
+    first = bisect_right(all_due, start, key=_position)
+    # After a resync nothing is due beyond the segment's last event: the client knows that it missed some.
+    end = len(all_due) if segment.resync is None else _end(shown, all_due, first)
+    due = all_due[first:end]
+    if [_as_due(one) for one in shown] == due:
         return
     yield from _differences(case, record, {one.position: one for one in shown}, {one.position: one for one in due})
 
 
-def _end(shown: Sequence[Shown], sights: Sequence[Sight], first: int) -> int:
-    return bisect_right(sights, max(one.position for one in shown), key=_position) if shown else first
+def _end(shown: Sequence[Shown], all_due: Sequence[Due], first: int) -> int:
+    return bisect_right(all_due, max(one.position for one in shown), key=_position) if shown else first
 
 
 def _differences(
-    case: Case, record: Record, shown: dict[Position, Shown], due: dict[Position, Sight]
+    case: Case, record: Record, shown: dict[Position, Shown], due: dict[Position, Due]
 ) -> Iterator[Finding]:
     committed = {change.position: change for change in case.truth}
-    for position, sight_due in due.items():
+    for position, missing in due.items():
         if position not in shown:
-            yield Finding(Breach.LOST, record.name, f"{position} {sight_due.operation} {sight_due.id}")
+            yield Finding(Breach.LOST, record.name, f"{position} {missing.operation} {missing.id}")
     for position, one in shown.items():
         wanted = due.get(position)
         if position not in committed:
             yield Finding(Breach.INVENTED, record.name, f"{one} was never committed")
         elif _is_bare(one) and case.refetch:
-            continue  # what is not known to fit is told rather than hidden; the client fetches it
+            continue  # an order without data is sent even if it may not match the filter; the client fetches it
         elif wanted is None:
             yield Finding(Breach.UNWANTED, record.name, f"{one}")
-        elif _as_sight(one) != wanted:
+        elif _as_due(one) != wanted:
             yield Finding(Breach.INVENTED, record.name, f"{one}, committed was {wanted}")
 
 
 def _sequence(record: Record, shown: Sequence[Shown]) -> Iterator[Finding]:
-    """Find what was shown twice or too late, whatever the segment began with."""
+    """Find changes that were shown twice or out of order, whatever the segment began with."""
     times = Counter(one.position for one in shown)
     if len(times) < len(shown):
         for position, count in times.items():
@@ -176,12 +176,12 @@ def _is_bare(one: Shown) -> bool:
     return one.content is None and not one.left
 
 
-def _as_sight(one: Shown) -> Sight:
+def _as_due(one: Shown) -> Due:
     stamp = None if one.content is None else one.content.stamp
-    return Sight(one.position, one.operation, one.id, stamp, one.left)
+    return Due(one.position, one.operation, one.id, stamp, one.left)
 
 
-def _position(one: Sight) -> Position:
+def _position(one: Due) -> Position:
     return one.position
 
 

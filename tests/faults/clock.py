@@ -15,13 +15,13 @@ def _library() -> Path | None:
 
 
 def clock_missing() -> str | None:
-    """Say why no clock can be put forward here, or return None."""
+    """Return why no clock can be shifted here, or None."""
     return None if _library() else "libfaketime is not installed (apt-get install faketime)"
 
 
 @dataclass(eq=False, kw_only=True)
 class ClockedMongod(Mongod):
-    """Its clock is that of the machine, shifted by what was told to `shift` last; its timers are not shifted."""
+    """Its clock is that of the machine plus the last `shift`; its timers are not shifted."""
 
     def env(self) -> Mapping[str, str]:
         self.shift(0)
@@ -33,7 +33,7 @@ class ClockedMongod(Mongod):
         }
 
     def shift(self, seconds: int) -> None:
-        """Put the clock this far from the machine's."""
+        """Set the clock this far from the machine's."""
         self._file.write_text(f"{seconds:+d}\n", encoding="ascii")
 
     @property

@@ -1,4 +1,4 @@
-"""All clients of an audit: of every kind, with and without filters, some of them never staying anywhere for long."""
+"""All clients of an audit: of every kind, with and without filters, some of them hopping between gateways."""
 
 import asyncio
 import random
@@ -17,8 +17,8 @@ from tests.faults.viewers.viewer import Viewer
 from tests.faults.viewers.websocket import WebSocketViewer
 
 CUSTOMERS = tuple(f"Customer {number:02d}" for number in range(16))
-# A client that has heard nothing for so long thinks that its connection is dead; the gateways of an audit ping often.
-DEAF_SECONDS = 8.0
+# A client that gets nothing for so long considers its connection dead; the gateways of an audit ping often.
+SILENCE_SECONDS = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Crowd:
         ]
 
     async def hop_always(self) -> None:
-        """Move one client after the other elsewhere."""
+        """Move one client after the other to another gateway."""
         if not self._hops_per_second:
             return
         movers = [viewer for viewer in self.viewers if self._rng.random() < 0.4]
@@ -71,13 +71,13 @@ class Crowd:
             await asyncio.sleep(self._rng.expovariate(self._hops_per_second))
             self._rng.choice(movers).move()
 
-    async def watch_always(self) -> None:
-        """Cut connections on which nothing comes any more, as clients with a heartbeat do."""
+    async def drop_silent_always(self) -> None:
+        """Cut connections that have gone silent, as clients with a heartbeat do."""
         now = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(0.5)
             for viewer in self.viewers:
-                if now() - viewer.quiet_since > DEAF_SECONDS:
+                if now() - viewer.quiet_since > SILENCE_SECONDS:
                     viewer.drop()
 
 
@@ -96,7 +96,7 @@ async def crowd(gateways: Sequence[str], population: Population, rng: random.Ran
             await stack.enter_async_context(Node(stock))
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(viewer.run()) for viewer in viewers]
-            tasks += [group.create_task(everyone.hop_always()), group.create_task(everyone.watch_always())]
+            tasks += [group.create_task(everyone.hop_always()), group.create_task(everyone.drop_silent_always())]
             yield everyone
             for task in tasks:
                 task.cancel()

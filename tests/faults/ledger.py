@@ -1,14 +1,14 @@
-"""What the writers did, and what they were told about it."""
+"""The writes of an audit, and their outcomes as reported to the writers."""
 
 from dataclasses import dataclass, field
 from enum import Enum
 
 
 class Outcome(Enum):
-    """What a writer was told."""
+    """A write's outcome, as reported to the writer."""
 
     DONE = "done"  # acknowledged: it must be in the history
-    REFUSED = "refused"  # told that nothing was written: it must not be
+    REFUSED = "refused"  # the answer was that nothing was written: it must not be there
     UNKNOWN = "unknown"  # no answer, or one that leaves it open: the history decides
 
 
@@ -22,7 +22,7 @@ class Ledger:
 
     @property
     def last(self) -> int:
-        """The stamp of the write that was begun last."""
+        """The stamp of the write that began last."""
         return self._last
 
     def next_stamp(self) -> int:
@@ -32,9 +32,9 @@ class Ledger:
         return self._last
 
     def settle(self, stamps: list[int], outcome: Outcome) -> None:
-        """Note what the writer was told about these writes."""
+        """Note the outcome that the writer got for these writes."""
         self.stamps.update(dict.fromkeys(stamps, outcome))
 
     def count(self, outcome: Outcome) -> int:
-        """Return how many writes were answered so."""
+        """Return how many writes had this outcome."""
         return sum(one is outcome for one in (*self.stamps.values(), *self.deletions.values()))

@@ -1,4 +1,4 @@
-"""A network of its own for some of the processes of an audit, so that lines between them can be cut by the firewall."""
+"""Network namespaces for some processes of an audit, so that the firewall can cut the links between them."""
 
 import os
 import secrets
@@ -14,7 +14,7 @@ from tests.service_process import ServiceProcess
 
 
 def network_missing() -> str | None:
-    """Say why no network can be made here, or return None."""
+    """Return why no network can be made here, or None."""
     if os.geteuid() != 0:
         return "network namespaces need root"
     for program, package in (("ip", "iproute2"), ("nft", "nftables")):
@@ -36,7 +36,7 @@ class Network:
 
     def __init__(self, places: int) -> None:
         mark, self._subnet = secrets.token_hex(2), f"10.213.{secrets.randbelow(254) + 1}"
-        # In a namespace of its own, where the machine's firewall (Docker's, say) has no word.
+        # In a namespace of its own, where the rules of the machine's firewall (such as Docker's) do not apply.
         self._bridge = f"flt{mark}"
         self.address = f"{self._subnet}.1"
         self.places = [Place(f"flt{mark}-{number}", f"{self._subnet}.{10 + number}") for number in range(places)]
@@ -98,7 +98,7 @@ class Network:
 
 @dataclass(eq=False, kw_only=True)
 class PlacedMongod(Mongod):
-    """A mongod in a place of its own."""
+    """A mongod in a namespace of its own."""
 
     place: Place
 
@@ -114,7 +114,7 @@ class PlacedMongod(Mongod):
 
 @dataclass(eq=False, kw_only=True)
 class PlacedService(ServiceProcess):
-    """A service in a place of its own."""
+    """A service in a namespace of its own."""
 
     place: Place
 

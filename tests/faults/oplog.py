@@ -1,4 +1,4 @@
-"""An oplog so small that it can be written over within seconds."""
+"""An oplog so small that it can be overwritten within seconds."""
 
 import asyncio
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo import AsyncMongoClient, WriteConcern
 
-# What the last checkpoint needs is not forgotten, hence one every second.
+# MongoDB keeps the oplog that the last checkpoint needs, hence a checkpoint every second.
 SMALL = ("--oplogSize", "20", "--oplogMinRetentionHours", "0.000001", "--syncdelay", "1")
 
 _FILLER = b"x" * 36_000
@@ -15,7 +15,7 @@ _PATIENCE = 40.0
 
 
 async def write_over(mongodb_uri: str) -> None:
-    """Write to another collection until the oplog has forgotten everything up to now."""
+    """Write to another collection until the oplog has dropped everything up to now."""
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(mongodb_uri)
     async with client, asyncio.timeout(_PATIENCE):
         oplog = client["local"]["oplog.rs"]

@@ -1,4 +1,4 @@
-"""What the auditor knows of an order: few enough fields to keep hundreds of thousands of them."""
+"""An order as the auditor keeps it: few enough fields to keep hundreds of thousands of them."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ STATUSES = ("pending", "shipped", "delivered")
 
 
 class Content(NamedTuple):
-    """An order's fields; ``stamp`` is the number of the write that made it so, unique in one audit."""
+    """An order's fields; ``stamp`` is the number of the write that set them, unique in one audit."""
 
     customer: str
     stamp: int
@@ -22,7 +22,7 @@ class Wanted:
     status: str | None = None
 
     def fits(self, content: Content | None) -> bool:
-        """Tell whether an order with this content is in the client's view; none is not."""
+        """Tell whether an order with this content is in the client's view; None is not."""
         if content is None:
             return False
         return self.customer in (None, content.customer) and self.status in (None, content.status)
@@ -39,7 +39,7 @@ def stamped(number: int) -> str:
 
 
 def content(document: dict[str, Any]) -> Content | None:
-    """Read an order as MongoDB or REST gives it; None for one that none of our writers has made."""
+    """Parse an order from MongoDB or REST; None for one that none of our writers has made."""
     try:
         product = document["product_name"]
         if not product.startswith("#"):

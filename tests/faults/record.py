@@ -1,4 +1,4 @@
-"""What one client has been shown, in the order in which it was shown."""
+"""One client's events, in the order in which it got them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ View = dict[str, Content]
 
 
 Heard = tuple[Callable[[bytes], Shown], bytes]
-"""What came over the line, and how it is read."""
+"""Received bytes, and the function that parses them."""
 
 
 @dataclass(slots=True)
 class Segment:
-    """From one loading of the list to the next. A client ignores what its list, read at ``start``, already has."""
+    """From one load of the list to the next. A client ignores events that its list, read at ``start``, already has."""
 
     start: Cursor | None = None  # None: the list had not arrived yet when the segment ended
     snapshot: View = field(default_factory=dict)
@@ -26,7 +26,7 @@ class Segment:
     _heard: list[Heard] = field(default_factory=list)
 
     def hear(self, heard: Heard) -> None:
-        """Note an envelope, to be read when there is time: hundreds of clients share a processor with the stack."""
+        """Keep an envelope, to be parsed later: hundreds of clients share a processor with the stack."""
         self._heard.append(heard)
 
     @property
@@ -60,11 +60,11 @@ class Record:
     segments: list[Segment] = field(default_factory=lambda: [Segment()])
     connects: int = 0
     recovered: int = 0
-    complaints: list[str] = field(default_factory=list)  # what the server may never say
+    complaints: list[str] = field(default_factory=list)  # violations of the protocol by the server
 
     @property
     def now(self) -> Segment:
-        """The segment that is being written."""
+        """The current segment."""
         return self.segments[-1]
 
     def loaded(self, start: Cursor, snapshot: View) -> None:
@@ -72,7 +72,7 @@ class Record:
         self.now.start, self.now.snapshot = start, snapshot
 
     def resync(self, reason: str) -> None:
-        """Note that the client was told to load anew."""
+        """Note that the client was told to resync."""
         self.now.resync = reason
         self.segments.append(Segment())
 
@@ -83,7 +83,7 @@ class Record:
 
     @property
     def newest(self) -> int:
-        """The highest stamp at the end of what was seen, 0 where that tells nothing."""
+        """The highest stamp at the end of the client's events, 0 where it is unknown."""
         now = self.now
         if now.start is None:
             return 0
@@ -92,7 +92,7 @@ class Record:
         return max((order.stamp for order in now.snapshot.values()), default=0)
 
     def has(self, id: str) -> bool:
-        """Tell whether the client shows this order, which was written last of all that it wants."""
+        """Tell whether the client shows this order, the last one written that matches its filter."""
         now = self.now
         if now.start is None:
             return False

@@ -25,11 +25,11 @@ _HEAD = (
 )
 _INTRODUCTION = """\
 Written by `make faults`: it breaks one thing after the other in a running stack while an auditor changes orders and
-watches through hundreds of clients of every kind, and compares what each of them was shown with the history that
-MongoDB tells afterwards. *Lost*, *doubled* and *reordered* count over all clients; a *resync* (the client is told to
-load its list anew, and why) is a failure wherever the fault does not explain it. *Time to recover* is the longest time
-from the fault, or from its end where it is an outage, until a later write had reached every client; in brackets what is
-promised, and how long a write takes to reach everybody while nothing is broken: how busy the machine was.\
+watches through hundreds of clients of every kind, and then compares the events that each client got with the history
+in MongoDB. *Lost*, *doubled* and *reordered* count over all clients; a *resync* (the client is told to reload its list,
+and why) is a failure unless the fault explains it. *Time to recover* is the longest time from the fault, or from its
+end if it is an outage, until a later write had reached every client; in brackets the promised time, and the time that a
+write takes to reach all clients while nothing is broken, which shows how busy the machine was.\
 """.splitlines()
 _NUMBERS = range(1, 8)
 
@@ -139,7 +139,7 @@ def _rows(lines: Sequence[str]) -> list[str]:
 
 
 def _without(lines: list[str], title: str) -> list[str]:
-    """Leave out what was found, from the title to the next one; and the heading, where nothing remains."""
+    """Leave out a scenario's findings, from its title to the next one; and the heading, if none remain."""
     if title not in lines:
         return lines
     start = lines.index(title)

@@ -1,4 +1,4 @@
-"""What a scenario is, and how one is run to its verdict."""
+"""Defines a scenario, and runs one to its verdict."""
 
 import asyncio
 import random
@@ -15,13 +15,13 @@ from tests.faults.checker import Breach, Finding, total
 from tests.faults.ledger import Outcome
 from tests.faults.stack import Shape
 
-# Far beyond what any takes; a scenario that hangs is a failure, and not for ever.
+# Far more than any takes; a scenario that hangs fails.
 MOST_SECONDS = 150.0
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One thing that is broken while the auditor looks. ``rows`` are those of the fault matrix that it covers."""
+    """One thing that is broken while the auditor watches. ``rows`` are the rows of the fault matrix that it covers."""
 
     name: str
     rows: str
@@ -34,7 +34,7 @@ class Scenario:
 
 @dataclass(slots=True)
 class Result:
-    """What came of a scenario."""
+    """The result of a scenario."""
 
     scenario: Scenario
     seed: int
@@ -71,7 +71,7 @@ def scenario(
     load: Load = Load(),  # noqa: B008 - frozen
     missing: Callable[[], str | None] = lambda: None,
 ) -> Callable[[Callable[[Audit], Awaitable[None]]], Scenario]:
-    """Make a scenario of a function: its name is the scenario's, its docstring says what it is about."""
+    """Make a scenario of a function: its name is the scenario's name, its docstring the description."""
 
     def made(run: Callable[[Audit], Awaitable[None]]) -> Scenario:
         name = getattr(run, "__name__", "").replace("_", "-")
@@ -82,7 +82,7 @@ def scenario(
 
 
 async def run_scenario(scenario: Scenario, seed: int, *, load: Load | None = None, keep: Path | None = None) -> Result:
-    """Run it in a folder of its own; where it fails and ``keep`` is given, the logs are moved there."""
+    """Run it in a folder of its own; if it fails and ``keep`` is given, the logs are copied there."""
     result = Result(scenario, seed, not_run=scenario.missing())
     if result.not_run is not None:
         return result
@@ -93,8 +93,8 @@ async def run_scenario(scenario: Scenario, seed: int, *, load: Load | None = Non
             await _run(scenario, result, folder, load or scenario.load)
     except TimeoutError:
         result.findings.append(Finding(Breach.SERVICE, "scenario", f"it took longer than {MOST_SECONDS:.0f} s"))
-    except Exception as error:  # noqa: BLE001 - whatever stopped it, the others are still to be run
-        result.findings.append(Finding(Breach.SERVICE, "scenario", f"it broke off: {_reason(error)}"))
+    except Exception as error:  # noqa: BLE001 - after any error, the other scenarios must still run
+        result.findings.append(Finding(Breach.SERVICE, "scenario", f"it was aborted: {_reason(error)}"))
     finally:
         result.seconds = time.monotonic() - began
         if result.findings and keep is not None:

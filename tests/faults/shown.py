@@ -1,4 +1,4 @@
-"""Reads what a client is shown, straight from the bytes of either transport."""
+"""Parses the events that a client is shown, straight from the bytes of either transport."""
 
 import json
 import re
@@ -19,7 +19,7 @@ class Shown(NamedTuple):
     epoch: str
 
 
-# The fields stand in the order in which our writers store them; anything else takes the slow way through json.
+# The fields are in the order in which our writers store them; anything else takes the slow path through json.
 _ENVELOPE = (
     rb'\{"operation":"(INSERT|UPDATE|DELETE)","id":"([0-9a-f]{24})","data":(?:null|\{"_id":"[0-9a-f]{24}",'
     rb'"customer_name":"([^"\\]*)","product_name":"#(\d+)","status":"([^"\\]*)","updated_at":"[^"]*"\}),'

@@ -1,4 +1,4 @@
-"""A disk that is full as soon as one likes: a small file system in memory."""
+"""A disk that is easily filled: a small file system in memory."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def mounts_missing() -> str | None:
-    """Say why no file system can be mounted here, or return None."""
+    """Return why no file system can be mounted here, or None."""
     return None if os.geteuid() == 0 else "mounting a small disk needs root"
 
 
@@ -38,7 +38,7 @@ def fill(folder: Path) -> Path:
 
 
 async def run(*command: str) -> None:
-    """Run a command; raise OSError with its words when it fails."""
+    """Run a command; raise OSError with its message when it fails."""
     child = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )

@@ -25,7 +25,7 @@ from tests.servers import SMALL_OPLOG
 from tests.service_process import ServiceProcess
 
 DATABASE = "realtime_orders"
-# Short, so that a dead connection is noticed within a scenario. The addresses of all clients are one here.
+# Short, so that a dead connection is noticed within a scenario. All clients share one address here.
 _GATEWAY = {
     "PING_INTERVAL_SECONDS": "2",
     "PING_TIMEOUT_SECONDS": "3",
@@ -38,7 +38,7 @@ _LEADER = re.compile(r"^orders_watcher_leader 1\.0$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What the stack is made of."""
+    """The composition of the stack."""
 
     members: int = 1
     watchers: int = 2
@@ -116,7 +116,7 @@ class Stack:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        # All at once: one that is frozen or drains shall not keep the others waiting.
+        # All at once, so that a frozen or draining one does not delay the others.
         await asyncio.gather(*(service.kill() for service in [*self.watchers, *self.gateways]))
         await self._exit.aclose()
 
@@ -126,7 +126,7 @@ class Stack:
 
     def _valkey(self) -> Valkey:
         arguments = list(self._shape.valkey)
-        if self.network is not None:  # for the watchers, who are elsewhere
+        if self.network is not None:  # for the watchers, which are in other namespaces
             arguments += ["--bind", "127.0.0.1", self.network.address, "--protected-mode", "no"]
         return Valkey(folder=self.folder / "valkey", port=free_port(), durable=self._shape.durable, arguments=arguments)
 
@@ -169,7 +169,7 @@ class Stack:
             await asyncio.sleep(0.05)
 
     async def leaders(self) -> list[ServiceProcess]:
-        """Return all watchers that believe to lead."""
+        """Return all watchers that believe they lead."""
         return [watcher for watcher in self.watchers if watcher.running and await _leads(watcher)]
 
     async def primary(self) -> Mongod:

@@ -11,7 +11,7 @@ from tests.faults.ledger import Ledger, Outcome
 from tests.faults.order import Content, Wanted
 from tests.faults.record import Record, View
 from tests.faults.shown import Shown
-from tests.faults.truth import Change, filtered, sight
+from tests.faults.truth import Change, due_of, filtered
 
 EPOCH = "e0"
 EVERYTHING = Wanted()
@@ -53,7 +53,7 @@ def perfect(changes: list[Change], wanted: Wanted) -> Record:
     record = Record("client", wanted)
     record.loaded(Cursor(EPOCH, Position(0, 0)), {})
     for change in changes:
-        seen = sight(change, wanted)
+        seen = due_of(change, wanted)
         if seen is not None:
             content = None if seen.left else change.before if seen.operation == "DELETE" else change.after
             record.now.shown.append(Shown(seen.position, seen.operation, seen.id, content, seen.left, EPOCH))
@@ -63,14 +63,14 @@ def perfect(changes: list[Change], wanted: Wanted) -> Record:
 def breaches(
     plant: Callable[[Record, View], None],
     wanted: Wanted = EVERYTHING,
-    reasons: frozenset[str] = frozenset(),
-    told: frozenset[str] = frozenset(),
+    allowed: frozenset[str] = frozenset(),
+    required: frozenset[str] = frozenset(),
 ) -> set[Breach]:
     """Return what the checker finds after `plant` has done its damage."""
     changes, database, ledger = history()
     record = perfect(changes, wanted)
     plant(record, database)
-    return {finding.breach for finding in judge(Case(changes, database, ledger, [record], reasons, told))}
+    return {finding.breach for finding in judge(Case(changes, database, ledger, [record], allowed, required))}
 
 
 def nothing(_record: Record, _database: View) -> None:
@@ -78,7 +78,7 @@ def nothing(_record: Record, _database: View) -> None:
 
 
 def cut(record: Record, reason: str) -> None:
-    """Tell the client to load anew in the middle, as a product that works does: the list is of a moment later."""
+    """Make the client resync in the middle, as a correct product does: the new list is of a later moment."""
     changes, _, _ = history()
     shown = record.now.shown
     record.now.shown = shown[:60]
@@ -165,7 +165,7 @@ def test_finds_the_right_change_with_the_wrong_content() -> None:
 def test_finds_a_change_outside_the_filter() -> None:
     def plant(record: Record, _: View) -> None:
         changes = history()[0]
-        hidden = next(change for change in changes if sight(change, SHIPPED) is None and change.operation == "INSERT")
+        hidden = next(change for change in changes if due_of(change, SHIPPED) is None and change.operation == "INSERT")
         at = next(i for i, one in enumerate(record.now.shown) if one.position > hidden.position)
         record.now.shown.insert(at, Shown(hidden.position, "INSERT", hidden.id, hidden.after, False, EPOCH))
 
@@ -180,11 +180,11 @@ def test_finds_a_client_that_never_got_its_list() -> None:
     def plant(record: Record, _: View) -> None:
         record.resync("collection_dropped")
 
-    assert Breach.STATE in breaches(plant, reasons=frozenset({"collection_dropped"}))
+    assert Breach.STATE in breaches(plant, allowed=frozenset({"collection_dropped"}))
 
 
 def test_takes_a_resync_that_the_scenario_explains() -> None:
-    assert breaches(lambda record, _: cut(record, "history_lost"), reasons=frozenset({"history_lost"})) == set()
+    assert breaches(lambda record, _: cut(record, "history_lost"), allowed=frozenset({"history_lost"})) == set()
 
 
 def test_finds_a_resync_that_nothing_explains() -> None:
@@ -196,7 +196,7 @@ def test_finds_a_change_lost_before_a_resync() -> None:
         cut(record, "history_lost")
         del record.segments[0].shown[30]
 
-    assert breaches(plant, reasons=frozenset({"history_lost"})) == {Breach.LOST}
+    assert breaches(plant, allowed=frozenset({"history_lost"})) == {Breach.LOST}
 
 
 def test_finds_a_change_lost_after_a_resync() -> None:
@@ -204,11 +204,11 @@ def test_finds_a_change_lost_after_a_resync() -> None:
         cut(record, "history_lost")
         del record.now.shown[40]
 
-    assert Breach.LOST in breaches(plant, reasons=frozenset({"history_lost"}))
+    assert Breach.LOST in breaches(plant, allowed=frozenset({"history_lost"}))
 
 
-def test_finds_a_client_that_was_not_told_of_a_break_in_history() -> None:
-    assert breaches(nothing, told=frozenset({"collection_dropped"})) == {Breach.UNTOLD}
+def test_finds_a_client_that_got_no_resync_when_history_broke() -> None:
+    assert breaches(nothing, required=frozenset({"collection_dropped"})) == {Breach.UNTOLD}
 
 
 def test_finds_an_acknowledged_write_that_is_gone() -> None:

@@ -1,4 +1,4 @@
-"""The document of the fault suite tells what was found, and what a scenario did when it was run again."""
+"""The document of the fault suite has the findings, and the results of scenarios that were run again."""
 
 from tests.faults.audit import Recovery
 from tests.faults.catalogue import SCENARIOS
@@ -22,7 +22,7 @@ def test_a_scenario_that_is_run_again_takes_the_place_of_its_line() -> None:
     assert (
         f"Run again with seed 2 on {second.split('Run again with seed 2 on ')[1][:10]}: {SCENARIOS[1].name}." in second
     )
-    assert second.count("recovered after 9 s") == 2  # in its line, and below what was found
+    assert second.count("recovered after 9 s") == 2  # in its line, and below the findings
     third = amended(second, [result(2)], 3)
     assert "**3 of 3 clean**" in third
     assert "What was found" not in third
@@ -30,7 +30,7 @@ def test_a_scenario_that_is_run_again_takes_the_place_of_its_line() -> None:
     assert "Run again with seed 2" in third
 
 
-def test_a_scenario_that_fails_when_it_is_run_again_is_said_to_fail() -> None:
+def test_a_scenario_that_fails_when_it_is_run_again_is_reported_as_failed() -> None:
     again = amended(document([result(0), result(1)], 1), [result(0, SLOW)], 2)
     assert "**1 of 2 clean**" in again
     assert f"| {SCENARIOS[0].name} |" in again

@@ -20,7 +20,7 @@ SHORT = [
 @pytest.mark.parametrize("name", SHORT)
 async def test_keeps_the_promise_whatever_dies(name: str) -> None:
     result = await run_scenario(find(SCENARIOS, name), seed=1, load=QUICK)
-    # How fast is a matter of `make faults` on a machine of its own; here others may be at work.
+    # Speed is left to `make faults` on a machine of its own; here other processes may be busy.
     findings = [finding for finding in result.findings if finding.breach is not Breach.SLOW]
     assert not findings, "\n".join(details(result))
 

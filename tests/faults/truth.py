@@ -1,4 +1,4 @@
-"""What really happened, as MongoDB tells it afterwards: every change in commit order."""
+"""The true history, read from MongoDB afterwards: every change in commit order."""
 
 from typing import NamedTuple
 
@@ -17,8 +17,8 @@ class Change(NamedTuple):
     after: Content | None
 
 
-class Sight(NamedTuple):
-    """What a client with a certain filter has to be shown of a change. ``stamp`` is None where no order is shown."""
+class Due(NamedTuple):
+    """The event that is due to a client with a certain filter. ``stamp`` is None where it carries no order."""
 
     position: Position
     operation: str
@@ -27,19 +27,19 @@ class Sight(NamedTuple):
     left: bool
 
 
-def sight(change: Change, wanted: Wanted) -> Sight | None:
-    """Return what a client that wants ``wanted`` sees of the change, None for nothing."""
+def due_of(change: Change, wanted: Wanted) -> Due | None:
+    """Return the event of the change that a client with this filter must get, or None."""
     position, operation, order, before, after = change
     if operation == "DELETE":
-        seen = Sight(position, operation, order, before.stamp if before else None, left=False)
+        seen = Due(position, operation, order, before.stamp if before else None, left=False)
         return seen if wanted.fits(before) else None
     if wanted.fits(after):
-        return Sight(position, operation, order, after.stamp if after else None, left=False)
+        return Due(position, operation, order, after.stamp if after else None, left=False)
     if operation == "UPDATE" and wanted.fits(before):
-        return Sight(position, "DELETE", order, None, left=True)
+        return Due(position, "DELETE", order, None, left=True)
     return None
 
 
 def filtered(view: View, wanted: Wanted) -> View:
-    """Return the part of a view that fits."""
+    """Return the orders of a view that match the filter."""
     return {order: content for order, content in view.items() if wanted.fits(content)}

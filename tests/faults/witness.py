@@ -1,4 +1,4 @@
-"""Reads the history from MongoDB itself, independently of the watcher: what clients are compared with."""
+"""Reads the history from MongoDB itself, independently of the watcher; clients are compared with it."""
 
 from enum import Enum
 from typing import Any, Self
@@ -22,8 +22,8 @@ _TOO_LARGE = 10334
 _OPERATIONS = {"insert": "INSERT", "update": "UPDATE", "replace": "UPDATE", "delete": "DELETE"}
 
 
-class _Way(Enum):
-    """How to read: one change that is too large with its images must not take those beside it along."""
+class _Mode(Enum):
+    """How to read: a change that is too large with its images must not make its neighbours fail."""
 
     FAST = "in batches"
     ONE_BY_ONE = "one by one, up to the change that is too large"
@@ -31,7 +31,7 @@ class _Way(Enum):
 
 
 class Witness:
-    """Sees every change since it was made. The oplog remembers for it, until `read` is called."""
+    """Knows every change since `begin`. The oplog keeps them until `read` is called."""
 
     def __init__(self, mongodb_uri: str) -> None:
         self._client: AsyncMongoClient[Document] = AsyncMongoClient(mongodb_uri, connectTimeoutMS=2000)
@@ -49,31 +49,31 @@ class Witness:
         await self._client.close()
 
     async def begin(self) -> None:
-        """See every change from now on; what was read before is kept."""
+        """Read changes from now on; those read before are kept."""
         reply = await self._client.admin.command("ping")
         stamp = reply["operationTime"]
         self._start = {"start_at_operation_time": Timestamp(stamp.time, stamp.inc + 1)}
 
     async def read(self) -> None:
-        """Read on to the present; to be called before the oplog forgets."""
+        """Read up to the present; to be called before the oplog overwrites the changes."""
         reply = await self._client.admin.command("ping")
         until = _u64(reply["operationTime"])
-        way = _Way.FAST
+        mode = _Mode.FAST
         while True:
             try:
-                if await self._read(until, way):
+                if await self._read(until, mode):
                     return
-                way = _Way.FAST
+                mode = _Mode.FAST
             except OperationFailure as error:
-                if error.code != _TOO_LARGE or way is _Way.WITHOUT_IMAGES:
+                if error.code != _TOO_LARGE or mode is _Mode.WITHOUT_IMAGES:
                     raise
-                way = _Way.ONE_BY_ONE if way is _Way.FAST else _Way.WITHOUT_IMAGES
+                mode = _Mode.ONE_BY_ONE if mode is _Mode.FAST else _Mode.WITHOUT_IMAGES
 
-    async def _read(self, until: int, way: _Way) -> bool:
+    async def _read(self, until: int, mode: _Mode) -> bool:
         """Read to ``until`` and return True; without images, read one change and return False."""
         # The whole deployment is watched, so that neither a drop nor a rename ends the stream.
         match = {"ns.db": self._database.name, "ns.coll": "orders", "operationType": {"$in": list(_OPERATIONS)}}
-        images = way is not _Way.WITHOUT_IMAGES
+        images = mode is not _Mode.WITHOUT_IMAGES
         fields = ["operationType", "clusterTime", "documentKey", "fullDocument"]
         fields += [_BEFORE] if images else [f"updateDescription.updatedFields.{field}" for field in _FIELDS]
         which = "whenAvailable"
@@ -81,7 +81,7 @@ class Witness:
         async with await self._client.watch(
             [{"$match": match}, {"$project": dict.fromkeys(fields, 1)}],
             max_await_time_ms=200,
-            batch_size=2000 if way is _Way.FAST else 1,
+            batch_size=2000 if mode is _Mode.FAST else 1,
             **wanted,
             **self._start,
         ) as stream:
@@ -97,7 +97,7 @@ class Witness:
                     return True
 
     def _imagined(self, event: Document) -> Document:
-        """Put in the images, from what is known of the order before; an insert and a replace have their own."""
+        """Add the images, computed from the order's previous state; an insert and a replace have their own."""
         known = self._known.get(str(event["documentKey"]["_id"]))
         if known is None:
             return event

@@ -1,4 +1,4 @@
-"""Changes orders in every way there is, at a steady rate, and keeps the ledger of what it was told about each write."""
+"""Changes orders in every way there is, at a steady rate, and records the outcome of each write in the ledger."""
 
 import asyncio
 import random
@@ -19,16 +19,16 @@ from tests.faults.order import STATUSES, stamped
 Document = dict[str, Any]
 
 WRITERS = 40
-# Few enough for one page of the list, many enough that most writes meet no other.
+# Few enough for one page of the list, many enough that most writes do not conflict.
 USUAL_ORDERS = 250
 MOST_ORDERS = 400
 PATIENCE = 4.0
-# Writers that were held up do not make up for all of it: the load shall be a rate, not a flood.
-MOST_ARREARS = 0.2
+# Writers that were held up catch up by this much only: the load must be a rate, not a flood.
+MAX_CATCH_UP = 0.2
 
 
 class Writers:
-    """All writers; each takes its turns from a clock of its own."""
+    """All writers, each with a schedule of its own."""
 
     def __init__(
         self, database: Any, gateways: Sequence[str], session: aiohttp.ClientSession, rate: float, rng: random.Random
@@ -53,7 +53,7 @@ class Writers:
         due = loop.time() + self._rng.uniform(0, self._interval)
         while True:
             await self._going.wait()
-            due = max(due + self._interval, loop.time() - MOST_ARREARS)
+            due = max(due + self._interval, loop.time() - MAX_CATCH_UP)
             await asyncio.sleep(due - loop.time())
             if self._going.is_set():
                 self._busy += 1
@@ -65,7 +65,7 @@ class Writers:
                         self._idle.set()
 
     async def pause(self) -> None:
-        """Stop writing, and return when nothing is under way any more."""
+        """Stop writing, and return when no write is in flight."""
         self._going.clear()
         while self._busy:
             self._idle.clear()
@@ -196,7 +196,7 @@ class Writers:
             return 0, {}
 
     def _judged(self, status: int, answer: Document) -> int:
-        # 503 comes in two kinds: nothing was written (unavailable), or nobody knows (unknown-outcome).
+        # 503 comes in two kinds: nothing was written (unavailable), or the outcome is unknown (unknown-outcome).
         if status == 503 and "unknown" in str(answer.get("type", "")):
             return 0
         if status >= 400 and status not in (404, 503):

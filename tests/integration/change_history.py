@@ -1,4 +1,4 @@
-"""What MongoDB's change stream says has happened to a collection, as the judge of what the store claims."""
+"""A collection's history according to MongoDB's change stream, to check the store's claims against."""
 
 from typing import Any, NamedTuple
 

@@ -52,7 +52,7 @@ class Asked(CommandListener):
 
 @dataclass(eq=False)
 class Gateway:
-    """The inner half of a gateway. The oplog that it may ask knows nothing of the imaginary changes of these tests."""
+    """The inner half of a gateway. Its oplog does not hold the imaginary changes of these tests."""
 
     server: Valkey
     mongodb_uri: str

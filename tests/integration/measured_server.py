@@ -1,4 +1,4 @@
-"""The gateway's HTTP and Socket.IO on a loop of its own that measures its turns, in a thread beside the test."""
+"""The gateway's HTTP and Socket.IO on a loop of its own that measures its turns, in a separate thread."""
 
 import asyncio
 import gc
@@ -24,7 +24,7 @@ from tests.conformance.server import Echo
 
 
 class MeasuredLoop(asyncio.SelectorEventLoop):
-    """Remembers its longest turn, in seconds of its own thread's CPU: what else the machine does is not counted."""
+    """Remembers its longest turn, in seconds of its own thread's CPU: other load on the machine is not counted."""
 
     longest = 0.0
 
@@ -42,7 +42,7 @@ class Measured:
     loop: MeasuredLoop
 
     def longest_turn(self) -> float:
-        """Return the longest turn since this was last asked."""
+        """Return the longest turn since the last call."""
         longest, self.loop.longest = self.loop.longest, 0.0
         return longest
 

@@ -1,4 +1,4 @@
-"""Changes of real orders that Redis has forgotten, and a MongoDB that can be told to fail."""
+"""Changes of real orders that Redis has trimmed, and a MongoDB that can be told to fail."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -30,7 +30,7 @@ both = pytest.mark.parametrize("open_cursor", [server_cursor, command_cursor], i
 
 
 class Undecodable:
-    """A cursor whose documents cannot be decoded where one of them says so."""
+    """A cursor that cannot decode a batch that holds a document marked so."""
 
     def __init__(self, inner: Cursor) -> None:
         self._inner = inner
@@ -143,7 +143,7 @@ async def test_after_an_event_that_was_stepped_over_many_come_at_once_again(data
     assert 10 in sizes
 
 
-async def test_what_was_asked_for_before_is_not_lost_when_the_stream_is_opened_anew(
+async def test_events_requested_before_are_not_lost_when_the_stream_is_reopened(
     database: "AsyncDatabase[Any]",
 ) -> None:
     since = await now(database)

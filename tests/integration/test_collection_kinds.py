@@ -1,4 +1,4 @@
-"""A collection named `orders` of a kind that cannot be served: said at the start, in readiness and by REST."""
+"""A collection named `orders` of a kind that cannot be served: reported at the start, by readiness and by REST."""
 
 import asyncio
 import json
@@ -54,7 +54,7 @@ async def test_the_set_up_refuses_a_collection_that_cannot_be_served(mongodb_uri
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_both_services_say_what_is_wrong_and_go_on_when_it_is_mended(
+async def test_both_services_name_the_problem_and_go_on_when_it_is_fixed(
     mongodb_uri: str, redis_url: str, run_service: RunService, kind: str
 ) -> None:
     await asyncio.to_thread(lambda: list(setup(mongodb_uri)))

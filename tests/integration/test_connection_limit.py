@@ -1,4 +1,4 @@
-"""The places of a gateway are counted together, whatever the transport."""
+"""The places of a gateway are shared by all transports."""
 
 import aiohttp
 

@@ -1,4 +1,4 @@
-"""The servers in containers, as they run where there are no wheels; skipped, and said so, where there is no Docker."""
+"""The servers in containers, as they run where there are no wheels; skipped, with a message, without Docker."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -43,7 +43,7 @@ async def containers(port: int) -> list[str]:
     return (await child.communicate())[0].decode().splitlines()
 
 
-async def test_mongodb_in_a_container_is_a_replica_set_and_keeps_its_data_whatever_ends_it(mongod: Mongod) -> None:
+async def test_mongodb_in_a_container_is_a_replica_set_and_keeps_its_data_however_it_ends(mongod: Mongod) -> None:
     await mongod.start(deadline=120)
     [ports] = await containers(mongod.port)
     assert f"127.0.0.1:{mongod.port}->{mongod.port}/tcp" in ports
@@ -71,11 +71,13 @@ async def test_mongodb_in_a_container_is_a_replica_set_and_keeps_its_data_whatev
     assert mongod.kill_command.startswith("docker kill ")
 
 
-async def test_what_kills_docker_run_leaves_a_container_that_the_next_start_removes(
+async def test_killing_docker_run_leaves_a_container_that_the_next_start_removes(
     mongod: Mongod, tmp_path: Path
 ) -> None:
     await mongod.start(deadline=120)
-    process = mongod._process  # as if `make run` itself had been killed: nobody is left who could end the container
+    process = (
+        mongod._process
+    )  # as if `make run` itself had been killed: no process is left that could end the container
     assert process is not None
     process._child.kill()
     await process._child.wait()

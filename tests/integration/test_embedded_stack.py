@@ -111,7 +111,7 @@ async def test_the_stack_starts_serves_recovers_stops_and_keeps_its_data(stack: 
         assert await response.json() == order
 
 
-async def test_other_commands_of_the_folder_find_its_mongodb_and_ctrl_c_waits_for_nobody(stack: Stack) -> None:
+async def test_other_commands_in_the_folder_find_its_mongodb_and_ctrl_c_does_not_wait_for_clients(stack: Stack) -> None:
     await stack.start()
     await stack.shows("Ready: ")
     port = stack.settings["EMBEDDED_MONGODB_PORT"]
@@ -158,7 +158,7 @@ async def test_a_second_stack_in_the_same_folder_is_refused(stack: Stack) -> Non
 
 
 async def command(stack: Stack, name: str) -> str:
-    """Run a command of ours in the stack's folder, without a MONGODB_URI; return what it says."""
+    """Run a command of ours in the stack's folder, without a MONGODB_URI; return its output."""
     child = await Process.start(
         [sys.executable, "-m", f"services.commands.{name}"], log=None, env={"PYTHONPATH": str(ROOT)}, cwd=stack.folder
     )
@@ -167,15 +167,13 @@ async def command(stack: Stack, name: str) -> str:
     return said
 
 
-async def test_whoever_opens_it_to_others_is_told_what_they_may_do(
-    stack: Stack, mongodb_uri: str, redis_url: str
-) -> None:
+async def test_opening_it_to_others_prints_what_they_may_do(stack: Stack, mongodb_uri: str, redis_url: str) -> None:
     stack.settings |= {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, "HOST": "0.0.0.0"}
     await stack.start()
     await stack.shows("Ready: ")
     shown = "".join(stack.screen)
     assert f"There is no sign-in: anybody who reaches port {stack.settings['PORT']} of this machine" in shown
-    assert "sample orders" not in shown  # nobody has asked for them in a database of one's own
+    assert "sample orders" not in shown  # they were not asked for in a database of one's own
     assert f"0.0.0.0:{stack.settings['PORT']}" in listening_of_all(stack)
 
 

@@ -1,4 +1,4 @@
-"""The supervisor: with small programs in place of the services, what dies comes back and what stops stops in order."""
+"""The supervisor, with small programs in place of the services: it restarts those that die and stops all in order."""
 
 import asyncio
 import io
@@ -15,7 +15,7 @@ from services.embedded.supervisor import Backoff, Supervisor
 from services.embedded.terminal import Terminal
 
 QUICK = Backoff(first=0.01, longest=0.04, healthy_after=60)
-# Says that it runs, and when it is told to stop.
+# Prints a line when it runs, and one when it is told to stop.
 OBEDIENT = """
 import signal, sys, time
 def stop(*_):

@@ -1,4 +1,4 @@
-"""The gateway's way from Redis to its clients: whatever is lost on the channel is read from the log."""
+"""The gateway's path from Redis to its clients: messages lost on the channel are read from the log."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ def at(number: int, epoch: str = "e1") -> Cursor:
     return Cursor(epoch, Position(number, 0))
 
 
-async def test_what_is_published_arrives_at_once_and_in_batches(world: World) -> None:
+async def test_published_changes_arrive_at_once_and_in_batches(world: World) -> None:
     writing = world.writing()
     await writing.begin()
     async with world.gateway() as gateway:
@@ -47,7 +47,7 @@ async def test_what_is_published_arrives_at_once_and_in_batches(world: World) ->
     assert outlet.positions == list(range(1, 101))
 
 
-async def test_a_new_gateway_loads_the_newest_and_knows_what_it_does_not_hold(world: World) -> None:
+async def test_a_new_gateway_loads_the_newest_and_knows_its_limit(world: World) -> None:
     writing = world.writing()
     await writing.begin()
     await writing.upto(200)
@@ -87,7 +87,7 @@ async def test_a_message_that_means_nothing_takes_nothing_along(world: World, me
     assert outlet.positions == [1, 2, 3]
 
 
-async def test_what_is_published_while_the_subscription_is_cut_is_read_from_the_log(world: World) -> None:
+async def test_changes_published_while_the_subscription_is_cut_are_read_from_the_log(world: World) -> None:
     writing = world.writing()
     await writing.begin()
     async with world.gateway() as gateway:
@@ -142,7 +142,7 @@ async def test_a_look_at_the_log_that_failed_is_taken_again(world: World, monkey
         await gateway.reached(1)
 
 
-async def test_what_is_published_twice_arrives_once(world: World) -> None:
+async def test_a_change_published_twice_arrives_once(world: World) -> None:
     writing = world.writing()
     await writing.begin()
     async with world.gateway() as gateway:
@@ -179,7 +179,7 @@ async def test_a_client_comes_back_to_the_ring_to_the_log_or_to_nothing(world: W
     assert (lost.positions, lost.resyncs) == (list(range(2001, 2011)), [("history_lost", "e1.2000-0")])
     assert ahead.positions == list(range(2006, 2011))
     assert (gateway.resumed[Source.RING], gateway.resumed[Source.LOG]) == (2, 1)
-    # It is told so by a reading of the oplog, or at once where an earlier look has already told how far it reaches.
+    # The reason comes from reading the oplog, or at once if an earlier check has found out how far it reaches.
     assert gateway.resumed[Source.OPLOG] + gateway.resumed[Source.RESYNC] == 1
 
 
@@ -201,7 +201,7 @@ async def test_a_gateway_that_missed_more_than_redis_keeps_tells_its_clients(wor
     assert outlet.resyncs == [("history_lost", "e1.900-0")]
 
 
-async def test_a_new_epoch_is_told_with_its_reason_and_a_cursor_of_the_old_one_too(world: World) -> None:
+async def test_a_new_epoch_is_announced_with_its_reason_also_to_cursors_of_the_old_one(world: World) -> None:
     writing = world.writing()
     await writing.begin()
     await writing.upto(10)

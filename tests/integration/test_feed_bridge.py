@@ -46,7 +46,7 @@ async def follows(gateway: Gateway, writing: Writing, outlet: Outlet, after: Pos
 
 
 @pytest.mark.parametrize("commands", [[], ["aggregate"], ["getMore"]])
-async def test_what_redis_has_forgotten_is_shown_though_mongodb_fails_for_a_while(
+async def test_changes_that_redis_has_trimmed_are_shown_though_mongodb_fails_for_a_while(
     past: Past, commands: list[str]
 ) -> None:
     writing = await missed(past)
@@ -60,7 +60,7 @@ async def test_what_redis_has_forgotten_is_shown_though_mongodb_fails_for_a_whil
     assert outlet.resyncs == []
 
 
-async def test_meanwhile_clients_are_told_that_what_they_see_is_old_and_in_the_end_why_they_load_anew(
+async def test_clients_are_told_that_they_may_see_old_orders_and_at_last_why_they_must_resync(
     past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.gateway.feed.BRIDGE_SECONDS", 4)

@@ -1,4 +1,4 @@
-"""What a gateway reads from the oplog is, byte for byte, what the watcher has published."""
+"""A gateway reads from the oplog the same changes, byte for byte, as the watcher has published."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -59,7 +59,7 @@ async def test_transactions_events_that_are_too_large_and_all_between_have_the_s
         assert [each[:2] for each in found] == [each[:2] for each in later]
 
 
-async def test_nothing_comes_below_what_was_said_to_be_all(stack: Stack) -> None:
+async def test_nothing_comes_below_a_position_that_was_reported_complete(stack: Stack) -> None:
     """Read while it is written, so that the end of the oplog is met again and again, in all kinds of moments."""
     await stack.watcher()
     await stack.orders.insert_one({**JOHN})

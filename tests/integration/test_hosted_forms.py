@@ -89,7 +89,7 @@ async def test_redis_is_reached_over_tls_and_a_stranger_is_not_believed(
     async with AsyncExitStack() as stack:
         port = await stack.enter_async_context(tls_in_front_of(server, certificates))
         if "sentinel" in form:
-            # It names the port without TLS, which is what a Sentinel that was set up in haste would do.
+            # It announces the port without TLS, as a carelessly configured Sentinel would.
             sentinel = await stack.enter_async_context(Sentinel.watching(server, tmp_path / "sentinel"))
             port = await stack.enter_async_context(tls_in_front_of(sentinel, certificates))
         url = form.format(port=port)

@@ -91,7 +91,7 @@ async def test_both_services_work_with_the_rights_of_their_users(guarded: Guarde
             assert "event: resync" not in text
 
 
-async def test_neither_user_can_do_what_is_not_its_own(guarded: Guarded) -> None:
+async def test_neither_user_can_act_beyond_its_rights(guarded: Guarded) -> None:
     for user, collection in (
         ("watcher", "orders"),
         ("watcher", "gateway_secrets"),
@@ -120,7 +120,7 @@ async def test_neither_user_can_do_what_is_not_its_own(guarded: Guarded) -> None
                 await other
 
 
-async def test_who_is_not_known_is_not_let_in(guarded: Guarded) -> None:
+async def test_an_unknown_user_is_not_let_in(guarded: Guarded) -> None:
     async with AsyncMongoClient[dict[str, object]](guarded.mongod.uri("realtime_orders")) as client:
         with pytest.raises(OperationFailure, match="requires authentication"):
             await client["realtime_orders"]["orders"].find_one()

@@ -1,4 +1,4 @@
-"""Every task that is to run as long as its service: where it ends by itself, so does the service, and says which."""
+"""Every task that must run as long as its service: if it ends by itself, the service ends and names it."""
 
 import asyncio
 import sys
@@ -76,7 +76,7 @@ async def test_a_gateway_does_not_go_on_without_one(
     how: str,
 ) -> None:
     monkeypatch.setattr(where, task, ending(how))
-    # Nobody is given time to leave: without the task they would wait for changes that do not come.
+    # Clients get no drain time: without the task they would wait for changes that do not come.
     settings = _gateway(mongodb_uri, redis_url, free_port(), drain_seconds=600)
     async with asyncio.timeout(30):
         with pytest.raises(TaskEnded, match=f"the task {name!r} has ended"):
@@ -180,7 +180,7 @@ async def test_an_error_of_one_client_costs_that_client_only(
     redis_url: str,
     free_port: Callable[[], int],
 ) -> None:
-    """Heartbeats and marks go to all clients in one task; whatever one of them raises, the others have theirs."""
+    """Heartbeats and marks go to all clients in one task; if one client raises, the others still get theirs."""
     await asyncio.to_thread(lambda: list(setup(mongodb_uri)))
     await run_service("watcher", {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url})
     monkeypatch.setattr(orders_namespace, "MARK_SECONDS", 0.1)

@@ -1,4 +1,4 @@
-"""Nothing that one client asks for or sends holds the event loop for long: a corpus of expensive requests, measured.
+"""No request or message of one client holds the event loop for long: a corpus of expensive requests, measured.
 
 The promise is 20 ms of CPU for a turn of the loop; the bound here leaves room for a machine that is slow today.
 """

@@ -1,4 +1,4 @@
-"""What both services show to Prometheus, while there is something to show."""
+"""The metrics of both services, under some load."""
 
 from collections.abc import Mapping
 
@@ -34,7 +34,7 @@ async def services(run_service: RunService, mongodb_uri: str, redis_url: str) ->
     return watcher, await run_service("gateway", settings)
 
 
-async def test_no_word_of_a_client_becomes_a_label(services: tuple[ServiceProcess, ServiceProcess]) -> None:
+async def test_no_text_of_a_client_becomes_a_label(services: tuple[ServiceProcess, ServiceProcess]) -> None:
     _, gateway = services
     async with aiohttp.ClientSession() as session:
         for method in ("PROPFIND", "MKCOL", "SEARCH", "LOCK", "M-SEARCH"):
@@ -86,7 +86,7 @@ async def test_changes_clients_and_their_ends_are_counted(services: tuple[Servic
     await until(ends, "the ends of the connections are counted")
 
 
-async def test_those_who_come_back_and_those_who_are_refused_are_counted(
+async def test_resumed_and_refused_clients_are_counted(
     services: tuple[ServiceProcess, ServiceProcess],
 ) -> None:
     _, gateway = services

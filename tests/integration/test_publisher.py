@@ -47,7 +47,7 @@ async def test_a_batch_is_appended_and_the_head_moves(redis: Redis) -> None:
     assert [entry.previous for entry in found_entries] == ["10-0", "11-0", "12-0"]
 
 
-async def test_the_message_tells_what_was_appended_and_what_came_before_it(redis: Redis) -> None:
+async def test_the_message_holds_the_appended_entries_and_their_predecessor(redis: Redis) -> None:
     publisher = new_publisher(redis)
     async with redis.pubsub() as channel:
         await channel.subscribe(KEYS.channel)
@@ -69,7 +69,7 @@ async def test_the_message_tells_what_was_appended_and_what_came_before_it(redis
 
 
 async def messages(channel: Any, until: str) -> list[dict[str, Any]]:
-    """Return what came for this test; the channel is shared with whoever else uses this server."""
+    """Return the messages of this test; other users of this server share the channel."""
     found = []
     async with asyncio.timeout(10):
         async for message in channel.listen():
@@ -95,7 +95,7 @@ def positions(told: dict[str, Any]) -> list[str]:
         (Position(12, 0), [], ["11-0", "12-0", "13-0"]),
     ],
 )
-async def test_what_is_there_already_is_left_out(
+async def test_entries_that_exist_already_are_left_out(
     redis: Redis, prev: Position, repeated: list[Change], expected: list[str]
 ) -> None:
     publisher = await begun(redis)
@@ -114,7 +114,7 @@ async def test_a_log_that_ends_before_the_batch_begins_is_a_gap(redis: Redis) ->
 
 
 @pytest.mark.parametrize("lost", [[KEYS.head], [KEYS.log], [KEYS.head, KEYS.log]])
-async def test_whatever_key_redis_loses_it_is_a_gap_until_the_log_is_begun_anew(redis: Redis, lost: list[str]) -> None:
+async def test_a_lost_key_is_a_gap_until_the_log_is_restarted(redis: Redis, lost: list[str]) -> None:
     publisher = await begun(redis)
     await publish(publisher, "e1", START, batch(11, 13))
     await redis.delete(*lost)
@@ -198,7 +198,7 @@ async def test_a_new_log_that_holds_nothing_yet_is_whole(redis: Redis) -> None:
     assert await publisher.claim() == Head("e1", START, "token-0")
 
 
-async def test_the_floor_is_the_last_of_what_was_trimmed(redis: Redis) -> None:
+async def test_the_floor_is_the_last_trimmed_entry(redis: Redis) -> None:
     publisher = await begun(redis, maxlen=100)
     last = START
     for first in range(11, 1011, 50):
@@ -264,7 +264,7 @@ async def test_to_begin_forgets_the_log_and_tells_the_gateways(redis: Redis) -> 
     )
 
 
-async def test_a_redis_that_forgot_the_scripts_is_told_them_again(redis: Redis) -> None:
+async def test_a_redis_that_lost_the_scripts_gets_them_again(redis: Redis) -> None:
     publisher = await begun(redis)
     await redis.script_flush()
     assert await publish(publisher, "e1", START, batch(11, 11)) is Published.OK
@@ -309,7 +309,7 @@ async def test_a_redis_that_fills_up_between_two_batches_never_keeps_half_a_batc
 
 
 async def fill(publisher: Publisher) -> Position:
-    """Publish until Redis is full; return the position of what it took last."""
+    """Publish until Redis is full; return the position of the last accepted batch."""
     last = START
     for first in range(11, 1_000_000, 100):
         changes = [change(number, data={"text": f"{number}" * 100}) for number in range(first, first + 100)]
@@ -321,7 +321,7 @@ async def fill(publisher: Publisher) -> Position:
     raise AssertionError("it never filled up")
 
 
-async def test_a_redis_that_is_gone_is_said_to_be_unavailable(own_valkey: OwnValkey) -> None:
+async def test_a_redis_that_is_gone_is_reported_as_unavailable(own_valkey: OwnValkey) -> None:
     server = await own_valkey()
     async with Redis.from_url(server.uri()) as redis:
         publisher = await begun(redis)

@@ -1,4 +1,4 @@
-"""A log that somebody else has touched is judged by the script: it appends nothing to what it does not expect."""
+"""The script detects a log that another program has modified, and appends nothing to it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -85,7 +85,7 @@ async def outcome(publisher: Publisher, prev: Position, changes: list[Change]) -
 
 
 @pytest.mark.parametrize(("touch", "expected"), TOUCHES)
-async def test_a_log_that_somebody_has_touched_is_left_as_it_is(
+async def test_a_log_modified_by_another_program_is_left_as_it_is(
     own_valkey: OwnValkey, touch: Touch, expected: Outcome
 ) -> None:
     server = await own_valkey()
@@ -121,7 +121,7 @@ async def test_without_the_right_to_ping_changes_are_published_all_the_same(own_
 
 @asynccontextmanager
 async def without(redis: Redis, address: str, refused: str) -> AsyncIterator[Redis]:
-    """Connect as one who may do all but that."""
+    """Connect as a user with all rights but that one."""
     acl: Any = redis
     await acl.execute_command("ACL", "SETUSER", "writer", "on", "nopass", "~*", "&*", "+@all", f"-{refused}")
     async with Redis.from_url(address.replace("redis://", "redis://writer:any@")) as limited:

@@ -1,4 +1,4 @@
-"""Connections that are taken over from redis-py: what is handed over, and how their end is told."""
+"""Connections that are taken over from redis-py: the handover, and how their end is reported."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -15,106 +15,106 @@ from tests.conftest import OwnValkey
 from tests.waiting import until
 
 
-class Ear:
-    """Keeps what it hears."""
+class Receiver:
+    """Keeps what it receives."""
 
     def __init__(self) -> None:
         self.replies: list[Any] = []
         self.ends: list[Exception] = []
 
-    async def heard(self, count: int) -> list[Any]:
+    async def replied(self, count: int) -> list[Any]:
         await until(lambda: len(self.replies) >= count, f"{count} replies")
         return self.replies
 
-    async def told(self) -> Exception:
+    async def ended(self) -> Exception:
         await until(lambda: self.ends, "the end of the connection")
         return self.ends[0]
 
 
 @asynccontextmanager
-async def wire(redis: Redis, ear: Ear, take: Callable[[Any], None] | None = None) -> AsyncIterator[RedisWire]:
-    async with aclosing(await RedisWire.open(redis, take or ear.replies.append, ear.ends.append)) as opened:
+async def wire(redis: Redis, receiver: Receiver, take: Callable[[Any], None] | None = None) -> AsyncIterator[RedisWire]:
+    async with aclosing(await RedisWire.open(redis, take or receiver.replies.append, receiver.ends.append)) as opened:
         yield opened
 
 
 async def test_replies_come_in_order_however_the_network_cuts_them(redis: Redis) -> None:
-    ear, long = Ear(), b"x" * 3_000_000
-    async with wire(redis, ear) as connection:
+    receiver, long = Receiver(), b"x" * 3_000_000
+    async with wire(redis, receiver) as connection:
         for text in (b"one", long, b"", b"two"):
             connection.send(packed("ECHO", text))
-        assert await ear.heard(4) == [b"one", long, b"", b"two"]
-    assert ear.ends == []
+        assert await receiver.replied(4) == [b"one", long, b"", b"two"]
+    assert receiver.ends == []
 
 
 async def test_an_error_of_redis_is_a_reply_of_the_kind_that_redis_py_has_for_it(redis: Redis) -> None:
-    ear = Ear()
-    async with wire(redis, ear) as connection:
+    receiver = Receiver()
+    async with wire(redis, receiver) as connection:
         connection.send(packed("EVALSHA", "0" * 40, 0))
         connection.send(packed("ECHO", "after"))
-        error, after = await ear.heard(2)
+        error, after = await receiver.replied(2)
     assert isinstance(error, NoScriptError)
     assert after == b"after"
 
 
 async def test_messages_of_a_channel_come_as_they_are(redis: Redis) -> None:
-    ear = Ear()
-    async with wire(redis, ear) as connection:
+    receiver = Receiver()
+    async with wire(redis, receiver) as connection:
         connection.send(packed("SUBSCRIBE", "news"))
-        await ear.heard(1)
+        await receiver.replied(1)
         await redis.publish("news", "a")
         await redis.publish("news", "b")
-        await ear.heard(3)
-    assert ear.replies == [[b"subscribe", b"news", 1], [b"message", b"news", b"a"], [b"message", b"news", b"b"]]
+        await receiver.replied(3)
+    assert receiver.replies == [[b"subscribe", b"news", 1], [b"message", b"news", b"a"], [b"message", b"news", b"b"]]
 
 
 async def test_a_connection_that_is_cut_says_so_once(redis: Redis) -> None:
-    ear = Ear()
-    async with wire(redis, ear) as connection:
+    receiver = Receiver()
+    async with wire(redis, receiver) as connection:
         connection.send(packed("CLIENT", "ID"))
-        (number,) = await ear.heard(1)
+        (number,) = await receiver.replied(1)
         await redis.client_kill_filter(_id=number)
-        assert isinstance(await ear.told(), ConnectionError)
+        assert isinstance(await receiver.ended(), ConnectionError)
         assert not connection.is_open
         connection.send(packed("ECHO", "into the void"))
-    assert len(ear.ends) == 1
-    assert len(ear.replies) == 1
+    assert len(receiver.ends) == 1
+    assert len(receiver.replies) == 1
 
 
-async def test_who_gives_it_up_hears_nothing_more_and_redis_py_may_close_at_once(redis: Redis) -> None:
-    ear = Ear()
-    async with wire(redis, ear) as connection:
+async def test_after_giving_it_up_nothing_more_is_reported_and_redis_py_may_close_at_once(redis: Redis) -> None:
+    receiver = Receiver()
+    async with wire(redis, receiver) as connection:
         connection.send(packed("ECHO", "too late"))
-    async with asyncio.timeout(10), wire(redis, Ear()):
+    async with asyncio.timeout(10), wire(redis, Receiver()):
         await redis.aclose()
     assert await redis.ping()
-    assert (ear.replies, ear.ends) == ([], [])
+    assert (receiver.replies, receiver.ends) == ([], [])
 
 
-async def test_what_the_taker_raises_is_told_and_ends_the_connection(redis: Redis) -> None:
-    ear, fault = Ear(), ZeroDivisionError("in the taker")
+async def test_an_error_of_the_callback_is_reported_and_ends_the_connection(redis: Redis) -> None:
+    receiver, fault = Receiver(), ZeroDivisionError("in the taker")
     taken: list[bytes] = []
 
     def take(reply: bytes) -> None:
         taken.append(reply)
         raise fault
 
-    async with wire(redis, ear, take) as connection:
+    async with wire(redis, receiver, take) as connection:
         connection.send(packed("ECHO", "one"))
         connection.send(packed("ECHO", "two"))
-        assert await ear.told() is fault
+        assert await receiver.ended() is fault
         assert not connection.is_open
         connection.send(packed("ECHO", "three"))
         await redis.ping()
         assert taken == [b"one"]
-    assert ear.ends == [fault]
+    assert receiver.ends == [fault]
 
 
-async def test_what_is_no_protocol_ends_the_connection(redis: Redis) -> None:
-    ear = Ear()
-    async with wire(redis, ear) as connection:
+async def test_malformed_bytes_end_the_connection(redis: Redis) -> None:
+    receiver = Receiver()
+    async with wire(redis, receiver) as connection:
         connection.data_received(b"what is this?\r\n")
-        assert type(await ear.told()).__name__ == "InvalidResponse"
-    assert len(ear.ends) == 1
+        assert type(await receiver.ended()).__name__ == "InvalidResponse"
+    assert len(receiver.ends) == 1
 
 
 async def test_a_pipeline_goes_on_over_another_connection_when_theirs_is_cut(redis: Redis) -> None:
@@ -126,7 +126,7 @@ async def test_a_pipeline_goes_on_over_another_connection_when_theirs_is_cut(red
         assert await echo(pipeline, "two") == [b"two"]
 
 
-async def test_what_redis_says_unasked_is_not_taken_for_a_reply(redis: Redis) -> None:
+async def test_a_push_message_is_not_taken_for_a_reply(redis: Redis) -> None:
     async with aclosing(Pipeline(redis, 5)) as pipeline:
         assert await echo(pipeline, "one") == [b"one"]
         assert pipeline._wire is not None
@@ -134,14 +134,14 @@ async def test_what_redis_says_unasked_is_not_taken_for_a_reply(redis: Redis) ->
         assert await echo(pipeline, "two") == [b"two"]
 
 
-async def test_a_reply_that_nobody_waited_for_is_not_taken_for_the_next(redis: Redis) -> None:
+async def test_an_abandoned_reply_is_not_taken_for_the_next(redis: Redis) -> None:
     async with aclosing(Pipeline(redis, 5)) as pipeline:
         assert await echo(pipeline, "one") == [b"one"]
         pipeline.send([packed("ECHO", "two")])
         assert await echo(pipeline, "three") == [b"three"]
 
 
-async def test_what_could_not_be_sent_fails_where_its_reply_is_waited_for(own_valkey: OwnValkey) -> None:
+async def test_a_failed_send_is_raised_where_its_reply_is_awaited(own_valkey: OwnValkey) -> None:
     server = await own_valkey()
     async with Redis.from_url(server.uri()) as redis, aclosing(Pipeline(redis, 5)) as pipeline:
         await server.kill()
@@ -164,7 +164,7 @@ async def test_a_command_that_is_cut_off_in_the_middle_has_failed(own_valkey: Ow
         assert await echo(pipeline, "three") == [b"three"]
 
 
-async def test_no_reply_in_time_is_a_failure_and_what_comes_later_is_nobodys(own_valkey: OwnValkey) -> None:
+async def test_no_reply_in_time_is_a_failure_and_a_later_one_is_discarded(own_valkey: OwnValkey) -> None:
     server = await own_valkey()
     async with Redis.from_url(server.uri()) as redis, aclosing(Pipeline(redis, 0.2)) as pipeline:
         assert await echo(pipeline, "one") == [b"one"]

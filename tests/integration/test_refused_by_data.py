@@ -1,4 +1,4 @@
-"""What MongoDB refuses because of the order itself: the client is told which rule, and nobody is alarmed."""
+"""Writes that MongoDB refuses because of the order itself: the client is told which rule, and no alert is raised."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -147,7 +147,7 @@ async def test_an_order_that_a_transaction_holds_is_busy_and_all_others_are_not(
                     assert reply.headers["Retry-After"] == "1"
             assert store.dependency.works()
             await session.abort_transaction()
-        # What was answered so has not been done, and is not done later.
+        # A write that was answered so has not been done, and is not done later.
         assert (await (await client.get(f"/api/orders/{held}")).json())["status"] == "pending"
         assert (await client.put(f"/api/orders/{held}", json={"status": "delivered"})).status == 200
 

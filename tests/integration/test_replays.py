@@ -1,4 +1,4 @@
-"""Clients that only the oplog can serve: what they get, what they may cost, and that nobody waits for nothing."""
+"""Clients that only the oplog can serve: their events, their bounded cost, and that none waits in vain."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -77,7 +77,7 @@ async def test_clients_that_leave_at_once_cost_mongodb_nothing(past: Past, monke
         assert gateway.asked.times["aggregate"] <= 4
 
 
-async def test_a_pass_that_nobody_waits_for_any_more_is_ended_in_the_middle_of_a_question(past: Past) -> None:
+async def test_a_pass_without_waiting_clients_is_ended_in_the_middle_of_a_query(past: Past) -> None:
     await past.write(200)
     await past.forget()
     async with past.world.gateway() as gateway:
@@ -113,7 +113,7 @@ async def test_more_than_the_most_changes_are_not_replayed(past: Past) -> None:
     assert near.resyncs == []
 
 
-async def test_a_cursor_that_is_too_old_is_refused_without_a_word_to_mongodb(past: Past) -> None:
+async def test_a_cursor_that_is_too_old_is_refused_without_a_query_to_mongodb(past: Past) -> None:
     await past.write(10)
     await past.later(3)
     await past.write(10)
@@ -164,7 +164,9 @@ async def test_the_passes_of_all_addresses_together_are_bounded(past: Past, monk
     assert [reason for reason, _ in far.resyncs] == ["too_many_replays"]
 
 
-async def test_nobody_waits_behind_the_very_old_cursors_of_others(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_client_waits_behind_the_very_old_cursors_of_others(
+    past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("services.gateway.replay.NEAR_SECONDS", 0)
     await past.write(2000)
     await past.later(5)
@@ -186,7 +188,7 @@ async def test_nobody_waits_behind_the_very_old_cursors_of_others(past: Past, mo
 
 
 @pytest.mark.parametrize("commands", [["aggregate"], ["getMore"], ["aggregate", "getMore"]])
-async def test_errors_that_pass_are_told_to_nobody(past: Past, commands: list[str]) -> None:
+async def test_transient_errors_are_not_reported_to_clients(past: Past, commands: list[str]) -> None:
     await past.write(200)
     await past.forget()
     async with past.world.gateway() as gateway:
@@ -206,7 +208,7 @@ async def test_errors_that_pass_are_told_to_nobody(past: Past, commands: list[st
         ("getMore", 40573, "history_lost"),
     ],
 )
-async def test_errors_that_stay_are_told_with_their_reason(past: Past, command: str, code: int, reason: str) -> None:
+async def test_lasting_errors_are_reported_with_their_reason(past: Past, command: str, code: int, reason: str) -> None:
     await past.write(200)
     await past.forget()
     async with past.world.gateway(bounds=ReplayBounds(patience=1)) as gateway:
@@ -229,7 +231,7 @@ async def test_errors_that_come_again_after_each_page_are_logged_once(
     assert capsys.readouterr().out.count("oplog failed") == 1
 
 
-async def test_what_is_lost_is_remembered_for_all_that_is_older(past: Past) -> None:
+async def test_a_lost_position_is_remembered_for_all_older_ones(past: Past) -> None:
     await past.write(200)
     await past.orders.drop()
     await past.forget()
@@ -279,7 +281,7 @@ async def test_an_event_that_mongodb_cannot_deliver_is_stepped_over(past: Past) 
 
 
 @pytest.mark.timeout(120)
-async def test_what_the_oplog_has_forgotten_is_found_out_before_the_client_is_greeted(
+async def test_lost_history_is_found_out_before_the_client_is_greeted(
     own_mongod: OwnMongod, own_valkey: OwnValkey
 ) -> None:
     mongod = await own_mongod(*SMALL)

@@ -1,4 +1,4 @@
-"""The orders over HTTP, on a real MongoDB: what each route answers when all is well."""
+"""The orders over HTTP, on a real MongoDB: the successful answers of each route."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta

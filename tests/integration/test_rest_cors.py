@@ -93,7 +93,7 @@ async def test_a_preflight_of_a_configured_origin_is_granted(client: Client, add
     "asked",
     ["authorization", "last-event-id", "cache-control", "idempotency-key", "if-match", "content-type,x-of-their-own"],
 )
-async def test_a_configured_origin_may_send_what_its_clients_send(client: Client, asked: str) -> None:
+async def test_a_configured_origin_may_send_the_headers_of_its_clients(client: Client, asked: str) -> None:
     headers = {
         "Origin": OURS,
         "Access-Control-Request-Method": "GET",
@@ -109,14 +109,14 @@ async def test_a_write_from_a_configured_origin_shows_its_cursor(client: Client)
     assert (reply.status, reply.headers[ALLOW]) == (201, OURS)
 
 
-async def test_a_star_lets_everybody_read_and_still_nobody_send_credentials(mongodb_uri: str) -> None:
+async def test_a_star_lets_all_origins_read_and_still_none_send_credentials(mongodb_uri: str) -> None:
     async with orders_at(mongodb_uri) as orders, serve(store_of(orders), origins=["*"]) as client:
         headers = (await client.get("/api/orders", headers={"Origin": "https://any.example"})).headers
         assert headers[ALLOW] == "*"
         assert "Access-Control-Allow-Credentials" not in headers
 
 
-async def test_without_configured_origins_nothing_is_said(mongodb_uri: str) -> None:
+async def test_without_configured_origins_there_are_no_cors_headers(mongodb_uri: str) -> None:
     async with orders_at(mongodb_uri) as orders, serve(store_of(orders)) as client:
         headers = (await client.get("/api/orders", headers={"Origin": OURS})).headers
         assert ALLOW not in headers

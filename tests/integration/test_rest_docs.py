@@ -1,4 +1,4 @@
-"""The API's description says what the API does, for programs and for people."""
+"""The API's description matches the API, for programs and for people."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any

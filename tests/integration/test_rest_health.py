@@ -1,4 +1,4 @@
-"""Health, as load balancers ask for it."""
+"""Health checks, as load balancers send them."""
 
 import asyncio
 from collections.abc import AsyncIterator

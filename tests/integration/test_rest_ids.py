@@ -1,4 +1,4 @@
-"""Ids in the addresses of the REST API, on a real MongoDB: long ones, odd spellings, and what is none."""
+"""Ids in the URLs of the REST API, on a real MongoDB: long ones, unusual spellings, and malformed ones."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -85,7 +85,7 @@ async def test_a_list_whose_next_address_would_not_be_taken_is_refused(api: Api)
         *("..%2Fx", "~b" + "A" * 9000, id_text(["a"]), id_text(Regex("a")), id_text({"a": "x"})[:-1]),
     ],
 )
-async def test_what_names_no_order_is_refused(api: Api, method: str, path: str) -> None:
+async def test_a_malformed_id_is_refused(api: Api, method: str, path: str) -> None:
     await api.orders.insert_one({"_id": "a", **JOHN})
     body: dict[str, Any] = {"json": {"status": "shipped"}} if method == "PUT" else {}
     reply = await api.client.request(method, at(f"/{path}"), **body)

@@ -61,7 +61,7 @@ async def fields(reply: ClientResponse) -> list[str]:
         '\ufeff\ufeff{"status": "pending"}',
     ],
 )
-async def test_what_is_not_json_is_refused(api: Api, method: str, body: str | bytes) -> None:
+async def test_a_body_that_is_not_json_is_refused(api: Api, method: str, body: str | bytes) -> None:
     address = "/api/orders" if method == "POST" else f"/api/orders/{'0' * 24}"
     reply = await api.client.request(method, address, data=body, headers=JSON)
     assert reply.status == 400
@@ -114,7 +114,7 @@ async def test_lone_surrogates_are_refused(api: Api) -> None:
 @pytest.mark.parametrize(
     "body", [r'{"\ud800":1}', r'{"\ud800":1,"\ud800":2}', r'{"x":{"\udfff":1,"\udfff":2}}', r'{"\ud800/~":1}']
 )
-async def test_a_name_that_cannot_be_encoded_is_told_in_a_form_that_can(api: Api, body: str) -> None:
+async def test_a_name_that_cannot_be_encoded_is_reported_in_a_form_that_can(api: Api, body: str) -> None:
     reply = await api.client.post("/api/orders", data=body, headers=JSON)
     assert reply.status == 422
     assert await fields(reply)
@@ -172,7 +172,7 @@ async def test_the_rest_of_a_body_that_is_refused_is_not_read_for_long(api: Api)
             writer.write(bytes(65_536))
             await writer.drain()
             sent += 65_536
-    assert sent < 50_000_000  # what is read and forgotten, and what the kernel buffers
+    assert sent < 50_000_000  # bytes that are read and discarded, and those that the kernel buffers
     writer.close()
 
 
@@ -238,7 +238,9 @@ async def test_a_query_that_is_not_understood_is_refused(api: Api, query: str, n
         ("POST", "/api/orders/" + "0" * 24, "DELETE, GET, HEAD, OPTIONS, PUT"),
     ],
 )
-async def test_a_wrong_method_is_told_the_right_ones(api: Api, method: str, address: str, allow: str) -> None:
+async def test_a_wrong_method_is_answered_with_the_allowed_ones(
+    api: Api, method: str, address: str, allow: str
+) -> None:
     reply = await api.client.request(method, address)
     await problem_of(reply)
     assert (reply.status, reply.headers["Allow"]) == (405, allow)
@@ -275,7 +277,7 @@ async def test_a_body_that_does_not_come_to_an_end_is_cut_off(mongodb_uri: str, 
         assert (await client.get("/healthz")).status == 200  # the server has seen the start by now
         writer.write(rest)
         answer = await asyncio.wait_for(reader.readuntil(b"}"), 5)
-        # aiohttp's parser in C tells nobody that the chunks are broken, the one in Python does (AIOHTTP_NO_EXTENSIONS).
+        # aiohttp's parser in C does not report broken chunks, the one in Python does (AIOHTTP_NO_EXTENSIONS).
         assert (b" 408 " in answer and b"within 0.2 seconds" in answer) or (b" 400 " in answer and b"zz" in rest)
         writer.close()
         await writer.wait_closed()
@@ -301,7 +303,7 @@ async def test_a_body_with_broken_chunks_is_refused(api: Api) -> None:
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
     ],
 )
-async def test_what_is_no_http_is_refused_as_a_problem(api: Api, nonsense: bytes, status: int) -> None:
+async def test_bytes_that_are_not_http_are_refused_as_a_problem(api: Api, nonsense: bytes, status: int) -> None:
     reader, writer = await raw(api.client, nonsense)
     head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
     assert int(head.split()[1]) == status

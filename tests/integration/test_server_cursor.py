@@ -1,4 +1,4 @@
-"""Cursors read by commands and over a connection of their own: what they bring, how they end, what the driver hears."""
+"""Cursors read by commands and over a connection of their own: their batches, their end, their errors."""
 
 import asyncio
 import struct
@@ -103,7 +103,7 @@ async def test_changes_that_come_with_the_first_answer_are_not_lost(server: Mong
             assert await taken(cursor, 25) == list(range(25))
 
 
-async def test_what_comes_is_taken_before_the_task_that_waits_for_it_wakes_up(server: Mongod) -> None:
+async def test_a_batch_is_taken_before_the_waiting_task_wakes_up(server: Mongod) -> None:
     def take(events: Documents) -> tuple[bool, int]:
         return asyncio.current_task() is None, len(events)
 
@@ -114,7 +114,7 @@ async def test_what_comes_is_taken_before_the_task_that_waits_for_it_wakes_up(se
         assert await waiting == (True, 1)
 
 
-async def test_what_came_before_anybody_waited_for_it_is_taken_then(server: Mongod) -> None:
+async def test_a_batch_that_came_before_the_wait_is_taken_then(server: Mongod) -> None:
     async with database_of(server) as database, server_cursor(database, WATCH, 10, 30_000) as cursor:
         cursor.ask()
         await database.orders.insert_one({"number": 1})
@@ -124,14 +124,14 @@ async def test_what_came_before_anybody_waited_for_it_is_taken_then(server: Mong
         await asyncio.sleep(0)
         await database.orders.insert_one({"number": 2})
         assert await waiting == 1
-        cursor.ask()  # by then nobody is given it who has had theirs
+        cursor.ask()  # by then it can no longer be mixed up with another reply
         await database.orders.insert_one({"number": 3})
         await until(lambda: cursor._wire._waiting is None, "the answer is there")
         assert await taken(cursor, 1) == [3]
 
 
 @both
-async def test_what_cannot_be_used_is_told_to_who_waits_and_ends_the_cursor(
+async def test_an_unusable_batch_is_raised_to_the_caller_and_ends_the_cursor(
     server: Mongod, open_cursor: OpenCursor
 ) -> None:
     def refuse(events: Documents) -> None:
@@ -157,7 +157,7 @@ async def test_a_cursor_that_is_left_is_forgotten_by_mongodb(server: Mongod, ope
 
 
 @both
-async def test_one_that_is_left_in_the_middle_of_a_question_is_too_and_its_answer_is_nobody_elses(
+async def test_a_cursor_left_during_a_request_is_killed_too_and_its_reply_is_discarded(
     server: Mongod,
     open_cursor: OpenCursor,
 ) -> None:
@@ -178,7 +178,7 @@ async def test_one_that_is_left_in_the_middle_of_a_question_is_too_and_its_answe
 
 
 @both
-async def test_what_was_asked_for_before_is_not_asked_for_again(server: Mongod, open_cursor: OpenCursor) -> None:
+async def test_a_batch_requested_before_is_not_requested_again(server: Mongod, open_cursor: OpenCursor) -> None:
     async with database_of(server, maxPoolSize=1) as database:
         async with open_cursor(database, WATCH, 10, 200) as cursor:
             cursor.ask()
@@ -189,7 +189,7 @@ async def test_what_was_asked_for_before_is_not_asked_for_again(server: Mongod, 
 
 
 @both
-async def test_an_answer_that_is_not_taken_is_nobody_elses(server: Mongod, open_cursor: OpenCursor) -> None:
+async def test_a_reply_that_is_not_taken_is_discarded(server: Mongod, open_cursor: OpenCursor) -> None:
     async with database_of(server, maxPoolSize=1) as database:
         async with open_cursor(database, WATCH, 10, 100) as cursor:
             cursor.ask()
@@ -280,7 +280,7 @@ async def test_a_long_answer_comes_whole_though_the_client_would_compress(
         assert await taken(cursor, 20) == list(range(20))
 
 
-async def test_what_is_asked_for_while_an_answer_is_taken_is_not_taken_with_it(server: Mongod) -> None:
+async def test_a_batch_requested_while_a_reply_is_taken_is_not_taken_with_it(server: Mongod) -> None:
     """The next answer may be here before the task that waits for the first one wakes up."""
     async with database_of(server) as database, server_cursor(database, WATCH, 10, 30_000) as cursor:
         taken: list[int] = []
@@ -345,7 +345,7 @@ async def test_a_mongodb_that_is_not_there_decides_nothing(server: Mongod) -> No
         pytest.param((-1, 7, 1, 2013, 0, 0), b"\x05\0\0\0\0", id="less than nothing"),
     ],
 )
-async def test_what_is_no_answer_ends_the_cursor(server: Mongod, head: tuple[int, ...], rest: bytes) -> None:
+async def test_a_malformed_reply_ends_the_cursor(server: Mongod, head: tuple[int, ...], rest: bytes) -> None:
     async with database_of(server) as database:
         async with server_cursor(database, WATCH, 10, 30_000) as cursor:
             cursor.ask()
@@ -357,7 +357,7 @@ async def test_what_is_no_answer_ends_the_cursor(server: Mongod, head: tuple[int
             assert await cursor.more(list) == []
 
 
-async def test_what_mongodb_says_unasked_ends_the_connection(server: Mongod) -> None:
+async def test_an_unrequested_message_ends_the_connection(server: Mongod) -> None:
     async with database_of(server) as database, server_cursor(database, WATCH, 10, 100) as cursor:
         cursor._wire.data_received(struct.pack("<iiiiIB", 26, 7, 1, 2013, 0, 0) + b"\x05\0\0\0\0")
         with pytest.raises(AutoReconnect):
@@ -367,7 +367,7 @@ async def test_what_mongodb_says_unasked_ends_the_connection(server: Mongod) -> 
 async def test_a_watch_over_the_server_that_fails_itself_ends_the_connection(
     server: Mongod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise nobody would find out that the server is silent."""
+    """Otherwise a silent server would go unnoticed."""
 
     async def watch(_: MongoWire) -> None:
         await asyncio.sleep(0.05)

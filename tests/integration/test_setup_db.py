@@ -67,14 +67,14 @@ async def test_a_second_time_changes_nothing(mongodb_uri: str, database: Documen
     assert not any(step.startswith(("Created", "Set ", "Switched")) for step in steps)
 
 
-async def test_orders_of_somebody_else_stay_alone_and_get_images(mongodb_uri: str, database: Documents) -> None:
+async def test_existing_orders_get_no_samples_and_get_images(mongodb_uri: str, database: Documents) -> None:
     await database.orders.insert_one({"_id": 1})
     list(setup(mongodb_uri, samples=True))
     assert await database.orders.find().to_list() == [{"_id": 1}]
     assert (await _options(database))["changeStreamPreAndPostImages"] == {"enabled": True}
 
 
-async def test_a_validator_of_somebody_else_is_kept(mongodb_uri: str, database: Documents) -> None:
+async def test_an_existing_validator_is_kept(mongodb_uri: str, database: Documents) -> None:
     theirs = {"total": {"$gte": 0}}
     await database.create_collection("orders", validator=theirs)
     steps = list(setup(mongodb_uri, samples=True))

@@ -36,7 +36,7 @@ async def database(mongodb_uri: str) -> AsyncIterator[Database]:
         yield client.get_default_database()
 
 
-async def test_gateways_that_start_at_once_agree_though_nobody_has_set_up_the_database(database: Database) -> None:
+async def test_gateways_that_start_at_once_agree_without_a_set_up_database(database: Database) -> None:
     replicas = [SessionIds() for _ in range(8)]
     everybody = asyncio.Barrier(len(replicas))
 

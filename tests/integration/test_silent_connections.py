@@ -1,4 +1,4 @@
-"""Connections that say nothing, or half of something: they keep nobody out, and are gone before long."""
+"""Connections that send nothing, or half a request: they keep no client out, and are soon cut off."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from tests.conftest import RunService
 from tests.service_process import ServiceProcess
 from tests.waiting import until
 
-# Each is sent, and then nothing more; all are to be cut off, and none is to be given more than a few seconds' grace.
+# Each is sent, and then nothing more; all must be cut off, with no more than a few seconds' grace.
 HALVES = {
     "nothing": b"",
     "one byte": b"G",
@@ -25,7 +25,7 @@ HALVES = {
         b"POST /api/orders HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nx"
     ),
 }
-LATEST = 20.0  # seconds; a head has 10, and so has the rest of a body that nobody reads
+LATEST = 20.0  # seconds; a head has 10, and so has the rest of a body that is not read
 
 
 async def held(port: int, first: bytes, *, trickle: bytes = b"") -> float:
@@ -54,7 +54,7 @@ async def held(port: int, first: bytes, *, trickle: bytes = b"") -> float:
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("service", ["gateway", "watcher"])
-async def test_whoever_does_not_finish_a_request_is_cut_off(
+async def test_a_client_that_does_not_finish_its_request_is_cut_off(
     run_service: RunService, mongodb_uri: str, redis_url: str, service: str
 ) -> None:
     process = await run_service(service, {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url}, wait=False)
@@ -70,7 +70,7 @@ async def test_whoever_does_not_finish_a_request_is_cut_off(
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("first", [b"", b"GET /healthz HTTP/1.1\r\n"], ids=["silent", "half a request"])
-async def test_silent_connections_keep_nobody_out_however_few_descriptors_there_are(
+async def test_silent_connections_keep_no_client_out_however_few_descriptors_there_are(
     run_service: RunService, mongodb_uri: str, redis_url: str, first: bytes
 ) -> None:
     settings = {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url}
@@ -89,7 +89,7 @@ async def test_silent_connections_keep_nobody_out_however_few_descriptors_there_
 
 
 @pytest.mark.timeout(120)
-async def test_idle_connections_keep_nobody_out_either(
+async def test_idle_connections_keep_no_client_out_either(
     run_service: RunService, mongodb_uri: str, redis_url: str
 ) -> None:
     settings = {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url}
@@ -101,7 +101,7 @@ async def test_idle_connections_keep_nobody_out_either(
 
 @asynccontextmanager
 async def silent(process: ServiceProcess, count: int, first: bytes) -> AsyncIterator[None]:
-    """Hold so many connections that have said no more than ``first``."""
+    """Hold so many connections that have sent no more than ``first``."""
     async with AsyncExitStack() as stack:
         for _ in range(count):
             _, writer = await asyncio.open_connection("127.0.0.1", process.port)

@@ -51,19 +51,19 @@ async def test_each_owner_has_a_higher_term_than_the_last(documents: Documents) 
     assert await first.acquire() is None
 
 
-async def test_who_has_the_lease_and_asks_again_keeps_the_term(documents: Documents) -> None:
+async def test_a_holder_that_acquires_the_lease_again_keeps_its_term(documents: Documents) -> None:
     state = watcher(documents)
     assert [await state.acquire(), await state.acquire()] == [1, 1]
 
 
-async def test_who_let_the_lease_run_out_takes_a_new_term(documents: Documents) -> None:
+async def test_a_holder_whose_lease_has_expired_gets_a_new_term(documents: Documents) -> None:
     state = watcher(documents)
     await state.acquire()
     await expired(documents)
     assert await state.acquire() == 2
 
 
-async def test_the_term_is_above_what_the_log_remembers(documents: Documents) -> None:
+async def test_the_term_is_above_the_term_in_the_log(documents: Documents) -> None:
     state = watcher(documents)
     assert await state.acquire() == 1
     assert await state.acquire(above=40) == 41
@@ -138,7 +138,7 @@ async def test_a_token_that_looks_like_an_expression_is_kept_as_it_is(documents:
         {"pipeline": None},
     ],
 )
-async def test_a_checkpoint_that_somebody_has_edited_is_none(documents: Documents, edited: dict[str, Any]) -> None:
+async def test_an_edited_checkpoint_counts_as_missing(documents: Documents, edited: dict[str, Any]) -> None:
     state = watcher(documents)
     await state.acquire()
     await state.save(1, CHECKPOINT)
@@ -146,7 +146,7 @@ async def test_a_checkpoint_that_somebody_has_edited_is_none(documents: Document
     assert await state.load() is None
 
 
-async def test_a_mongodb_that_is_gone_is_said_to_be_unavailable(own_mongod: OwnMongod) -> None:
+async def test_a_mongodb_that_is_gone_is_reported_as_unavailable(own_mongod: OwnMongod) -> None:
     server = await own_mongod()
     options: dict[str, Any] = {"serverSelectionTimeoutMS": 300, "connectTimeoutMS": 300}
     async with AsyncMongoClient[dict[str, Any]](server.uri("test"), **options) as client:

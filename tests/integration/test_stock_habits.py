@@ -1,4 +1,4 @@
-"""What users of comparable servers take for granted, at a whole gateway."""
+"""Features that users of comparable servers take for granted, on a whole gateway."""
 
 import gzip
 from collections.abc import AsyncIterator

@@ -25,7 +25,7 @@ async def orders(mongodb_uri: str) -> AsyncIterator[Orders]:
 
 
 async def write_at_random(store: OrderStore, chance: random.Random, count: int) -> list[tuple[str, Written]]:
-    """Do ``count`` writes on orders of one's own, and return what the store said about each."""
+    """Do ``count`` writes on separate orders, and return the store's result of each."""
     mine: list[str] = []
     done: list[tuple[str, Written]] = []
     for number in range(count):
@@ -190,7 +190,7 @@ async def test_a_late_page_costs_no_more_than_the_first(orders: Orders, conditio
 
 
 async def keys_examined(orders: Orders, query: ListQuery) -> int:
-    """Ask MongoDB's profiler what the store's query has cost."""
+    """Return the cost of the store's query from MongoDB's profiler."""
     database = orders.database
     await database.command("profile", 2)
     await store_of(orders).page(query)

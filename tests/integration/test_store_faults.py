@@ -1,4 +1,4 @@
-"""What the store and the API say while MongoDB is frozen, dead, without a majority, or refuses."""
+"""The answers of the store and the API while MongoDB is frozen, dead, without a majority, or refuses."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ NEW = NewOrder.model_validate(JOHN)
 
 
 def labelled(error: PyMongoError, label: str) -> PyMongoError:
-    error._add_error_label(label)  # what the driver does with a server's reply; there is no public way
+    error._add_error_label(label)  # as the driver handles a server's reply; there is no public way
     return error
 
 
@@ -54,7 +54,7 @@ def labelled(error: PyMongoError, label: str) -> PyMongoError:
         (OperationFailure("no replica set", 20), StoreFailed, StoreFailed),
     ],
 )
-def test_each_error_of_the_driver_says_what_a_caller_can_do(
+def test_each_driver_error_becomes_one_that_a_caller_can_act_on(
     error: PyMongoError, of_read: type[StoreError], of_write: type[StoreError]
 ) -> None:
     assert type(store_error(error, writing=False)) is of_read
@@ -160,7 +160,7 @@ async def test_a_write_that_no_majority_confirms_is_not_acknowledged(own_mongod_
                     other.resume()
 
 
-async def test_what_mongodb_refuses_is_our_fault_and_logged_with_the_number_that_the_client_gets(
+async def test_a_command_that_mongodb_refuses_is_logged_with_the_number_that_the_client_gets(
     mongodb_uri: str,
 ) -> None:
     async with orders_at(mongodb_uri) as orders:

@@ -6,7 +6,7 @@ import pytest
 from bson import ObjectId
 
 from services.common.cursor import Cursor
-from tests.integration.watched_orders import JOHN, Stack, Writer, told
+from tests.integration.watched_orders import JOHN, Stack, Writer, operations
 from tests.log_entries import KEYS, entries
 from tests.waiting import until
 
@@ -27,7 +27,7 @@ async def test_each_way_to_write_gives_its_envelope_in_commit_order(stack: Stack
     await orders.delete_many({"_id": {"$in": ids}})
     log = await stack.log_of(11)
     first, second, third = (str(order) for order in ids[:3])
-    assert told(log)[:7] == [
+    assert operations(log)[:7] == [
         ("INSERT", first),
         ("UPDATE", first),
         ("UPDATE", first),
@@ -36,8 +36,8 @@ async def test_each_way_to_write_gives_its_envelope_in_commit_order(stack: Stack
         ("INSERT", third),
         ("UPDATE", second),
     ]
-    assert sorted(told(log)[7:9]) == sorted([("UPDATE", second), ("UPDATE", third)])
-    assert sorted(told(log)[9:]) == sorted([("DELETE", second), ("DELETE", third)])
+    assert sorted(operations(log)[7:9]) == sorted([("UPDATE", second), ("UPDATE", third)])
+    assert sorted(operations(log)[9:]) == sorted([("DELETE", second), ("DELETE", third)])
     assert [each["data"]["status"] for each in log[:7]] == [
         "pending",
         "shipped",
@@ -53,7 +53,7 @@ async def test_each_way_to_write_gives_its_envelope_in_commit_order(stack: Stack
     assert [place.n for place in transaction] == [0, 1, 2]
 
 
-async def test_what_an_order_was_before_goes_to_the_filters_only(stack: Stack) -> None:
+async def test_an_orders_previous_state_goes_to_the_filters_only(stack: Stack) -> None:
     await stack.watcher()
     order = (await stack.orders.insert_one({**JOHN})).inserted_id
     await stack.orders.update_one({"_id": order}, {"$set": {"status": "shipped"}})
@@ -89,12 +89,12 @@ async def test_a_watcher_killed_again_and_again_misses_nothing_and_repeats_nothi
             await watcher.start()
         await writer.has_written(100)
     log = await stack.log_of(len(writer.done))
-    assert told(log) == writer.done
+    assert operations(log) == writer.done
     assert len({Cursor.parse(each["cursor"]).epoch for each in log}) == 1
 
 
 @pytest.mark.timeout(90)
-async def test_what_redis_loses_under_load_is_rebuilt_with_the_same_ids_and_bytes(stack: Stack) -> None:
+async def test_a_log_that_redis_loses_under_load_is_rebuilt_with_the_same_ids_and_bytes(stack: Stack) -> None:
     await stack.watcher()
     epoch = await stack.epoch()
     async with Writer(stack.orders) as writer:

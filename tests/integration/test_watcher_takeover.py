@@ -7,7 +7,7 @@ from bson import ObjectId
 from redis.asyncio import Redis
 
 from tests.conftest import OwnValkey
-from tests.integration.watched_orders import JOHN, Stack, Writer, told
+from tests.integration.watched_orders import JOHN, Stack, Writer, operations
 from tests.log_entries import KEYS, entries
 from tests.waiting import until
 
@@ -21,7 +21,7 @@ async def test_a_second_watcher_stands_by_and_takes_over_when_the_first_is_kille
         await first.kill()
         await until(lambda: "This watcher leads" in second.output, "the second one leads", 5)
         await writer.has_written(100)
-    assert told(await stack.log_of(len(writer.done))) == writer.done
+    assert operations(await stack.log_of(len(writer.done))) == writer.done
 
 
 async def test_a_watcher_that_stops_hands_over_at_once(stack: Stack) -> None:
@@ -59,7 +59,7 @@ async def test_a_watcher_that_was_frozen_past_its_lease_does_no_harm(stack: Stac
         first.resume()
         await until(lambda: first.output.count("standing by") > 0, "the first one notices", 8)
         await writer.has_written(50)
-    assert told(await stack.log_of(len(writer.done))) == writer.done
+    assert operations(await stack.log_of(len(writer.done))) == writer.done
     assert first.running
 
 

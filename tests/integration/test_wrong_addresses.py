@@ -1,4 +1,4 @@
-"""An address that fits its pattern and is none all the same: the service says so in a sentence, and ends."""
+"""A URL that matches the pattern but is invalid: the service says so in a sentence, and ends."""
 
 import pytest
 

@@ -23,7 +23,7 @@ JOHN = {"customer_name": "John Doe", "product_name": "Laptop", "status": "pendin
 
 @dataclass
 class Stack:
-    """A prepared database, a Redis, and what starts watchers on them."""
+    """A prepared database, a Redis, and a way to start watchers on them."""
 
     mongodb_uri: str
     redis_url: str
@@ -58,7 +58,7 @@ class Stack:
 
         async def ends() -> list[dict[str, Any]]:
             log = envelopes(await entries(self.redis))
-            return log if told(log)[-len(done) :] == done else []
+            return log if operations(log)[-len(done) :] == done else []
 
         return await until(ends, f"the log ends with the {len(done)} acknowledged changes", 20)
 
@@ -76,7 +76,7 @@ def envelopes(found: Sequence[Entry]) -> list[dict[str, Any]]:
 
 @dataclass
 class Writer:
-    """Writes as fast as MongoDB acknowledges, and remembers what it did."""
+    """Writes as fast as MongoDB acknowledges, and remembers its writes."""
 
     orders: Orders
     done: list[tuple[str, str]] = field(default_factory=list)
@@ -111,5 +111,5 @@ class Writer:
         await until(lambda: len(self.done) >= goal, f"{goal} writes are acknowledged")
 
 
-def told(log: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+def operations(log: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(each["operation"], each["id"]) for each in log]

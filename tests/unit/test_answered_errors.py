@@ -1,4 +1,4 @@
-"""What goes wrong below an application is answered as a problem, and logged where it is our own fault."""
+"""Errors below the application are answered as problems, and logged if they are our own fault."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from services.front.runner import Runner
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Iterator[list[Any]]:
-    """Give our own lines; the libraries' are to be none."""
+    """Yield our own lines; the libraries must log none."""
     caplog.set_level(logging.INFO)
     with capture_logs() as lines:
         yield lines
@@ -52,7 +52,7 @@ async def server() -> AsyncIterator[int]:
         await runner.cleanup()
 
 
-async def said(port: int, request: bytes) -> tuple[bytes, bytes]:
+async def response_to(port: int, request: bytes) -> tuple[bytes, bytes]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
     async with asyncio.timeout(10):
@@ -61,9 +61,9 @@ async def said(port: int, request: bytes) -> tuple[bytes, bytes]:
     return head, body
 
 
-async def test_a_fault_of_ours_is_logged_under_the_number_that_the_client_is_told(lines: list[Any]) -> None:
+async def test_an_internal_error_is_logged_under_the_number_that_the_client_gets(lines: list[Any]) -> None:
     async with server() as port:
-        head, body = await said(port, b"GET /fail HTTP/1.1\r\nHost: x\r\nSecret: do not log\r\n\r\n")
+        head, body = await response_to(port, b"GET /fail HTTP/1.1\r\nHost: x\r\nSecret: do not log\r\n\r\n")
     problem = json.loads(body)
     assert (head.split()[1], problem["status"]) == (b"500", 500)
     (line,) = lines
@@ -80,9 +80,9 @@ async def test_a_fault_of_ours_is_logged_under_the_number_that_the_client_is_tol
         (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 9000 + b"\r\n\r\n", b"431"),
     ],
 )
-async def test_what_cannot_be_read_is_answered_and_not_logged(lines: list[Any], request_: bytes, status: bytes) -> None:
+async def test_a_malformed_request_is_answered_and_not_logged(lines: list[Any], request_: bytes, status: bytes) -> None:
     async with server() as port:
-        head, body = await said(port, request_)
+        head, body = await response_to(port, request_)
     assert head.split()[1] == status
     assert b"application/problem+json" in head
     assert json.loads(body)["status"] == int(status)
@@ -91,13 +91,13 @@ async def test_what_cannot_be_read_is_answered_and_not_logged(lines: list[Any], 
 
 async def test_a_client_that_has_left_is_no_fault_of_ours(lines: list[Any]) -> None:
     async with server() as port:
-        await said(port, b"GET /lose HTTP/1.1\r\nHost: x\r\n\r\n")
+        await response_to(port, b"GET /lose HTTP/1.1\r\nHost: x\r\n\r\n")
     assert lines == []
 
 
-async def test_what_fails_in_the_middle_of_an_answer_ends_the_connection(lines: list[Any]) -> None:
+async def test_a_failure_in_the_middle_of_an_answer_ends_the_connection(lines: list[Any]) -> None:
     async with server() as port:
-        head, body = await said(port, b"GET /middle HTTP/1.1\r\nHost: x\r\n\r\n")
+        head, body = await response_to(port, b"GET /middle HTTP/1.1\r\nHost: x\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200")
     assert body.endswith(b"begun\r\n")
     assert [str(line["exc_info"]) for line in lines] == ["a fault of ours"]
@@ -107,7 +107,7 @@ async def test_what_fails_in_the_middle_of_an_answer_ends_the_connection(lines: 
 async def test_a_compressed_body_is_refused_at_every_address(lines: list[Any], address: str) -> None:
     head = f"POST {address} HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 1000000\r\n\r\n"
     async with server() as port:
-        answer, _ = await said(port, head.encode() + bytes(500_000))
+        answer, _ = await response_to(port, head.encode() + bytes(500_000))
     assert b" 415 " in answer
     assert b"Connection: close" in answer
     assert lines == []
@@ -115,6 +115,6 @@ async def test_a_compressed_body_is_refused_at_every_address(lines: list[Any], a
 
 async def test_the_rest_of_a_body_that_does_not_come_is_not_waited_for(lines: list[Any]) -> None:
     async with server() as port:
-        answer, _ = await said(port, b"POST /fail HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+        answer, _ = await response_to(port, b"POST /fail HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
     assert b" 405 " in answer
     assert lines == []

@@ -1,4 +1,4 @@
-"""Hosts as requests name them: what is one, what is the same one, and which of them are ours."""
+"""Hosts as requests name them: which are valid, which are equal, and which are ours."""
 
 import pytest
 
@@ -48,7 +48,7 @@ def test_an_authority_has_one_normal_form(text: str, parsed: tuple[str, int | No
         *("::1", "[::1", "[::1]x", "[a]", "[127.0.0.1.1]", "[::1%25eth0]", "a" * 400),
     ],
 )
-def test_what_is_no_authority_is_none(text: str) -> None:
+def test_a_malformed_authority_is_none(text: str) -> None:
     assert Authority.parse(text) is None
 
 
@@ -73,7 +73,7 @@ def test_a_port_that_is_not_given_is_the_schemes() -> None:
         ("", False),
     ],
 )
-def test_loopback_is_what_can_only_be_this_machine(host: str, *, local: bool) -> None:
+def test_loopback_means_this_machine_only(host: str, *, local: bool) -> None:
     assert is_loopback(host) == local
 
 

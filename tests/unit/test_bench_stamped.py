@@ -1,4 +1,4 @@
-"""The bench's clock for what comes in: the kernel's, whoever reads it when."""
+"""The bench's clock for received data: the kernel's, whenever the data is read."""
 
 import asyncio
 import sys
@@ -10,7 +10,7 @@ import pytest
 
 from bench.load.stamped import StampedReader
 
-BUSY = 0.05  # seconds that nobody reads
+BUSY = 0.05  # seconds without reading
 TRIES = 200  # ten seconds at least
 
 
@@ -29,7 +29,7 @@ async def test_data_that_has_to_wait_for_its_reader_is_stamped_with_when_it_came
             for attempt in range(TRIES):
                 sent = perf_counter()
                 sender.write(b"%d" % attempt)
-                time.sleep(BUSY)  # noqa: ASYNC251 - nobody is to read meanwhile
+                time.sleep(BUSY)  # noqa: ASYNC251 - the loop must not read meanwhile
                 free_to_read = perf_counter()
                 async with asyncio.timeout(10):
                     data, when = await arrived.get()
@@ -38,5 +38,5 @@ async def test_data_that_has_to_wait_for_its_reader_is_stamped_with_when_it_came
                 assert when > sent - BUSY / 2, "shown too early"
                 if when < free_to_read:
                     return
-                # It has no stamp: the kernel begins to stamp some time after it was told to.
+                # It has no stamp: the kernel begins to stamp some time after the option is set.
             pytest.fail("was never stamped")

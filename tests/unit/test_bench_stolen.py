@@ -17,7 +17,7 @@ def test_it_is_of_the_time_that_was_wanted_since(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", "cpu  1 2 3\n"])
-def test_where_nothing_is_said_it_is_none(tmp_path: Path, text: str | None) -> None:
+def test_without_accounts_it_is_zero(tmp_path: Path, text: str | None) -> None:
     accounts = tmp_path / "stat"
     if text is not None:
         accounts.write_text(text)

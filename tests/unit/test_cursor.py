@@ -71,7 +71,7 @@ def test_any_other_text_is_refused_or_is_written_the_same_again(text: str) -> No
         "x" * 100_000,
     ],
 )
-def test_what_is_not_a_cursor_is_refused(text: str) -> None:
+def test_a_malformed_cursor_is_refused(text: str) -> None:
     with pytest.raises(InvalidCursor) as refused:
         Cursor.parse(text)
     assert len(str(refused.value)) < 100

@@ -60,6 +60,13 @@ def test_the_page_tells_of_both_transports_the_envelope_and_the_filters() -> Non
         assert event["payload"]["$ref"].rpartition("/")[2] in document["components"]["schemas"]
 
 
+def test_the_statuses_of_each_operation_are_sorted() -> None:
+    for item in openapi_document("1")["paths"].values():
+        for method in {"get", "post", "put", "delete"} & item.keys():
+            statuses = list(item[method]["responses"])
+            assert statuses == sorted(statuses)
+
+
 def _colours(css: str) -> dict[str, str]:
     return dict(re.findall(r"--(\w+):\s*(#[0-9a-f]{6})", css))
 

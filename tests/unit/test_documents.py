@@ -1,4 +1,4 @@
-"""Whatever BSON a document holds becomes JSON that a browser reads rightly."""
+"""Any BSON of a document becomes JSON that a browser reads correctly."""
 
 import json
 import math
@@ -107,7 +107,7 @@ def test_each_type_has_its_likeness(value: Any, expected: Json) -> None:
         (b"\x06v\x00", None),  # undefined, deprecated
     ],
 )
-def test_what_only_other_programs_write_passes_too(raw: bytes, expected: Json) -> None:
+def test_types_that_only_other_programs_write_pass_too(raw: bytes, expected: Json) -> None:
     document: dict[str, Any] = bson.decode((len(raw) + 5).to_bytes(4, "little") + raw + b"\x00", CODEC)
     assert json.loads(dumps(to_json(document))) == {"v": expected}
 
@@ -131,7 +131,7 @@ def test_a_document_as_deep_as_mongodb_allows_passes() -> None:
     assert str(ID) in json.dumps(through_bson(value))
 
 
-def test_a_type_that_nobody_knows_becomes_its_text() -> None:
+def test_an_unknown_type_becomes_its_text() -> None:
     assert json_value(timedelta(seconds=1)) == "0:00:01"
 
 

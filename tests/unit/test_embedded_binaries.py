@@ -1,4 +1,4 @@
-"""What a person is told when a server's program or one of its libraries is not there."""
+"""The message when a server's program or one of its libraries is missing."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The common terminal: whole lines, each with its writer's name, whatever comes down the pipe."""
+"""The common terminal: whole lines, each with its writer's name, however the pipe cuts them."""
 
 import asyncio
 import io
@@ -59,7 +59,7 @@ def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stream.getvalue() == "gateway  | hello\n"
 
 
-def test_a_terminal_that_is_gone_stops_nobody() -> None:
+def test_a_terminal_that_is_gone_stops_no_service() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     # Unbuffered below, so that closing it has nothing left to write.

@@ -49,7 +49,7 @@ async def test_a_cancelled_wait_ends_in_silence(due: list[str]) -> None:
     assert deadlines.pending == []
 
 
-async def test_who_waits_may_begin_another_wait_when_it_ends(due: list[str]) -> None:
+async def test_an_expired_entry_may_begin_another_wait(due: list[str]) -> None:
     def again(item: str) -> None:
         due.append(item)
         if len(due) < 3:
@@ -67,8 +67,8 @@ async def test_after_another_wait_delays_do_not_add_up(due: list[str]) -> None:
     assert Deadlines(0.05, due.append).add("b", after=first).at == pytest.approx(first.at + 0.05)
 
 
-def test_after_a_stall_what_came_in_is_looked_at_before_anybody_is_given_up(due: list[str]) -> None:
-    """A process that was stopped for a minute must not close everybody for not having answered meanwhile."""
+def test_after_a_stall_received_data_is_read_before_any_client_is_given_up(due: list[str]) -> None:
+    """A process that was stopped for a minute must not close all clients for not having answered meanwhile."""
 
     async def stall() -> None:
         here, there = socket.socketpair()

@@ -42,7 +42,7 @@ def test_packets_are_read(encoded: str | bytes, packet: EnginePacket) -> None:
 
 
 @pytest.mark.parametrize("encoded", ["", "7", "a", "B", " 4", "-1", "b!", "bA", "bAQID\n", "bü", "\u0664"])
-def test_what_is_no_packet_is_refused(encoded: str) -> None:
+def test_a_malformed_packet_is_refused(encoded: str) -> None:
     with pytest.raises(MalformedEnginePacket):
         parse_packet(encoded)
 

@@ -1,4 +1,4 @@
-"""Whose connection it is, told by the connection itself or by proxies that are trusted."""
+"""The client's address, from the connection itself or from trusted proxies."""
 
 from ipaddress import ip_network
 
@@ -62,7 +62,7 @@ def test_ports_and_brackets_of_proxies_are_understood(forwarded: str, address: s
 @pytest.mark.parametrize(
     "forwarded", ["unknown", "_hidden", "203.0.113.7:", "203.0.113.7:a", "[203.0.113.7", "999.1.1.1"]
 )
-def test_what_cannot_be_read_is_counted_each_time_and_logged_once(forwarded: str) -> None:
+def test_an_unreadable_entry_is_counted_each_time_and_logged_once(forwarded: str) -> None:
     incidents: list[Incident] = []
     peers = Peers(PROXIES, incidents.append)
     request = make_mocked_request("GET", "/", headers={"X-Forwarded-For": forwarded}).clone(remote="10.0.0.1")

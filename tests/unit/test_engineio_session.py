@@ -1,4 +1,4 @@
-"""Whatever fails at the end of a session, everybody who has something of it hears that it is over."""
+"""Whatever fails at the end of a session, all its parts are told that it is over."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class BrokenCarrier(Polling):
 
 @dataclass
 class Ended(Application):
-    """One that hears of the end, and may fail at it."""
+    """An application that is told of the end, and may fail then."""
 
     fails: bool
     reasons: list[str] = field(default_factory=list)

@@ -14,7 +14,7 @@ def test_an_envelope_is_written_as_the_contract_says() -> None:
     )
 
 
-def test_an_order_that_nobody_knows_is_null() -> None:
+def test_an_unknown_order_is_null() -> None:
     assert b'"data":null' in encode_envelope(Operation.DELETE, "a1", None, CURSOR, "")
 
 

@@ -19,7 +19,7 @@ def made() -> Event:
     return Event(CHANGE.envelope, CHANGE.images)
 
 
-def test_what_the_gateway_needs_is_read_from_the_envelope() -> None:
+def test_the_gateways_fields_are_read_from_the_envelope() -> None:
     found = made()
     assert (found.operation, found.id, found.cursor) == (Operation.UPDATE, "a", "e1.7-0")
     assert found.position == Position(7, 0)
@@ -57,7 +57,7 @@ def test_it_is_encoded_once_in_each_form(form: Form) -> None:
     assert found.encoded(form) is found.encoded(form)
 
 
-def test_what_clients_add_to_an_offset_is_not_kept() -> None:
+def test_the_clients_part_of_an_offset_is_not_kept() -> None:
     """There are as many suffixes as clients like; each was kept as long as the ring had the event."""
     ring = Ring(10)
     ring.reset("e1", Position(0, 0))

@@ -30,7 +30,7 @@ async def together(*works: Coroutine[object, object, None]) -> None:
         await asyncio.gather(*works)
 
 
-async def test_nobody_waits_for_all_that_another_has_asked_for(steps: list[str]) -> None:
+async def test_no_request_waits_for_all_work_of_another(steps: list[str]) -> None:
     turns = FairTurns()
     await together(*(work(turns, "many", 3, steps) for _ in range(16)), work(turns, "one", 3, steps))
     assert len(steps) == 51
@@ -61,7 +61,7 @@ async def test_work_that_is_alone_waits_for_nothing(monkeypatch: pytest.MonkeyPa
         await pace.step()
 
 
-async def test_work_that_is_given_up_keeps_nobody_waiting(steps: list[str]) -> None:
+async def test_abandoned_work_keeps_no_request_waiting(steps: list[str]) -> None:
     turns = FairTurns()
     first, second, third = (asyncio.create_task(work(turns, name, 5, steps)) for name in "abc")
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""What each error of a change stream means to the watcher. The codes are those of the server's error_codes.yml."""
+"""The meaning of each change stream error for the watcher. The codes are those of the server's error_codes.yml."""
 
 import pytest
 
@@ -11,7 +11,7 @@ RESUMABLE = ("ResumableChangeStreamError",)
 @pytest.mark.parametrize(
     ("code", "labels", "opening", "fault"),
     [
-        # What is not an answer of the server: the network, a timeout, no primary.
+        # Errors without an answer of the server: the network, a timeout, no primary.
         (None, (), False, Fault.RETRY),
         (None, (), True, Fault.RETRY),
         # The token itself is at fault, but only where it was judged; seen with tokens cut short or of another kind.
@@ -47,7 +47,7 @@ RESUMABLE = ("ResumableChangeStreamError",)
         # A person has to act, and may; meanwhile trying again does no harm.
         (13, (), True, Fault.RETRY),  # Unauthorized
         (18, (), False, Fault.RETRY),  # AuthenticationFailed
-        # Unknown, but said to be final.
+        # Unknown, but marked as final.
         (999_999, FINAL, False, Fault.HISTORY_LOST),
         (999_999, (), True, Fault.RETRY),
     ],

@@ -1,4 +1,4 @@
-"""Filters tell a client what it asked for, what left its view, and nothing else."""
+"""With a filter a client gets the orders that match, those that leave its view, and nothing else."""
 
 import base64
 import contextlib
@@ -65,7 +65,7 @@ def one(**fields: Any) -> Interest:
         (one(status="shipped"), Change(UPDATE, PENDING, PENDING), HIDE),
         (one(status="shipped"), Change(DELETE, SHIPPED), SHOW),
         (one(status="shipped"), Change(DELETE, PENDING), HIDE),
-        # what nobody knows is told rather than hidden
+        # an unknown order is sent rather than hidden
         (one(status="shipped"), Change(UPDATE, PENDING, None), LEFT),
         (one(status="shipped"), Change(UPDATE, None, PENDING), SHOW),
         (one(status="shipped"), Change(INSERT, None), SHOW),
@@ -140,14 +140,14 @@ def test_equal_wishes_make_equal_filters(asked: dict[str, Any], expected: Filter
         ({"ids": [{"$ne": 1}]}, "ids"),
     ],
 )
-def test_what_is_not_a_filter_is_refused_and_the_field_named(asked: object, field: str) -> None:
+def test_an_invalid_filter_is_refused_and_the_field_named(asked: object, field: str) -> None:
     with pytest.raises(InvalidFilter) as refused:
         parse_filter(asked)
     assert refused.value.field == field
     assert 0 < len(str(refused.value)) <= 200
 
 
-def test_what_a_client_sent_is_not_sent_back_to_it() -> None:
+def test_a_clients_input_is_not_sent_back_to_it() -> None:
     for asked in ({"x" * 60_000: 1}, {"status": "x" * 60_000}):
         with pytest.raises(InvalidFilter) as refused:
             parse_filter(asked)
@@ -207,7 +207,7 @@ def test_an_id_may_be_of_any_kind() -> None:
 
 
 @pytest.mark.parametrize("id", ["", "events", "~i05", "~x", "\n", "\ud800"])
-def test_what_is_no_id_is_refused(id: str) -> None:
+def test_a_malformed_id_is_refused(id: str) -> None:
     with pytest.raises(InvalidFilter, match="must be an order's id") as refused:
         parse_filter({"ids": ["a", id]})
     assert refused.value.field == "ids"
@@ -268,7 +268,7 @@ def packed(value: object) -> str:
         base64.urlsafe_b64encode(b"[" * 40_000).decode(),
     ],
 )
-def test_what_is_no_interest_is_refused(text: str) -> None:
+def test_a_malformed_interest_is_refused(text: str) -> None:
     with pytest.raises(InvalidFilter):
         from_text(text)
 

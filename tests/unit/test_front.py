@@ -1,4 +1,4 @@
-"""The front of a port: who is let through to a websocket, who to aiohttp, and who is cut off."""
+"""The front of a port: which connections go to a websocket, which to aiohttp, and which are cut off."""
 
 import asyncio
 import os
@@ -25,8 +25,8 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 LONG = 20.0
 
 
-class Say(Taken):
-    """Says its word, then back what it hears."""
+class Echo(Taken):
+    """Sends a greeting, then echoes."""
 
     state = State.WEBSOCKET
 
@@ -53,7 +53,7 @@ class Port:
     def open(self, request: Handshake, transport: asyncio.Transport) -> bool:
         self.asked.append(request)
         if self.lets:
-            give(transport, Say())
+            give(transport, Echo())
         return self.lets
 
     @property
@@ -89,7 +89,7 @@ class Client:
         return head.split(b"\r\n")[0].removeprefix(b"HTTP/1.1 ")
 
     async def rest(self) -> bytes:
-        """Return what comes until the server closes."""
+        """Read until the server closes."""
         async with asyncio.timeout(LONG):
             try:
                 return await self.reader.read()
@@ -136,7 +136,7 @@ async def _hello(_: web.Request) -> web.Response:
 
 
 async def _taken(request: web.Request) -> web.StreamResponse:
-    take_over(request, Say())
+    take_over(request, Echo())
     return TakenOver(101)
 
 
@@ -153,7 +153,7 @@ class _Slow:
         return web.Response(text="hello")
 
 
-async def test_who_asks_for_a_websocket_gets_it() -> None:
+async def test_a_websocket_handshake_is_served() -> None:
     async with front() as port:
         client = await port.connect()
         client.writer.write(HANDSHAKE)
@@ -174,7 +174,7 @@ async def test_a_websocket_that_aiohttp_hands_over_is_counted_as_one() -> None:
         assert port.census == {"websocket": 1}
 
 
-async def test_who_does_not_get_one_is_answered_by_aiohttp() -> None:
+async def test_a_refused_handshake_is_answered_by_aiohttp() -> None:
     async with front() as port:
         port.lets = False
         client = await port.connect()
@@ -182,7 +182,7 @@ async def test_who_does_not_get_one_is_answered_by_aiohttp() -> None:
         assert len(port.asked) == 1
 
 
-async def test_who_asks_for_anything_else_is_answered_by_aiohttp() -> None:
+async def test_any_other_request_is_answered_by_aiohttp() -> None:
     async with front() as port:
         client = await port.connect()
         assert await client.ask() == b"200 OK"
@@ -325,7 +325,7 @@ async def test_where_something_else_uses_descriptors_up_silent_connections_make_
             assert await answered == b"200 OK"
 
 
-async def test_connections_that_have_said_nothing_are_cut_off_in_the_end() -> None:
+async def test_silent_connections_are_cut_off_in_the_end() -> None:
     async with front() as port:
         silent = await port.connect_silently()
     assert await silent.rest() == b""

@@ -1,4 +1,4 @@
-"""The hub sends each client exactly what follows its position, however fast the client takes it."""
+"""The hub sends each client exactly the events after its position, however fast the client takes them."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ SHIPPED: Interest = frozenset({Filter(status=("shipped",))})
 
 
 class Stream:
-    """A log with its hub; what the hub asks Redis for is kept in ``fetched``, what it puts off in ``due``."""
+    """A log with its hub; the hub's requests to Redis are kept in ``fetched``, its deferred calls in ``due``."""
 
     def __init__(self, size: int = 100) -> None:
         self.ring = Ring(size)
@@ -71,7 +71,7 @@ def test_a_batch_reaches_every_live_client_in_one_write() -> None:
     assert one.positions == other.positions == [1, 2, 3, 4]
 
 
-def test_a_new_client_is_first_sent_what_follows_its_position() -> None:
+def test_a_new_client_is_first_sent_the_events_after_its_position() -> None:
     stream = Stream()
     stream.publish(1, 5)
     outlet = Outlet()
@@ -90,7 +90,7 @@ def test_nothing_is_sent_before_the_first_resume() -> None:
     assert outlet.positions == [1, 2]
 
 
-def test_a_client_that_pauses_goes_on_from_its_own_position() -> None:
+def test_a_client_that_pauses_resumes_from_its_own_position() -> None:
     stream = Stream()
     outlet = Outlet()
     subscription = stream.join(outlet)
@@ -194,7 +194,7 @@ def test_a_client_that_is_full_while_it_is_fetched_for_is_fetched_for_again() ->
     assert stream.hub.position(subscription) == Position(5, 0)
 
 
-def test_an_epoch_that_ends_is_told_to_everyone_with_the_place_of_the_new_one() -> None:
+def test_the_end_of_an_epoch_is_announced_to_all_clients_with_the_new_cursor() -> None:
     stream = Stream(size=4)
     live, paused, ahead, behind = Outlet(), Outlet(), Outlet(), Outlet()
     stream.publish(1, 20)
@@ -302,7 +302,7 @@ def test_a_batch_of_which_nothing_fits_is_no_write_at_all() -> None:
     assert outlet.writes == []
 
 
-def test_where_a_cursor_can_go_on_is_told_apart_from_where_it_cannot() -> None:
+def test_cursors_within_reach_are_told_apart_from_those_beyond_it() -> None:
     stream = Stream(size=4)
     stream.publish(1, 20)
     stream.hub.log_floor = Position(5, 0)

@@ -1,4 +1,4 @@
-"""Clients that catch up do so page by page and in turn, and are told no more than their connections take."""
+"""Clients that catch up do so page by page and in turn, and are sent no more than their connections take."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def test_clients_that_catch_up_have_a_page_each_in_turn(monkeypatch: pytest.Monk
 
 
 def test_one_turn_serves_as_many_clients_as_there_is_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "TURN_SECONDS", -1.0)  # none at all: then nobody, or there is no end to it
+    monkeypatch.setattr(turns, "TURN_SECONDS", -1.0)  # none at all: then no client either, or the test would not end
     stream = Stream(size=1000)
     stream.publish(1, 250)
     outlets = [Outlet() for _ in range(3)]
@@ -39,7 +39,7 @@ def test_one_turn_serves_as_many_clients_as_there_is_time_for(monkeypatch: pytes
     assert counts == [400, 500, 600, 650, 700, 750]
 
 
-def test_changes_that_come_while_a_client_catches_up_follow_what_it_missed() -> None:
+def test_changes_that_come_while_a_client_catches_up_follow_the_missed_ones() -> None:
     stream = Stream(size=1000)
     stream.publish(1, 250)
     outlet = Outlet()
@@ -85,7 +85,7 @@ def test_a_page_is_bounded_by_bytes_and_an_event_that_is_larger_goes_alone() -> 
     ]
 
 
-def test_what_is_fetched_goes_out_in_pages_as_far_as_the_connection_takes_it() -> None:
+def test_fetched_events_go_out_in_pages_as_far_as_the_connection_takes_them() -> None:
     stream = Stream(size=4)
     stream.publish(1, 1000)
     outlet = Outlet(room=3)
@@ -95,7 +95,7 @@ def test_what_is_fetched_goes_out_in_pages_as_far_as_the_connection_takes_it() -
     assert stream.hub.position(subscription) == Position(300, 0)
 
 
-def test_a_client_that_is_paused_is_told_that_the_stream_is_stale_when_it_resumes() -> None:
+def test_a_paused_client_is_told_that_the_stream_is_stale_when_it_resumes() -> None:
     stream = Stream()
     outlets = [Outlet() for _ in range(3)]
     live, paused, absent = (stream.join(outlet) for outlet in outlets)

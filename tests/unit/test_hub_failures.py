@@ -1,4 +1,4 @@
-"""An error of one client's costs that client its connection: the hub forgets it, and nobody else notices."""
+"""An error of one client costs that client its connection: the hub forgets it, and no other client notices."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -83,7 +83,7 @@ def test_a_write_that_fails_costs_the_others_nothing(crowd: Crowd, also: set[str
 
 
 @pytest.mark.parametrize("what", ["resync", "write", "descriptor"])
-def test_an_epoch_that_begins_is_told_to_all_others(crowd: Crowd, what: str) -> None:
+def test_an_epoch_that_begins_is_announced_to_all_others(crowd: Crowd, what: str) -> None:
     crowd.broken.breaks = {what}
     crowd.stream.ring.reset("e2", Position(50, 0))
     crowd.stream.hub.begin_epoch("collection_dropped")
@@ -93,7 +93,7 @@ def test_an_epoch_that_begins_is_told_to_all_others(crowd: Crowd, what: str) -> 
     assert (crowd.broken.aborted, crowd.stream.errors, len(crowd.stream.hub)) == (1, [what], 4)
 
 
-def test_a_stream_that_is_stale_is_told_to_all_others(crowd: Crowd) -> None:
+def test_a_stale_stream_is_announced_to_all_others(crowd: Crowd) -> None:
     crowd.broken.breaks = {"status"}
     crowd.stream.hub.notify_stale("watcher_silent")
     crowd.stream.hub.notify_stale(None)
@@ -141,7 +141,7 @@ def test_a_client_that_fails_when_it_is_served_from_elsewhere_is_forgotten() -> 
 
 
 def test_a_change_that_cannot_be_judged_costs_only_those_with_a_filter_their_connection() -> None:
-    """Their filter asks for what is not there to be read; the envelope itself can be sent as it is."""
+    """Their filter needs a field that cannot be read; the envelope itself can be sent as it is."""
     stream = Stream()
     everything, filtered, form = Outlet(), Broken(breaks={"abort"}), Outlet(form=Form.POLLING)
     stream.join(everything)
@@ -193,7 +193,7 @@ def _leave(stream: Stream, outlet: Outlet, subscription: Any) -> None:
 
 @pytest.mark.parametrize("act", [_pause, _change_interest, _begin_epoch, _leave])
 @pytest.mark.parametrize("changed", ["form", "interest"])
-def test_a_client_is_found_where_it_was_put_whatever_has_become_of_it(
+def test_a_client_is_found_where_it_was_put_whatever_has_changed_meanwhile(
     act: Callable[[Stream, Outlet, Any], None], changed: str
 ) -> None:
     stream = Stream()

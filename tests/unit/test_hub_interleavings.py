@@ -1,4 +1,4 @@
-"""Whatever happens to a client and in whatever order, it is sent exactly the changes that its interest calls for."""
+"""In any sequence of events, a client is sent exactly the changes that match its interest."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -60,7 +60,7 @@ class Client:
     def seen(self) -> list[tuple[str, bool]]:
         return [(each["cursor"], "left" in each) for each in self.received + self.outlet.seen]
 
-    def called_for(self, history: list[Event], upto: Position) -> list[tuple[str, bool]]:
+    def due_events(self, history: list[Event], upto: Position) -> list[tuple[str, bool]]:
         found = []
         for change in history:
             earlier = [interest for since, interest in self.interests if since < change.position]
@@ -106,7 +106,7 @@ class Interleavings(RuleBasedStateMachine):
         self.hub.publish(self.ring.append(added))
 
     @rule(batch=changes)
-    def publish_with_a_repetition_of_what_came_before(self, batch: list[tuple[Operation, str, Any, Any, bool]]) -> None:
+    def publish_with_a_repetition(self, batch: list[tuple[Operation, str, Any, Any, bool]]) -> None:
         before = len(self.history)
         self.publish(batch)
         assert self.ring.append(self.history[before:]) == []
@@ -156,7 +156,7 @@ class Interleavings(RuleBasedStateMachine):
         self.hub.change_interest(client.subscription, interest)
 
     @rule(client=clients, room=st.integers(1, 5))
-    def come_back_with_the_cursor_of_what_came_last(self, client: Client, room: int) -> None:
+    def reconnect_with_the_last_cursor(self, client: Client, room: int) -> None:
         self.hub.unsubscribe(client.subscription)
         where = self.hub.position(client.subscription)
         located = self.hub.locate(Cursor(str(self.epoch), where))
@@ -200,22 +200,22 @@ class Interleavings(RuleBasedStateMachine):
             assert client.outlet.resyncs[-1] == ("collection_dropped", f"{self.epoch}.{start}")
 
     @invariant()
-    def everyone_has_been_sent_what_was_called_for_up_to_its_position(self) -> None:
+    def each_client_has_all_due_events_up_to_its_position(self) -> None:
         for client in self.all:
-            assert client.seen == client.called_for(self.history, self.hub.position(client.subscription))
+            assert client.seen == client.due_events(self.history, self.hub.position(client.subscription))
 
     @invariant()
-    def everyone_who_can_take_it_has_all_of_it(self) -> None:
+    def clients_that_are_not_paused_have_all_due_events(self) -> None:
         for client in self.all:
             if client.subscription.mode is Mode.LIVE:
-                assert client.seen == client.called_for(self.history, self.ring.position)
+                assert client.seen == client.due_events(self.history, self.ring.position)
             if client.subscription.mode is Mode.REPLAY:
                 assert self.due
             if client.subscription.mode is Mode.BEHIND:
                 assert client.subscription in self.fetched
 
 
-def test_every_client_is_sent_exactly_what_it_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_client_is_sent_exactly_the_events_that_it_wants(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group, "PAGE", 2)
     run_state_machine_as_test(
         Interleavings, settings=settings(max_examples=80, stateful_step_count=40, deadline=None, database=None)

@@ -76,7 +76,7 @@ def stored(value: Any) -> bytes:
 
 
 @pytest.mark.parametrize(("value", "text"), TEXTS)
-def test_what_people_use_as_ids_can_be_read(value: Any, text: str) -> None:
+def test_usual_ids_stay_readable(value: Any, text: str) -> None:
     assert id_text(value) == text
 
 

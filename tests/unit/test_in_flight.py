@@ -6,7 +6,7 @@ from services.gateway.in_flight import InFlight
 from tests.waiting import until
 
 
-async def test_what_one_account_asks_for_beyond_its_bound_waits_and_others_do_not() -> None:
+async def test_requests_of_one_account_beyond_its_bound_wait_and_others_do_not() -> None:
     flights = InFlight(2)
     inside: list[str] = []
     leave = asyncio.Event()

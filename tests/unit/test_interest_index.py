@@ -25,7 +25,7 @@ IMAGES = st.none() | st.fixed_dictionaries(
     data=IMAGES,
     before=IMAGES,
 )
-def test_nobody_who_has_to_be_told_is_left_out(
+def test_no_concerned_group_is_left_out(
     interests: list[Interest],
     removed: set[int],
     operation: Operation,

@@ -1,4 +1,4 @@
-"""The addresses that a HOST names, as sockets: both of localhost, several, and what a machine does not have."""
+"""The addresses that a HOST names, as sockets: both of localhost, several, and those that a machine does not have."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a log line may be: short, without what clients sent, and not again and again."""
+"""Log lines are short, without data from clients, and not repeated without end."""
 
 import json
 import re

@@ -28,7 +28,7 @@ async def test_time_in_which_the_loop_could_not_run_is_lag_and_no_work() -> None
     seen: list[tuple[float, float]] = []
     with measuring_lag(lambda lag, work: seen.append((lag, work))):
         await asyncio.sleep(0)
-        time.sleep(HELD)  # noqa: ASYNC251 - it is what is measured
+        time.sleep(HELD)  # noqa: ASYNC251 - this block is measured
         await until(lambda: [work for lag, work in seen if lag >= SEEN], "the lag is seen")
     assert all(work < SEEN for _, work in seen)
 

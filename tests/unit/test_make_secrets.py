@@ -15,7 +15,7 @@ def held(root: Path) -> dict[str, str]:
     return {str(path.relative_to(root)): path.read_text() for path in root.rglob("*") if path.is_file()}
 
 
-def test_each_service_is_given_what_it_needs_and_no_others(tmp_path: Path) -> None:
+def test_each_service_gets_the_secrets_that_it_needs_and_no_others(tmp_path: Path) -> None:
     make(tmp_path)
     found = held(tmp_path)
     assert set(found) == {
@@ -77,7 +77,7 @@ def test_a_password_that_would_break_an_address_is_refused_by_its_file(tmp_path:
     assert "setup/admin_password must hold letters and digits only" in done.stderr
 
 
-def test_no_file_can_be_changed_by_who_reads_it(tmp_path: Path) -> None:
+def test_no_file_can_be_changed_by_its_reader(tmp_path: Path) -> None:
     make(tmp_path)
     modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*") if path.is_file()}
     assert modes == {0o444}

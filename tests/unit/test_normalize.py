@@ -86,7 +86,7 @@ def test_each_kind_of_change_has_its_envelope(
     [
         ("Ada", "Ada"),
         ("x" * 200, "x" * 200),
-        ("x" * 201, None),  # no filter asks for it
+        ("x" * 201, None),  # no filter uses it
         (Int64(2**60), None),
         (ID, None),
         (Decimal128("1.5"), None),
@@ -98,13 +98,13 @@ def test_each_kind_of_change_has_its_envelope(
         (None, None),
     ],
 )
-def test_what_decides_a_filter_is_told_by_the_type_in_bson(value: Any, expected: str | None) -> None:
+def test_filter_fields_are_judged_by_their_bson_type(value: Any, expected: str | None) -> None:
     """As JSON a long integer, an ObjectId and a date are strings, too."""
     found = change(raw("update", fullDocument={"_id": ID, "customer_name": value}))
     assert json.loads(found.images)["after"] == ({} if expected is None else {"customer_name": expected})
 
 
-def test_what_decides_a_filter_is_told_where_the_order_is_too_large_to_be() -> None:
+def test_filter_fields_are_published_even_if_the_order_is_too_large() -> None:
     found = change(raw("insert", fullDocument={**ORDER, "notes": "x" * 300_000}))
     assert json.loads(found.envelope)["data"] is None
     assert json.loads(found.images)["after"] == {
@@ -123,7 +123,7 @@ def test_changes_of_one_cluster_time_are_numbered() -> None:
     ]
 
 
-def test_without_wall_time_the_second_of_the_commit_is_told() -> None:
+def test_without_wall_time_the_second_of_the_commit_is_given() -> None:
     event = raw("insert", fullDocument=ORDER)
     del event["wallTime"]
     assert json.loads(change(event).envelope)["at"] == "2023-11-14T22:13:20.000Z"
@@ -150,7 +150,7 @@ def test_a_sharded_collection_names_more_than_the_id() -> None:
         ("invalidate", EpochReason.INVALIDATED),
     ],
 )
-def test_what_ends_the_history_ends_the_epoch(kind: str, reason: EpochReason) -> None:
+def test_events_that_end_the_history_end_the_epoch(kind: str, reason: EpochReason) -> None:
     event = raw(kind)
     del event["documentKey"]
     assert normalize(event, "e1", BEFORE_ALL) == End(reason, "82AB", TS)

@@ -44,7 +44,7 @@ def positions(numbering: Numbering, events: list[dict[str, Any]]) -> list[Positi
     return [item.position for item in map(numbering.of, events) if isinstance(item, Change)]
 
 
-def test_changes_of_one_cluster_time_are_counted_and_what_is_no_change_is_not() -> None:
+def test_changes_of_one_cluster_time_are_counted_and_other_events_are_not() -> None:
     found = positions(Numbering("e1", Position.before(TS - 2)), HISTORY)
     assert [(position.ts - TS, position.n) for position in found] == [
         (-2, 0),
@@ -58,7 +58,7 @@ def test_changes_of_one_cluster_time_are_counted_and_what_is_no_change_is_not() 
 
 
 @pytest.mark.parametrize("cut", range(1, len(HISTORY)))
-def test_who_goes_on_after_any_event_and_who_reads_from_its_time_give_the_same_positions(cut: int) -> None:
+def test_resuming_after_any_event_and_reading_from_its_time_give_the_same_positions(cut: int) -> None:
     whole = Numbering("e1", Position.before(TS - 2))
     before = positions(whole, HISTORY[:cut])
     after = positions(whole, HISTORY[cut:])
@@ -69,7 +69,7 @@ def test_who_goes_on_after_any_event_and_who_reads_from_its_time_give_the_same_p
     assert [each for each in replayed if each > before[-1]] == after
 
 
-def test_what_follows_the_end_of_a_cluster_time_is_read_from_the_next_one() -> None:
+def test_after_the_end_of_a_cluster_time_reading_starts_at_the_next_one() -> None:
     """It may be the end of the epoch before: the very drop with which the client's own epoch began."""
     assert replay_time(Position(TS, LAST_ORDINAL)) == TS + 1
     assert replay_time(Position(TS, 0)) == TS
@@ -84,7 +84,7 @@ def test_a_document_that_cannot_be_put_into_json_goes_out_without_its_data() -> 
     assert json.loads(item.images) == {"after": None, "before": None}
 
 
-def test_a_change_that_cannot_even_be_named_is_an_error_of_its_own_and_counts_for_nothing() -> None:
+def test_a_change_without_a_usable_id_is_an_error_of_its_own_and_is_not_counted() -> None:
     numbering = Numbering("e1", Position.before(TS))
     with pytest.raises(UnreadableEvent):
         numbering.of(event("insert", 5, documentKey={}))

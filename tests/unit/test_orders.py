@@ -1,4 +1,4 @@
-"""The rules for what clients may write and ask, as tables of input and complaint."""
+"""The rules for clients' writes and queries, as tables of input and error."""
 
 import pytest
 
@@ -190,7 +190,7 @@ def test_a_parameter_that_is_given_twice_is_refused() -> None:
 
 
 @pytest.mark.parametrize("id", ["", ".", "events", "~", "~i05", "~x", "\n", "\ud800"])
-def test_what_is_no_id_is_refused(id: str) -> None:
+def test_a_malformed_id_is_refused(id: str) -> None:
     assert faults(parse_id, id) == (FieldFault("id", "must be an order's id, as lists and events give it"),)
 
 

@@ -1,4 +1,4 @@
-"""Whatever the ids of a page are, the mark of the next one fits into a header and is accepted back."""
+"""For any ids of a page, its mark fits into a header and is accepted back."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def test_an_id_that_is_too_long_for_a_header_is_passed_by_counting(
 
 
 @pytest.mark.parametrize("text", ["", "~", "~x", "~i05", "~b" + "A" * 99_999, "\ud800", "~~3.~i05", "~~3.events"])
-def test_what_names_no_id_is_no_mark(text: str) -> None:
+def test_a_text_without_an_id_is_no_mark(text: str) -> None:
     with pytest.raises(InvalidId):
         PageMark.parse(text)
 

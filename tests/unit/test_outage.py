@@ -30,7 +30,7 @@ def test_only_its_beginning_and_its_end_are_logged() -> None:
     assert lines[0]["error"] == "refused 0"
 
 
-def test_it_tells_what_is_wrong_now() -> None:
+def test_it_reports_the_current_problem() -> None:
     health = DependencyHealth("redis")
     assert (health.is_up, health.error) == (False, "not reached yet")
     health.succeeded()

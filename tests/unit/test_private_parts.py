@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Before a bound is raised: read what the file says of the package, and compare it with the new version.
+# Before you raise a bound: read the file's notes on the package, and compare them with the new version.
 KNOWN_INSIDE = {
     "aiohttp": ["services/front/http_connection.py", "services/gateway/edge/takeover.py"],
     "pymongo": ["services/mongodb/wire.py"],

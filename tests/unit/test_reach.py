@@ -1,4 +1,4 @@
-"""How far back the oplog goes is asked rarely: each answer holds for all that is older, or for all that is younger."""
+"""The reach of the oplog is queried rarely: each answer holds for all older positions, or for all younger ones."""
 
 from services.common.cursor import Position
 from services.gateway.reach import HELD_SECONDS, LOST_SECONDS, Reach
@@ -20,7 +20,7 @@ def test_nothing_is_known_at_first() -> None:
     assert Reach(Clock()).of(at(5)) is None
 
 
-def test_what_is_held_is_held_for_all_that_is_younger_for_a_while() -> None:
+def test_a_held_position_counts_for_all_younger_ones_for_a_while() -> None:
     clock = Clock()
     reach = Reach(clock)
     reach.note(at(5), reached=True)
@@ -29,7 +29,7 @@ def test_what_is_held_is_held_for_all_that_is_younger_for_a_while() -> None:
     assert reach.of(at(6)) is None
 
 
-def test_what_is_lost_is_lost_for_all_that_is_older_for_a_while() -> None:
+def test_a_lost_position_counts_for_all_older_ones_for_a_while() -> None:
     clock = Clock()
     reach = Reach(clock)
     reach.note(at(5), reached=False)

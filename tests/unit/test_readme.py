@@ -1,4 +1,4 @@
-"""What the README claims in its first lines stands in the pages that it leads to."""
+"""The figures in the README's first lines are those of the pages that they link to."""
 
 import re
 

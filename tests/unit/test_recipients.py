@@ -1,4 +1,4 @@
-"""What is sent past the transports reaches every client whole and in order, also those that take only a part."""
+"""Bytes sent past the transports reach every client whole and in order, also those that take only a part."""
 
 import asyncio
 import shutil
@@ -73,7 +73,7 @@ def test_each_takes_all(send_to_each: SendToEach, connect: Callable[[], Pair]) -
     assert [pair.read(len(DATA)) for pair in pairs] == [DATA] * 3
 
 
-def test_it_begins_where_it_is_told_to(send_to_each: SendToEach, connect: Callable[[], Pair]) -> None:
+def test_it_begins_at_the_given_index(send_to_each: SendToEach, connect: Callable[[], Pair]) -> None:
     pairs = [connect() for _ in range(3)]
     assert send_to_each(descriptors(pairs), 2, b"late")[0] == 3
     assert send_to_each(descriptors(pairs), 3, b"nobody")[0] == 3
@@ -89,7 +89,7 @@ def test_one_that_is_full_stops_it(send_to_each: SendToEach, connect: Callable[[
     assert send_to_each(descriptors(pairs), 2, DATA)[0] == 3
 
 
-def test_one_that_takes_a_part_stops_it_and_the_part_is_told(
+def test_a_partial_send_stops_it_and_the_part_is_reported(
     send_to_each: SendToEach, connect: Callable[[], Pair]
 ) -> None:
     pair = connect()
@@ -117,7 +117,7 @@ def unexpected(client: str, error: Exception) -> None:
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler, so it was not built")
 def test_one_that_has_gone_does_not_end_the_process_where_signals_are_as_the_system_has_them() -> None:
-    """Python ignores SIGPIPE; what embeds or wraps it may not."""
+    """Python ignores SIGPIPE; a program that embeds or wraps it may not."""
     script = (
         "import signal, socket; from array import array; from services.gateway.recipients import LIBRARY, sender_in_c\n"
         "signal.signal(signal.SIGPIPE, signal.SIG_DFL)\n"
@@ -128,7 +128,7 @@ def test_one_that_has_gone_does_not_end_the_process_where_signals_are_as_the_sys
 
 
 class Connection(asyncio.Protocol):
-    """A connection as the transports have it, that hears when it is full."""
+    """A connection as the transports have it, that is told when it is full."""
 
     def __init__(self) -> None:
         self.paused = asyncio.Event()
@@ -146,7 +146,7 @@ class Connection(asyncio.Protocol):
         self.resumed.set()
 
 
-async def test_who_takes_a_part_gets_the_rest_before_anything_else(connect: Callable[[], Pair]) -> None:
+async def test_a_client_that_takes_a_part_gets_the_rest_before_anything_else(connect: Callable[[], Pair]) -> None:
     pair = connect()
     transport, connection = await asyncio.get_running_loop().connect_accepted_socket(Connection, pair.ours)
     recipients = Recipients([("it", connection.write, connection.descriptor)])
@@ -165,7 +165,7 @@ async def test_who_takes_a_part_gets_the_rest_before_anything_else(connect: Call
     transport.abort()
 
 
-async def test_the_others_do_not_wait_for_who_takes_nothing(connect: Callable[[], Pair]) -> None:
+async def test_the_others_do_not_wait_for_a_client_that_takes_nothing(connect: Callable[[], Pair]) -> None:
     loop = asyncio.get_running_loop()
     pairs = [connect() for _ in range(3)]
     made = [await loop.connect_accepted_socket(Connection, pair.ours) for pair in pairs]

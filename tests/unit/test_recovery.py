@@ -50,7 +50,7 @@ def test_an_id_of_which_one_character_was_changed_is_not_genuine(place: int, cha
 
 
 @pytest.mark.parametrize("pid", ["", ".", "a", "a.", ".b", "a.b.c", "é.ü", "\x00", "a" * 100_000])
-def test_what_was_never_given_out_is_not_genuine(pid: str) -> None:
+def test_an_id_that_was_never_issued_is_not_genuine(pid: str) -> None:
     assert not SessionIds("secret").is_genuine(pid)
 
 
@@ -60,7 +60,7 @@ def test_no_text_is_genuine_or_does_harm(pid: str) -> None:
 
 
 @pytest.mark.parametrize("interest", [EVERYTHING, SHIPPED, frozenset()])
-def test_an_offset_says_where_the_client_is_and_what_it_wants(interest: frozenset[object]) -> None:
+def test_an_offset_holds_the_clients_position_and_its_interest(interest: frozenset[object]) -> None:
     text = f"{HERE}{offset_suffix(interest)}"  # type: ignore[arg-type]
     assert Offset.parse(text) == Offset(HERE, interest)  # type: ignore[arg-type]
 
@@ -72,7 +72,7 @@ def test_an_offset_of_a_client_without_filters_is_its_cursor() -> None:
 @pytest.mark.parametrize(
     "text", ["", "~", "e1", f"{HERE}~x", f"{HERE}~~", f"x~{to_text(SHIPPED)}", f"{HERE}~{to_text(SHIPPED)}~"]
 )
-def test_what_is_no_offset_is_refused(text: str) -> None:
+def test_a_malformed_offset_is_refused(text: str) -> None:
     with pytest.raises(InvalidCursor):
         Offset.parse(text)
 

@@ -1,4 +1,4 @@
-"""What is written of settings and metrics is what the code says."""
+"""The documentation of settings and metrics matches the code."""
 
 from services.common.settings import CommonSettings
 from services.gateway.settings import GatewaySettings

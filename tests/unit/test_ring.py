@@ -1,4 +1,4 @@
-"""The ring of newest events: without a hole, bounded, and honest about what it has forgotten."""
+"""The ring of newest events: without a gap, bounded, and honest about how far back it reaches."""
 
 import gc
 import tracemalloc
@@ -21,11 +21,11 @@ def ring_of(size: int, upto: int) -> Ring:
     return ring
 
 
-def test_before_the_first_word_from_redis_there_is_no_cursor() -> None:
+def test_before_the_first_message_from_redis_there_is_no_cursor() -> None:
     assert Ring(5).cursor is None
 
 
-def test_what_is_appended_can_be_read_from_any_place() -> None:
+def test_appended_events_can_be_read_from_any_position() -> None:
     ring = ring_of(10, 5)
     assert ring.cursor == Cursor("e1", Position(5, 0))
     assert positions(ring.after(Position(0, 0), 100)) == [1, 2, 3, 4, 5]
@@ -34,7 +34,7 @@ def test_what_is_appended_can_be_read_from_any_place() -> None:
     assert list(ring.after(Position(99, 0), 100)) == []
 
 
-def test_only_what_is_new_is_added_and_returned() -> None:
+def test_only_new_events_are_added_and_returned() -> None:
     ring = ring_of(10, 3)
     assert positions(ring.append(events(2, 5))) == [4, 5]
     assert list(ring.append(events(1, 5))) == []
@@ -69,7 +69,7 @@ def test_nothing_is_forgotten_before_the_log_is_twice_as_long_as_asked() -> None
     assert ring.holds(Position(0, 0))
 
 
-def test_to_begin_anew_forgets_everything() -> None:
+def test_a_restart_forgets_everything() -> None:
     ring = ring_of(10, 5)
     ring.reset("e2", Position(3, 0))
     assert (ring.cursor, ring.floor, len(ring)) == (Cursor("e2", Position(3, 0)), Position(3, 0), 0)
@@ -102,8 +102,8 @@ def ask_for_everything(event: Event, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("padding", [0, 300, 5_000, 60_000])
-def test_the_memory_of_the_ring_is_bounded_whatever_clients_have_it_keep(padding: int) -> None:
-    """In every form, with what filters look at, as left, and with the offsets of many clients."""
+def test_the_memory_of_the_ring_is_bounded_whatever_forms_clients_need(padding: int) -> None:
+    """In every form, with the fields for filters, as left, and with the offsets of many clients."""
     most = 2 << 20
     ring = Ring(10**6, most)
     ring.reset("e1", Position(0, 0))
@@ -136,7 +136,7 @@ def test_an_event_that_has_left_the_ring_keeps_nothing_more() -> None:
     assert ring.bytes == before
 
 
-def test_a_ring_that_begins_anew_counts_from_nothing() -> None:
+def test_a_restarted_ring_counts_from_zero() -> None:
     ring = ring_of(10, 5)
     ring.reset("e2", Position(3, 0))
     assert ring.bytes == 0

@@ -27,7 +27,7 @@ def test_a_stack_is_found_while_it_runs_and_not_afterwards(tmp_path: Path) -> No
     assert not (tmp_path / FILE).exists()
 
 
-def test_what_a_killed_stack_has_left_counts_for_nothing(tmp_path: Path) -> None:
+def test_the_leftovers_of_a_killed_stack_are_ignored(tmp_path: Path) -> None:
     code = (
         "import os, pathlib; from services.common.running_stack import *; c = claimed(pathlib.Path('.'));"
         "c.__enter__()(RunningStack('mongodb://127.0.0.1:1/', None)); os.kill(os.getpid(), 9)"

@@ -1,4 +1,4 @@
-"""Those who ask in one pass of the event loop are answered together."""
+"""Requests in one pass of the event loop share a query."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from services.gateway.batch_loader import BatchLoader
 
 
 class Library:
-    """Knows the length of each word but the empty one, and notes what it was asked; it is slow until told to answer."""
+    """Knows the length of each word but the empty one, and records its queries; it is slow until told to answer."""
 
     def __init__(self, most: int = 10) -> None:
         self.asked: list[Sequence[str]] = []
@@ -28,17 +28,17 @@ class Library:
         return [asyncio.create_task(self.lengths.get(word)) for word in words]
 
 
-async def test_those_who_ask_at_the_same_time_share_a_question_and_each_gets_its_own_answer() -> None:
+async def test_concurrent_requests_share_a_query_and_each_gets_its_own_answer() -> None:
     library = Library()
     library.open.set()
     assert await asyncio.gather(*library.want("a", "bcd", "", "a")) == [1, 3, None, 1]
     assert library.asked == [["a", "bcd", ""]]
 
 
-async def test_nobody_is_answered_from_what_was_asked_before_he_came() -> None:
+async def test_no_request_is_answered_by_a_query_that_began_before_it() -> None:
     library = Library()
     first = library.want("a")
-    await asyncio.sleep(0.01)  # the question is under way
+    await asyncio.sleep(0.01)  # the query is in flight
     second = library.want("a")
     await asyncio.sleep(0.01)
     assert library.asked == [["a"], ["a"]]
@@ -53,7 +53,7 @@ async def test_a_question_has_a_bound() -> None:
     assert sorted(map(len, library.asked)) == [1, 2, 2]
 
 
-async def test_what_goes_wrong_everybody_is_told_and_the_next_is_asked_anew() -> None:
+async def test_an_error_reaches_all_requests_and_the_next_is_queried_again() -> None:
     library = Library()
     library.open.set()
     library.error = OSError("closed today")
@@ -63,7 +63,7 @@ async def test_what_goes_wrong_everybody_is_told_and_the_next_is_asked_anew() ->
     assert await library.lengths.get("a") == 1
 
 
-async def test_whoever_goes_away_leaves_the_others_their_answer() -> None:
+async def test_a_cancelled_request_leaves_the_others_their_answer() -> None:
     library = Library()
     leaving, staying = library.want("a", "b")
     await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Packets of Socket.IO: a table of what is one and of what is not, and whatever hypothesis thinks of."""
+"""Packets of Socket.IO: tables of valid and malformed ones, and the cases that hypothesis finds."""
 
 import json
 from contextlib import suppress
@@ -96,7 +96,7 @@ def test_packets_are_read(text: str, packet: SocketPacket) -> None:
         '2["a",' + '{"a":' * 32 + "1" + "}" * 32 + "]",
     ],
 )
-def test_what_is_no_packet_is_refused(text: str) -> None:
+def test_a_malformed_packet_is_refused(text: str) -> None:
     with pytest.raises(MalformedSocketPacket):
         parse_packet(text, LIMITS)
 
@@ -129,7 +129,7 @@ def test_no_attachments_can_be_allowed() -> None:
     ids=lambda text: text[:12],
 )
 def test_nothing_of_200_kb_takes_long(text: str) -> None:
-    # What grows with the square of the length takes seconds each time, and runs into the test's time limit.
+    # Quadratic work takes seconds each time, and runs into the test's time limit.
     for _ in range(20):
         with suppress(MalformedSocketPacket):
             parse_packet(text, LIMITS)

@@ -1,4 +1,4 @@
-"""Where the watcher begins: every combination of what MongoDB and Redis remember."""
+"""Where the watcher begins: every combination of the states of MongoDB and Redis."""
 
 from dataclasses import replace
 

@@ -49,7 +49,7 @@ async def test_a_kept_task_that_fails_ends_the_group_with_its_error_as_the_cause
     assert isinstance(caught.value.__cause__, ValueError)
 
 
-async def test_a_cancellation_that_nobody_asked_for_is_an_end_like_any_other() -> None:
+async def test_an_unrequested_cancellation_is_an_end_like_any_other() -> None:
     with pytest.raises(TaskEnded, match="'marks' has ended: CancelledError"):
         await keep("marks", fail(asyncio.CancelledError()))
 
@@ -86,7 +86,7 @@ async def test_the_body_is_told_at_its_end_that_a_task_has_failed() -> None:
     assert told.is_set()
 
 
-async def test_leaving_the_group_cancels_what_runs_and_what_has_not_begun() -> None:
+async def test_leaving_the_group_cancels_tasks_that_run_or_have_not_begun() -> None:
     ended = asyncio.Event()
 
     async def work() -> None:
@@ -103,7 +103,7 @@ async def test_leaving_the_group_cancels_what_runs_and_what_has_not_begun() -> N
     tasks.keep("too late", wait())  # nor is anything left that warns of never having been awaited
 
 
-async def test_a_cancelled_group_ends_after_what_its_body_does_at_the_end() -> None:
+async def test_a_cancelled_group_ends_after_the_cleanup_of_its_body() -> None:
     order: list[str] = []
 
     async def feed() -> None:

@@ -1,4 +1,4 @@
-"""Work for many is done a little at a time, in order, and nobody has two turns while others wait."""
+"""Work for many is done a little at a time, in order, and no item has two turns while others wait."""
 
 import asyncio
 from collections.abc import Callable

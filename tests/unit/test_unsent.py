@@ -1,4 +1,4 @@
-"""What waits for all clients together is bounded: those that are slow for longest are cut."""
+"""The unsent bytes of all clients together are bounded: those that are slow for longest are cut."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ def unsent(counted: list[Incident]) -> Unsent:
 
 
 async def turn() -> None:
-    """Let what was put off to the loop's next turn happen."""
+    """Let calls that were deferred to the loop's next turn run."""
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 
@@ -70,7 +70,7 @@ async def test_a_client_that_takes_everything_counts_no_longer_and_not_as_slow_f
     assert ended == ["1"]
 
 
-async def test_what_one_client_has_waiting_is_counted_as_it_is_now(unsent: Unsent) -> None:
+async def test_one_clients_unsent_bytes_are_counted_as_they_are_now(unsent: Unsent) -> None:
     (client,), ended = crowd(unsent, 1)
     for waiting in (900, 950, 300, 700):
         unsent.hold(client, waiting)

@@ -1,4 +1,4 @@
-"""What the server sends over a websocket."""
+"""The server's frames over a websocket."""
 
 import pytest
 
@@ -38,7 +38,7 @@ def test_a_frame_has_the_shortest_header_and_no_mask(size: int, header: bytes) -
     assert binary_frame(payload) == bytes([0x82]) + header[1:] + payload
 
 
-def test_a_pong_carries_what_the_ping_did() -> None:
+def test_a_pong_carries_the_payload_of_the_ping() -> None:
     assert pong_frame(b"abc") == b"\x8a\x03abc"
 
 

@@ -1,4 +1,4 @@
-"""The request that opens a websocket, read without an HTTP parser: what is read, an HTTP parser reads the same."""
+"""The request that opens a websocket, read without an HTTP parser, with the same result as an HTTP parser's."""
 
 import asyncio
 from typing import Any
@@ -75,7 +75,7 @@ PIECES = st.sampled_from((TARGET + b"|" + LINES).split(b"|"))
 @given(st.lists(PIECES, max_size=14).map(b"".join), st.lists(PIECES, max_size=12).map(b"".join))
 @example(b"", b"")
 @example(b"&b64", b"X:\r\nY: \t\r\n")
-def test_what_is_read_aiohttp_reads_the_same(query: bytes, lines: bytes) -> None:
+def test_aiohttp_reads_the_same(query: bytes, lines: bytes) -> None:
     data = HEAD.replace(b" HTTP", query + b" HTTP") + lines + END
     ours = parse_handshake(data)
     if ours is None:

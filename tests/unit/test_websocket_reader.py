@@ -1,4 +1,4 @@
-"""What a websocket client sends, whole, in pieces, and wrong."""
+"""A websocket client's frames: whole, in pieces, and malformed."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -162,7 +162,7 @@ def test_however_messages_are_cut_they_come_out_whole(payloads: list[bytes], cut
 
 
 @given(st.binary(max_size=400), st.lists(st.integers(0, 400)))
-def test_whatever_comes_in_and_however_it_is_cut_the_result_is_the_same(data: bytes, cuts: list[int]) -> None:
+def test_the_result_is_the_same_however_the_bytes_are_cut(data: bytes, cuts: list[int]) -> None:
     edges = [0, *sorted(cut for cut in cuts if cut < len(data)), len(data)]
     pieces = [data[begin:end] for begin, end in pairwise(edges)]
     assert read(*pieces) == read(data)

@@ -18,8 +18,8 @@ from services.gateway.edge.takeover import ConnectionWatch, TakenOver, take_over
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Shout(Taken):
-    """Says back in capitals."""
+class UpperCaseEcho(Taken):
+    """Echoes in upper case."""
 
     state = State.WEBSOCKET
 
@@ -46,7 +46,7 @@ async def serving(handler: Handler, **options: Any) -> AsyncIterator[tuple[int, 
 
 
 async def taken(request: web.Request) -> web.StreamResponse:
-    transport = take_over(request, Shout())
+    transport = take_over(request, UpperCaseEcho())
     await asyncio.sleep(0.01)  # the handler may go on for a while, and is not cancelled
     assert transport is not None
     transport.write(b"still handling\n")
@@ -101,7 +101,7 @@ def test_a_client_that_has_gone_is_not_taken_over() -> None:
         async def handler(request: web.Request) -> web.StreamResponse:
             begun.set()
             await gone.wait()
-            result.set_result(take_over(request, Shout()))
+            result.set_result(take_over(request, UpperCaseEcho()))
             return web.Response()
 
         async with serving(handler) as (port, _):

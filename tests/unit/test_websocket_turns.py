@@ -1,4 +1,4 @@
-"""What one websocket client has sent at once is worked off in many turns of the loop, in order."""
+"""A burst of one websocket client is worked off in many turns of the loop, in order."""
 
 import asyncio
 import socket
@@ -21,7 +21,7 @@ LIMIT = 65_536
 
 
 class Owner:
-    """Counts in which turn of the loop what came in, and closes after `allowed` frames."""
+    """Records the turn of the loop in which each frame comes in, and closes after `allowed` frames."""
 
     def __init__(self, connection: WebSocketConnection, allowed: int = 10**9) -> None:
         self.frames: Counter[int] = Counter()

@@ -29,7 +29,7 @@ _ARGUMENTS = [
     "--disable-sync",
 ]
 
-# A flash is over in a second: what flashed is noted down by the page itself, from its first moment on.
+# A flash is over in a second: the page itself records flashes, from its first moment on.
 _NOTE_FLASHES = """
   window.flashes = [];
   const note = (row) => {
@@ -65,13 +65,13 @@ class Row(NamedTuple):
 
 
 class Page:
-    """What can be seen and done on the page. Everything waits for what it needs, for a bounded time."""
+    """The page as a user sees and uses it. Each method waits for the elements that it needs, for a bounded time."""
 
     def __init__(self, driver: Chrome) -> None:
         self.driver = driver
 
     def until(self, seen: Callable[[], T], what: str = "") -> T:
-        """Return the first true value of `seen`; fail with what was seen instead."""
+        """Return the first true value of `seen`; fail with its last value."""
         try:
             return WebDriverWait(self.driver, PATIENCE, poll_frequency=0.05).until(lambda _: seen())
         except Exception as error:
@@ -116,13 +116,13 @@ class Page:
 
     @property
     def flashes(self) -> list[str]:
-        """What has flashed since the page was opened, as "operation id"."""
+        """The flashes since the page was opened, as "operation id"."""
         found: list[str] = self.run("return window.flashes")
         return found
 
     @property
     def errors(self) -> list[str]:
-        """What the browser's console holds of errors, other than failed requests."""
+        """The errors in the browser's console, other than failed requests."""
         entries: list[dict[str, str]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
         return [entry["message"] for entry in entries if entry["level"] == "SEVERE" and entry["source"] != "network"]
 

@@ -1,9 +1,9 @@
-"""The whole stack as processes, and browsers that look at it.
+"""The whole stack as processes, and browsers with its page.
 
 - ``stack: Stack``: a watcher, a gateway and the collection that other programs write to.
 - ``start_stack: StartStack``: the same, with settings of one's own for the gateway.
-- ``open_page: OpenPage``: ``page = open_page(stack.url)``, shut at the end; a test that leaves an error in the
-  browser's console has failed.
+- ``open_page: OpenPage``: ``page = open_page(stack.url)``, closed at the end; an error in the browser's console fails
+  the test.
 """
 
 import asyncio

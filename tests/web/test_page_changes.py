@@ -1,4 +1,4 @@
-"""The page shows the orders, and each change to them, whoever makes it."""
+"""The page shows the orders, and each change to them, whatever program makes it."""
 
 import re
 from datetime import UTC, datetime
@@ -78,7 +78,7 @@ async def test_changes_made_in_mongodb_appear_on_every_page(stack: Stack, open_p
         assert alan not in {row.id for row in page.rows}
 
 
-async def test_what_this_page_does_is_marked_as_its_own(stack: Stack, open_page: OpenPage) -> None:
+async def test_changes_by_this_page_are_marked_as_its_own(stack: Stack, open_page: OpenPage) -> None:
     page, other = open_page(stack.url), open_page(stack.url)
     page.until_live()
     other.until_live()
@@ -126,7 +126,7 @@ async def test_the_random_buttons_change_and_delete_until_nothing_is_left(stack:
     assert await stack.orders.count_documents({}) == 0
 
 
-async def test_what_the_server_objects_to_is_said_at_the_field(stack: Stack, open_page: OpenPage) -> None:
+async def test_an_error_of_the_server_appears_at_its_field(stack: Stack, open_page: OpenPage) -> None:
     page = open_page(stack.url)
     page.until_live()
 
@@ -147,7 +147,9 @@ async def test_what_the_server_objects_to_is_said_at_the_field(stack: Stack, ope
     assert page.find("#toasts").text == "", "what was said of the earlier try is true no more"
 
 
-async def test_the_filter_shows_one_status_and_what_enters_and_leaves_it(stack: Stack, open_page: OpenPage) -> None:
+async def test_the_filter_shows_one_status_and_orders_that_enter_and_leave_it(
+    stack: Stack, open_page: OpenPage
+) -> None:
     ada, grace = await stack.create("Ada", status="shipped"), await stack.create("Grace")
     page = open_page(stack.url)
     page.until_live()

@@ -1,4 +1,4 @@
-"""The indicator tells the truth, and what was missed is made up for."""
+"""The indicator tells the truth, and missed changes follow."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tests.web.conftest import OpenPage, Stack, StartStack
 
 
 @pytest.mark.parametrize("transport", ["WebSocket", "polling", "SSE"])
-async def test_after_the_gateway_was_killed_the_page_shows_what_it_missed(
+async def test_after_the_gateway_was_killed_the_page_shows_the_missed_changes(
     stack: Stack, open_page: OpenPage, transport: str
 ) -> None:
     kept, doomed = await stack.create("Kept"), await stack.create("Doomed")

@@ -107,7 +107,7 @@ def leave_page(page: Page) -> None:
     )
 
 
-async def test_a_page_that_is_left_sends_what_was_to_be_deleted(stack: Stack, open_page: OpenPage) -> None:
+async def test_leaving_the_page_sends_pending_deletions(stack: Stack, open_page: OpenPage) -> None:
     doomed = await stack.create("Doomed")
     page = open_page(stack.url)
     page.until_live()
@@ -119,7 +119,7 @@ async def test_a_page_that_is_left_sends_what_was_to_be_deleted(stack: Stack, op
     await until(lambda: _count(stack, 0), "the order deleted", UNDO_SECONDS - 2)
 
 
-async def test_rows_do_not_move_under_the_pointer_and_what_comes_waits_behind_a_button(
+async def test_rows_do_not_move_under_the_pointer_and_new_ones_wait_behind_a_button(
     stack: Stack, open_page: OpenPage
 ) -> None:
     orders = [await stack.create(f"Customer {number}") for number in range(6)]
@@ -147,7 +147,7 @@ async def test_rows_do_not_move_under_the_pointer_and_what_comes_waits_behind_a_
     assert page.run("return document.querySelectorAll('#rows tr').length") == 8
 
 
-async def test_what_waits_is_shown_when_the_pointer_leaves_the_table(stack: Stack, open_page: OpenPage) -> None:
+async def test_waiting_rows_are_shown_when_the_pointer_leaves_the_table(stack: Stack, open_page: OpenPage) -> None:
     first = await stack.create("First")
     page = open_page(stack.url)
     page.until(lambda: page.row(first) is not None, "the first")

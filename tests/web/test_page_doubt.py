@@ -1,4 +1,4 @@
-"""Doubt is loud: what may be old says so at once, and what is not known is found out."""
+"""Doubt is loud: the page says at once that orders may be old, and finds out unknown outcomes."""
 
 import asyncio
 import re
@@ -22,7 +22,7 @@ def is_dimmed(page: Page) -> bool:
     return filtered == "grayscale(1)"
 
 
-async def test_a_lost_connection_is_said_across_the_page_until_it_is_back(stack: Stack, open_page: OpenPage) -> None:
+async def test_a_lost_connection_is_shown_across_the_page_until_it_is_back(stack: Stack, open_page: OpenPage) -> None:
     await stack.create("Ada")
     page = open_page(stack.url)
     page.until_live()
@@ -37,6 +37,9 @@ async def test_a_lost_connection_is_said_across_the_page_until_it_is_back(stack:
     assert AS_OF.fullmatch(banner(page)), banner(page)
     assert is_dimmed(page)
     assert page.run("return document.querySelector('#rows tr').getBoundingClientRect().y") == top, "nothing has moved"
+    lowest = page.run("return document.querySelector('#doubt').getBoundingClientRect().bottom")
+    headings = page.run("return [...document.querySelectorAll('h2')].map((h) => h.getBoundingClientRect().y)")
+    assert lowest <= min(headings), "the banner covers no heading"
     await stack.gateway.start()
     page.until_live()
     page.until(lambda: banner(page) == "", "no doubt any more")
@@ -81,7 +84,7 @@ async def test_when_only_the_answer_was_lost_the_order_is_found_and_the_form_emp
     assert await stack.orders.count_documents({}) == 1
 
 
-async def test_what_was_not_added_is_said_to_be_so_once_that_is_certain(stack: Stack, open_page: OpenPage) -> None:
+async def test_an_order_that_was_not_added_is_reported_once_that_is_certain(stack: Stack, open_page: OpenPage) -> None:
     page = open_page(stack.url)
     page.until_live()
     lose_answers(page, reaches_server=False)
@@ -112,7 +115,7 @@ async def test_changes_whose_answer_was_lost_are_found_out_too(stack: Stack, ope
     page.until(lambda: page.rows == [], "no order")
 
 
-async def test_a_stream_that_is_never_answered_is_opened_anew(stack: Stack, open_page: OpenPage) -> None:
+async def test_a_stream_that_is_never_answered_is_reopened(stack: Stack, open_page: OpenPage) -> None:
     await stack.create("Ada")
     page = open_page("about:blank")
     page.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": _SWALLOW_FIRST_STREAM})

@@ -49,7 +49,7 @@ async def test_on_a_phone_each_order_is_a_card(stack: Stack, open_page: OpenPage
     assert page.run("return document.querySelector('thead').offsetWidth") <= 1
 
 
-async def test_whoever_wants_less_motion_sees_a_deleted_row_go_without_it(stack: Stack, open_page: OpenPage) -> None:
+async def test_with_reduced_motion_a_deleted_row_goes_without_animation(stack: Stack, open_page: OpenPage) -> None:
     order_id = await stack.create("Ada")
     page = open_page(stack.url, reduced_motion=True)
     page.until_live()

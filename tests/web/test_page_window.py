@@ -1,4 +1,4 @@
-"""The rows are the newest orders of the database, exactly; what an order does elsewhere is no deletion."""
+"""The rows are exactly the newest orders of the database; an order that leaves the view is no deletion."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from tests.web.browser import Page
 from tests.web.conftest import OpenPage, Stack
 
 WINDOW = 500
-# Two minutes show more than half a one, and cost more: `PAGE_WRITES_SECONDS=120` asks for them.
+# Two minutes show more than half a minute, and cost more: set `PAGE_WRITES_SECONDS=120` for them.
 SECONDS = float(os.environ.get("PAGE_WRITES_SECONDS", "30"))
 STATUSES = ["pending", "shipped", "delivered"]
 
@@ -112,7 +112,7 @@ async def test_an_order_that_leaves_the_filter_is_not_struck_out(stack: Stack, o
     assert page.flashes[-1:] == [f"left {ada}"]
 
 
-async def test_a_badge_has_the_colour_of_what_it_says_at_every_moment(stack: Stack, open_page: OpenPage) -> None:
+async def test_a_badge_always_has_the_colour_of_its_status(stack: Stack, open_page: OpenPage) -> None:
     ada = await stack.create("Ada")
     page = open_page(stack.url)
     page.until_live()
@@ -138,7 +138,7 @@ async def test_relative_times_are_right_at_every_second(stack: Stack, open_page:
         )
         seconds = 0 if said == "now" else int(said.removesuffix("s ago"))
         assert seconds <= age < seconds + 2.5, f"{said} was said of {age} s ago"
-        await asyncio.sleep(0.7)  # waits for nothing: the time that passes is what is tested
+        await asyncio.sleep(0.7)  # a plain sleep: the passing of time itself is tested
 
 
 async def test_orders_with_any_id_are_shown_in_their_places(stack: Stack, open_page: OpenPage) -> None:
@@ -169,7 +169,7 @@ async def test_orders_with_any_id_are_shown_in_their_places(stack: Stack, open_p
 
 
 class Writer:
-    """Other programs that write what they like: the newest orders go, old ones change, new ones come."""
+    """Other programs that write anything: the newest orders go, old ones change, new ones come."""
 
     def __init__(self, stack: Stack) -> None:
         self._orders = stack.orders

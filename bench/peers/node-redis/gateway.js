@@ -1,4 +1,4 @@
-// Serves the clients what the source emits, and lets them recover what they missed from the stream in Redis.
+// Serves the source's events to the clients, and lets them recover missed ones from the stream in Redis.
 import { createServer } from "node:http";
 import process from "node:process";
 import { createAdapter } from "@socket.io/redis-streams-adapter";

@@ -67,4 +67,4 @@ function announce(change) {
 const kinds = { $match: { operationType: { $in: Object.keys(OPERATIONS) } } };
 orders.watch([kinds], { fullDocument: "updateLookup" }).on("change", announce);
 http.listen(Number(process.env.PORT), "127.0.0.1", 4096);
-process.on("SIGUSR2", () => globalThis.gc?.()); // so that the bench sees what is in use, not what is not yet collected
+process.on("SIGUSR2", () => globalThis.gc?.()); // so that the bench measures memory in use, not garbage

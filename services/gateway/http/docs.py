@@ -28,6 +28,15 @@ code { background: var(--code); padding: .1em .4em; border-radius: .3em; }
 table { display: block; overflow-x: auto; border-collapse: collapse; margin: .5rem 0 1rem; }
 th, td { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--line); }
 pre { background: var(--code); padding: .75rem; overflow-x: auto; }
+/* Five columns do not fit a phone: there each event is a block, with its meaning below its other fields. */
+@media (max-width: 40rem) {
+  .events tr:first-child { position: absolute; clip-path: inset(50%); }
+  .events tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line); }
+  .events td { display: inline-block; border-bottom: 0; }
+  .events td:last-child { display: block; }
+  .events td:nth-child(2)::before { content: "from "; }
+  .events td:nth-child(3)::before { content: "over "; }
+}
 """
 # The page needs no script, and no style but this one.
 _DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -100,7 +109,8 @@ def _stream(stream: dict[str, Any]) -> Iterator[str]:
         f"<td>{escape(event['over'])}</td><td>{_link(event['payload'])}</td><td>{inline(event['meaning'])}</td></tr>"
         for event in stream["events"]
     )
-    yield f"<table><tr><th>Event</th><th>From</th><th>Over</th><th>Payload</th><th>Meaning</th></tr>{rows}</table>"
+    head = "".join(f"<th>{title}</th>" for title in ("Event", "From", "Over", "Payload", "Meaning"))
+    yield f'<table class="events"><tr>{head}</tr>{rows}</table>'
 
 
 def _table(title: str, rows: dict[str, str]) -> str:

@@ -156,7 +156,7 @@ def _ok(description: str, schema: _Schema, **headers: _Schema) -> _Schema:
 
 def _problems(*statuses: str) -> _Schema:
     content = {"application/problem+json": {"schema": _ref("Problem")}}
-    return {status: {"description": _PROBLEMS[status], "content": content} for status in (*statuses, *_OF_ALL)}
+    return {status: {"description": _PROBLEMS[status], "content": content} for status in sorted({*statuses, *_OF_ALL})}
 
 
 def _ref(name: str) -> _Schema:

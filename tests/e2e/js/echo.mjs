@@ -1,4 +1,4 @@
-// What the stock JavaScript client experiences with the conformance server; printed as one line of JSON.
+// Runs the stock JavaScript client against the conformance server; prints the result as one line of JSON.
 import { io } from "socket.io-client";
 
 const [url, transports] = process.argv.slice(2);
@@ -26,7 +26,7 @@ const all = new Promise((resolve) => {
     if (numbers.length === COUNT) resolve();
   });
 });
-// From the first moment, so that an upgrade happens among them.
+// From the first moment, so that an upgrade happens in between.
 for (let i = 0; i < COUNT; i += 1) {
   socket.emit("message", i);
   if (i % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 5));

@@ -1,1 +1,1 @@
-"""What is broken, and how: one file for each part of the stack."""
+"""The scenarios: one file for each part of the stack that is broken."""

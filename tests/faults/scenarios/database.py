@@ -1,4 +1,4 @@
-"""The collection goes, or the whole database is another one."""
+"""The collection is dropped or replaced, or the whole database is."""
 
 import asyncio
 import shutil
@@ -20,8 +20,8 @@ _MEDIUM = Load(300.0, Population(60, 40, 6, 4))
 
 @scenario("M10", load=_MEDIUM)
 async def replace_the_collection(audit: Audit) -> None:
-    """Dropped and made anew, renamed away, another one renamed onto it: each time every client is told."""
-    audit.expected.told |= {"collection_dropped", "collection_renamed"}
+    """The collection is dropped and recreated, renamed away, overwritten by a rename: each time all clients resync."""
+    audit.expected.required_resyncs |= {"collection_dropped", "collection_renamed"}
 
     async def drop(database: "AsyncDatabase[dict[str, Any]]") -> None:
         await database.drop_collection("orders")
@@ -36,27 +36,27 @@ async def replace_the_collection(audit: Audit) -> None:
 
     for step in (drop, rename_away, rename_onto):
         await _without_writers(audit, step)
-        await audit.recovers(step.__name__, within=3.0)
-        await audit.load(1)
+        await audit.expect_recovery(step.__name__, within=3.0)
+        await audit.run_for(1)
     counts = [len(record.resyncs) for record in audit.crowd.records]
     if min(counts) < 3:
-        audit.wrong(f"three times the history broke, and some clients were told only {min(counts)} times")
+        audit.report(f"history broke three times, and some clients got only {min(counts)} resyncs")
 
 
 @scenario("M10", load=_MEDIUM)
 async def drop_the_database(audit: Audit) -> None:
     """The database is dropped, twice: orders, checkpoint and lease go at once."""
-    audit.expected.told |= {"database_dropped", "collection_dropped", "state_lost", "first_start"}
+    audit.expected.required_resyncs |= {"database_dropped", "collection_dropped", "state_lost", "first_start"}
     for _ in range(2):
         await _without_writers(audit, lambda database: database.client.drop_database(database.name))
-        await audit.recovers("dropDatabase", within=LEASE + 1)
-        await audit.load(1)
+        await audit.expect_recovery("dropDatabase", within=LEASE + 1)
+        await audit.run_for(1)
 
 
 async def _without_writers(audit: Audit, step: "Callable[[AsyncDatabase[dict[str, Any]]], Awaitable[None]]") -> None:
-    """Do something to the collection while nobody writes, and let the writers begin anew."""
+    """Change the collection while no writer runs, and let the writers start over."""
     await audit.writers.pause()
-    await audit.load(0.5)
+    await audit.run_for(0.5)
     await audit.witness.read()
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(audit.stack.mongodb_uri)
     async with client:
@@ -68,7 +68,7 @@ async def _without_writers(audit: Audit, step: "Callable[[AsyncDatabase[dict[str
 
 
 async def _set_up(audit: Audit) -> None:
-    """Make the collection as it is meant to be; it has an order already, or it would be given sample orders."""
+    """Create the collection as the set-up does; with an order in it, or the set-up would add sample orders."""
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(audit.stack.mongodb_uri)
     async with client:
         await client.get_default_database()["orders"].insert_one(an_order(audit))
@@ -77,11 +77,11 @@ async def _set_up(audit: Audit) -> None:
 
 @scenario("M17", load=_MEDIUM)
 async def replace_the_database(audit: Audit) -> None:
-    """MongoDB comes back empty, as another replica set of the same name and address: every client is told."""
-    audit.expected.told |= {"state_lost", "database_replaced", "first_start"}
+    """MongoDB comes back empty, as another replica set of the same name and address: all clients resync."""
+    audit.expected.required_resyncs |= {"state_lost", "database_replaced", "first_start"}
     stack = audit.stack
     await audit.writers.pause()
-    await audit.load(1)
+    await audit.run_for(1)
     await audit.witness.read()
     await stack.members[0].stop()
     await asyncio.to_thread(shutil.rmtree, stack.members[0].folder / "data")
@@ -91,14 +91,14 @@ async def replace_the_database(audit: Audit) -> None:
     await _set_up(audit)
     audit.writers.forget()
     audit.writers.resume()
-    await audit.recovers("start of another database", within=LEASE + 3)
-    await audit.load(2)
+    await audit.expect_recovery("start of another database", within=LEASE + 3)
+    await audit.run_for(2)
 
 
 @scenario("M17", load=_MEDIUM)
 async def restore_an_older_database(audit: Audit) -> None:
-    """MongoDB comes back as it was 4 s ago, so that what clients were shown since was never written."""
-    audit.expected.told |= {"token_unknown", "database_replaced", "history_lost"}
+    """MongoDB comes back as it was 4 s ago, so that the changes shown to clients since then were never written."""
+    audit.expected.required_resyncs |= {"token_unknown", "database_replaced", "history_lost"}
     stack, member = audit.stack, audit.stack.members[0]
     saved = stack.folder / "backup"
     await audit.writers.pause()
@@ -106,9 +106,9 @@ async def restore_an_older_database(audit: Audit) -> None:
     await asyncio.to_thread(shutil.copytree, member.folder / "data", saved)
     await member.start()
     audit.writers.resume()
-    await audit.load(4)
+    await audit.run_for(4)
     await audit.writers.pause()
-    await audit.load(1)
+    await audit.run_for(1)
     await audit.witness.read()
     await member.stop()
     await asyncio.to_thread(shutil.rmtree, member.folder / "data")
@@ -118,8 +118,8 @@ async def restore_an_older_database(audit: Audit) -> None:
     await audit.witness.begin()
     audit.writers.forget()
     audit.writers.resume()
-    await audit.recovers("start of the restored database", within=LEASE + 3)
-    await audit.load(2)
+    await audit.expect_recovery("start of the restored database", within=LEASE + 3)
+    await audit.run_for(2)
 
 
 SCENARIOS = [

@@ -1,4 +1,4 @@
-"""Everything at once: a long row of random faults, chosen by the seed."""
+"""Everything at once: a long series of random faults, chosen by the seed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,23 +15,23 @@ from tests.faults.scenario import scenario
 from tests.faults.stack import Shape
 
 SECONDS = 60.0
-# After the last fault all may still be busy with the one before: an election, a lease, a reconnect.
+# After the last fault the stack may still be recovering from the one before: an election, a lease, a reconnect.
 RECOVERY = 12.0
 
 
 @scenario("C1", shape=Shape(members=3, durable=True))
 async def break_everything_at_random(audit: Audit) -> None:
-    """For a minute, every one to three seconds one of fourteen faults: in MongoDB, Redis, watchers and gateways."""
+    """For a minute, one of fourteen faults every one to three seconds: in MongoDB, Redis, watchers and gateways."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     faults = _faults(audit)
     while loop.time() - began < SECONDS:
         fault = audit.rng.choice(faults)
-        with suppress(PyMongoError, RedisError):  # what it was to break may just be broken
+        with suppress(PyMongoError, RedisError):  # its target may be broken at the moment
             await fault()
         audit.injected()
-        await audit.load(audit.rng.uniform(1.0, 3.0))
-    await audit.recovers("the last of the faults", within=RECOVERY)
+        await audit.run_for(audit.rng.uniform(1.0, 3.0))
+    await audit.expect_recovery("the last of the faults", within=RECOVERY)
 
 
 def _faults(audit: Audit) -> list[Callable[[], Awaitable[None]]]:
@@ -67,7 +67,7 @@ async def _kill(server: Server) -> None:
 
 async def _freeze(audit: Audit, server: Server, most: float) -> None:
     server.pause()
-    await audit.load(audit.rng.uniform(0.5, most))
+    await audit.run_for(audit.rng.uniform(0.5, most))
     server.resume()
 
 

@@ -1,4 +1,4 @@
-"""Gateways are killed, frozen, replaced, starved; their clients go elsewhere, and nobody else notices."""
+"""Gateways are killed, frozen, replaced, starved; their clients move to others, and no other client notices."""
 
 import asyncio
 import resource
@@ -22,45 +22,45 @@ _MOST_GROWTH = 4 << 20
 
 @scenario("G1")
 async def kill_a_gateway(audit: Audit) -> None:
-    """SIGKILL of a gateway: its clients go on at the others, exactly where they were."""
+    """SIGKILL of a gateway: its clients resume at the others, exactly where they were."""
     for gateway in audit.stack.gateways[:2]:
         await gateway.kill()
         audit.injected()
-        await audit.recovers("kill -9")
+        await audit.expect_recovery("kill -9")
         await gateway.start()
-        await audit.load(2)
+        await audit.run_for(2)
 
 
 @scenario("G10")
 async def kill_all_gateways_at_once(audit: Audit) -> None:
-    """Every gateway is killed and started again: all clients come back at the same time, to empty memories."""
+    """Every gateway is killed and restarted: all clients reconnect at the same time, to empty rings."""
     await asyncio.gather(*(gateway.kill() for gateway in audit.stack.gateways))
     audit.injected(3)
-    await audit.load(2)
+    await audit.run_for(2)
     await asyncio.gather(*(gateway.start() for gateway in audit.stack.gateways))
-    await audit.recovers("start of all")
-    await audit.load(2)
+    await audit.expect_recovery("start of all")
+    await audit.run_for(2)
 
 
 @scenario("G3")
 async def restart_all_gateways_one_by_one(audit: Audit) -> None:
-    """A rolling restart by SIGTERM: connections are closed spread over the drain time, and nobody has to load anew."""
+    """A rolling restart by SIGTERM: connections are closed spread over the drain time, and no client resyncs."""
     for gateway in audit.stack.gateways:
         await gateway.restart()
         audit.injected()
-        await audit.recovers("SIGTERM and start")
+        await audit.expect_recovery("SIGTERM and start")
 
 
 @scenario("G2")
 async def freeze_a_gateway(audit: Audit) -> None:
-    """SIGSTOP of a gateway for 12 s: its clients leave it, and after SIGCONT it finds what it has missed."""
+    """SIGSTOP of a gateway for 12 s: its clients leave it, and after SIGCONT it reads the changes that it missed."""
     gateway = audit.stack.gateways[0]
     gateway.pause()
     audit.injected()
-    await audit.load(12)
+    await audit.run_for(12)
     gateway.resume()
-    await audit.recovers("SIGCONT", within=4.0)
-    await audit.load(3)
+    await audit.expect_recovery("SIGCONT", within=4.0)
+    await audit.run_for(3)
 
 
 _STRICT = {"CLIENT_BUFFER_BYTES": "65536", "CLIENT_STALL_SECONDS": "4"}
@@ -70,42 +70,42 @@ _STRICT = {"CLIENT_BUFFER_BYTES": "65536", "CLIENT_STALL_SECONDS": "4"}
 async def stall_clients(audit: Audit) -> None:
     """Sixty clients that never read, a third of them answering pings blindly: cut off, and memory stays bounded."""
     gateways = audit.stack.gateways
-    await audit.load(5)  # what the gateways themselves remember is full by then, and grows no more
+    await audit.run_for(5)  # the gateways' rings are full by then, and grow no more
     before = [_memory(gateway) for gateway in gateways]
     stalled = [_stalled(gateway, number) for gateway in gateways for number in range(20)]
     audit.injected(len(stalled))
     try:
         for _ in range(10):
-            await audit.load(2)
+            await audit.run_for(2)
             for client in stalled[::3]:
                 _send(client, _PONG)
     finally:
         for client in stalled:
             client.close()
-    await audit.recovers("60 stalled clients", within=2.0)
+    await audit.expect_recovery("60 stalled clients", within=2.0)
     for gateway, was in zip(gateways, before, strict=True):
         if _memory(gateway) - was > _MOST_GROWTH:
-            audit.wrong(f"gateway {gateway.port} grew from {was >> 20} to {_memory(gateway) >> 20} MiB")
+            audit.report(f"gateway {gateway.port} grew from {was >> 20} to {_memory(gateway) >> 20} MiB")
 
 
 @scenario("G11")
 async def run_out_of_file_descriptors(audit: Audit) -> None:
-    """A gateway may open hardly any more files, and two hundred clients knock at its door: it lives, and recovers."""
+    """A gateway has hardly any file descriptors left, and two hundred clients connect: it survives, and recovers."""
     gateway = audit.stack.gateways[0]
     limits = resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (_open_files(gateway) + 5, limits[1]))
     audit.injected()
-    knocking = [_stalled(gateway, number) for number in range(200)]
-    await audit.load(5)
-    for client in knocking:
+    connecting = [_stalled(gateway, number) for number in range(200)]
+    await audit.run_for(5)
+    for client in connecting:
         client.close()
     resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, limits)
-    await audit.recovers("the limit is lifted", within=5.0)
-    await audit.load(1)
+    await audit.expect_recovery("the limit is lifted", within=5.0)
+    await audit.run_for(1)
 
 
 def _stalled(gateway: ServiceProcess, number: int) -> socket.socket:
-    """Open a connection that asks for everything and is never read."""
+    """Open a connection that subscribes to everything and is never read."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.setblocking(False)

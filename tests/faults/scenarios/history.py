@@ -1,4 +1,4 @@
-"""The oplog forgets, the server reports errors, changes are too large or very many."""
+"""The oplog is overwritten, the server reports errors, changes are too large or very many."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -23,37 +23,37 @@ _MEDIUM = Load(300.0, Population(60, 40, 6, 4))
 
 @scenario("M8", shape=_SMALL, load=_MEDIUM)
 async def forget_the_oplog_while_no_watcher_runs(audit: Audit) -> None:
-    """The oplog is written over while both watchers are stopped: a new epoch, and every client is told."""
+    """The oplog is overwritten while both watchers are stopped: a new epoch, and all clients resync."""
     await audit.writers.pause()
-    await audit.load(1.5)
+    await audit.run_for(1.5)
     await audit.witness.read()
     await asyncio.gather(*(watcher.stop() for watcher in audit.stack.watchers))
     await _forget(audit)
     await asyncio.gather(*(watcher.start() for watcher in audit.stack.watchers))
     audit.writers.resume()
-    await audit.recovers("start", within=LEASE + 1)
-    await audit.load(2)
+    await audit.expect_recovery("start", within=LEASE + 1)
+    await audit.run_for(2)
 
 
 @scenario("M9", shape=_SMALL, load=_MEDIUM)
 async def forget_the_oplog_under_a_frozen_watcher(audit: Audit) -> None:
     """The oplog overtakes the open change streams of watchers that are frozen: the same, by another error."""
     await audit.writers.pause()
-    await audit.load(1.5)
+    await audit.run_for(1.5)
     await audit.witness.read()
     for watcher in audit.stack.watchers:
         watcher.pause()
-    await audit.load(AWAIT_MS / 1000 + 1)  # what was asked before is answered: until then MongoDB reads on in the oplog
+    await audit.run_for(AWAIT_MS / 1000 + 1)  # until the pending getMore is answered, MongoDB reads on in the oplog
     await _forget(audit)
     for watcher in audit.stack.watchers:
         watcher.resume()
     audit.writers.resume()
-    await audit.recovers("SIGCONT", within=LEASE + 1)
-    await audit.load(2)
+    await audit.expect_recovery("SIGCONT", within=LEASE + 1)
+    await audit.run_for(2)
 
 
 async def _forget(audit: Audit) -> None:
-    audit.expected.told.add("history_lost")
+    audit.expected.required_resyncs.add("history_lost")
     await write_over(audit.stack.mongodb_uri)
     await audit.witness.begin()
     audit.injected()
@@ -61,46 +61,46 @@ async def _forget(audit: Audit) -> None:
 
 @scenario("M8", shape=_SMALL, load=_MEDIUM)
 async def stay_quiet_beside_a_busy_neighbour(audit: Audit) -> None:
-    """Orders rest while another collection writes the oplog over; the watchers are killed: nobody has to load anew."""
+    """No order changes while another collection overwrites the oplog; the watchers are killed: no client resyncs."""
     await audit.writers.pause()
-    await audit.load(1.5)
+    await audit.run_for(1.5)
     await audit.witness.read()
     await write_over(audit.stack.mongodb_uri)
     await audit.witness.begin()
-    await audit.load(1.5)  # the idle token is saved once a second
+    await audit.run_for(1.5)  # the idle token is saved once a second
     await asyncio.gather(*(watcher.kill() for watcher in audit.stack.watchers))
     audit.injected(3)
     await asyncio.gather(*(watcher.start() for watcher in audit.stack.watchers))
     audit.writers.resume()
-    await audit.recovers("start", within=LEASE + 1)
-    await audit.load(2)
+    await audit.expect_recovery("start", within=LEASE + 1)
+    await audit.run_for(2)
 
 
 @scenario("M11", shape=Shape(mongod=("--oplogSize", "64", "--setParameter", "enableTestCommands=1")))
 async def inject_passing_errors(audit: Audit) -> None:
-    """The server answers the watcher with errors that pass: nobody has to load anew."""
+    """The server answers the watcher with transient errors: no client resyncs."""
     for code in (43, 50, 136, 11600, 13, 91, 6):
         await _fail(audit, {"errorCode": code}, times=3)
-        await audit.recovers(f"error {code}", within=6.0)
+        await audit.expect_recovery(f"error {code}", within=6.0)
     await _fail(audit, {"closeConnection": True}, times=3)
-    await audit.recovers("closed connection", within=6.0)
+    await audit.expect_recovery("closed connection", within=6.0)
 
 
 @scenario("M11", shape=Shape(mongod=("--oplogSize", "64", "--setParameter", "enableTestCommands=1")), load=_MEDIUM)
 async def inject_final_errors(audit: Audit) -> None:
-    """The server says that the history is lost (286), that the token is unknown (280): told once each, no loop."""
-    audit.expected.told |= {"history_lost", "token_unknown"}
+    """The server reports that the history is lost (286), that the token is unknown (280): one resync each, no loop."""
+    audit.expected.required_resyncs |= {"history_lost", "token_unknown"}
     for code in (286, 280):
         await _fail(audit, {"errorCode": code}, times=1)
-        await audit.recovers(f"error {code}", within=6.0)
-        await audit.load(1)
+        await audit.expect_recovery(f"error {code}", within=6.0)
+        await audit.run_for(1)
     most = max(len(record.resyncs) for record in audit.crowd.records)
     if most > 2:
-        audit.wrong(f"two errors, and a client was told {most} times to load anew")
+        audit.report(f"two errors, and a client got {most} resyncs")
 
 
 async def _fail(audit: Audit, how: dict[str, Any], times: int) -> None:
-    """Let the next reads of the watcher's change stream fail; the driver itself gets over one that passes."""
+    """Make the next reads of the watcher's change stream fail; the driver itself retries after one transient error."""
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(audit.stack.mongodb_uri)
     async with client:
         data = {"failCommands": ["getMore"], "appName": "orders-watcher", **how}
@@ -110,7 +110,7 @@ async def _fail(audit: Audit, how: dict[str, Any], times: int) -> None:
 
 @scenario("M12", load=QUICK)
 async def change_an_order_that_is_too_large(audit: Audit) -> None:
-    """An order of 9 MB is changed: with its images the event is beyond what MongoDB delivers; clients fetch it."""
+    """An order of 9 MB is changed: with its images the event exceeds MongoDB's limit; clients fetch the order."""
     audit.expected.refetch = True
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(audit.stack.mongodb_uri)
     async with client:
@@ -121,9 +121,9 @@ async def change_an_order_that_is_too_large(audit: Audit) -> None:
             stamp = audit.writers.ledger.next_stamp()
             await orders.update_one({"_id": large["_id"]}, {"$set": {"product_name": stamped(stamp)}})
             audit.injected()
-            await audit.recovers("a change of 18 MB", within=6.0)
+            await audit.expect_recovery("a change of 18 MB", within=6.0)
         await orders.delete_one({"_id": large["_id"]})
-    await audit.load(1)
+    await audit.run_for(1)
 
 
 @scenario("M14 W1", shape=Shape(settings={"LEASE_SECONDS": "1"}))
@@ -134,11 +134,11 @@ async def kill_the_leader_during_large_transactions(audit: Audit) -> None:
         for _ in range(4):
             leader = await audit.stack.leader()
             changing = asyncio.create_task(_change_many(audit, client))
-            await audit.load(audit.rng.uniform(0.0, 0.2))
+            await audit.run_for(audit.rng.uniform(0.0, 0.2))
             await leader.kill()
             audit.injected()
             await changing
-            await audit.recovers("kill -9", within=3.0)
+            await audit.expect_recovery("kill -9", within=3.0)
             await leader.start()
 
 
@@ -160,7 +160,7 @@ async def _change_many(audit: Audit, client: "AsyncMongoClient[dict[str, Any]]")
                 await step(session)
         except OperationFailure:
             return  # a conflict: the next round will do
-        await audit.load(0.1)
+        await audit.run_for(0.1)
 
 
 SCENARIOS = [

@@ -1,4 +1,4 @@
-"""An order that a scenario writes itself, beside the writers."""
+"""An order that a scenario writes itself, as well as the writers."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -33,42 +33,42 @@ async def step_the_primary_down(audit: Audit) -> None:
                 await client.admin.command("replSetStepDown", 10, secondaryCatchUpPeriodSecs=5)
         audit.injected()
         await _elected(audit, primary)
-        await audit.recovers("election", within=ELECTION)
-        await audit.load(2)
+        await audit.expect_recovery("election", within=ELECTION)
+        await audit.run_for(2)
 
 
 @scenario("M2", shape=_SET, load=_LOAD)
 async def kill_the_primary(audit: Audit) -> None:
-    """SIGKILL of the primary; later it comes back."""
+    """SIGKILL of the primary, which later comes back."""
     for _ in range(2):
         primary = await audit.stack.primary()
         await primary.kill()
         audit.injected()
         await _elected(audit, primary)
-        await audit.recovers("election", within=ELECTION)
-        await audit.load(1)
+        await audit.expect_recovery("election", within=ELECTION)
+        await audit.run_for(1)
         await primary.start()
-        await audit.load(2)
+        await audit.run_for(2)
 
 
 @scenario("M3", shape=_SET, load=_LOAD)
 async def freeze_the_primary(audit: Audit) -> None:
-    """SIGSTOP of the primary for 15 s: the others elect one, and the watcher leaves the one that is silent."""
+    """SIGSTOP of the primary for 15 s: the others elect a new one, and the watcher leaves the silent one."""
     primary = await audit.stack.primary()
     primary.pause()
     audit.injected()
     await _elected(audit, primary)
-    await audit.recovers("election, the former primary frozen", within=ELECTION)
-    await audit.load(6)
+    await audit.expect_recovery("election, the former primary frozen", within=ELECTION)
+    await audit.run_for(6)
     primary.resume()
-    await audit.recovers("SIGCONT of the former primary", within=ELECTION)
-    await audit.load(2)
+    await audit.expect_recovery("SIGCONT of the former primary", within=ELECTION)
+    await audit.run_for(2)
 
 
 @scenario("M4 M5", shape=_NETWORK, load=_LOAD, missing=network_missing)
 async def isolate_the_primary(audit: Audit) -> None:
     """The firewall cuts the primary off the other members, while services still reach it; w:1 writes go to it, the
-    network heals, and it rolls them back: nobody is ever shown one."""
+    network heals, and it rolls them back: no client is ever shown one."""
     network, primary = audit.stack.network, await audit.stack.primary()
     assert network is not None
     assert isinstance(primary, PlacedMongod)
@@ -77,14 +77,14 @@ async def isolate_the_primary(audit: Audit) -> None:
     audit.injected()
     doomed = asyncio.create_task(_write_to_one(audit, primary))
     await _elected(audit, primary)
-    await audit.recovers("election, the former primary cut off", within=ELECTION)
+    await audit.expect_recovery("election, the former primary cut off", within=ELECTION)
     accepted = await doomed
     if not accepted:
-        audit.wrong("the primary that was cut off took no w:1 write, so nothing was rolled back")
-    await audit.load(6)
+        audit.report("the primary that was cut off took no w:1 write, so nothing was rolled back")
+    await audit.run_for(6)
     await network.heal(primary.place)
-    await audit.recovers("the network heals", within=ELECTION)
-    await audit.load(3)
+    await audit.expect_recovery("the network heals", within=ELECTION)
+    await audit.run_for(3)
 
 
 @scenario("M6", shape=_SET, load=_LOAD)
@@ -95,11 +95,11 @@ async def lose_the_majority(audit: Audit) -> None:
     for member in others:
         member.pause()
     audit.injected(2)
-    await audit.load(8)
+    await audit.run_for(8)
     for member in others:
         member.resume()
-    await audit.recovers("SIGCONT of both", within=10.0)
-    await audit.load(2)
+    await audit.expect_recovery("SIGCONT of both", within=10.0)
+    await audit.run_for(2)
 
 
 @scenario("M7", shape=_NETWORK, load=_LOAD, missing=network_missing)
@@ -111,17 +111,17 @@ async def cut_the_leading_watcher_off(audit: Audit) -> None:
     everything = [network.address, *(place.address for place in network.places if place != leader.place)]
     await network.cut(leader.place, everything)
     audit.injected()
-    await audit.recovers("the line is cut", within=LEASE + 1)
-    await audit.load(7)
+    await audit.expect_recovery("the line is cut", within=LEASE + 1)
+    await audit.run_for(7)
     await network.heal(leader.place)
-    await audit.recovers("the line heals", within=2.0)
-    await audit.load(2)
+    await audit.expect_recovery("the line heals", within=2.0)
+    await audit.run_for(2)
 
 
 async def _elected(audit: Audit, former: Mongod) -> None:
-    """Return when another member than the former primary takes writes, and the set commits them.
+    """Return when a member other than the former primary takes writes, and the set commits them.
 
-    The second may come ten seconds later, when a secondary gives up to read from a primary that does not answer.
+    The second may take ten seconds more, until a secondary gives up reading from a primary that does not answer.
     """
     async with asyncio.timeout(30):
         while True:

@@ -1,4 +1,4 @@
-"""Strangers do their worst to the gateways, and nobody else notices."""
+"""Hostile clients do their worst to the gateways, and no other client notices."""
 
 import asyncio
 from itertools import cycle, islice
@@ -20,7 +20,7 @@ _SECONDS = 2.0
 async def attack_the_gateways(audit: Audit) -> None:
     """A hostile client of each kind, four at a time, at any gateway: floods, bombs, upgrades out of turn, silence."""
     since = await _cursor(audit)
-    await audit.load(5)  # Redis has forgotten by then
+    await audit.run_for(5)  # Redis has trimmed that position by then
     hostile = audit.rng.sample(ATTACKERS, len(ATTACKERS))
     for first in range(0, len(hostile), _AT_ONCE):
         few = hostile[first : first + _AT_ONCE]
@@ -30,15 +30,15 @@ async def attack_the_gateways(audit: Audit) -> None:
             for _, gateway in zip(few, gateways, strict=False)
         ]
         await asyncio.gather(*(_attack(audit, each, target) for each, target in zip(few, targets, strict=True)))
-    await audit.recovers("the last attacker has left")
-    await audit.load(2)
+    await audit.expect_recovery("the last attacker has left")
+    await audit.run_for(2)
 
 
 async def _attack(audit: Audit, attacker: Attacker, target: Target) -> None:
     tally = await attack(attacker, target, _SECONDS)
     audit.injected()
     if tally["HTTP 500"]:
-        audit.wrong(f"{attacker.name}: {tally['HTTP 500']} requests were answered with an error of the server's own")
+        audit.report(f"{attacker.name}: {tally['HTTP 500']} requests were answered with an error of the server's own")
 
 
 async def _cursor(audit: Audit) -> str:

@@ -18,38 +18,38 @@ _SHORT_LEASE = Shape(settings={"LEASE_SECONDS": "1"})
 
 @scenario("W1")
 async def kill_the_leading_watcher(audit: Audit) -> None:
-    """SIGKILL of the watcher that leads; the other one takes over within the lease."""
+    """SIGKILL of the leading watcher; the other one takes over within the lease."""
     leader = await audit.stack.leader()
     await leader.kill()
     audit.injected()
-    await audit.recovers("kill -9", within=LEASE + 1)
+    await audit.expect_recovery("kill -9", within=LEASE + 1)
     await leader.start()
-    await audit.load(2)
+    await audit.run_for(2)
 
 
 @scenario("W1", shape=_SHORT_LEASE)
 async def kill_watchers_at_random_moments(audit: Audit) -> None:
-    """SIGKILL of the leader ten times at random moments, so that some strike between publishing and saving."""
+    """SIGKILL of the leader ten times at random moments, so that some hit between publishing and saving."""
     for _ in range(10):
-        await audit.load(audit.rng.uniform(0.2, 1.5))
+        await audit.run_for(audit.rng.uniform(0.2, 1.5))
         leader = await audit.stack.leader()
         await leader.kill()
         audit.injected()
-        await audit.recovers("kill -9", within=2.5)
+        await audit.expect_recovery("kill -9", within=2.5)
         await leader.start()
 
 
 @scenario("W5")
 async def stop_the_leading_watcher(audit: Audit) -> None:
-    """SIGTERM of the leader, twice: it gives its lease back, and the other one leads at once."""
+    """SIGTERM of the leader, twice: it releases its lease, and the other one leads at once."""
     for _ in range(2):
         leader = await audit.stack.leader()
         stopping = asyncio.create_task(leader.stop())
         audit.injected()
-        await audit.recovers("SIGTERM", within=2.0)
+        await audit.expect_recovery("SIGTERM", within=2.0)
         await stopping
         await leader.start()
-        await audit.load(2)
+        await audit.run_for(2)
 
 
 @scenario("W2 W3 M7")
@@ -59,34 +59,34 @@ async def freeze_the_leader_past_its_lease(audit: Audit) -> None:
         leader = await audit.stack.leader()
         leader.pause()
         audit.injected()
-        await audit.recovers("SIGSTOP", within=LEASE + 1)
-        await audit.load(1)
+        await audit.expect_recovery("SIGSTOP", within=LEASE + 1)
+        await audit.run_for(1)
         leader.resume()
-        await audit.recovers("SIGCONT of the former leader", within=2.0)
-        await audit.load(2)
+        await audit.expect_recovery("SIGCONT of the former leader", within=2.0)
+        await audit.run_for(2)
 
 
 @scenario("W6")
 async def freeze_the_leader_again_and_again(audit: Audit) -> None:
-    """SIGSTOP for up to 3 s, five times: shorter than the lease, near the point where it is given up."""
+    """SIGSTOP for up to 3 s, five times: shorter than the lease, but close to the point where it is given up."""
     for _ in range(5):
         leader = await audit.stack.leader()
         leader.pause()
         audit.injected()
-        await audit.load(audit.rng.uniform(1.0, 3.5))
+        await audit.run_for(audit.rng.uniform(1.0, 3.5))
         leader.resume()
-        await audit.recovers("SIGCONT", within=LEASE + 1)
+        await audit.expect_recovery("SIGCONT", within=LEASE + 1)
 
 
 @scenario("W1")
 async def run_without_a_watcher_for_a_while(audit: Audit) -> None:
-    """Both watchers are killed; what is written meanwhile comes when they are back."""
+    """Both watchers are killed; changes written meanwhile arrive when they are back."""
     await asyncio.gather(*(watcher.kill() for watcher in audit.stack.watchers))
     audit.injected(2)
-    await audit.load(6)
+    await audit.run_for(6)
     await asyncio.gather(*(watcher.start() for watcher in audit.stack.watchers))
-    await audit.recovers("start", within=LEASE + 1)
-    await audit.load(2)
+    await audit.expect_recovery("start", within=LEASE + 1)
+    await audit.run_for(2)
 
 
 @scenario("W4", shape=Shape(watchers=8), load=Load(200.0, QUICK.clients))
@@ -96,18 +96,18 @@ async def start_many_watchers_at_once(audit: Audit) -> None:
         for watcher in audit.stack.watchers:
             watcher.pause()
         audit.injected(8)
-        await audit.load(LEASE + 1)
+        await audit.run_for(LEASE + 1)
         for watcher in audit.stack.watchers:
             watcher.resume()
-        await audit.recovers("SIGCONT of all", within=LEASE + 1)
+        await audit.expect_recovery("SIGCONT of all", within=LEASE + 1)
         leaders = await audit.stack.leaders()
         if len(leaders) != 1:
-            audit.wrong(f"{len(leaders)} watchers lead at once")
+            audit.report(f"{len(leaders)} watchers lead at once")
 
 
 @scenario("W7 W8", load=Load(300.0, Population(60, 40, 6, 4)))
 async def damage_the_checkpoint(audit: Audit) -> None:
-    """The checkpoint is cut, of the future, of another set, of another pipeline: a new epoch that says so, no loop."""
+    """The checkpoint is truncated, in the future, of another set, of another pipeline: a new epoch, no loop."""
     damages: list[Callable[[dict[str, Any]], dict[str, Any]]] = [
         lambda saved: {"resume_token": saved["resume_token"][:21], "position": _far(saved["position"], 0)},
         lambda saved: {"position": _far(saved["position"], 3600)},
@@ -115,14 +115,14 @@ async def damage_the_checkpoint(audit: Audit) -> None:
         lambda _: {"pipeline": "0123456789abcdef"},
         lambda _: {"epoch": 17},
     ]
-    audit.expected.told |= {"token_unknown", "database_replaced", "pipeline_changed", "state_lost"}
+    audit.expected.required_resyncs |= {"token_unknown", "database_replaced", "pipeline_changed", "state_lost"}
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(audit.stack.mongodb_uri)
     async with client:
         state = client.get_default_database()["stream_state"]
         for damage in damages:
-            # Without writes, so that the checkpoint is the newest position and nothing but it can be gone by.
+            # Without writes, so that the checkpoint is the newest position and the only one to go by.
             await audit.writers.pause()
-            await audit.load(1.5)
+            await audit.run_for(1.5)
             await asyncio.gather(*(watcher.stop() for watcher in audit.stack.watchers))
             saved = await state.find_one({"_id": "orders"})
             assert saved is not None
@@ -130,7 +130,7 @@ async def damage_the_checkpoint(audit: Audit) -> None:
             audit.injected()
             await asyncio.gather(*(watcher.start() for watcher in audit.stack.watchers))
             audit.writers.resume()
-            await audit.recovers("start with a damaged checkpoint", within=LEASE + 1)
+            await audit.expect_recovery("start with a damaged checkpoint", within=LEASE + 1)
 
 
 def _far(position: str, seconds: int) -> str:

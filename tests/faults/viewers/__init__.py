@@ -1,1 +1,1 @@
-"""The auditor's clients: everything that a browser may use to see orders live, cheap enough to run hundreds of them."""
+"""The auditor's clients: every transport that a browser may use, cheap enough to run hundreds of them."""

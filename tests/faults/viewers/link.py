@@ -25,11 +25,11 @@ class Link(asyncio.Protocol, ABC):
 
     @abstractmethod
     def request(self) -> bytes:
-        """Return what is sent first."""
+        """Return the first bytes to send."""
 
     @abstractmethod
     def take(self) -> None:
-        """Take what is complete out of the buffer."""
+        """Take complete messages out of the buffer."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)

@@ -11,7 +11,7 @@ _POLL_SECONDS = 20.0
 
 
 class PollingViewer(SocketIOViewer):
-    """One connection for the GETs that wait, another one for what is sent."""
+    """One connection for the waiting GETs, another one for the POSTs."""
 
     kind = "polling"
     _down: "_Http | None" = None
@@ -57,7 +57,7 @@ class PollingViewer(SocketIOViewer):
 
 
 class _Http:
-    """One kept connection, one request at a time."""
+    """One keep-alive connection, one request at a time."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader

@@ -1,4 +1,4 @@
-"""A Server-Sent Events client that comes back as a browser does, with `Last-Event-ID` after the time it was told."""
+"""A Server-Sent Events client that reconnects as a browser does, with `Last-Event-ID`, after the time of `retry:`."""
 
 import json
 from urllib.parse import urlencode

@@ -1,4 +1,4 @@
-"""The stock JavaScript client, several of them in one Node process; the list they load comes through us."""
+"""The stock JavaScript client, several of them in one Node process; this process loads their lists."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ _LINE_LIMIT = 1 << 24
 
 
 def stock_clients_missing() -> str | None:
-    """Say what is missing for the stock clients, or return None."""
+    """Return what is missing for the stock clients, or None."""
     if shutil.which("node") is None:
         return "node is not installed"
     if not (_ROOT / "node_modules" / "socket.io-client").is_dir():
@@ -60,7 +60,7 @@ class StockViewer(Viewer):
             self.node.tell(self, "hop", "")
 
     def order(self, gateway: str) -> dict[str, Any]:
-        """Return what Node needs to know to start this client."""
+        """Return Node's order to start this client."""
         fields = self.record.wanted.fields()
         return {
             "urls": list(self._gateways),
@@ -71,7 +71,7 @@ class StockViewer(Viewer):
         }
 
     def said(self, event: str, detail: Any) -> None:
-        """Take what the client reports."""
+        """Take a report of the client."""
         match event:
             case "orderUpdate":
                 self.show(from_envelope, json.dumps(detail).encode())

@@ -1,4 +1,4 @@
-"""One client of the auditor: loads the list, follows the stream, comes back by itself, writes down what it is shown."""
+"""One client of the auditor: loads the list, follows the stream, reconnects by itself, records what it is shown."""
 
 import asyncio
 import random
@@ -23,7 +23,7 @@ class LinkLost(Exception):
 
 
 class Viewer(ABC):
-    """What all kinds have in common; a kind says how to connect and listen.
+    """The base of all kinds; each kind implements how to connect and listen.
 
     ``gateways`` are base addresses; one that ``stays`` takes its own until that fails, the others any.
     """
@@ -57,7 +57,7 @@ class Viewer(ABC):
         """When the loop's clock last saw a byte from the server."""
 
     def move(self) -> None:
-        """Cut the connection and go elsewhere at once: it is no fault, so nothing is to be waited for."""
+        """Cut the connection and reconnect elsewhere at once: it is no fault, so there is no backoff."""
         self._moves = self.connected
         self.drop()
 
@@ -99,12 +99,12 @@ class Viewer(ABC):
         self.record.now.hear((read, text))
 
     def resync(self, reason: str, cursor: str) -> None:
-        """Load the list anew, as told; it must not be older than ``cursor``'s epoch."""
+        """Reload the list, as told; it must not be older than ``cursor``'s epoch."""
         self.record.resync(reason)
         self._reload(Cursor.parse(cursor).epoch)
 
     def complain(self, what: str) -> None:
-        """Note what the server may not do, once."""
+        """Record a violation by the server, once."""
         if len(self.record.complaints) < 3:
             self.record.complaints.append(what[:300])
 
@@ -125,7 +125,7 @@ class Viewer(ABC):
                     self.record.loaded(start, view)
                     return
             await asyncio.sleep(self._rng.uniform(0.1, 0.4))
-            if not self.connected:  # with a connection, the list comes from the replica that we listen to
+            if not self.connected:  # while connected, the list comes from the replica that we listen to
                 self._here = self._rng.choice(self._gateways)
 
     async def _list(self) -> tuple[Cursor, View]:

@@ -1,4 +1,4 @@
-/** The indicator's word follows from what is known, and never promises more. */
+/** The indicator's word follows from the state of the connection, and never promises more. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -54,7 +54,7 @@ const DOUBTS = [
   ["there is no network", { phase: "lost", offlineSince: NOW, retryAt: NOW + 4000 }, "no network, reconnecting in 1 s"],
   ["the list is read again for a moment", { list: "outdated", listSince: NOW + 2500 }, null],
   ["the list is read again for long", { list: "outdated", listSince: NOW }, "reading the list again"],
-  ["the server does not hear of changes", { source: "watcher_silent" }, "the server is looking for the database"],
+  ["the server does not receive changes", { source: "watcher_silent" }, "the server receives no changes"],
   ["a request was given up", { unansweredAt: NOW + 1 }, "the server does not answer, asking again"],
 ];
 
@@ -65,13 +65,13 @@ for (const [when, news, next] of DOUBTS) {
   });
 }
 
-test("before there is any list, a first try is no reason to doubt, and a failed one is", () => {
+test("before there is any list, a first attempt is no reason for doubt, and a failed one is", () => {
   assert.equal(doubtOf(UNCONNECTED, NOW), null);
   const failed = doubtOf({ ...UNCONNECTED, phase: "lost", attempts: 1, retryAt: NOW + 1000 }, NOW);
   assert.deepEqual(failed, { asOf: null, next: "no connection yet, reconnecting in 1 s" });
 });
 
-test("what is shown is true up to the last that was heard while all was well", () => {
+test("the orders are true up to the last message while the connection was live", () => {
   let connection = updated(LIVE, { heardAt: NOW + 1000 }, NOW + 1000);
   connection = updated(connection, { source: "watcher_silent" }, NOW + 2000);
   connection = updated(connection, { heardAt: NOW + 9000 }, NOW + 9000);

@@ -1,4 +1,4 @@
-/** Text can be read on every ground it may stand on, in the light and in the dark, also while a row flashes. */
+/** Text is readable on every background, in light and dark mode, also while a row flashes. */
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -18,6 +18,7 @@ const PAIRS = [
     [ink, "card"],
   ]),
   ["primary-ink", "primary"],
+  ["ink-soft", "line"],
 ];
 
 for (const [scheme, index] of [

@@ -15,7 +15,7 @@ test("a cursor is an epoch, a time and an ordinal", () => {
   assert.deepEqual(cursor("a.b.18446744073709551615-3"), { epoch: "a.b", ts: 18446744073709551615n, n: 3n });
 });
 
-test("what is no cursor gives null", () => {
+test("a malformed cursor gives null", () => {
   for (const text of ["", "e", "e.1", "e.1-", ".1-1", "e.1-1 ", "e.-1-1", "e.0x1-1", 7, null, undefined, {}]) {
     assert.equal(parseCursor(text), null, String(text));
   }

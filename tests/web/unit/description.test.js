@@ -1,4 +1,4 @@
-/** Changes are told in words, whatever the documents hold. */
+/** Changes are described in words, whatever the documents hold. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -8,7 +8,7 @@ import { generator, Model, Stream, tick } from "./support/model.js";
 
 const RUNS = 600;
 const STEPS = 60;
-/** Turns of the event loop after which what is to come has come. */
+/** Turns of the event loop after which everything pending has arrived. */
 const PATIENCE = 3000;
 
 /** @param {number} seed @param {{ foreign: boolean, faults: boolean }} options */

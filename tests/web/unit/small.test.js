@@ -32,7 +32,7 @@ test("an event stream is read the same however it is cut into pieces", () => {
     assert.deepEqual(heard([text.slice(0, cut), text.slice(cut)]), expected);
 });
 
-test("waits double up to a bound, begin anew after a success, and are told", (context) => {
+test("waits double up to a bound, restart after a success, and are announced", (context) => {
   context.mock.timers.enable({ apis: ["setTimeout", "Date"] });
   let tries = 0;
   /** @type {(number | null)[]} */
@@ -43,7 +43,7 @@ test("waits double up to a bound, begin anew after a success, and are told", (co
   );
   const wait = () => {
     retry.later();
-    retry.later(); // twice asked is once done
+    retry.later(); // a second request has no effect
     const due = told.at(-1) ?? 0;
     context.mock.timers.tick(Math.ceil(due));
     return due;
@@ -97,7 +97,7 @@ test("an undone deletion is not sent, nor that of an order which has gone by its
   assert.equal(all.stateOf("a"), "none");
 });
 
-test("when the page goes out of sight, what waits is sent at once", (context) => {
+test("when the page is hidden, waiting deletions are sent at once", (context) => {
   const { all, sent } = deletions(context);
   all.ask("a");
   all.ask("b");
@@ -124,13 +124,13 @@ async function outcome(look) {
   return { found, now, asked };
 }
 
-test("what was written is found as soon as it is there", async () => {
+test("a write is found as soon as it is there", async () => {
   const { found, now } = await outcome(async (at) => (at >= 1000 ? "it" : null));
   assert.equal(found, "it");
   assert.ok(now < SETTLED_MS);
 });
 
-test("what is not there after the server must have given up was not written", async () => {
+test("a write that is missing after the server must have given up did not happen", async () => {
   const { found, now, asked } = await outcome(async () => null);
   assert.equal(found, null);
   assert.ok(now >= SETTLED_MS && asked < 10);
@@ -160,7 +160,7 @@ test("the order that a request made is told from its twins by its age and by wha
   assert.equal(madeBy([order(idAt(made), { status: "shipped" }), order("text")], fields, nobody, made * 1000), null);
 });
 
-test("those wait that are newer than the oldest shown; what fills up from below does not", () => {
+test("orders newer than the oldest shown wait; those filled in from below do not", () => {
   const shown = new Map([["c"], ["d"]].map(([id]) => [id, null]));
   assert.equal(countWaiting(["a", "b", "c", "d", "e"], shown), 2);
   assert.equal(countWaiting(["c", "b", "d"], shown), 1);

@@ -85,7 +85,7 @@ test("a late change does not bring a deleted order back", () => {
   assert.equal(store.size, 0);
 });
 
-test("what changes while a snapshot is on its way is put on top of it", () => {
+test("changes that arrive while a snapshot is being fetched are applied on top of it", () => {
   const store = new OrderStore();
   load(
     store,
@@ -157,7 +157,7 @@ test("only the newest orders are shown, and the store says that there are more",
   assert.equal(store.complete, false);
 });
 
-test("documents of any shape are kept, and what is no document is passed over", () => {
+test("documents of any shape are kept, and other values are skipped", () => {
   const store = new OrderStore();
   load(store, [null, 7, "text", [], {}, { _id: 5 }, { _id: "an id" }, { _id: "~i5", status: { a: [1] } }], at(1));
   assert.deepEqual(store.ids, ["an id", "~i5"], "in the order in which they are listed");
@@ -274,7 +274,7 @@ test("a snapshot on top of which an order is missing has to be fetched again", (
   assert.equal(load(store, [], at(4)), false);
 });
 
-test("what an order does below the newest ones changes nothing, and is no deletion", () => {
+test("a change of an order below the newest ones has no effect, and is no deletion", () => {
   const store = new OrderStore(2, 0);
   load(store, [{ _id: id(9) }, { _id: id(8) }], at(1), id(8));
   /** @type {string[]} */
@@ -304,7 +304,7 @@ test("a gap is asked for below the bound, and a page fills it as of when it was 
   store.apply(change("DELETE", 2, 8));
   assert.deepEqual(store.missing, { after: id(8), limit: 2 });
   store.expect();
-  store.apply(change("UPDATE", 4, 5)); // below, and newer than the page that is on its way
+  store.apply(change("UPDATE", 4, 5)); // below, and newer than the page that is being fetched
   const page = [
     { _id: id(7), status: "listed" },
     { _id: id(5), status: "listed" },
@@ -326,7 +326,7 @@ test("a page that is older than what was heard, or begins elsewhere, fills nothi
   assert.deepEqual(store.ids, [id(9)]);
 });
 
-test("where an order with another kind of id belongs, the list is asked", () => {
+test("for the place of an order with another kind of id, the list is fetched", () => {
   const store = new OrderStore(3, 0);
   load(store, [{ _id: id(9) }, { _id: "text" }], at(1));
   store.apply({ ...change("INSERT", 2, 1), id: "another", data: { _id: "another" } });
@@ -338,7 +338,7 @@ test("where an order with another kind of id belongs, the list is asked", () => 
   assert.equal(store.get("another")?.status, "shipped");
 });
 
-test("an order that is new and changed while the list is on its way is new all the same", () => {
+test("an order that is new and changed while the list is being fetched still counts as new", () => {
   const store = new OrderStore(3, 0);
   load(store, [{ _id: id(9) }, { _id: "text" }], at(1));
   store.expect();
@@ -352,11 +352,11 @@ test("an order that is new and changed while the list is on its way is new all t
   assert.deepEqual(store.missing, { after: null, limit: 3 }, "its place is still to be asked for");
 });
 
-test("after another filter was chosen, a list has to be as new as what was heard through the former one", () => {
+test("after another filter was chosen, a list has to be as new as the changes received through the previous one", () => {
   const store = new OrderStore(3, 0);
   load(store, [], at(1));
   store.expect();
-  store.reached(at(5)); // changes up to here did not pass the former filter, and are not sent again
+  store.reached(at(5)); // changes up to here did not match the previous filter, and are not sent again
   store.filter((order) => order.status === "shipped");
   store.expect();
   assert.equal(load(store, [], at(4)), false);

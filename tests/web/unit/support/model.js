@@ -1,4 +1,4 @@
-/** A database with its list and its stream of changes, as the gateway serves them, in memory; every delay and fault is drawn by lot. */
+/** A database with its list and its stream of changes, as the gateway serves them, in memory; every delay and fault is random. */
 
 /** @typedef {{ _id: string, status: string }} Doc */
 /** @typedef {{ position: number, id: string, before: Doc | null, after: Doc | null }} Change */
@@ -22,7 +22,7 @@ const rank = (id) => (id.startsWith("~t") ? 2 : /^[0-9a-f]{24}$/.test(id) ? 1 : 
 /** @param {string} one @param {string} other */
 export function listedBefore(one, other) {
   if (rank(one) !== rank(other)) return rank(other) - rank(one);
-  // Dates in the order of something that their texts do not tell.
+  // Dates in an order that their texts do not show.
   const [a, b] = rank(one) === 2 ? [reversed(one), reversed(other)] : [one, other];
   return a < b ? 1 : a > b ? -1 : 0;
 }

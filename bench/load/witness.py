@@ -1,4 +1,4 @@
-"""Notes when each change gets to where our watcher takes it, and our gateway: `python -m bench.load.stations`."""
+"""Notes when each change can be read by our watcher, and by our gateway: `python -m bench.load.witness`."""
 
 import asyncio
 import sys
@@ -20,8 +20,8 @@ from services.redis.schema import StreamKeys
 EVENT = b'"operation":'  # once in each envelope, and each is once in a message
 
 
-class Stations:
-    """Stands beside the two services: reads the stream as the watcher does, and the channel as the gateway does."""
+class Witness:
+    """Runs beside the two services: reads the stream as the watcher does, and the channel as the gateway does."""
 
     def __init__(self, mongodb_uri: str, redis_url: str) -> None:
         self._mongodb_uri = mongodb_uri
@@ -32,7 +32,7 @@ class Stations:
         self._channel = Arrivals()
 
     async def open(self) -> None:
-        """Begin to listen at both."""
+        """Begin to listen on both."""
         opened = asyncio.Event()
         self._task = asyncio.create_task(self._follow_stream(opened))
         subscription = _Subscription(self._channel)
@@ -54,7 +54,7 @@ class Stations:
         self._stream.came(len(changes))
 
     async def read(self, count: int) -> dict[str, Any]:
-        """Return when each of ``count`` changes was read from the stream, over which cursor, and was on the channel."""
+        """Return when each of ``count`` changes was read from stream and channel, and the cursor that was used."""
         stream, channel = await self._stream.first(count), await self._channel.first(count)
         return {"stream": stream, "cursor": self._cursors.name, "channel": channel}
 
@@ -77,4 +77,4 @@ class _Subscription(asyncio.Protocol):
 
 
 if __name__ == "__main__":
-    serve(Stations(*sys.argv[1:]))
+    serve(Witness(*sys.argv[1:]))
