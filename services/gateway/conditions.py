@@ -31,8 +31,11 @@ def ids_condition(ids: Sequence[str]) -> Document:
     return conditions[0] if len(conditions) == 1 else {"$or": conditions}
 
 
-def matches(query: ListQuery, found: DecodedOrder) -> bool:
+def exact_matches(query: ListQuery, found: Sequence[DecodedOrder]) -> Sequence[DecodedOrder]:
     """Compare exactly, as live filters do: with a collation, or across number types, MongoDB matches more than that."""
-    if query.id and found.id not in query.id:
-        return False
-    return all(is_one_of(found.fields, name, getattr(query, name) or None) for name in FILTER_FIELDS)
+    wanted = {name: values for name in FILTER_FIELDS if (values := getattr(query, name))}
+    if query.id:
+        found = [each for each in found if each.id in query.id]
+    for name, values in wanted.items():
+        found = [each for each in found if is_one_of(each.fields, name, values)]
+    return found

@@ -1,7 +1,7 @@
 """Reads documents as they were at one moment, and returns that moment's cluster time."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -35,15 +35,20 @@ _SNAPSHOT_UNAVAILABLE = frozenset({134, 239, 246})
 
 
 class DecodedOrder(NamedTuple):
-    """A document as JSON values, and the fields that decide filters."""
+    """A document as JSON values, and as it is stored."""
 
     order: dict[str, Json]
-    fields: Mapping[str, str]
+    document: Document
 
     @property
     def id(self) -> str:
         """The text of its ``_id``."""
         return str(self.order["_id"])
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """The fields that decide filters."""
+        return deciding_fields(self.document) or {}
 
 
 class Snapshot(NamedTuple):
@@ -68,16 +73,21 @@ async def read_snapshot(
                 raise
             await asyncio.sleep(_RETRY_PAUSE * attempt)
             continue
-        cursor = reply["cursor"]
+        await pace.begin()
+        is_small = len(reply.raw) <= INLINE_BYTES  # nearly always, and cheaper decoded as a whole
+        answer: Document | RawBSONDocument = bson.decode(reply.raw, CODEC) if is_small else reply
+        cursor = answer["cursor"]
         at = cursor.get("atClusterTime", before)
         if at is not None:
             if is_truncated := cursor["id"] != 0:
                 with suppress(errors.PyMongoError):  # the server's timeout ends it after ten minutes anyway
                     await collection.database.command({"killCursors": collection.name, "cursors": [cursor["id"]]})
-            return Snapshot(await _documents(reply, pace), cluster_time(at), is_truncated, _is_small(reply))
+            found = cursor["firstBatch"]
+            documents = [_to_order(each) for each in found] if is_small else await _read_each(found, pace)
+            return Snapshot(documents, cluster_time(at), is_truncated, is_small)
         # The collection does not exist, so the server took no snapshot. If it still does not exist at the next
         # attempt, the list was empty at this reply's operation time, the earlier of the two.
-        before = reply["operationTime"]
+        before = answer["operationTime"]
     raise StoreFailed("MongoDB gave no time for its snapshot")
 
 
@@ -92,19 +102,12 @@ def _read(raw: bytes) -> DecodedOrder:
 
 
 def _to_order(document: Document) -> DecodedOrder:
-    return DecodedOrder(order_json(document), deciding_fields(document) or {})
+    return DecodedOrder(order_json(document), document)
 
 
-def _is_small(reply: RawBSONDocument) -> bool:
-    return len(reply.raw) <= INLINE_BYTES
-
-
-async def _documents(reply: RawBSONDocument, pace: Pace) -> list[DecodedOrder]:
-    await pace.begin()
-    if _is_small(reply):  # nearly always, and cheaper than one by one
-        return [_to_order(each) for each in bson.decode(reply.raw, CODEC)["cursor"]["firstBatch"]]
+async def _read_each(found: Sequence[RawBSONDocument], pace: Pace) -> list[DecodedOrder]:
     documents = []
-    for raw in reply["cursor"]["firstBatch"]:
+    for raw in found:
         documents.append(await read(raw))
         await pace.step()
     return documents

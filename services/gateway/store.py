@@ -20,7 +20,7 @@ from services.common.order_json import order_json
 from services.common.settings import WrongSetting
 from services.common.stream_spec import ORDERS
 from services.gateway.batch_loader import BatchLoader
-from services.gateway.conditions import ids_condition, matches, query_conditions
+from services.gateway.conditions import exact_matches, ids_condition, query_conditions
 from services.gateway.in_flight import InFlight
 from services.gateway.orders import ListQuery, NewOrder, OrderChange
 from services.gateway.page_mark import PageMark
@@ -148,7 +148,7 @@ class OrderStore:
         page = found[: query.limit]
         more = is_truncated or len(found) > query.limit
         mark = PageMark.following([each.id for each in page], query.after) if more else None
-        shown = [each.order for each in page if matches(query, each)]
+        shown = [each.order for each in exact_matches(query, page)]
         return OrdersPage(shown, None if mark is None else str(mark), at, is_small)
 
     async def get(self, id: str) -> Found:
