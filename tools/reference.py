@@ -20,13 +20,13 @@ from services.common.dependency_metrics import Dependency
 from services.common.secret_files import SECRET
 from services.common.settings import CommonSettings
 from services.embedded.settings import EmbeddedSettings
-from services.front.connections import Bounds, Connections
+from services.front.connections import ConnectionBounds, Connections
 from services.gateway.edge.unsent import Unsent
 from services.gateway.hub import Hub
 from services.gateway.log import Log
 from services.gateway.metrics import Metrics as GatewayMetrics
 from services.gateway.settings import ROOT, GatewaySettings
-from services.watcher.metrics import Metrics as WatcherMetrics
+from services.watcher.metrics import WatcherMetrics
 from services.watcher.settings import WatcherSettings
 
 OPERATIONS = ROOT / "docs" / "operations.md"
@@ -103,7 +103,7 @@ def metrics() -> Iterator[tuple[str, str, str]]:
 
 def _gateway_registry() -> CollectorRegistry:
     shown, events = GatewayMetrics(), Log(10)
-    shown.observe_connections(Connections(Bounds(most=1, per_address=1, last_descriptor=1), lambda _: None))
+    shown.observe_connections(Connections(ConnectionBounds(most=1, per_address=1, last_descriptor=1), lambda _: None))
     shown.observe(Hub(events, lambda _: None), events, Unsent(1), [Dependency.of(DependencyHealth("redis"))])
     return shown.registry
 

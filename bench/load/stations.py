@@ -10,9 +10,9 @@ from pymongo import AsyncMongoClient
 from bench.load.arrivals import Arrivals
 from bench.load.commands import serve
 from bench.load.stamped import StampedReader
+from services.mongodb.change_cursor import Documents
 from services.mongodb.change_reader import StartAt
 from services.mongodb.change_stream import ChangeStream
-from services.mongodb.cursor import Documents
 from services.mongodb.cursor_choice import CursorChoice
 from services.mongodb.primary import Primary
 from services.redis.schema import StreamKeys

@@ -13,7 +13,7 @@ from services.embedded import docker
 from services.embedded.binaries import Image, Wanted, Way, locate
 from services.embedded.folders import private_folder
 from services.embedded.process import Process
-from services.embedded.server import Server
+from services.embedded.server import EmbeddedServer
 
 
 def way_of_environment(environment: Mapping[str, str] = os.environ) -> Way:
@@ -22,7 +22,7 @@ def way_of_environment(environment: Mapping[str, str] = os.environ) -> Way:
 
 
 @dataclass(eq=False, kw_only=True)
-class DataServer(Server):
+class DataServer(EmbeddedServer):
     """One server with its data and its log in `folder`."""
 
     wanted: ClassVar[Wanted]

@@ -19,7 +19,7 @@ _ASK_AGAIN = 0.05
 _TAIL = 64 << 10
 
 
-class Server(ABC):
+class EmbeddedServer(ABC):
     """What MongoDB, Valkey and the services have in common; use it as `async with`, or call start and stop."""
 
     name: str

@@ -11,7 +11,7 @@ from services.embedded.errors import EmbeddedError
 
 
 class Part(Protocol):
-    """What the supervisor keeps running: a `Server` or a `Program`."""
+    """What the supervisor keeps running: an `EmbeddedServer` or a `Program`."""
 
     name: str
 

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from services.front.connections import Bounds, Connections, Refusal
+from services.front.connections import ConnectionBounds, ConnectionRefusal, Connections
 from services.front.descriptors import RESERVE, allow_descriptors, last_for_connections
 from services.front.front import KEEPALIVE_SECONDS, Front
 from services.front.runner import Runner
@@ -13,10 +13,10 @@ from services.front.runner import Runner
 MOST = 64
 
 
-def few_connections(count: Callable[[Refusal], None]) -> Connections:
+def few_connections(count: Callable[[ConnectionRefusal], None]) -> Connections:
     """Return places for as many as may be on such a port: some probes, some Prometheus, a few people with curl."""
     last = last_for_connections(allow_descriptors(MOST + 2 * RESERVE))
-    return Connections(Bounds(most=MOST, per_address=MOST, last_descriptor=last), count)
+    return Connections(ConnectionBounds(most=MOST, per_address=MOST, last_descriptor=last), count)
 
 
 @asynccontextmanager

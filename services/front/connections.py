@@ -24,7 +24,7 @@ class State(StrEnum):
     SSE = "sse"
 
 
-class Refusal(StrEnum):
+class ConnectionRefusal(StrEnum):
     """Why a connection is refused, or cut off before it has asked for anything."""
 
     TOO_MANY_CONNECTIONS = "too_many_connections"
@@ -38,7 +38,7 @@ class Refusal(StrEnum):
 class NoRoom(Exception):
     """There is no room for one more connection."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: ConnectionRefusal) -> None:
         super().__init__(refusal.value)
         self.refusal = refusal
 
@@ -50,7 +50,7 @@ class Guest(Protocol):
     def is_idle(self) -> bool:
         """Whether it may be closed without loss: nothing was asked that is not answered."""
 
-    def overdue(self) -> Refusal:
+    def overdue(self) -> ConnectionRefusal:
         """Cut it off, because its client has not asked in time; return which of the two kinds it was."""
 
     def evict(self) -> None:
@@ -120,7 +120,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class ConnectionBounds:
     """How many connections there may be; those beyond are refused.
 
     ``per_address`` is for connections that are silent or HTTP's: the others are clients, counted by whose they are.
@@ -135,7 +135,13 @@ class Bounds:
 class Connections:
     """The connections of one port. A place is taken at accept, before anything was read, and kept until the close."""
 
-    def __init__(self, bounds: Bounds, count: Callable[[Refusal], None], *, head_seconds: float = HEAD_SECONDS) -> None:
+    def __init__(
+        self,
+        bounds: ConnectionBounds,
+        count: Callable[[ConnectionRefusal], None],
+        *,
+        head_seconds: float = HEAD_SECONDS,
+    ) -> None:
         self.bounds = bounds
         self.count = count
         self.silent: dict[Place, None] = {}  # the oldest first
@@ -157,11 +163,11 @@ class Connections:
     def enter(self, guest: Guest, address: str | None, descriptor: int) -> Place:
         """Take a place, or raise NoRoom; with ``address`` None, those of its peer are not counted together."""
         if address is not None and self._per_address[address] >= self.bounds.per_address:
-            raise self._refused(Refusal.TOO_MANY_FROM_ADDRESS, address)
+            raise self._refused(ConnectionRefusal.TOO_MANY_FROM_ADDRESS, address)
         if descriptor > self.bounds.last_descriptor:
-            self._make_room(Refusal.OUT_OF_DESCRIPTORS)
+            self._make_room(ConnectionRefusal.OUT_OF_DESCRIPTORS)
         elif len(self) >= self.bounds.most:
-            self._make_room(Refusal.TOO_MANY_CONNECTIONS)
+            self._make_room(ConnectionRefusal.TOO_MANY_CONNECTIONS)
         if address is not None:
             self._per_address[address] += 1
         return Place(self, guest, address)
@@ -178,21 +184,21 @@ class Connections:
         if lowest_free > self.bounds.last_descriptor:
             with suppress(NoRoom):
                 for _ in range(_LOOKED_AT):
-                    self._make_room(Refusal.OUT_OF_DESCRIPTORS)
+                    self._make_room(ConnectionRefusal.OUT_OF_DESCRIPTORS)
 
-    def _make_room(self, lack: Refusal) -> None:
+    def _make_room(self, lack: ConnectionRefusal) -> None:
         victim = next(iter(self.silent), None) or next((one for one in self._first() if one.guest.is_idle), None)
         if victim is None:
             raise self._refused(lack)
         self._shortage.notice(lack, connections=len(self))
-        self.count(Refusal.EVICTED)
+        self.count(ConnectionRefusal.EVICTED)
         victim.leave()
         victim.guest.evict()
 
     def _first(self) -> Iterator[Place]:
         return islice(self.http, _LOOKED_AT)
 
-    def _refused(self, refusal: Refusal, address: str | None = None) -> NoRoom:
+    def _refused(self, refusal: ConnectionRefusal, address: str | None = None) -> NoRoom:
         self.count(refusal)
         self._shortage.notice(refusal, connections=len(self), **({} if address is None else {"address": address}))
         return NoRoom(refusal)

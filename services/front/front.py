@@ -14,7 +14,7 @@ from typing import cast
 from aiohttp import web
 
 from services.common.tasks import Tasks
-from services.front.connections import Connections, NoRoom, Place, Refusal
+from services.front.connections import ConnectionRefusal, Connections, NoRoom, Place
 from services.front.descriptors import lowest_free
 from services.front.http_connection import HttpConnection
 from services.front.listeners import listening_sockets
@@ -33,9 +33,12 @@ UNREAD_SECONDS = 60.0
 KEEPALIVE_SECONDS = 75.0  # of a connection that asks nothing; those of load balancers are shorter
 
 _WORDS = {
-    Refusal.TOO_MANY_FROM_ADDRESS: ("429 Too Many Requests", "There are too many connections from this address."),
-    Refusal.TOO_MANY_CONNECTIONS: ("503 Service Unavailable", "There are too many connections."),
-    Refusal.OUT_OF_DESCRIPTORS: ("503 Service Unavailable", "There are too many connections."),
+    ConnectionRefusal.TOO_MANY_FROM_ADDRESS: (
+        "429 Too Many Requests",
+        "There are too many connections from this address.",
+    ),
+    ConnectionRefusal.TOO_MANY_CONNECTIONS: ("503 Service Unavailable", "There are too many connections."),
+    ConnectionRefusal.OUT_OF_DESCRIPTORS: ("503 Service Unavailable", "There are too many connections."),
 }
 _ANSWERS = {
     refusal: (
@@ -149,10 +152,10 @@ class PendingConnection(Counted, asyncio.Protocol):
             self._place.leave()
             self._place = None
 
-    def overdue(self) -> Refusal:
+    def overdue(self) -> ConnectionRefusal:
         """Cut it off."""
         self._transport.abort()
-        return Refusal.SILENT
+        return ConnectionRefusal.SILENT
 
     def evict(self) -> None:
         """Cut it off."""

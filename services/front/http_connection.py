@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.web_protocol import _ErrInfo
 
 from services.front.answered_errors import AnsweredErrors
-from services.front.connections import Place, Refusal
+from services.front.connections import ConnectionRefusal, Place
 from services.front.taken import Counted
 
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -59,12 +59,12 @@ class HttpConnection(Counted, AnsweredErrors):
         """Whether it waits for the next request."""
         return self._waiter is not None and not self._messages
 
-    def overdue(self) -> Refusal:
+    def overdue(self) -> ConnectionRefusal:
         """Say that it took too long, and close."""
         if self.transport is not None:
             self.transport.write(_TOO_SLOW)
         self.force_close()
-        return Refusal.HEAD_TOO_SLOW
+        return ConnectionRefusal.HEAD_TOO_SLOW
 
     def evict(self) -> None:
         """Cut it off, whatever is unsent."""

@@ -11,7 +11,7 @@ from services import __version__
 from services.common.authority import Hosts
 from services.common.tasks import Tasks
 from services.front.bodies import let_the_answer_arrive, refuse_encoded
-from services.front.connections import Bounds, Connections
+from services.front.connections import ConnectionBounds, Connections
 from services.front.front import KEEPALIVE_SECONDS, UNREAD_SECONDS, Front
 from services.front.runner import Runner
 from services.gateway.edge.admission import Admission
@@ -75,7 +75,7 @@ class Server:
                 max_connections=settings.max_connections,
             )
         self._connections = Connections(
-            Bounds(
+            ConnectionBounds(
                 most=room.connections,
                 per_address=settings.max_connections_per_address,
                 last_descriptor=room.last_descriptor,

@@ -9,8 +9,8 @@ from typing import Protocol, Self, TypeVar
 
 import structlog
 
-from services.mongodb.cursor import Documents
-from services.mongodb.faults import Fault
+from services.mongodb.change_cursor import Documents
+from services.mongodb.faults import FaultKind
 from services.mongodb.open_stream import Idle, OpenStream
 from services.mongodb.source_failed import SourceFailed
 
@@ -104,7 +104,7 @@ class ChangeReader:
 
     def _be_careful(self, error: SourceFailed) -> None:
         """Read with more care from now on; raise the error where that cannot help."""
-        if error.fault is not Fault.UNREADABLE or self._care is Care.WITHOUT_IMAGES:
+        if error.fault is not FaultKind.UNREADABLE or self._care is Care.WITHOUT_IMAGES:
             raise error
         if self._care is Care.NONE and self._most > 1:
             self._singly = self._most

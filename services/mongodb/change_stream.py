@@ -14,12 +14,12 @@ from pymongo.errors import OperationFailure, PyMongoError
 from services.common.cursor import cluster_time, timestamp
 from services.common.documents import CODEC
 from services.common.normalize import FIELDS, IMAGES, matching
+from services.mongodb.change_cursor import OpenCursor
 from services.mongodb.change_reader import ChangeReader, Start, StartAfter, StartAt
 from services.mongodb.collection_kind import CollectionKind
 from services.mongodb.command_cursor import run_read
-from services.mongodb.cursor import OpenCursor
 from services.mongodb.deployment import Deployment
-from services.mongodb.faults import Fault
+from services.mongodb.faults import FaultKind
 from services.mongodb.open_stream import OpenStream
 from services.mongodb.primary import Primary
 from services.mongodb.source_failed import SourceFailed, source_failed
@@ -77,7 +77,7 @@ class ChangeStream:
             hello = await self._database.command("hello")
             stamp = hello.get("operationTime")
             if stamp is None:
-                raise SourceFailed(Fault.NO_REPLICA_SET, "this MongoDB is no replica set: it has no change streams")
+                raise SourceFailed(FaultKind.NO_REPLICA_SET, "this MongoDB is no replica set: it has no change streams")
             return Deployment(await self._replica_set_id(), cluster_time(stamp))
         except PyMongoError as error:
             raise source_failed(error) from error
@@ -159,7 +159,7 @@ class ChangeStream:
         return False
 
 
-_OUT_OF_REACH = (Fault.HISTORY_LOST, Fault.TOKEN_UNKNOWN, Fault.NO_REPLICA_SET)
+_OUT_OF_REACH = (FaultKind.HISTORY_LOST, FaultKind.TOKEN_UNKNOWN, FaultKind.NO_REPLICA_SET)
 
 
 def _place(start: Start) -> dict[str, Any]:

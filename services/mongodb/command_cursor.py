@@ -13,7 +13,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
-from services.mongodb.cursor import Documents
+from services.mongodb.change_cursor import Documents
 from services.mongodb.cursor_state import KILL_SECONDS, CursorState
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class CommandCursor(CursorState):
             self._answer = asyncio.create_task(self._command(self._get_more))
 
     async def more(self, take: Callable[[Documents], T]) -> T:
-        """Return what ``take`` makes of the documents that come next, as `Cursor` says."""
+        """Return what ``take`` makes of the documents that come next, as `ChangeCursor` says."""
         if self._first:
             first, self._first = self._first, []
             return take(first)

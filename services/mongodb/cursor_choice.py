@@ -9,8 +9,8 @@ import structlog
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
+from services.mongodb.change_cursor import ChangeCursor, OpenCursor
 from services.mongodb.command_cursor import command_cursor
-from services.mongodb.cursor import Cursor, OpenCursor
 from services.mongodb.server_cursor import server_cursor
 
 _PROBE_SECONDS = 5.0
@@ -40,7 +40,7 @@ class CursorChoice:
     @asynccontextmanager
     async def open(
         self, database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], most: int, await_ms: int
-    ) -> AsyncIterator[Cursor]:
+    ) -> AsyncIterator[ChangeCursor]:
         """Open a cursor meanwhile, as `OpenCursor` says; at the first time, find out which one."""
         if self._chosen is None:
             self._chosen = await self._probe(database)

@@ -5,7 +5,7 @@ from typing import Any
 
 from bson import Int64
 
-from services.mongodb.cursor import Documents
+from services.mongodb.change_cursor import Documents
 
 KILL_SECONDS = 1.0  # for MongoDB to forget a cursor; else it does so by itself, later
 

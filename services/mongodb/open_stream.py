@@ -8,8 +8,8 @@ from typing import NamedTuple, TypeVar
 from bson.errors import InvalidBSON
 from pymongo.errors import PyMongoError
 
-from services.mongodb.cursor import Cursor, Documents
-from services.mongodb.faults import Fault
+from services.mongodb.change_cursor import ChangeCursor, Documents
+from services.mongodb.faults import FaultKind
 from services.mongodb.primary import Primary
 from services.mongodb.source_failed import SourceFailed, source_failed
 
@@ -27,7 +27,7 @@ class OpenStream:
 
     def __init__(
         self,
-        cursor: Cursor,
+        cursor: ChangeCursor,
         primary: Primary,
         stall_seconds: float,
         *,
@@ -62,10 +62,10 @@ class OpenStream:
         if taken is not None:
             return taken
         if not self._cursor.is_open:
-            raise SourceFailed(Fault.RETRY, "the change stream was closed")
+            raise SourceFailed(FaultKind.RETRY, "the change stream was closed")
         if self._primary.elections != self._elections:
             # The old one may go on to answer, cut off from the others, with a stream that shows nothing any more.
-            raise SourceFailed(Fault.RETRY, "another primary was elected")
+            raise SourceFailed(FaultKind.RETRY, "another primary was elected")
         return Idle(self._idle_token())
 
     async def _read(self, take: Callable[[Documents], T]) -> T | None:
@@ -74,7 +74,7 @@ class OpenStream:
         except PyMongoError as error:
             raise source_failed(error) from error
         except InvalidBSON as error:
-            raise SourceFailed(Fault.UNREADABLE, str(error)) from error
+            raise SourceFailed(FaultKind.UNREADABLE, str(error)) from error
 
     def _moving(self, take: Callable[[Documents], T], events: Documents) -> T | None:
         if not events:
@@ -88,7 +88,7 @@ class OpenStream:
         The mode of an open stream is fixed, and by looking up, this one would show later states for ever.
         """
         if await keeps_images():
-            raise SourceFailed(Fault.RETRY, "the collection keeps images now, the stream is opened anew")
+            raise SourceFailed(FaultKind.RETRY, "the collection keeps images now, the stream is opened anew")
         self._keeps_images = None  # no longer: this image is of a time when it did
 
     def _idle_token(self) -> str:
@@ -100,7 +100,7 @@ class OpenStream:
         if token != self._token:
             self._token, self._moved = token, monotonic()
         elif monotonic() - self._moved > self._stall_seconds:
-            raise SourceFailed(Fault.RETRY, f"the resume token has not moved for {self._stall_seconds:.0f} s")
+            raise SourceFailed(FaultKind.RETRY, f"the resume token has not moved for {self._stall_seconds:.0f} s")
         return token
 
 

@@ -10,7 +10,7 @@ import bson
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 
-from services.mongodb.cursor import Documents
+from services.mongodb.change_cursor import Documents
 from services.mongodb.cursor_state import KILL_SECONDS, CursorState
 from services.mongodb.wire import MongoWire, mongo_wire
 
@@ -35,7 +35,7 @@ class ServerCursor(CursorState):
         self._question = wire.question(self._get_more | {"$db": database.name})
 
     async def more(self, take: Callable[[Documents], T]) -> T:
-        """Return what ``take`` makes of the documents that come next, as `Cursor` says.
+        """Return what ``take`` makes of the documents that come next, as `ChangeCursor` says.
 
         It is called before any task wakes up. An error or to be cancelled closes the connection.
         """

@@ -2,13 +2,13 @@
 
 from pymongo.errors import OperationFailure, PyMongoError
 
-from services.mongodb.faults import Fault, classify, explain
+from services.mongodb.faults import FaultKind, classify, explain
 
 
 class SourceFailed(Exception):
     """The change stream cannot be read; ``fault`` says what that means."""
 
-    def __init__(self, fault: Fault, message: str) -> None:
+    def __init__(self, fault: FaultKind, message: str) -> None:
         super().__init__(message)
         self.fault = fault
 

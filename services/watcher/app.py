@@ -26,10 +26,10 @@ from services.redis.schema import StreamKeys
 from services.watcher import lease
 from services.watcher.health import serve_health
 from services.watcher.leader import Leader, Parts
-from services.watcher.metrics import Metrics
+from services.watcher.metrics import WatcherMetrics
 from services.watcher.oplog import OplogWindow
 from services.watcher.publisher import Fenced, Publisher, ping
-from services.watcher.relay import Bounds
+from services.watcher.relay import RelayBounds
 from services.watcher.settings import WatcherSettings
 from services.watcher.state import LeaseLost, StateUnavailable, StreamState
 
@@ -48,12 +48,12 @@ async def run(settings: WatcherSettings) -> None:
             raise WrongSetting(f"MONGODB_URI: {error}") from error
         redis = await stack.enter_async_context(_redis(settings.redis_url))
         database = client.get_default_database(DEFAULT_DATABASE)
-        metrics = Metrics()
+        metrics = WatcherMetrics()
         cursors = CursorChoice()
         parts = Parts(
             stream=ChangeStream(database, ORDERS.collection, primary, settings.stall_seconds, cursors.open),
             state=StreamState(database["stream_state"], ORDERS.name, settings.lease_seconds),
-            bounds=Bounds(settings.batch_max_events, settings.queue_max_events),
+            bounds=RelayBounds(settings.batch_max_events, settings.queue_max_events),
             window=settings.replay_window_seconds,
             metrics=metrics,
             mongodb=DependencyHealth("mongodb"),

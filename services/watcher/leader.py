@@ -16,12 +16,12 @@ from services.mongodb.change_reader import Start as Place
 from services.mongodb.change_reader import StartAfter, StartAt
 from services.mongodb.change_stream import ChangeStream
 from services.mongodb.deployment import Deployment
-from services.mongodb.faults import Fault
+from services.mongodb.faults import FaultKind
 from services.mongodb.source_failed import SourceFailed
-from services.watcher.metrics import Metrics
+from services.watcher.metrics import WatcherMetrics
 from services.watcher.oplog import OplogWindow
-from services.watcher.publisher import Fenced, LogUnavailable, Publisher
-from services.watcher.relay import Bounds, GapFound, Progress, Relay
+from services.watcher.publisher import Fenced, Publisher, PublishFailed
+from services.watcher.relay import GapFound, Progress, Relay, RelayBounds
 from services.watcher.start import Checkpoint, Continue, NewEpoch, Rebuild, Start, decide
 from services.watcher.state import DatabaseWentBack, LeaseLost, StateUnavailable, StreamState
 
@@ -36,9 +36,9 @@ class Parts:
 
     stream: ChangeStream
     state: StreamState
-    bounds: Bounds
+    bounds: RelayBounds
     window: int
-    metrics: Metrics
+    metrics: WatcherMetrics
     mongodb: DependencyHealth
     redis: DependencyHealth
     oplog: OplogWindow
@@ -83,19 +83,19 @@ class Leader:
                 await self._source_failed(error)
             except StateUnavailable as error:
                 await self._wait(self._parts.mongodb, error)
-            except LogUnavailable as error:
+            except PublishFailed as error:
                 await self._wait(self._parts.redis, error)
 
     async def _source_failed(self, error: SourceFailed) -> None:
         match error.fault:
-            case Fault.RETRY | Fault.NO_REPLICA_SET | Fault.UNREADABLE:
+            case FaultKind.RETRY | FaultKind.NO_REPLICA_SET | FaultKind.UNREADABLE:
                 await self._wait(self._parts.mongodb, error)
-            case Fault.HISTORY_LOST | Fault.TOKEN_UNKNOWN if (saved := self._behind()) is not None:
+            case FaultKind.HISTORY_LOST | FaultKind.TOKEN_UNKNOWN if (saved := self._behind()) is not None:
                 log.warning("The oplog no longer reaches back to what Redis lost, going on from the checkpoint")
                 await self._publisher.begin(saved.epoch, None, saved.position, saved.token)
-            case Fault.HISTORY_LOST:
+            case FaultKind.HISTORY_LOST:
                 await self._new_epoch(EpochReason.HISTORY_LOST)
-            case Fault.TOKEN_UNKNOWN:
+            case FaultKind.TOKEN_UNKNOWN:
                 await self._new_epoch(EpochReason.TOKEN_UNKNOWN)
 
     def _behind(self) -> Checkpoint | None:

@@ -12,7 +12,7 @@ from services.front.answering import few_connections
 from services.front.metrics import ConnectionCollector
 
 
-class Metrics:
+class WatcherMetrics:
     """The watcher's counters and gauges, in a registry of their own."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from pymongo.asynchronous.mongo_client import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
 from services.common.tasks import raise_if_cancelled
-from services.watcher.metrics import Metrics
+from services.watcher.metrics import WatcherMetrics
 
 EVERY_SECONDS = 10.0
 FULL = 0.9  # an oplog with room left loses nothing, however short it is
@@ -27,7 +27,7 @@ class OplogWindow:
         self,
         client: "AsyncMongoClient[dict[str, Any]]",
         warning_seconds: float,
-        metrics: Metrics,
+        metrics: WatcherMetrics,
     ) -> None:
         self._oplog = client["local"]["oplog.rs"]
         self._warning_seconds = warning_seconds

@@ -17,7 +17,7 @@ from services.redis.schema import StreamKeys
 from services.redis.wire import packed
 from services.watcher.pipeline import Pipeline
 from services.watcher.script import Script
-from services.watcher.start import Head
+from services.watcher.start import PublishedHead
 
 TIMEOUT_SECONDS = 5.0
 LOOK_SECONDS = 1.0  # a lease that has come free waits for no longer than that
@@ -33,7 +33,7 @@ CLAIM, BEGIN, PUBLISH = Script.load("claim"), Script.load("begin"), Script.load(
 _FIRST = packed("PING")
 
 
-class LogUnavailable(Exception):
+class PublishFailed(Exception):
     """Redis cannot be written now: gone, full, read-only, or loading. Trying again later may help."""
 
 
@@ -89,12 +89,14 @@ class Publisher:
         """Give the connection up."""
         await self._pipeline.aclose()
 
-    async def claim(self) -> Head | None:
+    async def claim(self) -> PublishedHead | None:
         """Shut out watchers of older terms and return the head, or None where the log is not whole."""
         reply = await self._run(_Call(CLAIM, [self._keys.head, self._keys.log], [self._term]))
         if len(reply) == 1:
             return None
-        return Head(epoch=reply[1].decode(), position=Position.parse(reply[2].decode()), token=reply[3].decode())
+        return PublishedHead(
+            epoch=reply[1].decode(), position=Position.parse(reply[2].decode()), token=reply[3].decode()
+        )
 
     async def begin(self, epoch: str, reason: EpochReason | None, floor: Position, token: str) -> None:
         """Empty the log and begin it after ``floor``; ``reason`` is why the epoch is new, if it is."""
@@ -123,7 +125,7 @@ class Publisher:
         return True
 
     async def answer(self) -> Published:
-        """Wait until the log has what was sent last; raise LogUnavailable or Fenced."""
+        """Wait until the log has what was sent last; raise PublishFailed or Fenced."""
         if self._batch is None:
             raise RuntimeError("nothing was sent")
         answer = await self._result(self._batch)
@@ -137,7 +139,7 @@ class Publisher:
         self._pipeline.send((*call.ahead, call.script.known(call.keys, call.args)))
 
     async def _result(self, call: _Call) -> list[Any]:
-        """Return what the script answers that was sent last; raise LogUnavailable or Fenced."""
+        """Return what the script answers that was sent last; raise PublishFailed or Fenced."""
         *_, reply = await self._replies()
         if isinstance(reply, NoScriptError):  # it is new here, or Redis was restarted or emptied
             self._pipeline.send((*call.ahead, call.script.new(call.keys, call.args)))
@@ -145,10 +147,10 @@ class Publisher:
         return await self._unwrap(reply)
 
     async def _unwrap(self, reply: Any) -> list[Any]:
-        """Return a script's answer; raise LogUnavailable or Fenced."""
+        """Return a script's answer; raise PublishFailed or Fenced."""
         if isinstance(reply, Exception):
             await self._pipeline.aclose()  # the server to write to may be another one now
-            raise LogUnavailable(str(reply)) from reply
+            raise PublishFailed(str(reply)) from reply
         if reply[0] == b"FENCED":
             raise Fenced(int(reply[1]))
         answer: list[Any] = reply
@@ -158,4 +160,4 @@ class Publisher:
         try:
             return await self._pipeline.replies()
         except (RedisError, OSError) as error:
-            raise LogUnavailable(str(error)) from error
+            raise PublishFailed(str(error)) from error

@@ -13,13 +13,13 @@ from services.common.dependency_health import DependencyHealth
 from services.common.normalize import Change, End, Unknown
 from services.common.numbering import Numbering, UnreadableEvent
 from services.common.tasks import raise_if_cancelled
+from services.mongodb.change_cursor import Documents
 from services.mongodb.change_reader import ChangeReader
-from services.mongodb.cursor import Documents
-from services.mongodb.faults import Fault
+from services.mongodb.faults import FaultKind
 from services.mongodb.open_stream import Idle
 from services.mongodb.source_failed import SourceFailed
-from services.watcher.metrics import Metrics
-from services.watcher.publisher import LogUnavailable, Published, Publisher
+from services.watcher.metrics import WatcherMetrics
+from services.watcher.publisher import Published, Publisher, PublishFailed
 
 BATCH_MAX_BYTES = 1 << 20
 
@@ -40,7 +40,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class RelayBounds:
     """The most changes in one batch, and read ahead of Redis; then reading waits."""
 
     batch: int
@@ -66,7 +66,12 @@ class Relay:
     """
 
     def __init__(
-        self, publisher: Publisher, progress: Progress, health: DependencyHealth, bounds: Bounds, metrics: Metrics
+        self,
+        publisher: Publisher,
+        progress: Progress,
+        health: DependencyHealth,
+        bounds: RelayBounds,
+        metrics: WatcherMetrics,
     ) -> None:
         self._publisher = publisher
         self._progress = progress
@@ -85,7 +90,7 @@ class Relay:
         except (SourceFailed, UnreadableEvent) as error:
             await self._confirm()  # what was read before that failed
             if isinstance(error, UnreadableEvent):
-                raise SourceFailed(Fault.UNREADABLE, str(error)) from error
+                raise SourceFailed(FaultKind.UNREADABLE, str(error)) from error
             raise
         await self._confirm()
         return end
@@ -180,7 +185,7 @@ class Relay:
             try:
                 answer = await self._publisher.answer()
                 break
-            except LogUnavailable as error:
+            except PublishFailed as error:
                 await asyncio.sleep(self._health.failed(error))
             self._hand_over(batch)
         self._health.succeeded()

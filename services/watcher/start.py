@@ -19,7 +19,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class PublishedHead:
     """What Redis says of its log: its last position, and the token that resumes after it."""
 
     epoch: str
@@ -57,7 +57,7 @@ Start = Continue | Rebuild | NewEpoch
 _TOLERANCE = 60 << 32
 
 
-def decide(saved: Checkpoint | None, head: Head | None, here: Deployment, pipeline: str, window: int) -> Start:
+def decide(saved: Checkpoint | None, head: PublishedHead | None, here: Deployment, pipeline: str, window: int) -> Start:
     """Say where to begin; ``window`` is how many seconds of history a rebuilt log shall hold.
 
     Positions name the same change before and after, so MongoDB's word (``saved``) and Redis's (``head``) compare.

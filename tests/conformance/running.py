@@ -13,7 +13,7 @@ import aiohttp
 from aiohttp import web
 
 from services.front.bodies import let_the_answer_arrive, refuse_encoded
-from services.front.connections import Bounds, Connections, State
+from services.front.connections import ConnectionBounds, Connections, State
 from services.front.front import Front
 from services.front.runner import Runner
 from services.gateway.edge.entrance import Entrance
@@ -188,7 +188,7 @@ async def _serve(
     await runner.setup()
     http_server = runner.server
     assert http_server is not None
-    bounds = Bounds(most=10_000, per_address=10_000, last_descriptor=1_000_000)
+    bounds = ConnectionBounds(most=10_000, per_address=10_000, last_descriptor=1_000_000)
     places = Connections(bounds, lambda refusal: ledger.count(Incident(refusal.value)))
     front = Front(http_server, places, opening(server.open))
     try:

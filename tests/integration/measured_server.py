@@ -11,7 +11,7 @@ from threading import Thread
 from aiohttp import web
 
 from services.front.bodies import let_the_answer_arrive, refuse_encoded
-from services.front.connections import Bounds, Connections
+from services.front.connections import ConnectionBounds, Connections
 from services.front.front import Front
 from services.front.runner import Runner
 from services.gateway.edge.limits import EngineSettings
@@ -64,7 +64,9 @@ async def measured_server(uri: str, settings: EngineSettings) -> AsyncIterator[M
             runner = Runner(app)
             await runner.setup()
             assert runner.server is not None
-            places = Connections(Bounds(most=1000, per_address=1000, last_descriptor=1_000_000), lambda _: None)
+            places = Connections(
+                ConnectionBounds(most=1000, per_address=1000, last_descriptor=1_000_000), lambda _: None
+            )
             async with Front(runner.server, places, opening(sockets.open)).listening("127.0.0.1", 0) as port:
                 here.call_soon_threadsafe(ready.set_result, Measured(port, loop))
                 await stop.wait()

@@ -13,11 +13,11 @@ from pymongo.asynchronous.database import AsyncDatabase
 from services.common.cursor import Position
 from services.common.normalize import Change
 from services.common.numbering import Numbering
+from services.mongodb.change_cursor import ChangeCursor, Documents, OpenCursor
 from services.mongodb.change_reader import StartAt
 from services.mongodb.change_stream import ChangeStream
 from services.mongodb.command_cursor import command_cursor
-from services.mongodb.cursor import Cursor, Documents, OpenCursor
-from services.mongodb.faults import Fault
+from services.mongodb.faults import FaultKind
 from services.mongodb.open_stream import Idle
 from services.mongodb.primary import Primary
 from services.mongodb.server_cursor import server_cursor
@@ -32,7 +32,7 @@ both = pytest.mark.parametrize("open_cursor", [server_cursor, command_cursor], i
 class Undecodable:
     """A cursor whose documents cannot be decoded where one of them says so."""
 
-    def __init__(self, inner: Cursor) -> None:
+    def __init__(self, inner: ChangeCursor) -> None:
         self._inner = inner
         self.ask = inner.ask
 
@@ -186,4 +186,4 @@ async def test_an_event_that_is_not_readable_without_images_either_is_an_error(
         reader = await stack.enter_async_context(stream(database, broken).open(StartAt(since), MOST))
         with pytest.raises(SourceFailed) as caught:
             await reader.next(len)
-        assert caught.value.fault is Fault.UNREADABLE
+        assert caught.value.fault is FaultKind.UNREADABLE

@@ -14,8 +14,8 @@ from pymongo.errors import AutoReconnect, OperationFailure, ProtocolError
 from pymongo.monitoring import TopologyDescriptionChangedEvent
 
 from services.embedded.mongod import Mongod
+from services.mongodb.change_cursor import ChangeCursor, Documents, OpenCursor
 from services.mongodb.command_cursor import command_cursor
-from services.mongodb.cursor import Cursor, Documents, OpenCursor
 from services.mongodb.cursor_choice import CursorChoice
 from services.mongodb.primary import Primary
 from services.mongodb.server_cursor import server_cursor
@@ -59,7 +59,7 @@ async def fail_get_more(database: "AsyncDatabase[Any]", **how: Any) -> AsyncIter
         await admin.command({"configureFailPoint": "failCommand", "mode": "off"})
 
 
-async def taken(cursor: Cursor, count: int) -> Sequence[int]:
+async def taken(cursor: ChangeCursor, count: int) -> Sequence[int]:
     """Return the numbers that were inserted, as soon as there are so many."""
     numbers: list[int] = []
     async with asyncio.timeout(20):
@@ -68,7 +68,7 @@ async def taken(cursor: Cursor, count: int) -> Sequence[int]:
     return numbers
 
 
-async def endless(cursor: Cursor) -> None:
+async def endless(cursor: ChangeCursor) -> None:
     while True:
         await cursor.more(list)
 
@@ -305,7 +305,7 @@ async def test_a_cursor_is_chosen_by_a_probe_and_the_safe_one_where_pymongo_has_
     @asynccontextmanager
     async def of_another_version(
         database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], most: int, await_ms: int
-    ) -> AsyncIterator[Cursor]:
+    ) -> AsyncIterator[ChangeCursor]:
         if most:
             raise AttributeError("_conn_for_reads")
         async with server_cursor(database, pipeline, most, await_ms) as cursor:

@@ -10,7 +10,7 @@ T = TypeVar("T")
 Documents = Sequence[Mapping[str, Any]]
 
 
-class Cursor(Protocol):
+class ChangeCursor(Protocol):
     """An open cursor; ``token`` is the resume token that came last, empty before the first."""
 
     is_open: bool
@@ -36,4 +36,4 @@ class OpenCursor(Protocol):
 
     def __call__(
         self, database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], most: int, await_ms: int
-    ) -> AbstractAsyncContextManager[Cursor]: ...
+    ) -> AbstractAsyncContextManager[ChangeCursor]: ...
