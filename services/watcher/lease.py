@@ -31,8 +31,10 @@ async def acquire(
         if term is not None:
             log.info("This watcher leads", term=term)
             return term
-        if not waiting:
-            log.info("Another watcher leads, standing by")
+        if not waiting and state.holder is not None:
+            log.info(
+                "Another watcher's lease has not expired, standing by to take over when it does", owner=state.holder
+            )
             waiting = True
         await meanwhile()
         await asyncio.sleep(ASK_SECONDS)

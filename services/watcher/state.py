@@ -43,6 +43,7 @@ class StreamState:
         self._stream = stream
         self._lease_ms = int(lease_seconds * 1000)
         self._newest: Checkpoint | None = None
+        self.holder: str | None = None  # the other watcher whose lease `acquire` found unexpired; it may be dead
         # Unique to this start of the process: after a restart we are somebody else, and take a new term.
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
@@ -61,7 +62,8 @@ class StreamState:
         term = {"$max": [{"$ifNull": ["$term", 0]}, above]}
         free = {"$or": [{"owner": None}, {"owner": self.owner}, {"$expr": {"$lt": ["$lease_expires_at", "$$NOW"]}}]}
         try:
-            if await self._taken():
+            self.holder = await self._find_holder()
+            if self.holder is not None:
                 return None
             await self._create()
             document = await self._collection.find_one_and_update(
@@ -76,11 +78,12 @@ class StreamState:
             raise StateUnavailable(explain(str(error))) from error
         return None if document is None else int(document["term"])
 
-    async def _taken(self) -> bool:
-        """Tell whether another watcher has the lease: a mere read, since those that stand by ask often."""
+    async def _find_holder(self) -> str | None:
+        """Return the other watcher that holds the lease: a mere read, since standbys ask often."""
         lasts = {"$expr": {"$gte": ["$lease_expires_at", "$$NOW"]}}
         other = {"_id": self._stream, "owner": {"$nin": [None, self.owner]}, **lasts}
-        return await self._collection.find_one(other, {"_id": 1}) is not None
+        found = await self._collection.find_one(other, {"owner": 1})
+        return None if found is None else str(found["owner"])
 
     async def renew(self, term: int) -> None:
         """Prolong the lease; raise LeaseLost when it is somebody else's, StateUnavailable when nobody answers."""
