@@ -125,10 +125,9 @@ class Leader:
             start = decide(self._saved, head, self._here, parts.stream.pipeline, parts.window)
         match start:
             case Continue():
-                log.info("Going on after the last published change", position=str(start.position), epoch=start.epoch)
                 # Only the first position of an epoch has no token: it stands at the end of a cluster time.
                 after = StartAfter(start.token) if start.token else StartAt(start.position.ts + 1)
-                await self._follow(Progress(start.epoch, start.position, start.token), after)
+                await self._follow(Progress(start.epoch, start.position, start.token), after, resumes=True)
             case Rebuild():
                 await self._rebuild(start)
             case NewEpoch():
@@ -162,13 +161,17 @@ class Leader:
         await self._publisher.begin(epoch, reason, floor, token)
         self._restored = False
 
-    async def _follow(self, progress: Progress, place: Place) -> None:
+    async def _follow(self, progress: Progress, place: Place, *, resumes: bool = False) -> None:
         """Carry changes from ``place`` on, which is where ``progress`` stands, until the epoch ends."""
         parts = self._parts
         self._progress = progress
         await parts.stream.kind.check()  # which says at the start what would bring no change, and no error either
         async with parts.stream.open(place, parts.bounds.read) as stream:
             parts.mongodb.succeeded()
+            if resumes:  # only now: an attempt to open the stream may fail, and is repeated
+                log.info(
+                    "Resumed after the last published change", position=str(progress.position), epoch=progress.epoch
+                )
             relay = Relay(self._publisher, progress, parts.redis, parts.bounds, parts.metrics)
             end = await relay.run(stream)
         await self._end(end, progress)

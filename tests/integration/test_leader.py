@@ -1,0 +1,66 @@
+"""What a leader logs about its change stream: one line for each time that it could go on."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import AutoReconnect
+from structlog.testing import capture_logs
+
+from services.common.dependency_health import DependencyHealth
+from services.mongodb.change_cursor import ChangeCursor
+from services.mongodb.change_stream import ChangeStream
+from services.mongodb.primary import Primary
+from services.mongodb.server_cursor import server_cursor
+from services.watcher.leader import Leader, Parts
+from services.watcher.metrics import WatcherMetrics
+from services.watcher.oplog import OplogWindow
+from services.watcher.relay import RelayBounds
+from services.watcher.state import StreamState
+from tests.integration.watched_orders import JOHN, Stack
+from tests.log_entries import new_publisher
+from tests.waiting import until
+
+
+async def test_a_stream_that_opens_at_the_third_attempt_was_resumed_once(stack: Stack) -> None:
+    watcher = await stack.watcher()
+    await until(stack.state, "the checkpoint is saved")
+    await watcher.stop()
+    attempts = 0
+
+    @asynccontextmanager
+    async def opens_at_the_third_attempt(
+        database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], most: int, await_ms: int
+    ) -> AsyncIterator[ChangeCursor]:
+        nonlocal attempts
+        attempts += 1
+        if attempts < 3:
+            raise AutoReconnect("not ready yet")
+        async with server_cursor(database, pipeline, most, await_ms) as cursor:
+            yield cursor
+
+    async with AsyncMongoClient[dict[str, Any]](stack.mongodb_uri) as client:
+        database, metrics = client.get_default_database(), WatcherMetrics()
+        parts = Parts(
+            stream=ChangeStream(database, "orders", Primary(), 20, opens_at_the_third_attempt),
+            state=StreamState(database["stream_state"], "orders", 5),
+            bounds=RelayBounds(100, 100),
+            window=10,
+            metrics=metrics,
+            mongodb=DependencyHealth("mongodb"),
+            redis=DependencyHealth("redis"),
+            oplog=OplogWindow(client, 0, metrics),
+        )
+        term = await parts.state.acquire()
+        assert term is not None
+        with capture_logs() as logged:
+            leading = asyncio.create_task(Leader(parts, new_publisher(stack.redis, term), term).lead())
+            await stack.orders.insert_one({**JOHN})
+            await stack.log_of(1)
+            leading.cancel()
+            await asyncio.gather(leading, return_exceptions=True)
+    assert attempts == 3
+    assert [entry["event"] for entry in logged].count("Resumed after the last published change") == 1
