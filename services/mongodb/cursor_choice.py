@@ -44,7 +44,10 @@ class CursorChoice:
         """Open a cursor meanwhile, as `OpenCursor` says; at the first time, find out which one."""
         if self._chosen is None:
             self._chosen = await self._probe(database)
-            log.info("The change stream's cursor is chosen", cursor=self.name)
+            if self._chosen is self._fast:
+                log.info("The change stream is read over a connection of its own", cursor=self.name)
+            else:
+                log.info("The change stream is read by PyMongo's commands, which are slower", cursor=self.name)
         async with self._chosen(database, pipeline, most, await_ms) as cursor:
             yield cursor
 
