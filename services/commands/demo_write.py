@@ -10,11 +10,12 @@ from typing import Any
 from pydantic import ValidationError
 from pymongo import DESCENDING, MongoClient, WriteConcern
 from pymongo.collection import Collection
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConnectionFailure, PyMongoError
 
 from services.commands.setup_db import COLLECTION, DEFAULT_DATABASE, wrong_settings
 from services.commands.target import find_target
 from services.common.settings import WrongSetting
+from services.mongodb.faults import explain
 
 # By these two its order is known again.
 ORDER = {"customer_name": "make demo-write", "product_name": "An order written past the API"}
@@ -37,11 +38,17 @@ def main() -> int:
             database = client.get_default_database(DEFAULT_DATABASE)
             done = move_on(database.get_collection(COLLECTION, write_concern=WriteConcern("majority")))
     except PyMongoError as error:
-        print(f"Nothing was written to {target.sentence}.", file=sys.stderr)
-        print(f"Start `make run`, or set MONGODB_URI. MongoDB's driver says: {str(error)[:200]}", file=sys.stderr)
+        print(f"Nothing was written: {_reason(error, target.sentence)}", file=sys.stderr)
         return 1
     print(f"{done} ({target.sentence})")
     return 0
+
+
+def _reason(error: PyMongoError, target: str) -> str:
+    why = explain(str(error))
+    if isinstance(error, ConnectionFailure):
+        return f"no answer from {target} ({why}). Start `make run`, or set MONGODB_URI."
+    return f"{target} refused it ({why})."
 
 
 def move_on(orders: "Collection[dict[str, Any]]") -> str:

@@ -15,6 +15,7 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from services.common.secret_files import SECRET, SettingsWithSecrets, WrongSetting
+from services.mongodb.faults import explain
 
 ADMIN = "admin"
 _UNAUTHORIZED, _AUTHENTICATION_FAILED = 13, 18
@@ -82,7 +83,7 @@ def provision(settings: ProvisionSettings, patience: float = 30.0) -> Iterator[s
             raise ProvisionError("ADMIN_PASSWORD is not the one that this MongoDB was made with.") from error
         raise ProvisionError(f"MongoDB refused a step: {error}") from error
     except PyMongoError as error:
-        raise ProvisionError(f"No MongoDB answers at {address}: {error}") from error
+        raise ProvisionError(f"No MongoDB answers at {address}: {explain(str(error))}") from error
 
 
 def watcher_rights(database: str) -> list[Mapping[str, Any]]:

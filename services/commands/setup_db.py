@@ -28,6 +28,7 @@ from services.common.secret_document import RECOVERY, new_secret, rotated, secre
 from services.common.settings import WrongSetting
 from services.common.stream_spec import ORDERS
 from services.mongodb.collection_kind import unfit
+from services.mongodb.faults import explain
 
 COLLECTION = ORDERS.collection
 DEFAULT_DATABASE = "realtime_orders"
@@ -124,7 +125,7 @@ def setup(
     except ConfigurationError as error:
         raise SetupError(f"MONGODB_URI cannot be used: {error}") from error
     except PyMongoError as error:
-        raise SetupError(f"MongoDB went away during a step: {error}") from error
+        raise SetupError(f"MongoDB went away during a step: {explain(str(error))}") from error
 
 
 def _require_replica_set(database: Database[dict[str, Any]]) -> str:

@@ -118,12 +118,12 @@ async def test_other_commands_of_the_folder_find_its_mongodb_and_ctrl_c_waits_fo
     async with aiohttp.ClientSession() as session, session.get(f"{stack.url}/api/orders/events") as stream:
         for operation in ("INSERT", "UPDATE", "UPDATE", "DELETE", "INSERT"):
             said = await command(stack, "demo_write")
-            assert said.endswith(f"(MongoDB at 127.0.0.1:{port}, of the `make run` that runs here)\n")
+            assert said.endswith(f"(the embedded MongoDB of `make run`, at 127.0.0.1:{port})\n")
             async with asyncio.timeout(20):
                 while f'"operation":"{operation}"'.encode() not in await stream.content.readline():
                     pass
         said = await command(stack, "setup_db")
-        assert said.startswith(f"Preparing MongoDB at 127.0.0.1:{port}, of the `make run` that runs here\n")
+        assert said.startswith(f"Preparing the embedded MongoDB of `make run`, at 127.0.0.1:{port}\n")
 
         websocket = await session.ws_connect(f"{stack.url}/socket.io/?EIO=4&transport=websocket")  # reads no more
         await websocket.receive()
