@@ -45,7 +45,7 @@ class Stations:
         client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(self._mongodb_uri)
         changes = ChangeStream(client.get_default_database(), "orders", Primary(), 60, self._cursors.open)
         now = StartAt((await changes.deployment()).now + 1)
-        async with client, changes.open(now, most=1000) as stream:
+        async with client, changes.open(now, batch_size=1000) as stream:
             opened.set()
             while True:
                 await stream.next(self._came)

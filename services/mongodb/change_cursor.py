@@ -16,11 +16,11 @@ class ChangeCursor(Protocol):
     is_open: bool
     token: str
 
-    def ask(self) -> None:
-        """Let MongoDB find the next documents meanwhile; without it, `more` asks."""
+    def prefetch(self) -> None:
+        """Let MongoDB find the next documents meanwhile; without it, `next_batch` asks."""
 
-    async def more(self, take: Callable[[Documents], T]) -> T:
-        """Return what ``take`` makes of the documents that MongoDB sends next, none where none came in time.
+    async def next_batch(self, consume: Callable[[Documents], T]) -> T:
+        """Return what ``consume`` makes of the documents that MongoDB sends next, none where none came in time.
 
         It is called as soon as they are there. Raise PyMongoError, InvalidBSON, or what it raises. That or to be
         cancelled ends the cursor.
@@ -28,12 +28,12 @@ class ChangeCursor(Protocol):
 
 
 class OpenCursor(Protocol):
-    """Opens a cursor on a whole database meanwhile, to be read by at most ``most`` documents at once.
+    """Opens a cursor on a whole database meanwhile, to be read by at most ``batch_size`` documents at once.
 
     A question is answered ``await_ms`` after MongoDB has looked through what there was, at the latest. Documents are
     decoded as ``database`` says. Raise PyMongoError.
     """
 
     def __call__(
-        self, database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], most: int, await_ms: int
+        self, database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], batch_size: int, await_ms: int
     ) -> AbstractAsyncContextManager[ChangeCursor]: ...

@@ -15,7 +15,7 @@ from services.common.cursor import cluster_time, timestamp
 from services.common.documents import CODEC
 from services.common.normalize import FIELDS, IMAGES, matching
 from services.mongodb.change_cursor import OpenCursor
-from services.mongodb.change_reader import ChangeReader, Start, StartAfter, StartAt
+from services.mongodb.change_reader import ChangeReader, StartAfter, StartAt, StartPoint
 from services.mongodb.collection_kind import CollectionKind
 from services.mongodb.command_cursor import run_read
 from services.mongodb.deployment import Deployment
@@ -91,14 +91,16 @@ class ChangeStream:
         return None if identity is None else str(identity)
 
     def open(
-        self, start: Start, most: int, images: Images = Images.LOOKED_UP
+        self, start: StartPoint, batch_size: int, images: Images = Images.LOOKED_UP
     ) -> AbstractAsyncContextManager[ChangeReader]:
-        """Open the stream meanwhile, to be read by at most ``most`` events at once; raise SourceFailed."""
-        return ChangeReader(partial(self._opened, images), start, most)
+        """Open the stream meanwhile, to be read by at most ``batch_size`` events at once; raise SourceFailed."""
+        return ChangeReader(partial(self._open_stream, images), start, batch_size)
 
     @asynccontextmanager
-    async def _opened(self, wanted: Images, start: Start, most: int, *, images: bool) -> AsyncIterator[OpenStream]:
-        options: dict[str, Any] = _place(start)
+    async def _open_stream(
+        self, wanted: Images, start: StartPoint, batch_size: int, *, images: bool
+    ) -> AsyncIterator[OpenStream]:
+        options: dict[str, Any] = _start_option(start)
         if images:
             # Prefer the stored image of each moment; looking the document up shows only what it is now.
             look_up = wanted is Images.LOOKED_UP and not await self._keeps_images()
@@ -110,7 +112,7 @@ class ChangeStream:
         pipeline = [{"$changeStream": options}, self._match, project]
         async with AsyncExitStack() as stack:
             try:
-                opening = self._open_cursor(self._decoded, pipeline, most, self._await_ms)
+                opening = self._open_cursor(self._decoded, pipeline, batch_size, self._await_ms)
                 cursor = await stack.enter_async_context(opening)
             except PyMongoError as error:
                 raise source_failed(error, opening_with_token=True) from error
@@ -133,7 +135,7 @@ class ChangeStream:
         """
         command = {
             "aggregate": 1,
-            "pipeline": [{"$changeStream": _place(StartAt(ts))}, {"$project": {"_id": 1}}],
+            "pipeline": [{"$changeStream": _start_option(StartAt(ts))}, {"$project": {"_id": 1}}],
             "cursor": {"batchSize": 1},
             "maxTimeMS": _PROBE_MS,
         }
@@ -162,7 +164,7 @@ class ChangeStream:
 _OUT_OF_REACH = (FaultKind.HISTORY_LOST, FaultKind.TOKEN_UNKNOWN, FaultKind.NO_REPLICA_SET)
 
 
-def _place(start: Start) -> dict[str, Any]:
+def _start_option(start: StartPoint) -> dict[str, Any]:
     if isinstance(start, StartAfter):
         # Unlike resumeAfter, this takes the token of any event, that of an invalidate too.
         return {"startAfter": {"_data": start.token}}

@@ -27,33 +27,33 @@ class CommandCursor(CursorState):
         database: "AsyncDatabase[Any]",
         session: AsyncClientSession,
         reply: Mapping[str, Any],
-        most: int,
+        batch_size: int,
         await_ms: int,
     ) -> None:
-        super().__init__(reply, most, await_ms)
+        super().__init__(reply, batch_size, await_ms)
         self._database = database
         self._session = session
-        self._answer: asyncio.Task[Mapping[str, Any]] | None = None
+        self._reply: asyncio.Task[Mapping[str, Any]] | None = None
 
-    def ask(self) -> None:
-        """Let MongoDB find the next documents meanwhile; without it, `more` asks."""
-        if self._answer is None and not self._first and self.is_open:
-            self._answer = asyncio.create_task(self._command(self._get_more))
+    def prefetch(self) -> None:
+        """Let MongoDB find the next documents meanwhile; without it, `next_batch` asks."""
+        if self._reply is None and not self._first_batch and self.is_open:
+            self._reply = asyncio.create_task(self._command(self._get_more))
 
-    async def more(self, take: Callable[[Documents], T]) -> T:
-        """Return what ``take`` makes of the documents that come next, as `ChangeCursor` says."""
-        if self._first:
-            first, self._first = self._first, []
-            return take(first)
-        self.ask()
-        if self._answer is None or not self.is_open:
-            return take([])
+    async def next_batch(self, consume: Callable[[Documents], T]) -> T:
+        """Return what ``consume`` makes of the documents that come next, as `ChangeCursor` says."""
+        if self._first_batch:
+            first, self._first_batch = self._first_batch, []
+            return consume(first)
+        self.prefetch()
+        if self._reply is None or not self.is_open:
+            return consume([])
         try:
-            reply = await self._answer
-            self._answer = None
-            return take(self._taken(reply, "nextBatch"))
+            reply = await self._reply
+            self._reply = None
+            return consume(self._unpack(reply, "nextBatch"))
         except PyMongoError:
-            self._failed()
+            self._mark_failed()
             raise
         except BaseException:
             self.is_open = False  # or what was not taken would be left out
@@ -64,9 +64,9 @@ class CommandCursor(CursorState):
 
     async def close(self) -> None:
         """Ask no more, and let MongoDB forget the cursor."""
-        if self._answer is not None:
-            self._answer.cancel()  # which closes its connection, and so ends what MongoDB does for it
-            await asyncio.gather(self._answer, return_exceptions=True)
+        if self._reply is not None:
+            self._reply.cancel()  # which closes its connection, and so ends what MongoDB does for it
+            await asyncio.gather(self._reply, return_exceptions=True)
         if self._id:
             with suppress(PyMongoError, TimeoutError):
                 async with asyncio.timeout(KILL_SECONDS):
@@ -75,14 +75,14 @@ class CommandCursor(CursorState):
 
 @asynccontextmanager
 async def command_cursor(
-    database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], most: int, await_ms: int
+    database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], batch_size: int, await_ms: int
 ) -> AsyncIterator[CommandCursor]:
     """Open such a cursor meanwhile, as `OpenCursor` says."""
     # One session for all of its commands: MongoDB refuses a cursor to every session but its own.
     async with database.client.start_session(causal_consistency=False) as session:
-        aggregate = {"aggregate": 1, "pipeline": pipeline, "cursor": {"batchSize": most}}
+        aggregate = {"aggregate": 1, "pipeline": pipeline, "cursor": {"batchSize": batch_size}}
         reply = await run_read(database, aggregate, session)
-        cursor = CommandCursor(database, session, reply, most, await_ms)
+        cursor = CommandCursor(database, session, reply, batch_size, await_ms)
         try:
             yield cursor
         finally:

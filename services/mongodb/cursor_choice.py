@@ -39,7 +39,7 @@ class CursorChoice:
 
     @asynccontextmanager
     async def open(
-        self, database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], most: int, await_ms: int
+        self, database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], batch_size: int, await_ms: int
     ) -> AsyncIterator[ChangeCursor]:
         """Open a cursor meanwhile, as `OpenCursor` says; at the first time, find out which one."""
         if self._chosen is None:
@@ -48,13 +48,13 @@ class CursorChoice:
                 log.info("The change stream is read over a connection of its own", cursor=self.name)
             else:
                 log.info("The change stream is read by PyMongo's commands, which are slower", cursor=self.name)
-        async with self._chosen(database, pipeline, most, await_ms) as cursor:
+        async with self._chosen(database, pipeline, batch_size, await_ms) as cursor:
             yield cursor
 
     async def _probe(self, database: "AsyncDatabase[Any]") -> OpenCursor:
         try:
             async with asyncio.timeout(_PROBE_SECONDS), self._fast(database, _PROBE, 1, 1) as cursor:
-                await cursor.more(list)
+                await cursor.next_batch(list)
         except PyMongoError:
             raise  # that is MongoDB, not our way to it: it is asked again later
         except Exception as error:  # noqa: BLE001 - whatever another version of PyMongo makes of it

@@ -13,19 +13,19 @@ KILL_SECONDS = 1.0  # for MongoDB to forget a cursor; else it does so by itself,
 class CursorState:
     """The state of a cursor that ``reply`` has opened; ``token`` is the resume token that came last."""
 
-    def __init__(self, reply: Mapping[str, Any], most: int, await_ms: int) -> None:
+    def __init__(self, reply: Mapping[str, Any], batch_size: int, await_ms: int) -> None:
         self._collection = reply["cursor"]["ns"].partition(".")[2]
         self.is_open = True
         self.token = ""
-        self._first = self._taken(reply, "firstBatch")
+        self._first_batch = self._unpack(reply, "firstBatch")
         self._get_more = {
             "getMore": self._id,
             "collection": self._collection,
-            "batchSize": most,
+            "batchSize": batch_size,
             "maxTimeMS": await_ms,
         }
 
-    def _taken(self, reply: Mapping[str, Any], batch: str) -> Documents:
+    def _unpack(self, reply: Mapping[str, Any], batch: str) -> Documents:
         cursor = reply["cursor"]
         self._id = Int64(cursor["id"])  # 0 where MongoDB has closed it itself
         self.is_open = self._id != 0
@@ -34,7 +34,7 @@ class CursorState:
         documents: Documents = cursor[batch]
         return documents
 
-    def _failed(self) -> None:
+    def _mark_failed(self) -> None:
         """Note an error: MongoDB has no such cursor any more, or cannot be told now."""
         self.is_open, self._id = False, Int64(0)
 

@@ -39,26 +39,26 @@ class OpenStream:
         self._elections = primary.elections
         self._stall_seconds = stall_seconds
         self._token = ""
-        self._moved = monotonic()
+        self._moved_at = monotonic()
 
-    def ask(self) -> None:
+    def prefetch(self) -> None:
         """Let MongoDB find the next events meanwhile, to be taken by `next`."""
-        self._cursor.ask()
+        self._cursor.prefetch()
 
-    async def next(self, take: Callable[[Documents], T]) -> T | Idle:
-        """Return what ``take`` makes of all events that MongoDB sends at once, or Idle when there is none just now.
+    async def next(self, consume: Callable[[Documents], T]) -> T | Idle:
+        """Return what ``consume`` makes of all events that MongoDB sends at once, or Idle when there is none just now.
 
         It is called as soon as they are there, where nothing needs to be asked about them first. Raise SourceFailed, or
         what it raises. Never put a timeout around this: a cancelled read closes the stream, which is then silent for
         ever.
         """
         if self._keeps_images is None:
-            taken = await self._read(take)
+            taken = await self._read(consume)
         else:
-            events = await self._read(_as_they_are)
+            events = await self._read(_identity)
             if events and any(event.get("fullDocumentBeforeChange") for event in events):
-                await self._require_look_up(self._keeps_images)
-            taken = take(events) if events else None
+                await self._check_images(self._keeps_images)
+            taken = consume(events) if events else None
         if taken is not None:
             return taken
         if not self._cursor.is_open:
@@ -66,23 +66,23 @@ class OpenStream:
         if self._primary.elections != self._elections:
             # The old one may go on to answer, cut off from the others, with a stream that shows nothing any more.
             raise SourceFailed(FaultKind.RETRY, "another primary was elected")
-        return Idle(self._idle_token())
+        return Idle(self._check_stall())
 
-    async def _read(self, take: Callable[[Documents], T]) -> T | None:
+    async def _read(self, consume: Callable[[Documents], T]) -> T | None:
         try:
-            return await self._cursor.more(partial(self._moving, take))
+            return await self._cursor.next_batch(partial(self._note_progress, consume))
         except PyMongoError as error:
             raise source_failed(error) from error
         except InvalidBSON as error:
             raise SourceFailed(FaultKind.UNREADABLE, str(error)) from error
 
-    def _moving(self, take: Callable[[Documents], T], events: Documents) -> T | None:
+    def _note_progress(self, consume: Callable[[Documents], T], events: Documents) -> T | None:
         if not events:
             return None
-        self._moved = monotonic()
-        return take(events)
+        self._moved_at = monotonic()
+        return consume(events)
 
-    async def _require_look_up(self, keeps_images: Callable[[], Awaitable[bool]]) -> None:
+    async def _check_images(self, keeps_images: Callable[[], Awaitable[bool]]) -> None:
         """An image came although none were kept when the stream was opened: before the collection was made, perhaps.
 
         The mode of an open stream is fixed, and by looking up, this one would show later states for ever.
@@ -91,18 +91,18 @@ class OpenStream:
             raise SourceFailed(FaultKind.RETRY, "the collection keeps images now, the stream is opened anew")
         self._keeps_images = None  # no longer: this image is of a time when it did
 
-    def _idle_token(self) -> str:
+    def _check_stall(self) -> str:
         """A token that stands still means a primary that was cut off: it answers, but will never show a change.
 
         A healthy one moves the token at least every ten seconds by writing no-ops of its own.
         """
         token = self._cursor.token
         if token != self._token:
-            self._token, self._moved = token, monotonic()
-        elif monotonic() - self._moved > self._stall_seconds:
+            self._token, self._moved_at = token, monotonic()
+        elif monotonic() - self._moved_at > self._stall_seconds:
             raise SourceFailed(FaultKind.RETRY, f"the resume token has not moved for {self._stall_seconds:.0f} s")
         return token
 
 
-def _as_they_are(events: Documents) -> Documents:
+def _identity(events: Documents) -> Documents:
     return events

@@ -22,12 +22,12 @@ from pymongo.errors import ProtocolError
 _HEAD = struct.Struct("<iiiiIB")
 _OP_MSG = 2013
 _REQUEST = 1  # any number does: there is only ever one question, and after a failure the connection is closed
-_LOOK_SECONDS = 0.5
+_WATCH_SECONDS = 0.5
 
 T = TypeVar("T")
 
 
-def _as_it_is(document: memoryview) -> memoryview:
+def _identity(document: memoryview) -> memoryview:
     return document
 
 
@@ -39,48 +39,48 @@ class MongoWire(asyncio.Protocol):
         self._connection = connection
         self._driver = connection.conn.get_conn
         self._transport = cast("asyncio.Transport", self._driver.transport)
-        self._answer: asyncio.Future[Any] | None = None
-        self._take: Callable[[memoryview], Any] = _as_it_is  # unless somebody waits for the answer
-        self._asked_at = 0.0
+        self._reply: asyncio.Future[Any] | None = None
+        self._consume: Callable[[memoryview], Any] = _identity  # unless somebody waits for the answer
+        self._sent_at = 0.0
         self._parts: list[bytes] = []
         self._missing = _HEAD.size
         # It was paused behind the last answer: nothing is in the driver's own buffers.
         self._transport.set_protocol(self)
         self._transport.resume_reading()
 
-    def question(self, command: Mapping[str, Any]) -> bytes:
+    def encode(self, command: Mapping[str, Any]) -> bytes:
         """Return the command as it crosses the network; uncompressed, so that its answer will be too."""
         command = dict(command)
         self._connection.add_server_api(command)
         body = bson.encode(command)
         return _HEAD.pack(_HEAD.size + len(body), _REQUEST, 0, _OP_MSG, 0, 0) + body
 
-    def ask(self, question: bytes) -> None:
-        """Send it. What becomes of it, `answer` tells, even where the connection is over."""
-        self._answer = asyncio.get_running_loop().create_future()
-        self._asked_at = monotonic()
+    def send(self, message: bytes) -> None:
+        """Send it. What becomes of it, `receive` tells, even where the connection is over."""
+        self._reply = asyncio.get_running_loop().create_future()
+        self._sent_at = monotonic()
         if self._transport.is_closing():
-            self._answer.set_exception(OSError("the connection is closed"))
+            self._reply.set_exception(OSError("the connection is closed"))
         else:
-            self._transport.write(question)
+            self._transport.write(message)
 
-    async def answer(self, take: Callable[[memoryview], T]) -> T:
-        """Return what ``take`` makes of the document that answers: as soon as that is there, before any task wakes up.
+    async def receive(self, consume: Callable[[memoryview], T]) -> T:
+        """Return what ``consume`` makes of the reply; it is called as soon as that is there, before any task wakes up.
 
-        Raise PyMongoError, or what ``take`` raises. That or to be cancelled closes the connection.
+        Raise PyMongoError, or what ``consume`` raises. That or to be cancelled closes the connection.
         """
-        if self._answer is None:
+        if self._reply is None:
             raise RuntimeError("nothing was asked")
         try:
-            if self._answer.done():
-                return take(self._answer.result())
-            self._take = take
-            taken: T = await self._answer
+            if self._reply.done():
+                return consume(self._reply.result())
+            self._consume = consume
+            taken: T = await self._reply
         except BaseException as error:
             await self._connection._raise_connection_failure(error)  # noqa: SLF001 - closes it, and raises
             raise
         finally:
-            self._take = _as_it_is
+            self._consume = _identity
         return taken
 
     async def report(self, error: Exception) -> None:
@@ -95,7 +95,7 @@ class MongoWire(asyncio.Protocol):
             return
         message = data if len(self._parts) == 1 else b"".join(self._parts)
         length, _, response_to, opcode, flags, kind = _HEAD.unpack_from(message)
-        answer = self._waiting
+        answer = self._pending
         if answer is None or (response_to, opcode, flags, kind) != (_REQUEST, _OP_MSG, 0, 0):
             self._end(ProtocolError(f"no answer to what was asked: {message[: _HEAD.size].hex()}"))
         elif len(message) < length <= self._connection.max_message_size:
@@ -104,10 +104,10 @@ class MongoWire(asyncio.Protocol):
             self._end(ProtocolError(f"an answer of {len(message)} bytes that says it has {length}"))
         else:
             self._parts, self._missing = [], _HEAD.size
-            # It is for this answer alone: what ``take`` asks for next may be here before the task that waits wakes up.
-            take, self._take = self._take, _as_it_is
+            # For this reply alone: if ``consume`` asks for the next, that may be here before the waiting task wakes up.
+            consume, self._consume = self._consume, _identity
             try:
-                answer.set_result(take(memoryview(message)[_HEAD.size :]))
+                answer.set_result(consume(memoryview(message)[_HEAD.size :]))
             except Exception as error:  # noqa: BLE001 - whoever waits is to know it, not the event loop
                 answer.set_exception(error)
 
@@ -117,7 +117,7 @@ class MongoWire(asyncio.Protocol):
         self._end(OSError(f"the connection is closed: {exc or 'by MongoDB'}"))
 
     def _end(self, error: Exception) -> None:
-        if (answer := self._waiting) is not None:
+        if (answer := self._pending) is not None:
             answer.set_exception(error)
         self._transport.abort()
 
@@ -125,21 +125,21 @@ class MongoWire(asyncio.Protocol):
         """End it once the driver finds that the server is silent, or when an answer is overdue (socketTimeoutMS)."""
         seconds = self._driver.gettimeout
         while not self._connection.cancel_context.cancelled:
-            if seconds is not None and self._waiting is not None and monotonic() - self._asked_at > seconds:
+            if seconds is not None and self._pending is not None and monotonic() - self._sent_at > seconds:
                 self._end(TimeoutError("timed out"))
                 return
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_WATCH_SECONDS)
         self._end(OSError("the server was given up"))
 
-    def unwatched(self, watching: "asyncio.Task[None]") -> None:
+    def on_watch_ended(self, watching: "asyncio.Task[None]") -> None:
         """End it where the watch itself fails: nobody would find out that the server is silent."""
         if not watching.cancelled() and (error := watching.exception()) is not None:
             self._end(OSError(f"the watch over the server failed: {error!r}"))
 
     @property
-    def _waiting(self) -> "asyncio.Future[Any] | None":
+    def _pending(self) -> "asyncio.Future[Any] | None":
         """The answer that is still to come."""
-        return None if self._answer is None or self._answer.done() else self._answer
+        return None if self._reply is None or self._reply.done() else self._reply
 
 
 @asynccontextmanager
@@ -162,7 +162,7 @@ async def mongo_wire(
         )
         wire = MongoWire(checkout, connection)
         watching = asyncio.create_task(wire.watch())
-        watching.add_done_callback(wire.unwatched)
+        watching.add_done_callback(wire.on_watch_ended)
         try:
             yield wire, reply
         finally:

@@ -28,7 +28,7 @@ from services.common.settings import WrongSetting
 _PORTS = {"sentinel": 26379, "cluster": 6379}
 _QUESTION_SECONDS = 2.0
 # What a server says that is no longer, or not yet, the one to talk to.
-_NOT_HERE = (MovedError, ReadOnlyError, ClusterDownError)
+_MOVED = (MovedError, ReadOnlyError, ClusterDownError)
 
 
 class Address(NamedTuple):
@@ -38,7 +38,7 @@ class Address(NamedTuple):
     port: int
 
 
-Whereabouts = Callable[[], Awaitable[Address]]
+Locate = Callable[[], Awaitable[Address]]
 
 
 def redis_client(url: str, key: str, **options: Any) -> Redis:
@@ -54,7 +54,7 @@ def _redis_client(url: str, key: str, options: dict[str, Any]) -> Redis:
     plain, _, kind = scheme.partition("+")
     if not kind:
         return Redis.from_url(url, **options)
-    seeds, database, simple, sentinel = _parts(url, plain, _PORTS[kind])
+    seeds, database, simple, sentinel = _split_url(url, plain, _PORTS[kind])
     known = {**parse_url(simple), **options}
     secure = known.pop("connection_class", Connection) is SSLConnection
     for place in ("host", "port"):
@@ -70,7 +70,7 @@ def _redis_client(url: str, key: str, options: dict[str, Any]) -> Redis:
     return Redis.from_pool(pool)
 
 
-def _parts(url: str, plain: str, port: int) -> tuple[list[Address], str, str, dict[str, str]]:
+def _split_url(url: str, plain: str, port: int) -> tuple[list[Address], str, str, dict[str, str]]:
     """Return seeds, first part of the path, the URL that one server would have, and the credentials for Sentinels."""
     parsed = urlsplit(url)
     user, at, hosts = parsed.netloc.rpartition("@")
@@ -98,7 +98,7 @@ class _Seeds:
         self._seeds = seeds
         self._options = options
 
-    def of_primary(self, name: str, credentials: dict[str, str]) -> Whereabouts:
+    def of_primary(self, name: str, credentials: dict[str, str]) -> Locate:
         """Ask Sentinels for the primary of this name."""
         # Their users are not those of the servers that they watch.
         options = {**self._options, "username": None, "password": None, "db": 0, **credentials}
@@ -111,7 +111,7 @@ class _Seeds:
 
         return where
 
-    def of_slot(self, slot: int) -> Whereabouts:
+    def of_slot(self, slot: int) -> Locate:
         """Ask nodes of a cluster for the primary of this slot."""
 
         async def where() -> Address:
@@ -138,7 +138,7 @@ class _Seeds:
 class MovingConnection(Connection):
     """A connection to a server that may be elsewhere the next time."""
 
-    def __init__(self, *, where: Whereabouts, **options: Any) -> None:
+    def __init__(self, *, where: Locate, **options: Any) -> None:
         super().__init__(**options)
         self._where = where
 
@@ -156,7 +156,7 @@ class MovingConnection(Connection):
         """Read a reply; one that says that the server has moved is the end of this connection."""
         try:
             return await super().read_response(*args, **options)
-        except _NOT_HERE as error:
+        except _MOVED as error:
             await self.disconnect()
             raise ConnectionError(f"the server to write to is elsewhere now: {error}") from error
 

@@ -35,45 +35,45 @@ def packed(*command: str | bytes | int) -> bytes:
 
 
 class RedisWire(asyncio.Protocol):
-    """One connection in RESP3: ``take`` is called with each reply, which is an exception where Redis says an error.
+    """One connection in RESP3: ``on_reply`` is called with each reply; an error of Redis arrives as an exception.
 
-    When the connection is over, unless by `aclose`, ``lost`` is called with the reason: a ConnectionError of redis-py,
-    or what ``take`` raised.
+    When the connection ends, unless by `aclose`, ``on_lost`` is called with the reason: a ConnectionError of redis-py,
+    or the exception that ``on_reply`` raised.
     """
 
-    def __init__(self, take: Callable[[Any], None], lost: Callable[[Exception], None]) -> None:
-        self._take = take
-        self._lost = lost
+    def __init__(self, on_reply: Callable[[Any], None], on_lost: Callable[[Exception], None]) -> None:
+        self._on_reply = on_reply
+        self._on_lost = on_lost
         self._replies = Reader(protocolError=InvalidResponse, replyError=_error, notEnoughData=_INCOMPLETE)
         self.is_open = True
         self._closed = asyncio.Event()
 
     @classmethod
-    async def open(cls, redis: Redis, take: Callable[[Any], None], lost: Callable[[Exception], None]) -> Self:
+    async def open(cls, redis: Redis, on_reply: Callable[[Any], None], on_lost: Callable[[Exception], None]) -> Self:
         """Connect as ``redis`` would; raise RedisError."""
         plan = redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # never connected: it says how to
         try:
             async with asyncio.timeout(plan.socket_connect_timeout):
-                return await cls._connected(plan, take, lost)
+                return await cls._connected(plan, on_reply, on_lost)
         except TimeoutError as error:
             raise ConnectionError(f"no answer from Redis within {plan.socket_connect_timeout} s") from error
         except OSError as error:
             raise ConnectionError(f"no connection to Redis: {error}") from error
 
     @classmethod
-    async def _connected(cls, plan: Any, take: Callable[[Any], None], lost: Callable[[Exception], None]) -> Self:
-        greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        wire = cls(partial(_greet, greeted), partial(_refuse, greeted))
+    async def _connected(cls, plan: Any, on_reply: Callable[[Any], None], on_lost: Callable[[Exception], None]) -> Self:
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        wire = cls(partial(_on_handshake_reply, ready), partial(_fail_handshake, ready))
         await _connect(wire, plan)
         try:
-            wire.send(_greeting(plan))
-            await greeted
+            wire.send(_handshake(plan))
+            await ready
         except BaseException:
             await wire.aclose()
             raise
         if not wire.is_open:
             raise ConnectionError("Redis has closed the connection")
-        wire._take, wire._lost = take, lost
+        wire._on_reply, wire._on_lost = on_reply, on_lost
         return wire
 
     def send(self, commands: bytes) -> None:
@@ -96,7 +96,7 @@ class RedisWire(asyncio.Protocol):
         try:
             self._replies.feed(data)
             while self.is_open and (reply := self._replies.gets()) is not _INCOMPLETE:
-                self._take(reply)
+                self._on_reply(reply)
         except Exception as error:  # noqa: BLE001 - the caller is to know it, not the event loop
             self._end(error)
 
@@ -109,7 +109,7 @@ class RedisWire(asyncio.Protocol):
         if self.is_open:
             self.is_open = False
             self._transport.abort()
-            self._lost(error)
+            self._on_lost(error)
 
 
 async def _connect(wire: RedisWire, plan: Any) -> None:
@@ -129,22 +129,22 @@ async def _connect(wire: RedisWire, plan: Any) -> None:
             raw.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def _greeting(plan: Any) -> bytes:
+def _handshake(plan: Any) -> bytes:
     """Return what a connection begins with: the protocol, who we are, and which logical database we mean."""
     user = ["AUTH", plan.username or "default", plan.password or ""] if plan.username or plan.password else []
     return packed("HELLO", 3, *user) + packed("SELECT", plan.db)
 
 
-def _greet(greeted: "asyncio.Future[None]", reply: Any) -> None:
+def _on_handshake_reply(ready: "asyncio.Future[None]", reply: Any) -> None:
     if isinstance(reply, Exception):
         raise reply
     if reply == b"OK":  # to SELECT; HELLO is answered by what the server says of itself
-        greeted.set_result(None)
+        ready.set_result(None)
 
 
-def _refuse(greeted: "asyncio.Future[None]", error: Exception) -> None:
-    if not greeted.done():
-        greeted.set_exception(error)
+def _fail_handshake(ready: "asyncio.Future[None]", error: Exception) -> None:
+    if not ready.done():
+        ready.set_exception(error)
 
 
 def _error(text: str) -> Exception:

@@ -64,17 +64,17 @@ async def run(settings: WatcherSettings) -> None:
         await stack.enter_async_context(serve_health(settings, parts))
         log.info("Watcher started", port=settings.watcher_port, owner=parts.state.owner)
         tune_gc()
-        await _lead_again_and_again(parts, redis, settings)
+        await _lead_forever(parts, redis, settings)
 
 
-async def _lead_again_and_again(parts: Parts, redis: Redis, settings: WatcherSettings) -> None:
+async def _lead_forever(parts: Parts, redis: Redis, settings: WatcherSettings) -> None:
     above = 0
     while True:
-        meanwhile = partial(ping, redis, parts.redis)
-        term = await lease.acquire(parts.state, parts.mongodb, meanwhile, above)
+        while_waiting = partial(ping, redis, parts.redis)
+        term = await lease.acquire(parts.state, parts.mongodb, while_waiting, above)
         publisher = Publisher(redis, StreamKeys.of(ORDERS.name), term, settings.log_max_events)
         try:
-            async with _leading(parts, term, settings.lease_seconds), aclosing(publisher):
+            async with _holding_lease(parts, term, settings.lease_seconds), aclosing(publisher):
                 await Leader(parts, publisher, term).lead()
         except* LeaseLost as lost:
             log.warning("The lease is lost, standing by", error=str(lost.exceptions[0]))
@@ -88,7 +88,7 @@ def _terms(group: BaseExceptionGroup[Fenced]) -> list[int]:
 
 
 @asynccontextmanager
-async def _leading(parts: Parts, term: int, seconds: float) -> AsyncIterator[None]:
+async def _holding_lease(parts: Parts, term: int, seconds: float) -> AsyncIterator[None]:
     """Hold the lease meanwhile, and give it back after, so that a standby takes over at once."""
     parts.metrics.leader.set(1)
     parts.metrics.term.set(term)

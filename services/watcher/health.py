@@ -20,6 +20,6 @@ async def serve_health(settings: WatcherSettings, parts: Parts) -> AsyncIterator
         ready = parts.mongodb.is_up and parts.redis.is_up and kind == "ok"
         return Readiness(ready, {**checks, "collection": kind, "oplog": parts.oplog.low or "ok"})
 
-    host, port, places = settings.watcher_host, settings.watcher_port, parts.metrics.connections
-    async with internal_listener(host, port, readiness, parts.metrics.registry, places) as chosen:
+    host, port, connections = settings.watcher_host, settings.watcher_port, parts.metrics.connections
+    async with internal_listener(host, port, readiness, parts.metrics.registry, connections) as chosen:
         yield chosen

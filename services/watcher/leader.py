@@ -12,8 +12,7 @@ from services.common.cursor import Position
 from services.common.dependency_health import DependencyHealth
 from services.common.normalize import End, EpochReason, token_time
 from services.common.tasks import Tasks, raise_if_cancelled
-from services.mongodb.change_reader import Start as Place
-from services.mongodb.change_reader import StartAfter, StartAt
+from services.mongodb.change_reader import StartAfter, StartAt, StartPoint
 from services.mongodb.change_stream import ChangeStream
 from services.mongodb.deployment import Deployment
 from services.mongodb.faults import FaultKind
@@ -23,7 +22,7 @@ from services.watcher.oplog import OplogWindow
 from services.watcher.publisher import Fenced, Publisher, PublishFailed
 from services.watcher.relay import GapFound, Progress, Relay, RelayBounds
 from services.watcher.start import Checkpoint, Continue, NewEpoch, Rebuild, Start, decide
-from services.watcher.state import DatabaseWentBack, LeaseLost, StateUnavailable, StreamState
+from services.watcher.state import DatabaseRestored, LeaseLost, StateUnavailable, StreamState
 
 SAVE_SECONDS = 1.0
 
@@ -52,7 +51,7 @@ class Leader:
         self._publisher = publisher
         self._term = term
         self._progress: Progress | None = None
-        self._here = Deployment(None, 0)
+        self._deployment = Deployment(None, 0)
         self._saved: Checkpoint | None = None
         self._restored = False  # and a new epoch is still to begin
         self._saving = asyncio.Lock()  # or what is known of an old epoch could be saved over the new one
@@ -61,8 +60,8 @@ class Leader:
         """Carry changes until cancelled; raise Fenced or LeaseLost when the term is over."""
         try:
             async with Tasks(Fenced, LeaseLost) as tasks:
-                tasks.keep("following the change stream", self._follow_always())
-                tasks.keep("saving the checkpoint", self._save_always())
+                tasks.keep("following the change stream", self._follow_forever())
+                tasks.keep("saving the checkpoint", self._save_periodically())
                 tasks.keep("watching the oplog", self._parts.oplog.watch(self._token_time))
                 await tasks.forever()
         finally:
@@ -72,7 +71,7 @@ class Leader:
     def _token_time(self) -> int | None:
         return None if self._progress is None else token_time(self._progress.token)
 
-    async def _follow_always(self) -> None:
+    async def _follow_forever(self) -> None:
         while True:
             raise_if_cancelled()
             try:
@@ -82,15 +81,15 @@ class Leader:
             except SourceFailed as error:
                 await self._source_failed(error)
             except StateUnavailable as error:
-                await self._wait(self._parts.mongodb, error)
+                await self._back_off(self._parts.mongodb, error)
             except PublishFailed as error:
-                await self._wait(self._parts.redis, error)
+                await self._back_off(self._parts.redis, error)
 
     async def _source_failed(self, error: SourceFailed) -> None:
         match error.fault:
             case FaultKind.RETRY | FaultKind.NO_REPLICA_SET | FaultKind.UNREADABLE:
-                await self._wait(self._parts.mongodb, error)
-            case FaultKind.HISTORY_LOST | FaultKind.TOKEN_UNKNOWN if (saved := self._behind()) is not None:
+                await self._back_off(self._parts.mongodb, error)
+            case FaultKind.HISTORY_LOST | FaultKind.TOKEN_UNKNOWN if (saved := self._rebuild_target()) is not None:
                 log.warning("The oplog no longer reaches back to what Redis lost, going on from the checkpoint")
                 await self._publisher.begin(saved.epoch, None, saved.position, saved.token)
             case FaultKind.HISTORY_LOST:
@@ -98,7 +97,7 @@ class Leader:
             case FaultKind.TOKEN_UNKNOWN:
                 await self._new_epoch(EpochReason.TOKEN_UNKNOWN)
 
-    def _behind(self) -> Checkpoint | None:
+    def _rebuild_target(self) -> Checkpoint | None:
         """Return the checkpoint if the log is being brought back to it, from further in the past."""
         saved, progress = self._saved, self._progress
         if saved is None or progress is None or progress.epoch != saved.epoch or progress.position >= saved.position:
@@ -106,23 +105,23 @@ class Leader:
         # The first position of an epoch is that of no change: on a quiet stream only the token tells that it is passed.
         return None if (token_time(progress.token) or 0) > saved.position.ts else saved
 
-    async def _wait(self, health: DependencyHealth, error: Exception) -> None:
+    async def _back_off(self, health: DependencyHealth, error: Exception) -> None:
         self._parts.metrics.failed(health.what)
         await asyncio.sleep(health.failed(error))
 
     async def _begin(self) -> None:
         """Find out where to begin, and carry changes from there."""
         parts = self._parts
-        self._here = await parts.stream.deployment()
+        self._deployment = await parts.stream.deployment()
         try:
             self._saved = await parts.state.load()
-        except DatabaseWentBack:
+        except DatabaseRestored:
             self._restored = True
         head = await self._publisher.claim()
         parts.redis.succeeded()
         start: Start = NewEpoch(EpochReason.DATABASE_REPLACED)
         if not self._restored:
-            start = decide(self._saved, head, self._here, parts.stream.pipeline, parts.window)
+            start = decide(self._saved, head, self._deployment, parts.stream.pipeline, parts.window)
         match start:
             case Continue():
                 # Only the first position of an epoch has no token: it stands at the end of a cluster time.
@@ -149,24 +148,24 @@ class Leader:
         rebuilds it.
         """
         epoch = secrets.token_hex(4)
-        floor = Position.end_of(end.ts) if end else Position.before(self._here.now)
+        floor = Position.end_of(end.ts) if end else Position.before(self._deployment.now)
         token = end.token if end else ""
         say = log.info if reason is EpochReason.FIRST_START else log.warning
         say("A new epoch begins, whoever has a cursor loads anew", reason=str(reason), epoch=epoch)
         self._parts.metrics.epoch_began(reason)
         async with self._saving:
             self._progress = None
-            self._saved = Checkpoint(epoch, floor, token, self._here.replica_set_id, self._parts.stream.pipeline)
+            self._saved = Checkpoint(epoch, floor, token, self._deployment.replica_set_id, self._parts.stream.pipeline)
             await self._parts.state.save(self._term, self._saved)
         await self._publisher.begin(epoch, reason, floor, token)
         self._restored = False
 
-    async def _follow(self, progress: Progress, place: Place, *, resumes: bool = False) -> None:
+    async def _follow(self, progress: Progress, start: StartPoint, *, resumes: bool = False) -> None:
         """Carry changes from ``place`` on, which is where ``progress`` stands, until the epoch ends."""
         parts = self._parts
         self._progress = progress
         await parts.stream.kind.check()  # which says at the start what would bring no change, and no error either
-        async with parts.stream.open(place, parts.bounds.read) as stream:
+        async with parts.stream.open(start, parts.bounds.read) as stream:
             parts.mongodb.succeeded()
             if resumes:  # only now: an attempt to open the stream may fail, and is repeated
                 log.info(
@@ -174,17 +173,17 @@ class Leader:
                 )
             relay = Relay(self._publisher, progress, parts.redis, parts.bounds, parts.metrics)
             end = await relay.run(stream)
-        await self._end(end, progress)
+        await self._end_epoch(end, progress)
 
-    async def _end(self, end: End, progress: Progress) -> None:
-        saved = self._behind()
+    async def _end_epoch(self, end: End, progress: Progress) -> None:
+        saved = self._rebuild_target()
         if saved is not None and end.ts <= saved.position.ts:
             # A rebuild that began before this epoch did: what was read so far is of the one before.
             await self._publisher.begin(progress.epoch, None, Position.end_of(end.ts), end.token)
         else:
             await self._new_epoch(end.reason, end)
 
-    async def _save_always(self) -> None:
+    async def _save_periodically(self) -> None:
         while True:
             raise_if_cancelled()
             await asyncio.sleep(SAVE_SECONDS)
@@ -197,22 +196,22 @@ class Leader:
     async def _save(self) -> None:
         async with self._saving:
             progress = self._progress
-            if progress is None or not progress.token or self._behind() is not None:
+            if progress is None or not progress.token or self._rebuild_target() is not None:
                 return
-            here, pipeline = self._here.replica_set_id, self._parts.stream.pipeline
+            here, pipeline = self._deployment.replica_set_id, self._parts.stream.pipeline
             checkpoint = Checkpoint(progress.epoch, progress.position, progress.token, here, pipeline)
-            if checkpoint == self._saved or await self._went_back():
+            if checkpoint == self._saved or await self._is_restored():
                 return
             await self._parts.state.save(self._term, checkpoint)
             self._saved = checkpoint
 
-    async def _went_back(self) -> bool:
+    async def _is_restored(self) -> bool:
         """Tell whether the database was restored, before it is told what it never knew and nobody can tell any more.
 
         The stream breaks then, too, and what begins after it is a new epoch.
         """
         try:
             await self._parts.state.load()
-        except DatabaseWentBack:
+        except DatabaseRestored:
             self._restored = True
         return self._restored

@@ -10,15 +10,15 @@ from services.common.dependency_health import DependencyHealth
 from services.common.tasks import raise_if_cancelled
 from services.watcher.state import LeaseLost, StateUnavailable, StreamState
 
-ASK_SECONDS = 0.1  # between two looks whether the lease has come free
+POLL_SECONDS = 0.1  # between two looks whether the lease has come free
 
 log = structlog.get_logger("lease")
 
 
 async def acquire(
-    state: StreamState, health: DependencyHealth, meanwhile: Callable[[], Awaitable[None]], above: int = 0
+    state: StreamState, health: DependencyHealth, while_waiting: Callable[[], Awaitable[None]], above: int = 0
 ) -> int:
-    """Wait until the lease is ours, doing ``meanwhile`` between two tries; return its term, higher than ``above``."""
+    """Wait for the lease, calling ``while_waiting`` between attempts; return its term, which is above ``above``."""
     waiting = False
     while True:
         raise_if_cancelled()
@@ -36,8 +36,8 @@ async def acquire(
                 "Another watcher's lease has not expired, standing by to take over when it does", owner=state.holder
             )
             waiting = True
-        await meanwhile()
-        await asyncio.sleep(ASK_SECONDS)
+        await while_waiting()
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def hold(state: StreamState, term: int, seconds: float) -> None:

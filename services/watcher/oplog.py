@@ -38,7 +38,7 @@ class OplogWindow:
         """Look again and again until cancelled; ``saved`` is the time (u64) of the token that must not be lost."""
         while True:
             try:
-                self._judge(await self.seconds(saved()))
+                self._report(await self.seconds(saved()))
             except PyMongoError:
                 self._metrics.oplog_headroom.set(float("nan"))  # the change stream itself says when MongoDB is gone
             raise_if_cancelled()
@@ -53,7 +53,7 @@ class OplogWindow:
         first = await self._oplog.find_one(sort=[("$natural", 1)], projection={"ts": 1})
         return float("inf") if first is None else float((saved >> 32) - first["ts"].time)
 
-    def _judge(self, seconds: float) -> None:
+    def _report(self, seconds: float) -> None:
         self._metrics.oplog_headroom.set(seconds)
         low = seconds < self._warning_seconds
         if low and self.low is None:

@@ -18,7 +18,7 @@ class Pipeline:
         self._seconds = seconds
         self._wire: RedisWire | None = None
         self._commands: Sequence[bytes] = ()
-        self._taken: list[Any] = []
+        self._received: list[Any] = []
         self._replies: asyncio.Future[list[Any]] | None = None
 
     def send(self, commands: Sequence[bytes]) -> None:
@@ -26,7 +26,7 @@ class Pipeline:
 
         What is sent together is read and answered together.
         """
-        is_answered = self._waiting is None  # or it might be taken for the answer to this
+        is_answered = self._pending is None  # or it might be taken for the answer to this
         self._commands, self._replies = commands, None
         if self._wire is not None and self._wire.is_open and is_answered:
             self._replies = self._write(self._wire)
@@ -39,7 +39,7 @@ class Pipeline:
         try:
             async with asyncio.timeout(self._seconds):
                 if self._replies is None:
-                    self._replies = self._write(await self._connected())
+                    self._replies = self._write(await self._connect())
                 return await self._replies
         except BaseException:
             await self.aclose()  # they may still be on their way
@@ -53,28 +53,28 @@ class Pipeline:
 
     def _write(self, wire: RedisWire) -> "asyncio.Future[list[Any]]":
         replies: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        self._taken = []
+        self._received = []
         wire.send(b"".join(self._commands))
         return replies
 
-    async def _connected(self) -> RedisWire:
+    async def _connect(self) -> RedisWire:
         await self.aclose()  # it was lost while nothing was asked, or nobody has waited for replies
-        self._wire = await RedisWire.open(self._redis, self._take, self._lost)
+        self._wire = await RedisWire.open(self._redis, self._on_reply, self._on_lost)
         return self._wire
 
-    def _take(self, reply: Any) -> None:
-        replies = self._waiting
+    def _on_reply(self, reply: Any) -> None:
+        replies = self._pending
         if replies is None or isinstance(reply, PushNotification):
             return  # nobody has asked for it
-        self._taken.append(reply)
-        if len(self._taken) == len(self._commands):
-            replies.set_result(self._taken)
+        self._received.append(reply)
+        if len(self._received) == len(self._commands):
+            replies.set_result(self._received)
 
-    def _lost(self, error: Exception) -> None:
-        if (replies := self._waiting) is not None:
+    def _on_lost(self, error: Exception) -> None:
+        if (replies := self._pending) is not None:
             replies.set_exception(error)
 
     @property
-    def _waiting(self) -> "asyncio.Future[list[Any]] | None":
+    def _pending(self) -> "asyncio.Future[list[Any]] | None":
         """The replies that are still to come."""
         return None if self._replies is None or self._replies.done() else self._replies

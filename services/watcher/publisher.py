@@ -20,17 +20,17 @@ from services.watcher.script import Script
 from services.watcher.start import PublishedHead
 
 TIMEOUT_SECONDS = 5.0
-LOOK_SECONDS = 1.0  # a lease that has come free waits for no longer than that
+PING_TIMEOUT_SECONDS = 1.0  # a lease that has come free waits for no longer than that
 # To trim the log and to renew the sign of life is a quarter of the script's work: not with each lone change. Redis
 # trims by the hundred anyway, and gateways doubt a watcher only after seconds.
-KEEP_CHANGES = 100
-KEEP_SECONDS = 0.5
+UPKEEP_CHANGES = 100
+UPKEEP_SECONDS = 0.5
 
 CLAIM, BEGIN, PUBLISH = Script.load("claim"), Script.load("begin"), Script.load("publish")
 
 # Goes ahead of each batch: Redis and Valkey write first to whom they had something to say last. As we are due a reply
 # before it is published, they write to the subscribers before us, who are 0.05 ms sooner to know of each change.
-_FIRST = packed("PING")
+_PING_FIRST = packed("PING")
 
 
 class PublishFailed(Exception):
@@ -48,7 +48,7 @@ class Fenced(Exception):
 async def ping(redis: Redis, health: DependencyHealth) -> None:
     """Find out whether Redis answers: for a watcher that stands by, which asks it nothing else."""
     try:
-        async with asyncio.timeout(LOOK_SECONDS):
+        async with asyncio.timeout(PING_TIMEOUT_SECONDS):
             await redis.ping()
     except (RedisError, OSError) as error:
         health.failed(error)
@@ -80,8 +80,8 @@ class Publisher:
         self._all_keys = (keys.head, keys.log, keys.channel)
         self._term = str(term)
         self._maxlen = str(maxlen)
-        self._kept_at = -inf
-        self._since_kept = 0
+        self._upkeep_at = -inf
+        self._changes_since_upkeep = 0
         self._pipeline = Pipeline(redis, TIMEOUT_SECONDS)
         self._batch: _Call | None = None
 
@@ -108,20 +108,20 @@ class Publisher:
         Those that are there already are left out. With no changes, ask whether the log still ends at ``prev``, and
         leave a sign of life.
         """
-        maxlen = self._maxlen if changes and self._keeping_is_due(len(changes)) else ""
+        maxlen = self._maxlen if changes and self._upkeep_is_due(len(changes)) else ""
         token = changes[-1].token if changes else ""
         args: list[str | bytes] = [self._term, epoch, str(prev), maxlen, token]
         for change in changes:
             args += str(change.position), change.envelope, change.images
-        self._batch = _Call(PUBLISH, self._all_keys, args, (_FIRST,))
+        self._batch = _Call(PUBLISH, self._all_keys, args, (_PING_FIRST,))
         self._send(self._batch)
 
-    def _keeping_is_due(self, changes: int) -> bool:
-        self._since_kept += changes
+    def _upkeep_is_due(self, changes: int) -> bool:
+        self._changes_since_upkeep += changes
         now = monotonic()
-        if self._since_kept < KEEP_CHANGES and now - self._kept_at < KEEP_SECONDS:
+        if self._changes_since_upkeep < UPKEEP_CHANGES and now - self._upkeep_at < UPKEEP_SECONDS:
             return False
-        self._since_kept, self._kept_at = 0, now
+        self._changes_since_upkeep, self._upkeep_at = 0, now
         return True
 
     async def answer(self) -> Published:
@@ -136,13 +136,13 @@ class Publisher:
         return await self._result(call)
 
     def _send(self, call: _Call) -> None:
-        self._pipeline.send((*call.ahead, call.script.known(call.keys, call.args)))
+        self._pipeline.send((*call.ahead, call.script.by_digest(call.keys, call.args)))
 
     async def _result(self, call: _Call) -> list[Any]:
         """Return what the script answers that was sent last; raise PublishFailed or Fenced."""
         *_, reply = await self._replies()
         if isinstance(reply, NoScriptError):  # it is new here, or Redis was restarted or emptied
-            self._pipeline.send((*call.ahead, call.script.new(call.keys, call.args)))
+            self._pipeline.send((*call.ahead, call.script.by_text(call.keys, call.args)))
             *_, reply = await self._replies()
         return await self._unwrap(reply)
 

@@ -52,7 +52,7 @@ class RelayBounds:
         return max(1, self.ahead // 2)
 
 
-class _Reading(NamedTuple):
+class _Received(NamedTuple):
     """What has come at once: the ``batches`` of it that are not on their way yet."""
 
     batches: Iterator[Sequence[Change] | Idle]
@@ -80,7 +80,7 @@ class Relay:
         self._metrics = metrics
         self._numbering = Numbering(progress.epoch, progress.position)
         self._end: End | None = None
-        self._under_way: Sequence[Change] | Idle | None = None
+        self._in_flight: Sequence[Change] | Idle | None = None
         self._sent_at = 0.0
 
     async def run(self, stream: ChangeReader) -> End:
@@ -102,28 +102,28 @@ class Relay:
         for it, nor is whoever is about to send it to clients to be disturbed by it.
         """
 
-        def begin(events: Documents) -> _Reading:
+        def begin(events: Documents) -> _Received:
             has_backlog = len(events) >= self._bounds.read  # it sent as much as it may at once
             if has_backlog:
-                stream.ask()
+                stream.prefetch()
             batches = self._in_batches(events)
-            if self._under_way is None and (first := next(batches, None)) is not None:
-                self._hand_over(first)
-            return _Reading(batches, has_backlog)
+            if self._in_flight is None and (first := next(batches, None)) is not None:
+                self._send(first)
+            return _Received(batches, has_backlog)
 
         while True:
             raise_if_cancelled()
-            reading = await stream.next(begin)
-            if isinstance(reading, Idle):
-                await self._send(reading)
+            received = await stream.next(begin)
+            if isinstance(received, Idle):
+                await self._publish(received)
                 await self._confirm()
                 continue
-            for batch in reading.batches:
-                await self._send(batch)
+            for batch in received.batches:
+                await self._publish(batch)
             if self._end is not None:
                 return self._end
-            if not reading.has_backlog:
-                stream.ask()
+            if not received.has_backlog:
+                stream.prefetch()
                 await self._confirm()
 
     def _in_batches(self, events: Documents) -> Iterator[Sequence[Change] | Idle]:
@@ -131,7 +131,7 @@ class Relay:
         changes: list[Change] = []
         size = 0
         try:
-            for item in self._meaning(events):
+            for item in self._normalized(events):
                 if isinstance(item, Change):
                     changes.append(item)
                     size += len(item.envelope)
@@ -149,7 +149,7 @@ class Relay:
         if changes:
             yield changes
 
-    def _meaning(self, events: Documents) -> Iterator[Change | Idle]:
+    def _normalized(self, events: Documents) -> Iterator[Change | Idle]:
         for event in events:
             item = self._numbering.of(event)
             match item:
@@ -164,20 +164,20 @@ class Relay:
                 case _:
                     assert_never(item)
 
-    async def _send(self, batch: Sequence[Change] | Idle) -> None:
+    async def _publish(self, batch: Sequence[Change] | Idle) -> None:
         """Send it to Redis, once that has what was sent before; while it answers, the next can be made."""
         await self._confirm()
-        self._hand_over(batch)
+        self._send(batch)
 
-    def _hand_over(self, batch: Sequence[Change] | Idle) -> None:
-        self._under_way = batch
+    def _send(self, batch: Sequence[Change] | Idle) -> None:
+        self._in_flight = batch
         self._sent_at = perf_counter()
         changes = () if isinstance(batch, Idle) else batch
         self._publisher.send(self._progress.epoch, self._progress.position, changes)
 
     async def _confirm(self) -> None:
         """Return once Redis has what is under way. Repeat it until then: what is there already does no harm."""
-        batch = self._under_way
+        batch = self._in_flight
         if batch is None:
             return
         while True:
@@ -187,11 +187,11 @@ class Relay:
                 break
             except PublishFailed as error:
                 await asyncio.sleep(self._health.failed(error))
-            self._hand_over(batch)
+            self._send(batch)
         self._health.succeeded()
         if answer is Published.GAP:
             raise GapFound
-        self._under_way = None
+        self._in_flight = None
         if isinstance(batch, Idle):
             # All before it is published. Were it not kept, the token of a quiet collection would age out of the oplog.
             self._progress.token = batch.token or self._progress.token

@@ -20,10 +20,10 @@ class Script(NamedTuple):
         text = files("services.watcher").joinpath(f"{name}.lua").read_text("utf-8")
         return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
-    def known(self, keys: Sequence[str], args: Sequence[str | bytes]) -> bytes:
+    def by_digest(self, keys: Sequence[str], args: Sequence[str | bytes]) -> bytes:
         """Return the command that runs what Redis knows; it answers NOSCRIPT where it does not."""
         return packed("EVALSHA", self.digest, len(keys), *keys, *args)
 
-    def new(self, keys: Sequence[str], args: Sequence[str | bytes]) -> bytes:
+    def by_text(self, keys: Sequence[str], args: Sequence[str | bytes]) -> bytes:
         """Return the command that tells Redis the script, and runs it."""
         return packed("EVAL", self.text, len(keys), *keys, *args)

@@ -21,7 +21,7 @@ class StateUnavailable(Exception):
     """MongoDB cannot be asked now; trying again later may help."""
 
 
-class DatabaseWentBack(Exception):
+class DatabaseRestored(Exception):
     """MongoDB remembers an older checkpoint than it did: it was restored from a backup."""
 
 
@@ -111,7 +111,7 @@ class StreamState:
     async def load(self) -> Checkpoint | None:
         """Return the checkpoint, or None where none was ever saved or it cannot be understood.
 
-        Raise DatabaseWentBack, once, when it is older than what was saved or loaded before.
+        Raise DatabaseRestored, once, when it is older than what was saved or loaded before.
         """
         try:
             document = await self._collection.find_one({"_id": self._stream})
@@ -119,8 +119,8 @@ class StreamState:
             raise StateUnavailable(explain(str(error))) from error
         found = None if document is None else _checkpoint(document)
         newest, self._newest = self._newest, found
-        if found is not None and newest is not None and _age(found) < _age(newest):
-            raise DatabaseWentBack
+        if found is not None and newest is not None and _known_until(found) < _known_until(newest):
+            raise DatabaseRestored
         return found
 
     async def _create(self) -> None:
@@ -138,7 +138,7 @@ class StreamState:
             raise LeaseLost(f"term {term} of {self._stream} is over")
 
 
-def _age(checkpoint: Checkpoint) -> int:
+def _known_until(checkpoint: Checkpoint) -> int:
     """The cluster time up to which a checkpoint knows everything."""
     return max(checkpoint.position.ts, token_time(checkpoint.token) or 0)
 

@@ -33,13 +33,13 @@ async def test_a_stream_that_opens_at_the_third_attempt_was_resumed_once(stack: 
 
     @asynccontextmanager
     async def opens_at_the_third_attempt(
-        database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], most: int, await_ms: int
+        database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], batch_size: int, await_ms: int
     ) -> AsyncIterator[ChangeCursor]:
         nonlocal attempts
         attempts += 1
         if attempts < 3:
             raise AutoReconnect("not ready yet")
-        async with server_cursor(database, pipeline, most, await_ms) as cursor:
+        async with server_cursor(database, pipeline, batch_size, await_ms) as cursor:
             yield cursor
 
     async with AsyncMongoClient[dict[str, Any]](stack.mongodb_uri) as client:

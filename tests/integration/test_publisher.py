@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from services.common.cursor import Position
 from services.common.normalize import Change, EpochReason
-from services.watcher.publisher import KEEP_CHANGES, KEEP_SECONDS, Fenced, Published, Publisher, PublishFailed
+from services.watcher.publisher import UPKEEP_CHANGES, UPKEEP_SECONDS, Fenced, Published, Publisher, PublishFailed
 from services.watcher.start import PublishedHead
 from tests.conftest import OwnValkey
 from tests.log_entries import KEYS, entries, head, ids, new_publisher, publish
@@ -225,10 +225,10 @@ async def test_the_log_is_trimmed_though_quiet_moments_come_in_between(
     now = 0.0
     monkeypatch.setattr("services.watcher.publisher.monotonic", lambda: now)
     publisher = await begun(redis, maxlen=100)
-    for last in range(10, 510, KEEP_CHANGES // 2):
-        now += KEEP_SECONDS
+    for last in range(10, 510, UPKEEP_CHANGES // 2):
+        now += UPKEEP_SECONDS
         assert await publish(publisher, "e1", Position(last, 0), []) is Published.OK
-        changes = batch(last + 1, last + KEEP_CHANGES // 2)
+        changes = batch(last + 1, last + UPKEEP_CHANGES // 2)
         assert await publish(publisher, "e1", Position(last, 0), changes) is Published.OK
     assert 100 <= len(await ids(redis)) < 400
 
@@ -243,7 +243,7 @@ async def test_changes_one_by_one_are_a_sign_of_life(redis: Redis) -> None:
         nonlocal number
         number += 1
         await publish(publisher, "e1", Position(number - 1, 0), batch(number, number))
-        assert number < KEEP_CHANGES  # after so many it would be renewed in any case
+        assert number < UPKEEP_CHANGES  # after so many it would be renewed in any case
         return (await head(redis))["alive"] != "0"
 
     await until(is_alive, "the sign of life is renewed")
