@@ -103,7 +103,7 @@ def metrics() -> Iterator[tuple[str, str, str]]:
 
 def _gateway_registry() -> CollectorRegistry:
     shown, events = GatewayMetrics(), Log(10)
-    shown.observe_connections(Connections(ConnectionBounds(most=1, per_address=1, last_descriptor=1), lambda _: None))
+    shown.observe_connections(Connections(ConnectionBounds(total=1, per_address=1, last_descriptor=1), lambda _: None))
     shown.observe(Hub(events, lambda _: None), events, Unsent(1), [Dependency.of(DependencyHealth("redis"))])
     return shown.registry
 

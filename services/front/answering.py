@@ -16,7 +16,7 @@ MOST = 64
 def few_connections(count: Callable[[ConnectionRefusal], None]) -> Connections:
     """Return places for as many as may be on such a port: some probes, some Prometheus, a few people with curl."""
     last = last_for_connections(allow_descriptors(MOST + 2 * RESERVE))
-    return Connections(ConnectionBounds(most=MOST, per_address=MOST, last_descriptor=last), count)
+    return Connections(ConnectionBounds(total=MOST, per_address=MOST, last_descriptor=last), count)
 
 
 @asynccontextmanager

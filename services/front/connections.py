@@ -12,7 +12,7 @@ from services.common.deadlines import Deadlines, Entry
 from services.front.shortage import Shortage
 
 HEAD_SECONDS = 10.0
-_LOOKED_AT = 32  # connections that are asked whether they are idle before a newcomer is refused
+_MOST_SCANNED = 32  # connections that are asked whether they are idle before a newcomer is refused
 
 
 class State(StrEnum):
@@ -43,7 +43,7 @@ class NoRoom(Exception):
         self.refusal = refusal
 
 
-class Guest(Protocol):
+class Evictable(Protocol):
     """The protocol of a connection that may be cut off here."""
 
     @property
@@ -54,10 +54,10 @@ class Guest(Protocol):
         """Cut it off, because its client has not asked in time; return which of the two kinds it was."""
 
     def evict(self) -> None:
-        """Cut it off, because its place is needed."""
+        """Cut it off, because its slot is needed."""
 
 
-class Seat:
+class SharedSlot:
     """The place of a websocket or a stream, which only its owner ends: no more than its share of a count."""
 
     __slots__ = ("taken",)
@@ -65,32 +65,32 @@ class Seat:
     def __init__(self) -> None:
         self.taken = 0
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """The connection is closed."""
         self.taken -= 1
 
 
-class Place:
+class Slot:
     """The place of a connection that is silent or HTTP's."""
 
-    __slots__ = ("_address", "_connections", "_deadline", "_table", "guest")
+    __slots__ = ("_address", "_connections", "_deadline", "_table", "connection")
 
-    def __init__(self, connections: "Connections", guest: Guest, address: str | None) -> None:
-        self.guest = guest
+    def __init__(self, connections: "Connections", connection: Evictable, address: str | None) -> None:
+        self.connection = connection
         self._connections = connections
         self._address = address
         self._table = connections.silent
         self._table[self] = None
-        self._deadline: Entry[Place] | None = connections.heads.add(self)
+        self._deadline: Entry[Slot] | None = connections.heads.add(self)
 
-    def asked(self) -> None:
+    def request_complete(self) -> None:
         """A whole request has come in."""
-        self._relax()
+        self._cancel_deadline()
         del self._table[self]  # and in again at the end: those that have not asked for longest are the first
         self._table = self._connections.http
         self._table[self] = None
 
-    def ask_in_time(self) -> None:
+    def request_begun(self) -> None:
         """A request has begun to come in, the rest of which is waited for only so long."""
         if self._deadline is None:
             self._deadline = self._connections.heads.add(self)
@@ -98,22 +98,22 @@ class Place:
     def overdue(self) -> None:
         """Cut the connection off."""
         self._deadline = None
-        self._connections.count(self.guest.overdue())
+        self._connections.count(self.connection.overdue())
 
-    def become(self, state: State) -> Seat:
+    def upgrade(self, state: State) -> SharedSlot:
         """Give the connection to a websocket or a stream."""
-        self.leave()
-        seat = self._connections.seats[state]
-        seat.taken += 1
-        return seat
+        self.release()
+        slot = self._connections.shared[state]
+        slot.taken += 1
+        return slot
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """The connection is closed, or somebody else's."""
-        self._relax()
+        self._cancel_deadline()
         if self._table.pop(self, self) is None:
-            self._connections.left(self._address)
+            self._connections.forget(self._address)
 
-    def _relax(self) -> None:
+    def _cancel_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
@@ -127,13 +127,13 @@ class ConnectionBounds:
     ``last_descriptor`` is the highest file descriptor that a connection may get; those above are kept for our own use.
     """
 
-    most: int
+    total: int
     per_address: int
     last_descriptor: int
 
 
 class Connections:
-    """The connections of one port. A place is taken at accept, before anything was read, and kept until the close."""
+    """The connections of one port. A slot is taken at accept, before anything was read, and kept until the close."""
 
     def __init__(
         self,
@@ -144,11 +144,11 @@ class Connections:
     ) -> None:
         self.bounds = bounds
         self.count = count
-        self.silent: dict[Place, None] = {}  # the oldest first
-        self.http: dict[Place, None] = {}  # the one that has not asked for longest first
-        self._websockets, self._streams = Seat(), Seat()
-        self.seats = {State.WEBSOCKET: self._websockets, State.SSE: self._streams}
-        self.heads: Deadlines[Place] = Deadlines(head_seconds, Place.overdue)
+        self.silent: dict[Slot, None] = {}  # the oldest first
+        self.http: dict[Slot, None] = {}  # the one that has not asked for longest first
+        self._websockets, self._streams = SharedSlot(), SharedSlot()
+        self.shared = {State.WEBSOCKET: self._websockets, State.SSE: self._streams}
+        self.heads: Deadlines[Slot] = Deadlines(head_seconds, Slot.overdue)
         self._per_address: Counter[str] = Counter()
         self._shortage = Shortage()
 
@@ -157,46 +157,48 @@ class Connections:
 
     def census(self) -> dict[State, int]:
         """Return how many there are of each kind."""
-        taken = {state: seat.taken for state, seat in self.seats.items()}
+        taken = {state: slot.taken for state, slot in self.shared.items()}
         return {State.SILENT: len(self.silent), State.HTTP: len(self.http), **taken}
 
-    def enter(self, guest: Guest, address: str | None, descriptor: int) -> Place:
+    def admit(self, connection: Evictable, address: str | None, descriptor: int) -> Slot:
         """Take a place, or raise NoRoom; with ``address`` None, those of its peer are not counted together."""
         if address is not None and self._per_address[address] >= self.bounds.per_address:
             raise self._refused(ConnectionRefusal.TOO_MANY_FROM_ADDRESS, address)
         if descriptor > self.bounds.last_descriptor:
             self._make_room(ConnectionRefusal.OUT_OF_DESCRIPTORS)
-        elif len(self) >= self.bounds.most:
+        elif len(self) >= self.bounds.total:
             self._make_room(ConnectionRefusal.TOO_MANY_CONNECTIONS)
         if address is not None:
             self._per_address[address] += 1
-        return Place(self, guest, address)
+        return Slot(self, connection, address)
 
-    def left(self, address: str | None) -> None:
+    def forget(self, address: str | None) -> None:
         """Forget one connection of an address."""
         if address is not None:
             self._per_address[address] -= 1
             if self._per_address[address] <= 0:
                 del self._per_address[address]
 
-    def check(self, lowest_free: int) -> None:
+    def evict_for_descriptors(self, lowest_free: int) -> None:
         """Make room where descriptors are used up by something else: then nobody is accepted who could make it."""
         if lowest_free > self.bounds.last_descriptor:
             with suppress(NoRoom):
-                for _ in range(_LOOKED_AT):
+                for _ in range(_MOST_SCANNED):
                     self._make_room(ConnectionRefusal.OUT_OF_DESCRIPTORS)
 
     def _make_room(self, lack: ConnectionRefusal) -> None:
-        victim = next(iter(self.silent), None) or next((one for one in self._first() if one.guest.is_idle), None)
+        victim = next(iter(self.silent), None) or next(
+            (one for one in self._longest_idle() if one.connection.is_idle), None
+        )
         if victim is None:
             raise self._refused(lack)
         self._shortage.notice(lack, connections=len(self))
         self.count(ConnectionRefusal.EVICTED)
-        victim.leave()
-        victim.guest.evict()
+        victim.release()
+        victim.connection.evict()
 
-    def _first(self) -> Iterator[Place]:
-        return islice(self.http, _LOOKED_AT)
+    def _longest_idle(self) -> Iterator[Slot]:
+        return islice(self.http, _MOST_SCANNED)
 
     def _refused(self, refusal: ConnectionRefusal, address: str | None = None) -> NoRoom:
         self.count(refusal)
@@ -205,8 +207,8 @@ class Connections:
 
     def close(self) -> None:
         """Cut off those that have not asked for anything, and stop all timers."""
-        for place in list(self.silent):
-            place.leave()
-            place.guest.evict()
+        for slot in list(self.silent):
+            slot.release()
+            slot.connection.evict()
         self.heads.close()
         self._shortage.close()

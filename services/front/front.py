@@ -14,11 +14,11 @@ from typing import cast
 from aiohttp import web
 
 from services.common.tasks import Tasks
-from services.front.connections import ConnectionRefusal, Connections, NoRoom, Place
+from services.front.connections import ConnectionRefusal, Connections, NoRoom, Slot
 from services.front.descriptors import lowest_free
+from services.front.handover import SlotHolder
 from services.front.http_connection import HttpConnection
 from services.front.listeners import listening_sockets
-from services.front.taken import Counted
 
 Open = Callable[[bytes, str, asyncio.Transport], bool]
 """Gets the first bytes and the address of the peer; gives the connection to a protocol of its own, or returns False."""
@@ -26,13 +26,13 @@ Open = Callable[[bytes, str, asyncio.Transport], bool]
 CountAs = Callable[[str], str | None]
 """Says for the address of a peer together with whose its connections are counted; None for no limit of their own."""
 
-LOOK_SECONDS = 1.0  # between two looks whether descriptors have run out
+DESCRIPTOR_CHECK_SECONDS = 1.0  # between two looks whether descriptors have run out
 
 UNREAD_SECONDS = 60.0
 
 KEEPALIVE_SECONDS = 75.0  # of a connection that asks nothing; those of load balancers are shorter
 
-_WORDS = {
+_REFUSALS = {
     ConnectionRefusal.TOO_MANY_FROM_ADDRESS: (
         "429 Too Many Requests",
         "There are too many connections from this address.",
@@ -40,16 +40,16 @@ _WORDS = {
     ConnectionRefusal.TOO_MANY_CONNECTIONS: ("503 Service Unavailable", "There are too many connections."),
     ConnectionRefusal.OUT_OF_DESCRIPTORS: ("503 Service Unavailable", "There are too many connections."),
 }
-_ANSWERS = {
+_RESPONSES = {
     refusal: (
         f"HTTP/1.1 {status}\r\nConnection: close\r\nRetry-After: 5\r\nContent-Type: text/plain\r\n"
         f"Content-Length: {len(text) + 1}\r\n\r\n{text}\n"
     ).encode()
-    for refusal, (status, text) in _WORDS.items()
+    for refusal, (status, text) in _REFUSALS.items()
 }
 
 
-def _nothing_special(_data: bytes, _peer: str, _transport: asyncio.Transport) -> bool:
+def _take_none(_data: bytes, _peer: str, _transport: asyncio.Transport) -> bool:
     return False
 
 
@@ -64,7 +64,7 @@ class Front:
         self,
         server: web.Server,
         connections: Connections,
-        open: Open = _nothing_special,
+        open: Open = _take_none,
         count_as: CountAs = str,
         *,
         unread: float = UNREAD_SECONDS,
@@ -82,7 +82,7 @@ class Front:
         Raise OSError when it is taken.
         """
         listeners = await listening_sockets(host, port)
-        _end_unread(listeners, self._unread)
+        _set_user_timeout(listeners, self._unread)
         loop = asyncio.get_running_loop()
         async with AsyncExitStack() as stack:
             stack.callback(self.connections.close)
@@ -95,20 +95,20 @@ class Front:
 
     async def _watch_descriptors(self, some: int) -> None:
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            self.connections.check(lowest_free(some))
+            await asyncio.sleep(DESCRIPTOR_CHECK_SECONDS)
+            self.connections.evict_for_descriptors(lowest_free(some))
 
-    def dispatch(self, place: Place, data: bytes, peer: str, transport: asyncio.Transport) -> None:
+    def dispatch(self, slot: Slot, data: bytes, peer: str, transport: asyncio.Transport) -> None:
         """Pass a connection on by the first that its client has said."""
         if self._open(data, peer, transport):
             return
-        protocol = HttpConnection(self._server, place)
+        protocol = HttpConnection(self._server, slot)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.data_received(data)
 
 
-def _end_unread(listeners: Iterable[socket.socket], seconds: float) -> None:
+def _set_user_timeout(listeners: Iterable[socket.socket], seconds: float) -> None:
     """What is set for a listener holds for the connections that it accepts; macOS has no such option."""
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
     if option is not None:
@@ -117,16 +117,16 @@ def _end_unread(listeners: Iterable[socket.socket], seconds: float) -> None:
                 same.setsockopt(socket.IPPROTO_TCP, option, int(seconds * 1000))
 
 
-class PendingConnection(Counted, asyncio.Protocol):
+class PendingConnection(SlotHolder, asyncio.Protocol):
     """A connection whose client has said nothing yet; if that lasts, it is cut."""
 
-    __slots__ = ("_front", "_peer", "_place", "_transport")
+    __slots__ = ("_front", "_peer", "_slot", "_transport")
 
     is_idle = True
 
     def __init__(self, front: Front) -> None:
         self._front = front
-        self._place: Place | None = None
+        self._slot: Slot | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a place, and wait for the client to speak."""
@@ -136,21 +136,21 @@ class PendingConnection(Counted, asyncio.Protocol):
         descriptor = transport.get_extra_info("socket").fileno()
         front = self._front
         try:
-            self._place = front.connections.enter(self, front.count_as(self._peer), descriptor)
+            self._slot = front.connections.admit(self, front.count_as(self._peer), descriptor)
         except NoRoom as lack:
-            self._transport.write(_ANSWERS[lack.refusal])
+            self._transport.write(_RESPONSES[lack.refusal])
             self._transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Pass the connection on."""
-        if self._place is not None:
-            self._front.dispatch(self._place, data, self._peer, self._transport)
+        if self._slot is not None:
+            self._front.dispatch(self._slot, data, self._peer, self._transport)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Give the place back."""
-        if self._place is not None:
-            self._place.leave()
-            self._place = None
+        if self._slot is not None:
+            self._slot.release()
+            self._slot = None
 
     def overdue(self) -> ConnectionRefusal:
         """Cut it off."""

@@ -3,43 +3,43 @@
 import asyncio
 from typing import ClassVar
 
-from services.front.connections import Place, Seat, State
+from services.front.connections import SharedSlot, Slot, State
 
 
-class Counted:
+class SlotHolder:
     """A protocol whose connection has a place among those that are silent or HTTP's."""
 
     __slots__ = ()
 
-    _place: Place | None
+    _slot: Slot | None
 
-    def hand_over(self, state: State) -> Seat | None:
+    def release_to(self, state: State) -> SharedSlot | None:
         """Let somebody else have the connection, to whom the place then belongs."""
-        place, self._place = self._place, None  # type: ignore[misc]  # a slot of the subclasses
-        return None if place is None else place.become(state)
+        slot, self._slot = self._slot, None  # type: ignore[misc]  # a slot of the subclasses
+        return None if slot is None else slot.upgrade(state)
 
 
-class Taken(asyncio.Protocol):
+class Takeover(asyncio.Protocol):
     """A protocol that takes a connection over; a subclass that overrides `connection_lost` calls this one's."""
 
-    __slots__ = ("seat",)
+    __slots__ = ("slot",)
 
     state: ClassVar[State]
 
     def __init__(self) -> None:
-        self.seat: Seat | None = None  # None where nobody counts
+        self.slot: SharedSlot | None = None  # None where nobody counts
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Give the place back."""
-        seat, self.seat = self.seat, None
-        if seat is not None:
-            seat.leave()
+        slot, self.slot = self.slot, None
+        if slot is not None:
+            slot.release()
 
 
-def give(transport: asyncio.Transport, protocol: Taken, seat: Seat | None = None) -> None:
+def hand_over(transport: asyncio.Transport, protocol: Takeover, slot: SharedSlot | None = None) -> None:
     """Let ``protocol`` have a connection that nobody else knows of any more; its place, where none is given."""
     before = transport.get_protocol()
-    protocol.seat = before.hand_over(protocol.state) if seat is None and isinstance(before, Counted) else seat
+    protocol.slot = before.release_to(protocol.state) if slot is None and isinstance(before, SlotHolder) else slot
     transport.set_protocol(protocol)
     try:
         protocol.connection_made(transport)

@@ -9,26 +9,26 @@ from aiohttp import web
 from aiohttp.web_protocol import _ErrInfo
 
 from services.front.answered_errors import AnsweredErrors
-from services.front.connections import ConnectionRefusal, Place
-from services.front.taken import Counted
+from services.front.connections import ConnectionRefusal, Slot
+from services.front.handover import SlotHolder
 
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
-class HttpConnection(Counted, AnsweredErrors):
+class HttpConnection(SlotHolder, AnsweredErrors):
     """aiohttp's own protocol with a place among the connections.
 
     Checked against aiohttp 3.14: a request whose head is complete is in `_messages` when `data_received` returns, or an
     `_ErrInfo` in place of one that cannot be read; `_waiter` is there while the connection waits for the next one.
     """
 
-    __slots__ = ("_is_unreadable", "_place")
+    __slots__ = ("_is_unreadable", "_slot")
 
-    def __init__(self, server: web.Server, place: Place) -> None:
+    def __init__(self, server: web.Server, slot: Slot) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **server._kwargs)  # noqa: SLF001
-        self._place: Place | None = place
+        self._slot: Slot | None = slot
         self._is_unreadable = False
-        place.guest = self
+        slot.connection = self
 
     def data_received(self, data: bytes) -> None:
         """Read on, and see whether a request is complete, or one has begun that may take only so long."""
@@ -40,19 +40,19 @@ class HttpConnection(Counted, AnsweredErrors):
             # Its traceback holds the frame that holds it, and 64 KiB of what could not be read: such a ring stays in
             # memory until the collector comes, which is seldom (`tune_gc`), and a client can make hundreds a second.
             broken.exc.__traceback__ = broken.exc.__context__ = None
-        if self._place is None:
+        if self._slot is None:
             return
         if self._messages:
-            self._place.asked()
+            self._slot.request_complete()
         elif self._waiter is not None:
-            self._place.ask_in_time()
+            self._slot.request_begun()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Give the place back."""
         super().connection_lost(exc)
-        if self._place is not None:
-            self._place.leave()
-            self._place = None
+        if self._slot is not None:
+            self._slot.release()
+            self._slot = None
 
     @property
     def is_idle(self) -> bool:
@@ -69,7 +69,7 @@ class HttpConnection(Counted, AnsweredErrors):
     def evict(self) -> None:
         """Cut it off, whatever is unsent."""
         transport = self.transport
-        self._place = None
+        self._slot = None
         self.force_close()
         if transport is not None:
             transport.abort()

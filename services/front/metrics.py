@@ -28,5 +28,5 @@ class ConnectionCollector(Collector):
         yield GaugeMetricFamily(
             f"orders_{self._service}_connections_limit",
             "Open TCP connections that there may be; beyond, silent ones are cut off, and then new ones refused.",
-            value=float(self._connections.bounds.most),
+            value=float(self._connections.bounds.total),
         )

@@ -22,14 +22,14 @@ class Shortage:
         loop = asyncio.get_running_loop()
         if what not in self._last:
             log.warning("Connections are refused or cut off to make room", reason=str(what), **fields)
-            self._timers[what] = loop.call_later(self._calm, self._look, what)
+            self._timers[what] = loop.call_later(self._calm, self._check_calm, what)
         self._last[what] = loop.time()
 
-    def _look(self, what: str) -> None:
+    def _check_calm(self, what: str) -> None:
         loop = asyncio.get_running_loop()
         calm_at = self._last[what] + self._calm
         if loop.time() < calm_at:
-            self._timers[what] = loop.call_at(calm_at, self._look, what)
+            self._timers[what] = loop.call_at(calm_at, self._check_calm, what)
             return
         del self._last[what], self._timers[what]
         log.info("There is room for connections again", reason=str(what))

@@ -10,7 +10,7 @@ from aiohttp import web
 from services import __version__
 from services.common.authority import Hosts
 from services.common.tasks import Tasks
-from services.front.bodies import let_the_answer_arrive, refuse_encoded
+from services.front.bodies import drain_unread_body, refuse_encoded
 from services.front.connections import ConnectionBounds, Connections
 from services.front.front import KEEPALIVE_SECONDS, UNREAD_SECONDS, Front
 from services.front.runner import Runner
@@ -76,7 +76,7 @@ class Server:
             )
         self._connections = Connections(
             ConnectionBounds(
-                most=room.connections,
+                total=room.connections,
                 per_address=settings.max_connections_per_address,
                 last_descriptor=room.last_descriptor,
             ),
@@ -120,9 +120,7 @@ class Server:
 
     def application(self, ready: Callable[[], Awaitable[Readiness]]) -> web.Application:
         """Return the routes and what surrounds them."""
-        app = web.Application(
-            middlewares=[let_the_answer_arrive, self._metrics.time_request, problems(), refuse_encoded]
-        )
+        app = web.Application(middlewares=[drain_unread_body, self._metrics.time_request, problems(), refuse_encoded])
         app.on_response_prepare.append(add_security_headers)
         install_entrance(app, self._entrance)
         app.add_routes(self._sse.routes())  # before /api/orders/{id}

@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from services.common.authority import Authority, Hosts, listens_locally
 from services.front.answering import answering
-from services.front.bodies import let_the_answer_arrive, refuse_encoded
+from services.front.bodies import drain_unread_body, refuse_encoded
 from services.front.connections import Connections
 from services.internal.readiness import Readiness
 
@@ -37,7 +37,7 @@ async def internal_listener(
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    app = web.Application(middlewares=[let_the_answer_arrive, _for_us(host), refuse_encoded])
+    app = web.Application(middlewares=[drain_unread_body, _for_us(host), refuse_encoded])
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
     async with answering(app, connections, host, port) as chosen:
         yield chosen

@@ -10,7 +10,7 @@ from threading import Thread
 
 from aiohttp import web
 
-from services.front.bodies import let_the_answer_arrive, refuse_encoded
+from services.front.bodies import drain_unread_body, refuse_encoded
 from services.front.connections import ConnectionBounds, Connections
 from services.front.front import Front
 from services.front.runner import Runner
@@ -57,7 +57,7 @@ async def measured_server(uri: str, settings: EngineSettings) -> AsyncIterator[M
 
     async def serve() -> None:
         async with OrderStore.open(uri) as store:
-            app = web.Application(middlewares=[let_the_answer_arrive, problems(), refuse_encoded])
+            app = web.Application(middlewares=[drain_unread_body, problems(), refuse_encoded])
             app.add_routes(OrdersApi(store, lambda: "e1").routes())
             sockets = SocketServer({"/": Echo()}, settings)
             sockets.attach(app)
@@ -65,7 +65,7 @@ async def measured_server(uri: str, settings: EngineSettings) -> AsyncIterator[M
             await runner.setup()
             assert runner.server is not None
             places = Connections(
-                ConnectionBounds(most=1000, per_address=1000, last_descriptor=1_000_000), lambda _: None
+                ConnectionBounds(total=1000, per_address=1000, last_descriptor=1_000_000), lambda _: None
             )
             async with Front(runner.server, places, opening(sockets.open)).listening("127.0.0.1", 0) as port:
                 here.call_soon_threadsafe(ready.set_result, Measured(port, loop))

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from services.front.connections import ConnectionBounds, ConnectionRefusal, Connections, State
 from services.front.front import Front
-from services.front.taken import Taken, give
+from services.front.handover import Takeover, hand_over
 from services.gateway.edge.opening import opening
 from services.gateway.edge.takeover import TakenOver, take_over
 from services.gateway.wire.handshake import Handshake
@@ -25,7 +25,7 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 LONG = 20.0
 
 
-class Say(Taken):
+class Say(Takeover):
     """Says its word, then back what it hears."""
 
     state = State.WEBSOCKET
@@ -53,7 +53,7 @@ class Port:
     def open(self, request: Handshake, transport: asyncio.Transport) -> bool:
         self.asked.append(request)
         if self.lets:
-            give(transport, Say())
+            hand_over(transport, Say())
         return self.lets
 
     @property
@@ -118,7 +118,7 @@ async def front(
     runner = web.AppRunner(app, keepalive_timeout=LONG, lingering_time=0.2)
     await runner.setup()
     assert runner.server is not None
-    bounds = ConnectionBounds(most=most, per_address=per_address, last_descriptor=last_descriptor)
+    bounds = ConnectionBounds(total=most, per_address=per_address, last_descriptor=last_descriptor)
     port.connections = Connections(bounds, lambda refusal: port.refusals.update([refusal]), head_seconds=seconds)
     gate = Front(runner.server, port.connections, opening(port.open), unread=unread)
     try:
@@ -307,7 +307,7 @@ async def test_where_descriptors_run_out_silent_connections_make_room_and_then_n
 async def test_where_something_else_uses_descriptors_up_silent_connections_make_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("services.front.front.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("services.front.front.DESCRIPTOR_CHECK_SECONDS", 0.05)
     with ExitStack() as stack:
         last = os.dup(0) + 20
         stack.callback(os.close, last - 20)

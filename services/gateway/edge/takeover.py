@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.web_protocol import RequestHandler
 
-from services.front.taken import Counted, Taken, give
+from services.front.handover import SlotHolder, Takeover, hand_over
 
 
 class TakenOver(web.StreamResponse):
@@ -29,7 +29,7 @@ class TakenOver(web.StreamResponse):
         """Write no end."""
 
 
-def take_over(request: web.BaseRequest, protocol: Taken) -> asyncio.Transport | None:
+def take_over(request: web.BaseRequest, protocol: Takeover) -> asyncio.Transport | None:
     """Give the request's connection to `protocol`; return None where the client has already gone.
 
     Calls `connection_made` at once, and `data_received` with what came in behind the request as soon as the caller lets
@@ -39,9 +39,9 @@ def take_over(request: web.BaseRequest, protocol: Taken) -> asyncio.Transport | 
     transport = handler.transport
     if transport is None or transport.is_closing():
         return None
-    seat = handler.hand_over(protocol.state) if isinstance(handler, Counted) else None
+    slot = handler.release_to(protocol.state) if isinstance(handler, SlotHolder) else None
     tail = _release(handler)
-    give(transport, protocol, seat)
+    hand_over(transport, protocol, slot)
     if tail:
         transport.pause_reading()  # or what the loop reads next would overtake it
         asyncio.get_running_loop().call_soon(_deliver, transport, tail)

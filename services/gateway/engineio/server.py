@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from aiohttp import hdrs, web
 
-from services.front.taken import give
+from services.front.handover import hand_over
 from services.gateway.edge.admission import Admission
 from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.limits import Count, EngineSettings, count_nothing
@@ -74,7 +74,7 @@ class EngineServer:
             return False
         with self._admitted(session):
             websocket = self._connection(request)
-            give(transport, websocket)
+            hand_over(transport, websocket)
             answer(transport, head, self._open_packet(session, upgrades=[]))
             self._start(session, websocket)
         return True
