@@ -1,4 +1,4 @@
-"""Puts the watcher together and runs it until it is told to stop. Read this file first."""
+"""Builds the watcher and runs it until it is cancelled. Read this file first."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -80,7 +80,7 @@ async def _lead_forever(parts: Parts, redis: Redis, settings: WatcherSettings) -
             log.warning("The lease is lost, standing by", error=str(lost.exceptions[0]))
         except* Fenced as fenced:
             above = max(_terms(fenced))
-            log.warning("Another term has claimed the log, this one is over", term=term, claimed=above)
+            log.warning("A newer term has claimed the log, this one is over", term=term, claimed=above)
 
 
 def _terms(group: BaseExceptionGroup[Fenced]) -> list[int]:
@@ -89,7 +89,7 @@ def _terms(group: BaseExceptionGroup[Fenced]) -> list[int]:
 
 @asynccontextmanager
 async def _holding_lease(parts: Parts, term: int, seconds: float) -> AsyncIterator[None]:
-    """Hold the lease meanwhile, and give it back after, so that a standby takes over at once."""
+    """Hold the lease meanwhile and release it afterwards, so that a standby takes over at once."""
     parts.metrics.leader.set(1)
     parts.metrics.term.set(term)
     try:
@@ -105,7 +105,7 @@ async def _holding_lease(parts: Parts, term: int, seconds: float) -> AsyncIterat
 
 @asynccontextmanager
 async def _mongo(uri: str, primary: Primary) -> "AsyncIterator[AsyncMongoClient[dict[str, Any]]]":
-    # With the driver's own defaults a primary that stands still holds the stream for half a minute.
+    # With the driver's defaults, a frozen primary would block the stream for half a minute.
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
         uri,
         appname="orders-watcher",
@@ -121,8 +121,8 @@ async def _mongo(uri: str, primary: Primary) -> "AsyncIterator[AsyncMongoClient[
 
 @asynccontextmanager
 async def _redis(url: str) -> AsyncIterator[Redis]:
-    # The driver's own retries would hide a failure; ours are safe since the scripts refuse what is there already.
-    # Whoever asks has a timeout of its own. The client's, for each write and each read, would cost a task each time.
+    # The driver's own retries would hide failures; ours are safe, since the scripts refuse duplicates.
+    # Each caller has its own timeout; the client's would cost a task for each write and each read.
     options: dict[str, Any] = {"socket_connect_timeout": 2, "socket_timeout": None, "retry": Retry(NoBackoff(), 0)}
     redis = redis_client(url, StreamKeys.of(ORDERS.name).log, **options)
     try:

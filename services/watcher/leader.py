@@ -1,4 +1,4 @@
-"""What the watcher that holds the lease does: begin at the right place, carry changes, mend what breaks."""
+"""The work of the watcher that holds the lease: start at the right position, relay changes, recover from failures."""
 
 import asyncio
 import secrets
@@ -31,7 +31,7 @@ log = structlog.get_logger("watcher")
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a leader works with."""
+    """The parts that a leader works with."""
 
     stream: ChangeStream
     state: StreamState
@@ -53,11 +53,11 @@ class Leader:
         self._progress: Progress | None = None
         self._deployment = Deployment(None, 0)
         self._saved: Checkpoint | None = None
-        self._restored = False  # and a new epoch is still to begin
-        self._saving = asyncio.Lock()  # or what is known of an old epoch could be saved over the new one
+        self._restored = False  # the database was, and its new epoch has not begun yet
+        self._saving = asyncio.Lock()  # or the progress of an old epoch could overwrite that of the new one
 
     async def lead(self) -> None:
-        """Carry changes until cancelled; raise Fenced or LeaseLost when the term is over."""
+        """Relay changes until cancelled; raise Fenced or LeaseLost when the term is over."""
         try:
             async with Tasks(Fenced, LeaseLost) as tasks:
                 tasks.keep("following the change stream", self._follow_forever())
@@ -65,7 +65,9 @@ class Leader:
                 tasks.keep("watching the oplog", self._parts.oplog.watch(self._token_time))
                 await tasks.forever()
         finally:
-            with suppress(StateUnavailable, LeaseLost):  # what is not saved is published again, and then refused
+            with suppress(
+                StateUnavailable, LeaseLost
+            ):  # unsaved changes are published again, and refused as duplicates
                 await self._save()
 
     def _token_time(self) -> int | None:
@@ -90,7 +92,7 @@ class Leader:
             case FaultKind.RETRY | FaultKind.NO_REPLICA_SET | FaultKind.UNREADABLE:
                 await self._back_off(self._parts.mongodb, error)
             case FaultKind.HISTORY_LOST | FaultKind.TOKEN_UNKNOWN if (saved := self._rebuild_target()) is not None:
-                log.warning("The oplog no longer reaches back to what Redis lost, going on from the checkpoint")
+                log.warning("The oplog no longer holds the changes that Redis lost, resuming from the checkpoint")
                 await self._publisher.begin(saved.epoch, None, saved.position, saved.token)
             case FaultKind.HISTORY_LOST:
                 await self._new_epoch(EpochReason.HISTORY_LOST)
@@ -98,11 +100,11 @@ class Leader:
                 await self._new_epoch(EpochReason.TOKEN_UNKNOWN)
 
     def _rebuild_target(self) -> Checkpoint | None:
-        """Return the checkpoint if the log is being brought back to it, from further in the past."""
+        """Return the checkpoint while a rebuild of the log, which starts before it, has not reached it yet."""
         saved, progress = self._saved, self._progress
         if saved is None or progress is None or progress.epoch != saved.epoch or progress.position >= saved.position:
             return None
-        # The first position of an epoch is that of no change: on a quiet stream only the token tells that it is passed.
+        # No change has the first position of an epoch: on a quiet stream only the token shows that it was passed.
         return None if (token_time(progress.token) or 0) > saved.position.ts else saved
 
     async def _back_off(self, health: DependencyHealth, error: Exception) -> None:
@@ -110,7 +112,7 @@ class Leader:
         await asyncio.sleep(health.failed(error))
 
     async def _begin(self) -> None:
-        """Find out where to begin, and carry changes from there."""
+        """Decide where to start, and relay changes from there."""
         parts = self._parts
         self._deployment = await parts.stream.deployment()
         try:
@@ -151,7 +153,7 @@ class Leader:
         floor = Position.end_of(end.ts) if end else Position.before(self._deployment.now)
         token = end.token if end else ""
         say = log.info if reason is EpochReason.FIRST_START else log.warning
-        say("A new epoch begins, whoever has a cursor loads anew", reason=str(reason), epoch=epoch)
+        say("A new epoch begins, all clients must resync", reason=str(reason), epoch=epoch)
         self._parts.metrics.epoch_began(reason)
         async with self._saving:
             self._progress = None
@@ -161,10 +163,10 @@ class Leader:
         self._restored = False
 
     async def _follow(self, progress: Progress, start: StartPoint, *, resumes: bool = False) -> None:
-        """Carry changes from ``place`` on, which is where ``progress`` stands, until the epoch ends."""
+        """Relay changes from ``start``, the position of ``progress``, until the epoch ends."""
         parts = self._parts
         self._progress = progress
-        await parts.stream.kind.check()  # which says at the start what would bring no change, and no error either
+        await parts.stream.kind.check()  # logs a collection whose stream would stay silent without any error
         async with parts.stream.open(start, parts.bounds.read) as stream:
             parts.mongodb.succeeded()
             if resumes:  # only now: an attempt to open the stream may fail, and is repeated
@@ -178,7 +180,7 @@ class Leader:
     async def _end_epoch(self, end: End, progress: Progress) -> None:
         saved = self._rebuild_target()
         if saved is not None and end.ts <= saved.position.ts:
-            # A rebuild that began before this epoch did: what was read so far is of the one before.
+            # The rebuild started before this epoch: the changes read so far belong to the previous one.
             await self._publisher.begin(progress.epoch, None, Position.end_of(end.ts), end.token)
         else:
             await self._new_epoch(end.reason, end)
@@ -206,9 +208,9 @@ class Leader:
             self._saved = checkpoint
 
     async def _is_restored(self) -> bool:
-        """Tell whether the database was restored, before it is told what it never knew and nobody can tell any more.
+        """Check whether the database was restored, before a save would hide that for good.
 
-        The stream breaks then, too, and what begins after it is a new epoch.
+        The stream breaks then as well, and a new epoch follows.
         """
         try:
             await self._parts.state.load()

@@ -1,4 +1,4 @@
-"""Elects one watcher: waits for the lease, then holds it by renewing in time."""
+"""Elects one watcher: waits for the lease, then keeps it by renewing it in time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ from services.common.dependency_health import DependencyHealth
 from services.common.tasks import raise_if_cancelled
 from services.watcher.state import LeaseLost, StateUnavailable, StreamState
 
-POLL_SECONDS = 0.1  # between two looks whether the lease has come free
+POLL_SECONDS = 0.1  # between two checks whether the lease is free
 
 log = structlog.get_logger("lease")
 
@@ -41,9 +41,9 @@ async def acquire(
 
 
 async def hold(state: StreamState, term: int, seconds: float) -> None:
-    """Renew the lease until cancelled; raise LeaseLost when it is, or may soon be, somebody else's.
+    """Renew the lease until cancelled; raise LeaseLost when another watcher has it, or soon may.
 
-    The remaining third of the lease is what the last batch that was handed to Redis may still take.
+    The remaining third of the lease is left for the batch in flight to Redis.
     """
     renewed = monotonic()
     while True:

@@ -1,4 +1,4 @@
-"""Carries changes from the change stream to the log, and makes envelopes of them on the way."""
+"""Relays changes from the change stream to the log, and encodes their envelopes on the way."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -27,12 +27,12 @@ log = structlog.get_logger("relay")
 
 
 class GapFound(Exception):
-    """The log in Redis ends before what was published last: it must be rebuilt."""
+    """The log in Redis ends before the last published change: it must be rebuilt."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far the log has got in this epoch: ``position`` is published, ``token`` resumes the stream after it."""
+    """The progress in this epoch: everything up to ``position`` is published, ``token`` resumes the stream after it."""
 
     epoch: str
     position: Position
@@ -41,28 +41,28 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class RelayBounds:
-    """The most changes in one batch, and read ahead of Redis; then reading waits."""
+    """The most changes in one batch, and the most read ahead of Redis; beyond, backpressure stops the reading."""
 
     batch: int
     ahead: int
 
     @property
     def read(self) -> int:
-        """The most changes to be read at once: one such list is made into envelopes, the next is on its way."""
+        """The most changes per read: one such list is being encoded while the next is in flight."""
         return max(1, self.ahead // 2)
 
 
 class _Received(NamedTuple):
-    """What has come at once: the ``batches`` of it that are not on their way yet."""
+    """One read: its ``batches`` that are not in flight yet."""
 
     batches: Iterator[Sequence[Change] | Idle]
     has_backlog: bool
 
 
 class Relay:
-    """The way from one open change stream to the log. Of what it sends, Redis has at most one batch to answer yet.
+    """Relays one open change stream to the log, with at most one batch in flight to Redis.
 
-    A change that comes alone is on its way before the task that waits for it wakes up: that costs more than to read it.
+    A single change is sent before the waiting task wakes up: that wake-up costs more than reading the change.
     """
 
     def __init__(
@@ -84,11 +84,11 @@ class Relay:
         self._sent_at = 0.0
 
     async def run(self, stream: ChangeReader) -> End:
-        """Carry changes until the epoch ends, and return its end; raise SourceFailed, GapFound or Fenced."""
+        """Relay changes until the epoch ends, and return its end; raise SourceFailed, GapFound or Fenced."""
         try:
             end = await self._carry(stream)
         except (SourceFailed, UnreadableEvent) as error:
-            await self._confirm()  # what was read before that failed
+            await self._confirm()  # the changes read before the failure
             if isinstance(error, UnreadableEvent):
                 raise SourceFailed(FaultKind.UNREADABLE, str(error)) from error
             raise
@@ -96,14 +96,14 @@ class Relay:
         return end
 
     async def _carry(self, stream: ChangeReader) -> End:
-        """Ask MongoDB for more: where it has a backlog, before what it sent last is made into envelopes and published.
+        """Relay changes until the epoch ends, prefetching the next read.
 
-        Otherwise once that is on its way to Redis: to ask is work, for MongoDB too, and what has come is not to wait
-        for it, nor is whoever is about to send it to clients to be disturbed by it.
+        In a backlog, prefetch before the last read is encoded and published. Otherwise only once the batch is in
+        flight: prefetching earlier delays that batch, and competes with the fan-out for CPU.
         """
 
         def begin(events: Documents) -> _Received:
-            has_backlog = len(events) >= self._bounds.read  # it sent as much as it may at once
+            has_backlog = len(events) >= self._bounds.read  # a full read: there is probably more
             if has_backlog:
                 stream.prefetch()
             batches = self._in_batches(events)
@@ -127,7 +127,7 @@ class Relay:
                 await self._confirm()
 
     def _in_batches(self, events: Documents) -> Iterator[Sequence[Change] | Idle]:
-        """Yield what the events mean, as many of the changes together as may be published at once, up to the end."""
+        """Yield the changes in batches as large as allowed, up to the end of the epoch."""
         changes: list[Change] = []
         size = 0
         try:
@@ -159,13 +159,13 @@ class Relay:
                     self._end = item
                     return
                 case Unknown():
-                    log.warning("An event of an unknown kind was passed over", kind=item.kind)
+                    log.warning("An event of an unknown kind was skipped", kind=item.kind)
                     yield Idle(item.token)
                 case _:
                     assert_never(item)
 
     async def _publish(self, batch: Sequence[Change] | Idle) -> None:
-        """Send it to Redis, once that has what was sent before; while it answers, the next can be made."""
+        """Send the batch once the previous one is confirmed; the next can be encoded while this one is in flight."""
         await self._confirm()
         self._send(batch)
 
@@ -176,7 +176,7 @@ class Relay:
         self._publisher.send(self._progress.epoch, self._progress.position, changes)
 
     async def _confirm(self) -> None:
-        """Return once Redis has what is under way. Repeat it until then: what is there already does no harm."""
+        """Wait until Redis has the batch in flight, resending it until then; duplicates are refused."""
         batch = self._in_flight
         if batch is None:
             return
@@ -193,7 +193,7 @@ class Relay:
             raise GapFound
         self._in_flight = None
         if isinstance(batch, Idle):
-            # All before it is published. Were it not kept, the token of a quiet collection would age out of the oplog.
+            # Everything before it is published; unsaved, the token of a quiet collection would age out of the oplog.
             self._progress.token = batch.token or self._progress.token
             self._metrics.idle()
         else:
