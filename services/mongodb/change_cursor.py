@@ -1,4 +1,4 @@
-"""What a change stream needs of a cursor of MongoDB: a small protocol that has two implementations."""
+"""The cursor that a change stream needs: a small protocol with two implementations."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -11,27 +11,27 @@ Documents = Sequence[Mapping[str, Any]]
 
 
 class ChangeCursor(Protocol):
-    """An open cursor; ``token`` is the resume token that came last, empty before the first."""
+    """An open cursor; ``token`` is the latest resume token, empty before the first."""
 
     is_open: bool
     token: str
 
     def prefetch(self) -> None:
-        """Let MongoDB find the next documents meanwhile; without it, `next_batch` asks."""
+        """Request the next batch ahead of `next_batch`, which otherwise requests it itself."""
 
     async def next_batch(self, consume: Callable[[Documents], T]) -> T:
-        """Return what ``consume`` makes of the documents that MongoDB sends next, none where none came in time.
+        """Return ``consume``'s result for MongoDB's next batch, which is empty when no document came in time.
 
-        It is called as soon as they are there. Raise PyMongoError, InvalidBSON, or what it raises. That or to be
-        cancelled ends the cursor.
+        ``consume`` is called as soon as the batch arrives. Raise PyMongoError, InvalidBSON, or its own error. An error
+        or a cancellation ends the cursor.
         """
 
 
 class OpenCursor(Protocol):
-    """Opens a cursor on a whole database meanwhile, to be read by at most ``batch_size`` documents at once.
+    """Opens a cursor on a whole database, read in batches of at most ``batch_size`` documents.
 
-    A question is answered ``await_ms`` after MongoDB has looked through what there was, at the latest. Documents are
-    decoded as ``database`` says. Raise PyMongoError.
+    MongoDB replies at the latest ``await_ms`` after it has searched the oplog up to its end. Documents are decoded with
+    the codec options of ``database``. Raise PyMongoError.
     """
 
     def __call__(

@@ -1,4 +1,4 @@
-"""Reads on from a place, and steps over single events that MongoDB cannot deliver or nobody can decode."""
+"""Reads from a starting point, and steps over single events that cannot be delivered or decoded."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -21,14 +21,14 @@ log = structlog.get_logger("change-stream")
 
 @dataclass(frozen=True, slots=True)
 class StartAfter:
-    """Begin with the first event after this resume token."""
+    """Start with the first event after this resume token."""
 
     token: str
 
 
 @dataclass(frozen=True, slots=True)
 class StartAt:
-    """Begin with the first event of this cluster time (u64) or later."""
+    """Start with the first event at or after this cluster time (u64)."""
 
     ts: int
 
@@ -40,12 +40,12 @@ class ReadMode(Enum):
     """How the next events are read."""
 
     BATCHED = "batched"  # many at once
-    ONE_BY_ONE = "one by one"  # one among them cannot be read, and MongoDB gives all that it sends at once or nothing
-    WITHOUT_IMAGES = "without images"  # it is the next one: images are what makes it too large
+    ONE_BY_ONE = "one by one"  # one of the batch is unreadable, and MongoDB delivers a batch entirely or not at all
+    WITHOUT_IMAGES = "without images"  # the next event is the unreadable one: its images make it too large
 
 
 class OpenWith(Protocol):
-    """Opens the stream meanwhile; raise SourceFailed."""
+    """Opens the stream; raise SourceFailed."""
 
     def __call__(
         self, start: StartPoint, batch_size: int, *, images: bool
@@ -53,20 +53,20 @@ class OpenWith(Protocol):
 
 
 class ChangeReader:
-    """All events from ``start`` on, at most ``batch_size`` at once. One that cannot be read comes without its images.
+    """All events from ``start`` on, at most ``batch_size`` at once; an unreadable event comes without its images.
 
-    Whatever is numbered by it therefore gets the same positions as if every event could be read.
+    Positions are therefore numbered as if every event could be read.
     """
 
     def __init__(self, open_with: OpenWith, start: StartPoint, batch_size: int) -> None:
         self._open_with = open_with
-        self._start = start  # moves on with what is taken: from there the stream is opened anew
+        self._start = start  # advances with each batch: the stream is reopened from there
         self._batch_size = batch_size
         self._mode = ReadMode.BATCHED
-        self._left_one_by_one = 0  # so many events more are read one by one
+        self._left_one_by_one = 0  # events that are still to be read one by one
         self._stack = AsyncExitStack()
         self._stream: OpenStream | None = None
-        self._must_reopen = False  # with this way to read: the stream is to be opened anew before the next event
+        self._must_reopen = False  # because the mode has changed
 
     async def __aenter__(self) -> Self:
         await self._open()
@@ -76,12 +76,12 @@ class ChangeReader:
         await self._stack.aclose()
 
     def prefetch(self) -> None:
-        """Let MongoDB find the next events meanwhile, to be taken by `next`."""
+        """Request the next events ahead of `next`."""
         if self._stream is not None and not self._must_reopen:
             self._stream.prefetch()
 
     async def next(self, consume: Callable[[Documents], T]) -> T | Idle:
-        """Return what ``consume`` makes of the events that come next, or Idle, as `OpenStream.next` says."""
+        """Return ``consume``'s result for the next events, or Idle; see `OpenStream.next`."""
         while True:
             stream = await self._open()
             try:
@@ -105,7 +105,7 @@ class ChangeReader:
         return consume(events)
 
     def _degrade(self, error: SourceFailed) -> None:
-        """Read with more care from now on; raise the error where that cannot help."""
+        """Switch to the next safer mode; raise the error if there is none or it would not help."""
         if error.fault is not FaultKind.UNREADABLE or self._mode is ReadMode.WITHOUT_IMAGES:
             raise error
         if self._mode is ReadMode.BATCHED and self._batch_size > 1:

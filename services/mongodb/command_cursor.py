@@ -1,7 +1,7 @@
-"""Reads a cursor of MongoDB by PyMongo's public commands alone: slower than over a connection of one's own, but safe.
+"""Reads a cursor of MongoDB with PyMongo's public commands only: slower than over a dedicated connection, but safe.
 
-PyMongo chooses a server for each command, so that after an election the new primary is asked, which does not know the
-cursor: an error that says to open it again. Behind several mongos that may happen at any time, and then as often.
+PyMongo selects a server for each command: after an election the new primary gets it, does not know the cursor, and
+replies with an error, upon which it is reopened. Behind several mongos that may happen at any time, and repeatedly.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class CommandCursor(CursorState):
-    """An open cursor; each question is a task, so that it can be asked before its answer is wanted."""
+    """An open cursor; each command is a task, so that a batch can be prefetched."""
 
     def __init__(
         self,
@@ -36,12 +36,12 @@ class CommandCursor(CursorState):
         self._reply: asyncio.Task[Mapping[str, Any]] | None = None
 
     def prefetch(self) -> None:
-        """Let MongoDB find the next documents meanwhile; without it, `next_batch` asks."""
+        """Request the next batch ahead of `next_batch`."""
         if self._reply is None and not self._first_batch and self.is_open:
             self._reply = asyncio.create_task(self._command(self._get_more))
 
     async def next_batch(self, consume: Callable[[Documents], T]) -> T:
-        """Return what ``consume`` makes of the documents that come next, as `ChangeCursor` says."""
+        """Return ``consume``'s result for the next batch; see `ChangeCursor`."""
         if self._first_batch:
             first, self._first_batch = self._first_batch, []
             return consume(first)
@@ -56,16 +56,16 @@ class CommandCursor(CursorState):
             self._mark_failed()
             raise
         except BaseException:
-            self.is_open = False  # or what was not taken would be left out
+            self.is_open = False  # or documents that were not consumed would be skipped
             raise
 
     async def _command(self, command: Mapping[str, Any]) -> Mapping[str, Any]:
         return await run_read(self._database, command, self._session)
 
     async def close(self) -> None:
-        """Ask no more, and let MongoDB forget the cursor."""
+        """Stop reading and kill the cursor on the server."""
         if self._reply is not None:
-            self._reply.cancel()  # which closes its connection, and so ends what MongoDB does for it
+            self._reply.cancel()  # which closes its connection, and so ends its work on the server
             await asyncio.gather(self._reply, return_exceptions=True)
         if self._id:
             with suppress(PyMongoError, TimeoutError):
@@ -77,8 +77,8 @@ class CommandCursor(CursorState):
 async def command_cursor(
     database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], batch_size: int, await_ms: int
 ) -> AsyncIterator[CommandCursor]:
-    """Open such a cursor meanwhile, as `OpenCursor` says."""
-    # One session for all of its commands: MongoDB refuses a cursor to every session but its own.
+    """Open such a cursor; see `OpenCursor`."""
+    # One session for all of its commands: MongoDB refuses a cursor to any other session.
     async with database.client.start_session(causal_consistency=False) as session:
         aggregate = {"aggregate": 1, "pipeline": pipeline, "cursor": {"batchSize": batch_size}}
         reply = await run_read(database, aggregate, session)
@@ -92,7 +92,7 @@ async def command_cursor(
 async def run_read(
     database: "AsyncDatabase[Any]", command: Mapping[str, Any], session: AsyncClientSession | None = None
 ) -> Mapping[str, Any]:
-    """Run a command on a server that ``database`` reads from, and return its reply, decoded as that says."""
+    """Run a command with the read preference of ``database``; return the reply, decoded with its codec options."""
     reply: Mapping[str, Any] = await database.command(
         dict(command), read_preference=database.read_preference, codec_options=database.codec_options, session=session
     )

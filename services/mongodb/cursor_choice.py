@@ -20,9 +20,9 @@ log = structlog.get_logger("change-stream")
 
 
 class CursorChoice:
-    """Opens cursors over a connection of our own where that works, else by PyMongo's public commands.
+    """Opens cursors over a dedicated connection where that works, else with PyMongo's public commands.
 
-    The first builds on PyMongo's inside: another version may have another one, and then slow is better than not at all.
+    The former depends on PyMongo's internals, which another version may change; then slow is better than not at all.
     """
 
     def __init__(self, fast: OpenCursor = server_cursor, safe: OpenCursor = command_cursor) -> None:
@@ -32,7 +32,7 @@ class CursorChoice:
 
     @property
     def name(self) -> str | None:
-        """Which one was chosen: ``wire`` or ``command``; None before MongoDB has answered."""
+        """The chosen kind: ``wire`` or ``command``; None before MongoDB has answered."""
         if self._chosen is None:
             return None
         return "wire" if self._chosen is self._fast else "command"
@@ -41,7 +41,7 @@ class CursorChoice:
     async def open(
         self, database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], batch_size: int, await_ms: int
     ) -> AsyncIterator[ChangeCursor]:
-        """Open a cursor meanwhile, as `OpenCursor` says; at the first time, find out which one."""
+        """Open a cursor, see `OpenCursor`; the first time, probe which kind works."""
         if self._chosen is None:
             self._chosen = await self._probe(database)
             if self._chosen is self._fast:
@@ -56,8 +56,8 @@ class CursorChoice:
             async with asyncio.timeout(_PROBE_SECONDS), self._fast(database, _PROBE, 1, 1) as cursor:
                 await cursor.next_batch(list)
         except PyMongoError:
-            raise  # that is MongoDB, not our way to it: it is asked again later
-        except Exception as error:  # noqa: BLE001 - whatever another version of PyMongo makes of it
+            raise  # the fault is MongoDB's, not this kind's: probe again later
+        except Exception as error:  # noqa: BLE001 - any error that another version of PyMongo may raise
             log.warning("The change stream cannot be read over a connection of its own", error=repr(error))
             return self._safe
         return self._fast

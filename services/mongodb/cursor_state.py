@@ -1,4 +1,4 @@
-"""What is known of an open cursor of MongoDB, from the replies that it sends, however they are read."""
+"""The state of an open cursor of MongoDB, from its replies, however they are read."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,11 +7,11 @@ from bson import Int64
 
 from services.mongodb.change_cursor import Documents
 
-KILL_SECONDS = 1.0  # for MongoDB to forget a cursor; else it does so by itself, later
+KILL_SECONDS = 1.0  # for killing a cursor; otherwise it expires on the server later
 
 
 class CursorState:
-    """The state of a cursor that ``reply`` has opened; ``token`` is the resume token that came last."""
+    """The state of the cursor that ``reply`` opened; ``token`` is the latest resume token."""
 
     def __init__(self, reply: Mapping[str, Any], batch_size: int, await_ms: int) -> None:
         self._collection = reply["cursor"]["ns"].partition(".")[2]
@@ -35,7 +35,7 @@ class CursorState:
         return documents
 
     def _mark_failed(self) -> None:
-        """Note an error: MongoDB has no such cursor any more, or cannot be told now."""
+        """Note an error: MongoDB no longer has the cursor, or cannot be reached to kill it."""
         self.is_open, self._id = False, Int64(0)
 
     def _kill_command(self) -> dict[str, Any]:

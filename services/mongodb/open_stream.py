@@ -1,4 +1,4 @@
-"""One open change stream: its events, its signs of life, and the moments at which it must be opened anew."""
+"""One open change stream: its events, its heartbeat, and the conditions under which it must be reopened."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Idle(NamedTuple):
-    """Nothing more has happened; the stream can resume after ``token``."""
+    """No change for now; the stream can resume after ``token``."""
 
     token: str
 
@@ -34,7 +34,7 @@ class OpenStream:
         keeps_images: Callable[[], Awaitable[bool]] | None,
     ) -> None:
         self._cursor = cursor
-        self._keeps_images = keeps_images  # to be asked where documents are looked up
+        self._keeps_images = keeps_images  # None unless documents are looked up
         self._primary = primary
         self._elections = primary.elections
         self._stall_seconds = stall_seconds
@@ -42,15 +42,15 @@ class OpenStream:
         self._moved_at = monotonic()
 
     def prefetch(self) -> None:
-        """Let MongoDB find the next events meanwhile, to be taken by `next`."""
+        """Request the next events ahead of `next`."""
         self._cursor.prefetch()
 
     async def next(self, consume: Callable[[Documents], T]) -> T | Idle:
-        """Return what ``consume`` makes of all events that MongoDB sends at once, or Idle when there is none just now.
+        """Return ``consume``'s result for the next batch of events, or Idle when there is none at the moment.
 
-        It is called as soon as they are there, where nothing needs to be asked about them first. Raise SourceFailed, or
-        what it raises. Never put a timeout around this: a cancelled read closes the stream, which is then silent for
-        ever.
+        ``consume`` is called as soon as they arrive, unless MongoDB must be queried about them first. Raise
+        SourceFailed, or its own error. Never put a timeout around this: a cancelled read closes the stream, which is
+        then silent for ever.
         """
         if self._keeps_images is None:
             taken = await self._read(consume)
@@ -64,7 +64,7 @@ class OpenStream:
         if not self._cursor.is_open:
             raise SourceFailed(FaultKind.RETRY, "the change stream was closed")
         if self._primary.elections != self._elections:
-            # The old one may go on to answer, cut off from the others, with a stream that shows nothing any more.
+            # An isolated old primary may keep answering, with a stream that shows no changes any more.
             raise SourceFailed(FaultKind.RETRY, "another primary was elected")
         return Idle(self._check_stall())
 
@@ -83,18 +83,18 @@ class OpenStream:
         return consume(events)
 
     async def _check_images(self, keeps_images: Callable[[], Awaitable[bool]]) -> None:
-        """An image came although none were kept when the stream was opened: before the collection was made, perhaps.
+        """Reopen if the collection keeps images now, which it did not when the stream was opened.
 
-        The mode of an open stream is fixed, and by looking up, this one would show later states for ever.
+        It may not have existed then. The mode of an open stream is fixed: this one would keep showing later states.
         """
         if await keeps_images():
-            raise SourceFailed(FaultKind.RETRY, "the collection keeps images now, the stream is opened anew")
-        self._keeps_images = None  # no longer: this image is of a time when it did
+            raise SourceFailed(FaultKind.RETRY, "the collection keeps images now, the stream is reopened")
+        self._keeps_images = None  # it does not: this image dates from when it did
 
     def _check_stall(self) -> str:
-        """A token that stands still means a primary that was cut off: it answers, but will never show a change.
+        """Return the token; one that has stopped moving means an isolated primary, which will never show a change.
 
-        A healthy one moves the token at least every ten seconds by writing no-ops of its own.
+        A healthy primary moves the token at least every ten seconds by its own no-op writes.
         """
         token = self._cursor.token
         if token != self._token:

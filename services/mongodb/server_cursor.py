@@ -1,4 +1,4 @@
-"""Reads a cursor of MongoDB over a connection of its own, faster than PyMongo's cursors do."""
+"""Reads a cursor of MongoDB over a dedicated connection, faster than PyMongo's cursors."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -18,11 +18,7 @@ T = TypeVar("T")
 
 
 class ServerCursor(CursorState):
-    """An open cursor.
-
-    ``reply`` has opened it; each further list of ``batch_size`` documents is asked for over ``wire``, and waited for
-    ``await_ms``.
-    """
+    """The cursor that ``reply`` opened; further batches of ``batch_size`` documents are requested over ``wire``."""
 
     def __init__(
         self, database: "AsyncDatabase[Any]", wire: MongoWire, reply: Mapping[str, Any], batch_size: int, await_ms: int
@@ -35,9 +31,9 @@ class ServerCursor(CursorState):
         self._get_more_message = wire.encode(self._get_more | {"$db": database.name})
 
     async def next_batch(self, consume: Callable[[Documents], T]) -> T:
-        """Return what ``consume`` makes of the documents that come next, as `ChangeCursor` says.
+        """Return ``consume``'s result for the next batch; see `ChangeCursor`.
 
-        It is called before any task wakes up. An error or to be cancelled closes the connection.
+        ``consume`` is called before any task wakes up. An error or a cancellation closes the connection.
         """
         if self._first_batch:
             first, self._first_batch = self._first_batch, []
@@ -52,7 +48,7 @@ class ServerCursor(CursorState):
             await self._wire.report(error)
             raise
         except BaseException:
-            self.is_open = False  # or what was not taken would be left out
+            self.is_open = False  # or documents that were not consumed would be skipped
             raise
 
     def _read(self, consume: Callable[[Documents], T], answer: memoryview) -> T:
@@ -63,13 +59,13 @@ class ServerCursor(CursorState):
         return consume(self._unpack(reply, "nextBatch"))
 
     def prefetch(self) -> None:
-        """Let MongoDB find the next documents meanwhile; without it, `next_batch` asks."""
+        """Request the next batch ahead of `next_batch`."""
         if not self._is_requested and not self._first_batch and self.is_open:
             self._is_requested = True
             self._wire.send(self._get_more_message)
 
     async def kill(self) -> None:
-        """Let MongoDB forget the cursor, over another connection: over this one it may be about to answer."""
+        """Kill the cursor over another connection: on this one, a reply may be in flight."""
         if self._id:
             command = self._kill_command()
             with suppress(PyMongoError, TimeoutError):
@@ -81,7 +77,7 @@ class ServerCursor(CursorState):
 async def server_cursor(
     database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], batch_size: int, await_ms: int
 ) -> AsyncIterator[ServerCursor]:
-    """Open such a cursor meanwhile, as `OpenCursor` says."""
+    """Open such a cursor; see `OpenCursor`."""
     aggregate = {"aggregate": 1, "pipeline": pipeline, "cursor": {"batchSize": batch_size}}
     async with mongo_wire(database, aggregate) as (wire, reply):
         cursor = ServerCursor(database, wire, reply, batch_size, await_ms)

@@ -1,8 +1,8 @@
-"""Speaks to Redis over a connection of its own, so that a reply is there as soon as its bytes are.
+"""Talks to Redis over a dedicated connection, to read replies without the overhead of redis-py.
 
-redis-py's own way to a reply (a buffered stream, a task that waits for it, checks for each) costs a tenth of a
-millisecond for each change on its way to the browser. redis-py still says where to connect, as whom and with which
-certificates; hiredis, its parser, understands the replies.
+redis-py's own read path (a buffered stream, a waiting task, checks for each reply) adds a tenth of a millisecond of
+latency to each change. redis-py still decides where to connect, with which credentials and certificates; hiredis, its
+parser, parses the replies.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ from redis.exceptions import (
 from services.redis.client import MovingConnection
 
 _INCOMPLETE = object()
-# The kinds of error that a caller can do something about, by the code that Redis begins it with.
+# The errors that a caller can handle, by their code, the first word of the message.
 _KINDS = {"NOSCRIPT": NoScriptError, "NOAUTH": AuthenticationError, "WRONGPASS": AuthenticationError}
 
 
 def packed(*command: str | bytes | int) -> bytes:
-    """Return the command as it crosses the network."""
+    """Return the command in Redis's wire format."""
     return cast("bytes", pack_command(command))  # type: ignore[arg-type]  # the stub knows tuples of one only
 
 
@@ -51,7 +51,7 @@ class RedisWire(asyncio.Protocol):
     @classmethod
     async def open(cls, redis: Redis, on_reply: Callable[[Any], None], on_lost: Callable[[Exception], None]) -> Self:
         """Connect as ``redis`` would; raise RedisError."""
-        plan = redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # never connected: it says how to
+        plan = redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # never connected: only a template
         try:
             async with asyncio.timeout(plan.socket_connect_timeout):
                 return await cls._connected(plan, on_reply, on_lost)
@@ -77,11 +77,11 @@ class RedisWire(asyncio.Protocol):
         return wire
 
     def send(self, commands: bytes) -> None:
-        """Send what `packed` made, or several of it together; without effect once the connection is over."""
+        """Send packed commands, one or several; no effect once the connection is closed."""
         self._transport.write(commands)
 
     async def aclose(self) -> None:
-        """Give the connection up; what has not come yet will not."""
+        """Close the connection; replies in flight are lost."""
         self.is_open = False
         self._transport.abort()
         await self._closed.wait()
@@ -89,21 +89,21 @@ class RedisWire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(0)  # or uvloop sends only once all else that is due has run
+        self._transport.set_write_buffer_limits(0)  # or uvloop would send only after all other ready callbacks
 
     def data_received(self, data: bytes) -> None:
-        """Hand over what is complete."""
+        """Deliver complete replies."""
         try:
             self._replies.feed(data)
             while self.is_open and (reply := self._replies.gets()) is not _INCOMPLETE:
                 self._on_reply(reply)
-        except Exception as error:  # noqa: BLE001 - the caller is to know it, not the event loop
+        except Exception as error:  # noqa: BLE001 - for the caller, not for the event loop
             self._end(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Say so."""
+        """Report it."""
         self._closed.set()
-        self._end(ConnectionError(f"the connection to Redis is over: {exc or 'it was closed there'}"))
+        self._end(ConnectionError(f"the connection to Redis is closed: {exc or 'by the server'}"))
 
     def _end(self, error: Exception) -> None:
         if self.is_open:
@@ -130,7 +130,7 @@ async def _connect(wire: RedisWire, plan: Any) -> None:
 
 
 def _handshake(plan: Any) -> bytes:
-    """Return what a connection begins with: the protocol, who we are, and which logical database we mean."""
+    """Return the first commands of a connection: protocol, credentials, logical database."""
     user = ["AUTH", plan.username or "default", plan.password or ""] if plan.username or plan.password else []
     return packed("HELLO", 3, *user) + packed("SELECT", plan.db)
 
@@ -138,7 +138,7 @@ def _handshake(plan: Any) -> bytes:
 def _on_handshake_reply(ready: "asyncio.Future[None]", reply: Any) -> None:
     if isinstance(reply, Exception):
         raise reply
-    if reply == b"OK":  # to SELECT; HELLO is answered by what the server says of itself
+    if reply == b"OK":  # the reply to SELECT; HELLO's is a map
         ready.set_result(None)
 
 
