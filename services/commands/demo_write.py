@@ -1,6 +1,7 @@
-"""Changes an order in MongoDB itself, past the API, as a batch job would: `python -m services.commands.demo_write`.
+"""Changes an order directly in MongoDB, not through the API, as a batch job would.
 
-It has one order of its own, and moves it on each time: added, shipped, delivered, deleted. It touches no other.
+`python -m services.commands.demo_write` has one order of its own, which each run advances: added, shipped, delivered,
+deleted. It touches no other order.
 """
 
 import sys
@@ -17,7 +18,7 @@ from services.commands.target import find_target
 from services.common.settings import WrongSetting
 from services.mongodb.faults import explain
 
-# By these two its order is known again.
+# These two fields identify its order.
 ORDER = {"customer_name": "make demo-write", "product_name": "An order written past the API"}
 _NEXT = {"pending": "shipped", "shipped": "delivered"}
 _PATIENCE_MS = 5000
@@ -52,7 +53,7 @@ def _reason(error: PyMongoError, target: str) -> str:
 
 
 def move_on(orders: "Collection[dict[str, Any]]") -> str:
-    """Do the next step with our order and say what was done."""
+    """Advance our order by one step, and describe that step."""
     now = datetime.now(UTC)
     order = orders.find_one(ORDER, sort=[("_id", DESCENDING)])
     if order is None:

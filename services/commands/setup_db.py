@@ -1,7 +1,7 @@
 """Prepares the database for the services: `python -m services.commands.setup_db`; repeating it changes nothing.
 
 With `--samples`, an empty collection gets sample orders. With `--rotate-secret`, the gateways get a new secret for the
-ids of Socket.IO sessions; ids that were signed by the one before stay good.
+ids of Socket.IO sessions; ids signed with the previous one stay valid.
 """
 
 import argparse
@@ -32,17 +32,17 @@ from services.mongodb.faults import explain
 
 COLLECTION = ORDERS.collection
 DEFAULT_DATABASE = "realtime_orders"
-# A server that starts together with us needs some seconds; one that is not there needs a person.
+# A server that starts together with us needs some seconds; one that is missing needs a person.
 PATIENCE = 30.0
 
 # A list is sorted by _id, newest first; each filter therefore needs its field and then _id. A list filtered by both
-# takes the customer's index: few orders remain to be looked at.
+# uses the customer's index: few orders remain to be scanned.
 INDEXES = [
     IndexModel([("status", 1), ("_id", DESCENDING)], name="status_newest_first"),
     IndexModel([("customer_name", 1), ("_id", DESCENDING)], name="customer_newest_first"),
 ]
 
-# Other programs write orders too, and theirs are shown as they are: this warns in the server's log and refuses nothing.
+# Other programs write orders too, and theirs are shown as they are: the validator only warns in the server's log.
 VALIDATOR = {
     "$jsonSchema": {
         "title": "Order of Real-time Orders",
@@ -96,7 +96,7 @@ def main() -> int:
 
 
 def wrong_settings(error: ValidationError | WrongSetting) -> str:
-    """Say in one sentence which settings are wrong; their values may be secret."""
+    """Return one sentence with the invalid settings, without their values, which may be secret."""
     if isinstance(error, WrongSetting):
         return str(error)
     faults = (f"{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors())
@@ -106,10 +106,10 @@ def wrong_settings(error: ValidationError | WrongSetting) -> str:
 def setup(
     mongodb_uri: str, patience: float = PATIENCE, *, samples: bool = False, rotate: bool = False
 ) -> Iterator[str]:
-    """Do the steps one after the other and say what each has done; raise SetupError.
+    """Run the steps in order and describe each result; raise SetupError.
 
-    `samples`: insert some orders where there are none. `rotate`: make a new secret for session ids.
-    `patience`: for how many seconds a step may wait for the server before that is an error.
+    `samples`: insert some orders if there are none. `rotate`: create a new secret for session ids.
+    `patience`: the seconds that a step may wait for the server.
     """
     try:
         client: MongoClient[dict[str, Any]] = MongoClient(
@@ -145,7 +145,7 @@ def _require_replica_set(database: Database[dict[str, Any]]) -> str:
         return f"MongoDB at {where} is a sharded cluster"
     if "setName" not in hello:
         raise SetupError(
-            f"MongoDB at {where} is no replica set, and only replica sets have change streams: start mongod with "
+            f"MongoDB at {where} is not a replica set, and only replica sets have change streams: start mongod with "
             "--replSet rs0 and run rs.initiate() there once (a set of one is enough)."
         )
     return f"MongoDB at {where} is the replica set {hello['setName']}"
@@ -159,7 +159,7 @@ def _require_ordinary(database: Database[dict[str, Any]]) -> str:
 
 
 def _options(database: Database[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the options of the collection, or None where it does not exist."""
+    """Return the options of the collection, or None if it does not exist."""
     found = next(iter(database.list_collections(filter={"name": COLLECTION})), None)
     return None if found is None else found.get("options", {})
 
@@ -218,7 +218,7 @@ def _try_change_stream(database: Database[dict[str, Any]]) -> str:
 
 
 def _share_secret(database: Database[dict[str, Any]]) -> str:
-    """Make the secret before there are gateways, so that these need not agree on one."""
+    """Create the secret before any gateway starts, so that the gateways need not agree on one."""
     made = database.get_collection(SECRETS, write_concern=WriteConcern("majority")).update_one(
         {"_id": RECOVERY}, {"$setOnInsert": {"secrets": [new_secret()]}}, upsert=True
     )

@@ -1,4 +1,4 @@
-"""Which MongoDB a command works on: the given one, else that of the `make run` that runs here, else the default."""
+"""Finds the MongoDB for a command: MONGODB_URI, else that of the `make run` in this folder, else the default."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from services.common.settings import CommonSettings, MongoUri
 
 
 class Target(NamedTuple):
-    """An address, and a sentence that says which one it is and why, without what is secret in it."""
+    """A URI, and a phrase that names it and the reason for the choice, without secrets."""
 
     uri: str
     sentence: str

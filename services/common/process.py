@@ -26,8 +26,8 @@ def run_service(service: str, settings_class: type[S], run: Callable[[S], Awaita
     except ValidationError as error:
         hidden = secret_fields(settings_class)
         for problem in error.errors():
-            name = str(problem["loc"][0])  # what follows it is a place within the value
-            # An address holds a password, which would stay in the log for ever.
+            name = str(problem["loc"][0])  # further parts are a path within the value
+            # A URI holds a password, which would stay in the log for ever.
             value = "" if name in hidden else f" (got {problem['input']!r})"
             print(f"{service}: {name.upper()}: {problem['msg']}{value}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
@@ -36,11 +36,11 @@ def run_service(service: str, settings_class: type[S], run: Callable[[S], Awaita
         sys.exit(2)
     configure(settings.log_level, settings.log_format, service)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        sys.exit(runner.run(_until_told(service, run(settings))))
+        sys.exit(runner.run(_until_signalled(service, run(settings))))
 
 
-async def _until_told(service: str, work: Awaitable[None]) -> int:
-    """Cancel the work on a signal; whatever else ends it is a failure of the process."""
+async def _until_signalled(service: str, work: Awaitable[None]) -> int:
+    """Cancel the work on a signal; if it ends otherwise, the process has failed."""
     log = structlog.get_logger(service)
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
@@ -63,9 +63,9 @@ async def _until_told(service: str, work: Awaitable[None]) -> int:
 
 
 def tune_gc() -> None:
-    """Look for garbage in cycles seldom, for there is little; to be called when what stays for good is there.
+    """Run the garbage collector seldom, as there are few cycles; call this once the permanent objects exist.
 
-    Each look passes by all clients of a gateway, or all changes that a watcher has read, and finds nothing.
+    Each run traverses all clients of a gateway, or all changes that a watcher has read, and finds nothing.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Counts the open TCP connections of a port, and makes room where there are too many: silent ones go first."""
+"""Counts the open TCP connections of a port, and evicts when there are too many: silent ones first."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,27 +12,27 @@ from services.common.deadlines import Deadlines, Entry
 from services.front.shortage import Shortage
 
 HEAD_SECONDS = 10.0
-_MOST_SCANNED = 32  # connections that are asked whether they are idle before a newcomer is refused
+_MOST_SCANNED = 32  # connections checked for being idle before a new one is refused
 
 
 class State(StrEnum):
-    """What a connection is used for."""
+    """The use of a connection."""
 
-    SILENT = "silent"  # it has not asked for anything yet: nothing came, or half a request
-    HTTP = "http"  # requests and answers, also between two of them
+    SILENT = "silent"  # no complete request yet: nothing, or part of one, has arrived
+    HTTP = "http"  # requests and responses, also idle between two requests
     WEBSOCKET = "websocket"
     SSE = "sse"
 
 
 class ConnectionRefusal(StrEnum):
-    """Why a connection is refused, or cut off before it has asked for anything."""
+    """Why a connection is refused, or closed before its first request."""
 
     TOO_MANY_CONNECTIONS = "too_many_connections"
     TOO_MANY_FROM_ADDRESS = "too_many_from_address"
     OUT_OF_DESCRIPTORS = "out_of_descriptors"
-    EVICTED = "evicted"  # it was silent or idle, and its place was needed
-    SILENT = "silent"  # nothing came in time
-    HEAD_TOO_SLOW = "head_too_slow"  # half a request came in time
+    EVICTED = "evicted"  # it was silent or idle, and its slot was needed
+    SILENT = "silent"  # nothing arrived in time
+    HEAD_TOO_SLOW = "head_too_slow"  # only part of a request arrived in time
 
 
 class NoRoom(Exception):
@@ -44,21 +44,21 @@ class NoRoom(Exception):
 
 
 class Evictable(Protocol):
-    """The protocol of a connection that may be cut off here."""
+    """The protocol of a connection that may be closed here."""
 
     @property
     def is_idle(self) -> bool:
-        """Whether it may be closed without loss: nothing was asked that is not answered."""
+        """Whether it may be closed without loss: no request is in flight."""
 
     def overdue(self) -> ConnectionRefusal:
-        """Cut it off, because its client has not asked in time; return which of the two kinds it was."""
+        """Close it because no complete request arrived in time; return which of the two kinds it was."""
 
     def evict(self) -> None:
-        """Cut it off, because its slot is needed."""
+        """Close it because its slot is needed."""
 
 
 class SharedSlot:
-    """The place of a websocket or a stream, which only its owner ends: no more than its share of a count."""
+    """The slot of all websockets or all streams: just a count, since only their owners close them."""
 
     __slots__ = ("taken",)
 
@@ -71,7 +71,7 @@ class SharedSlot:
 
 
 class Slot:
-    """The place of a connection that is silent or HTTP's."""
+    """The slot of one connection that is silent or serves HTTP."""
 
     __slots__ = ("_address", "_connections", "_deadline", "_table", "connection")
 
@@ -84,31 +84,31 @@ class Slot:
         self._deadline: Entry[Slot] | None = connections.heads.add(self)
 
     def request_complete(self) -> None:
-        """A whole request has come in."""
+        """Note that a complete request has arrived."""
         self._cancel_deadline()
-        del self._table[self]  # and in again at the end: those that have not asked for longest are the first
+        del self._table[self]  # and reinserted at the end: the longest idle come first
         self._table = self._connections.http
         self._table[self] = None
 
     def request_begun(self) -> None:
-        """A request has begun to come in, the rest of which is waited for only so long."""
+        """Note the beginning of a request, and start the deadline for the rest."""
         if self._deadline is None:
             self._deadline = self._connections.heads.add(self)
 
     def overdue(self) -> None:
-        """Cut the connection off."""
+        """Close the connection."""
         self._deadline = None
         self._connections.count(self.connection.overdue())
 
     def upgrade(self, state: State) -> SharedSlot:
-        """Give the connection to a websocket or a stream."""
+        """Turn the connection into a websocket or a stream."""
         self.release()
         slot = self._connections.shared[state]
         slot.taken += 1
         return slot
 
     def release(self) -> None:
-        """The connection is closed, or somebody else's."""
+        """Free the slot: the connection is closed, or handed over."""
         self._cancel_deadline()
         if self._table.pop(self, self) is None:
             self._connections.forget(self._address)
@@ -121,10 +121,10 @@ class Slot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionBounds:
-    """How many connections there may be; those beyond are refused.
+    """The most connections; further ones are refused.
 
-    ``per_address`` is for connections that are silent or HTTP's: the others are clients, counted by whose they are.
-    ``last_descriptor`` is the highest file descriptor that a connection may get; those above are kept for our own use.
+    ``per_address`` limits silent and HTTP connections: the others are clients, limited per client elsewhere.
+    ``last_descriptor`` is the highest file descriptor that a connection may get; higher ones are reserved for us.
     """
 
     total: int
@@ -133,7 +133,7 @@ class ConnectionBounds:
 
 
 class Connections:
-    """The connections of one port. A slot is taken at accept, before anything was read, and kept until the close."""
+    """The connections of one port. A slot is taken at accept, before anything is read, and kept until the close."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class Connections:
         self.bounds = bounds
         self.count = count
         self.silent: dict[Slot, None] = {}  # the oldest first
-        self.http: dict[Slot, None] = {}  # the one that has not asked for longest first
+        self.http: dict[Slot, None] = {}  # the longest idle first
         self._websockets, self._streams = SharedSlot(), SharedSlot()
         self.shared = {State.WEBSOCKET: self._websockets, State.SSE: self._streams}
         self.heads: Deadlines[Slot] = Deadlines(head_seconds, Slot.overdue)
@@ -156,12 +156,12 @@ class Connections:
         return len(self.silent) + len(self.http) + self._websockets.taken + self._streams.taken
 
     def census(self) -> dict[State, int]:
-        """Return how many there are of each kind."""
+        """Return the number of connections by state."""
         taken = {state: slot.taken for state, slot in self.shared.items()}
         return {State.SILENT: len(self.silent), State.HTTP: len(self.http), **taken}
 
     def admit(self, connection: Evictable, address: str | None, descriptor: int) -> Slot:
-        """Take a place, or raise NoRoom; with ``address`` None, those of its peer are not counted together."""
+        """Take a slot, or raise NoRoom; with ``address`` None, there is no limit for its peer."""
         if address is not None and self._per_address[address] >= self.bounds.per_address:
             raise self._refused(ConnectionRefusal.TOO_MANY_FROM_ADDRESS, address)
         if descriptor > self.bounds.last_descriptor:
@@ -180,7 +180,7 @@ class Connections:
                 del self._per_address[address]
 
     def evict_for_descriptors(self, lowest_free: int) -> None:
-        """Make room where descriptors are used up by something else: then nobody is accepted who could make it."""
+        """Evict when other files use up the descriptors: then no accept happens, which would evict otherwise."""
         if lowest_free > self.bounds.last_descriptor:
             with suppress(NoRoom):
                 for _ in range(_MOST_SCANNED):
@@ -206,7 +206,7 @@ class Connections:
         return NoRoom(refusal)
 
     def close(self) -> None:
-        """Cut off those that have not asked for anything, and stop all timers."""
+        """Close the connections without a request, and stop all timers."""
         for slot in list(self.silent):
             slot.release()
             slot.connection.evict()

@@ -129,7 +129,7 @@ class PendingConnection(SlotHolder, asyncio.Protocol):
         self._slot: Slot | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take a place, and wait for the client to speak."""
+        """Take a slot, and wait for the client to speak."""
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         self._peer = peer[0] if isinstance(peer, tuple) else ""
@@ -147,7 +147,7 @@ class PendingConnection(SlotHolder, asyncio.Protocol):
             self._front.dispatch(self._slot, data, self._peer, self._transport)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Give the place back."""
+        """Give the slot back."""
         if self._slot is not None:
             self._slot.release()
             self._slot = None

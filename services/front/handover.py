@@ -1,4 +1,4 @@
-"""Gives a connection that was understood to the protocol that serves it from then on, and its place with it."""
+"""Hands a connection over to the protocol that serves it from then on, together with its slot."""
 
 import asyncio
 from typing import ClassVar
@@ -7,14 +7,14 @@ from services.front.connections import SharedSlot, Slot, State
 
 
 class SlotHolder:
-    """A protocol whose connection has a place among those that are silent or HTTP's."""
+    """A protocol whose connection has a slot as silent or HTTP."""
 
     __slots__ = ()
 
     _slot: Slot | None
 
     def release_to(self, state: State) -> SharedSlot | None:
-        """Let somebody else have the connection, to whom the place then belongs."""
+        """Give the slot up to another protocol, which gets one for its own state."""
         slot, self._slot = self._slot, None  # type: ignore[misc]  # a slot of the subclasses
         return None if slot is None else slot.upgrade(state)
 
@@ -27,17 +27,17 @@ class Takeover(asyncio.Protocol):
     state: ClassVar[State]
 
     def __init__(self) -> None:
-        self.slot: SharedSlot | None = None  # None where nobody counts
+        self.slot: SharedSlot | None = None  # None where connections are not counted
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Give the place back."""
+        """Free the slot."""
         slot, self.slot = self.slot, None
         if slot is not None:
             slot.release()
 
 
 def hand_over(transport: asyncio.Transport, protocol: Takeover, slot: SharedSlot | None = None) -> None:
-    """Let ``protocol`` have a connection that nobody else knows of any more; its place, where none is given."""
+    """Give ``protocol`` sole ownership of a connection; without ``slot``, also the current protocol's slot."""
     before = transport.get_protocol()
     protocol.slot = before.release_to(protocol.state) if slot is None and isinstance(before, SlotHolder) else slot
     transport.set_protocol(protocol)

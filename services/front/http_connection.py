@@ -1,6 +1,6 @@
-"""Lets aiohttp serve a connection, and cuts it off where a request does not come in completely in time.
+"""Lets aiohttp serve a connection, and closes it if a request does not arrive completely in time.
 
-aiohttp has no such deadline: a head of which one byte a second comes in is waited for without end.
+aiohttp has no such deadline: it waits without end for a head that arrives at one byte a second.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Lengt
 
 
 class HttpConnection(SlotHolder, AnsweredErrors):
-    """aiohttp's own protocol with a place among the connections.
+    """aiohttp's own protocol with a slot among the connections.
 
     Checked against aiohttp 3.14: a request whose head is complete is in `_messages` when `data_received` returns, or an
-    `_ErrInfo` in place of one that cannot be read; `_waiter` is there while the connection waits for the next one.
+    `_ErrInfo` instead of a malformed one; `_waiter` is set while the connection waits for the next request.
     """
 
     __slots__ = ("_is_unreadable", "_slot")
@@ -31,14 +31,14 @@ class HttpConnection(SlotHolder, AnsweredErrors):
         slot.connection = self
 
     def data_received(self, data: bytes) -> None:
-        """Read on, and see whether a request is complete, or one has begun that may take only so long."""
+        """Read on, and check whether a request is complete, or has begun and needs a deadline."""
         if self._is_unreadable:
-            return  # its answer closes the connection; aiohttp would make an error of each further piece
+            return  # the response closes the connection; aiohttp would report an error for each further piece
         super().data_received(data)
         if self._messages and isinstance(broken := self._messages[-1][0], _ErrInfo):
             self._is_unreadable = True
-            # Its traceback holds the frame that holds it, and 64 KiB of what could not be read: such a ring stays in
-            # memory until the collector comes, which is seldom (`tune_gc`), and a client can make hundreds a second.
+            # Its traceback refers to a frame that refers to it, and to 64 KiB of malformed input. Such a cycle stays in
+            # memory until the garbage collector runs, which is seldom (`tune_gc`); a client can make hundreds a second.
             broken.exc.__traceback__ = broken.exc.__context__ = None
         if self._slot is None:
             return
@@ -48,7 +48,7 @@ class HttpConnection(SlotHolder, AnsweredErrors):
             self._slot.request_begun()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Give the place back."""
+        """Free the slot."""
         super().connection_lost(exc)
         if self._slot is not None:
             self._slot.release()
@@ -60,14 +60,14 @@ class HttpConnection(SlotHolder, AnsweredErrors):
         return self._waiter is not None and not self._messages
 
     def overdue(self) -> ConnectionRefusal:
-        """Say that it took too long, and close."""
+        """Respond that the request took too long, and close."""
         if self.transport is not None:
             self.transport.write(_TOO_SLOW)
         self.force_close()
         return ConnectionRefusal.HEAD_TOO_SLOW
 
     def evict(self) -> None:
-        """Cut it off, whatever is unsent."""
+        """Close it at once, even with unsent data."""
         transport = self.transport
         self._slot = None
         self.force_close()

@@ -15,9 +15,9 @@ log = structlog.get_logger(__name__)
 
 
 async def listening_sockets(hosts: str, port: int) -> list[socket.socket]:
-    """Return one bound socket for each address; the first free port for all of them where ``port`` is 0.
+    """Return one bound socket for each address; if ``port`` is 0, all share the first free port.
 
-    Where a machine has no IPv6, its addresses are left out as long as there are others. Raise OSError.
+    On a machine without IPv6, IPv6 addresses are skipped as long as there are others. Raise OSError.
     """
     loop = asyncio.get_running_loop()
     sockets: list[socket.socket] = []

@@ -152,7 +152,7 @@ async def test_a_second_stack_in_the_same_folder_is_refused(stack: Stack) -> Non
     with claimed(stack.folder / ".data"):
         await stack.start()
         assert await stack.ends() == 1
-    assert "Another `make run` has the folder .data: stop it, or choose another folder with DATA_DIR." in "".join(
+    assert "Another `make run` uses the folder .data: stop it, or choose another folder with DATA_DIR." in "".join(
         stack.screen
     )
 

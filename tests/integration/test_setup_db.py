@@ -143,7 +143,7 @@ def test_a_missing_server_is_one_sentence(free_port: Callable[[], int]) -> None:
 
 
 async def test_a_server_that_is_no_replica_set_is_one_sentence(free_port: Callable[[], int], tmp_path: Path) -> None:
-    with pytest.raises(SetupError, match="is no replica set, and only replica sets have change streams"):
+    with pytest.raises(SetupError, match="is not a replica set, and only replica sets have change streams"):
         await _setup_on(tmp_path, free_port())
 
 
