@@ -1,1 +1,1 @@
-"""What writes documentation."""
+"""Tools that write documentation."""

@@ -1,7 +1,7 @@
-"""Writes what is said of settings and metrics from the code: `python -m tools.reference`.
+"""Generates the documentation of settings and metrics from the code: `python -m tools.reference`.
 
-It fills the tables between the marks in docs/operations.md and makes .env.example; `--check` only says whether they are
-as they should be.
+It fills the tables between the marks in docs/operations.md and writes .env.example; `--check` only checks that both are
+up to date.
 """
 
 import json
@@ -47,7 +47,7 @@ def main() -> int:
     stale = [path for path, text in texts.items() if not path.exists() or path.read_text("utf-8") != text]
     for path in stale:
         if "--check" in sys.argv:
-            print(f"{path.relative_to(ROOT)} is not what the code says: run python -m tools.reference")  # noqa: T201
+            print(f"{path.relative_to(ROOT)} is out of date: run python -m tools.reference")  # noqa: T201
         else:
             path.write_text(texts[path], "utf-8")
             print(f"Wrote {path.relative_to(ROOT)}")  # noqa: T201
@@ -55,7 +55,7 @@ def main() -> int:
 
 
 def filled(document: str) -> str:
-    """Return the document with the tables of this moment between its marks."""
+    """Return the document with the current tables between its marks."""
     for name, table in (("settings", settings_tables()), ("metrics", metrics_table())):
         begin, end = f"<!-- {name}: made by python -m tools.reference -->", f"<!-- {name}: end -->"
         before, _, rest = document.partition(begin)
@@ -65,7 +65,7 @@ def filled(document: str) -> str:
 
 
 def settings_tables() -> str:
-    """Return a table for each part, of its variables."""
+    """Return a table of variables for each part."""
     tables = []
     for title, fields in _sections():
         rows = [f"| `{name}` | {_code(_default(field))} | {_text(name, field)} |" for name, field in fields.items()]
@@ -74,7 +74,7 @@ def settings_tables() -> str:
 
 
 def env_example() -> str:
-    """Return an `.env` in which nothing is set yet, and everything is named."""
+    """Return an `.env` that names every variable and sets none."""
     lines = [
         "# Copy it to .env and set what you need; every variable has the default shown.",
         "# Made from the settings' definitions by python -m tools.reference.",
@@ -87,13 +87,13 @@ def env_example() -> str:
 
 
 def metrics_table() -> str:
-    """Return a table of all metrics of our own."""
+    """Return a table of all our own metrics."""
     rows = [f"| `{name}` | {kind} | {text} |" for name, kind, text in metrics()]
     return "\n".join(["| Metric | Kind | |", "|---|---|---|", *rows])
 
 
 def metrics() -> Iterator[tuple[str, str, str]]:
-    """Yield name, kind and description of each metric, as Prometheus knows it."""
+    """Yield the name, kind and description of each metric, as in Prometheus."""
     for registry in (_gateway_registry(), _watcher_registry()):
         for family in sorted(registry.collect(), key=lambda family: family.name):
             if family.name.startswith("orders_"):
@@ -115,7 +115,7 @@ def _watcher_registry() -> CollectorRegistry:
 
 
 def _sections() -> Iterator[tuple[str, dict[str, FieldInfo]]]:
-    """Yield each part's title and what it adds to the parts before."""
+    """Yield each part's title and the settings it adds to the previous parts."""
     known: set[str] = set()
     for title, settings in SECTIONS.items():
         fields = {name.upper(): field for name, field in settings.model_fields.items() if name not in known}

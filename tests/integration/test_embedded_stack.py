@@ -174,7 +174,7 @@ async def test_whoever_opens_it_to_others_is_told_what_they_may_do(
     await stack.start()
     await stack.shows("Ready: ")
     shown = "".join(stack.screen)
-    assert f"There is no sign-in: anybody who reaches port {stack.settings['PORT']} of this machine" in shown
+    assert f"There is no sign-in: anyone who can reach port {stack.settings['PORT']} of this machine" in shown
     assert "sample orders" not in shown  # nobody has asked for them in a database of one's own
     assert f"0.0.0.0:{stack.settings['PORT']}" in listening_of_all(stack)
 
