@@ -59,7 +59,7 @@ class Hosts:
         return self._addresses and parse_address(host) is not None
 
 
-def listened(setting: str) -> tuple[str, ...]:
+def listen_addresses(setting: str) -> tuple[str, ...]:
     """Return the addresses to listen on, which are separated by commas; `localhost` means both loopback addresses.
 
     So it does not matter to which of them a client resolves `localhost`.
@@ -71,7 +71,7 @@ def listened(setting: str) -> tuple[str, ...]:
 
 def listens_locally(setting: str) -> bool:
     """Return whether only this machine can connect; an empty setting means all addresses."""
-    hosts = listened(setting)
+    hosts = listen_addresses(setting)
     return bool(hosts) and all(map(is_loopback, hosts))
 
 

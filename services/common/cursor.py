@@ -27,7 +27,7 @@ class InvalidCursor(ValueError):
 
 
 class Position(NamedTuple):
-    """The place of one change in commit order; it is also the entry's ID in the Redis log.
+    """The position of one change in commit order; it is also the entry's ID in the Redis log.
 
     ``ts`` is the change's clusterTime as an unsigned 64-bit integer (seconds << 32 | increment), ``n`` its ordinal
     among the changes with that clusterTime (those of one transaction share it), from 0. Both are facts of the oplog,

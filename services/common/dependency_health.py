@@ -16,7 +16,7 @@ class DependencyHealth:
         self.what = what
         self.error: str | None = "not reached yet"
         self._announced = False
-        self.count = 0
+        self.outages = 0
         self._log = structlog.get_logger(what)
         self._first_pause = first_pause
         self._longest_pause = longest_pause
@@ -32,7 +32,7 @@ class DependencyHealth:
         if not self._announced:
             self._log.warning(f"{self.what} failed, retrying", error=str(error))
             self._announced = True
-            self.count += 1
+            self.outages += 1
         self.error = str(error)
         pause = self._pause
         self._pause = min(self._pause * 2, self._longest_pause)

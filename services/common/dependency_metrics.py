@@ -19,7 +19,7 @@ class Dependency(NamedTuple):
     @classmethod
     def of(cls, health: DependencyHealth) -> "Dependency":
         """Return the dependency that ``health`` tracks."""
-        return cls(health.what, lambda: health.is_up, lambda: health.count)
+        return cls(health.what, lambda: health.is_up, lambda: health.outages)
 
 
 class DependencyCollector(Collector):

@@ -79,7 +79,7 @@ def _number(value: float) -> Json:
 def _far_date(value: DatetimeMS) -> Json:
     """Write a date outside the years 1 to 9999 with its year in six digits and a sign, as JavaScript reads it.
 
-    Beyond what JavaScript calls a date (275,000 years from 1970) it is the milliseconds since 1970, as text.
+    Beyond JavaScript's range of dates (275,000 years from 1970) it is the milliseconds since 1970, as text.
     """
     milliseconds = int(value)
     if abs(milliseconds) > _LAST_DATE:

@@ -44,24 +44,24 @@ def configure(level: LogLevel, format: LogFormat, service: str) -> None:
     else:
         plain = structlog.dev.plain_traceback
         render.append(structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain))
-    flood = Flood()
+    limiter = RepeatLimiter()
     structlog.configure(
-        processors=[flood.process, *shared, *render],
+        processors=[limiter.process, *shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
         logger_factory=structlog.PrintLoggerFactory(),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(
-        handlers=[_libraries(flood, shared, render)], level=max(logging.WARNING, getattr(logging, level)), force=True
+        handlers=[_libraries(limiter, shared, render)], level=max(logging.WARNING, getattr(logging, level)), force=True
     )
     # The drivers log single attempts; the service itself logs what those mean for it.
     if level is not LogLevel.DEBUG:
         logging.getLogger("pymongo").setLevel(logging.CRITICAL)  # tracebacks of background tasks, one per attempt
 
 
-def _libraries(flood: "Flood", shared: list[Processor], render: list[Processor]) -> logging.Handler:
+def _libraries(limiter: "RepeatLimiter", shared: list[Processor], render: list[Processor]) -> logging.Handler:
     handler = logging.StreamHandler(sys.stdout)
-    handler.addFilter(flood.filter)
+    handler.addFilter(limiter.filter)
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -72,7 +72,7 @@ def _libraries(flood: "Flood", shared: list[Processor], render: list[Processor])
     return handler
 
 
-class Flood:
+class RepeatLimiter:
     """Rate limits each line to a burst of `BURST`, then one per second, which carries the number suppressed."""
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:

@@ -16,7 +16,7 @@ from services.common.ids import id_text
 from services.common.order_json import order_json
 
 
-def matching(collection: str) -> dict[str, Any]:
+def match_stage(collection: str) -> dict[str, Any]:
     """Return the pipeline stage that selects the events of one collection from its database's change stream."""
     return {
         "$match": {

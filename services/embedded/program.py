@@ -47,9 +47,8 @@ class Program:
         """Return its exit code."""
         if self._process is None or self._relay is None:
             raise RuntimeError(f"{self.name} was never started")
-        await asyncio.shield(
-            self._relay
-        )  # first: if it fails, nothing reads the program's output any more, and the program blocks
+        # First: if it fails, nothing reads the program's output any more, and the program blocks.
+        await asyncio.shield(self._relay)
         return await self._process.wait()
 
     async def stop(self) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from services.common.authority import LOOPBACKS, listened, listens_locally
+from services.common.authority import LOOPBACKS, listen_addresses, listens_locally
 from services.common.secret_files import SECRET, SettingsWithSecrets
 from services.common.settings import LogFormat, MongoUri, RedisUrl
 from services.embedded.binaries import Way
@@ -48,7 +48,7 @@ class EmbeddedSettings(SettingsWithSecrets):
     @property
     def url(self) -> str:
         """The URL of the page on this machine."""
-        hosts = listened(self.host)
+        hosts = listen_addresses(self.host)
         answers_to_localhost = not hosts or not {"0.0.0.0", "::", *LOOPBACKS}.isdisjoint(hosts)
         host = "localhost" if answers_to_localhost else hosts[0]
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"

@@ -34,7 +34,7 @@ class AnsweredErrors(RequestHandler):
         if isinstance(exc, HttpProcessingError):
             return _problem(_status_of(exc), "The request cannot be read.")
         if isinstance(exc, ConnectionError) or request.transport is None or request.transport.is_closing():
-            return _problem(400, "The client has left.")  # nobody reads this, and it is not our fault
+            return _problem(400, "The client has disconnected.")  # nobody reads this, and it is not our fault
         incident = secrets.token_hex(8)
         log.error("A request failed", incident=incident, method=request.method, path=request.path, exc_info=exc)
         if request.writer.output_size > 0:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import structlog
 
-from services.common.authority import listened
+from services.common.authority import listen_addresses
 
 _NOT_HERE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
@@ -23,7 +23,7 @@ async def listening_sockets(hosts: str, port: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     lacking: OSError | None = None
     with ExitStack() as undo:
-        for host in listened(hosts) or ("",):
+        for host in listen_addresses(hosts) or ("",):
             passive = socket.AI_PASSIVE
             found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=passive)
             for family, _, _, _, address in dict.fromkeys(found):

@@ -8,9 +8,9 @@ from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from services.common.authority import Authority, Hosts, listens_locally
-from services.front.answering import answering
 from services.front.bodies import drain_unread_body, refuse_encoded
 from services.front.connections import Connections
+from services.front.serving import serving
 from services.internal.readiness import Readiness
 
 _UNCACHED = {"Cache-Control": "no-store"}
@@ -39,7 +39,7 @@ async def internal_listener(
 
     app = web.Application(middlewares=[drain_unread_body, _for_us(host), refuse_encoded])
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
-    async with answering(app, connections, host, port) as chosen:
+    async with serving(app, connections, host, port) as chosen:
         yield chosen
 
 

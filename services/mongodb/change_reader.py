@@ -113,7 +113,7 @@ class ChangeReader:
             self._switch(ReadMode.ONE_BY_ONE)
         else:
             log.warning(
-                "A change is too large to be delivered or cannot be decoded, clients are told to fetch the order",
+                "A change is too large to be delivered or cannot be decoded, clients must fetch the order",
                 error=str(error)[:300],
             )
             self._switch(ReadMode.WITHOUT_IMAGES)

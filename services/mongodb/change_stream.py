@@ -13,7 +13,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from services.common.cursor import cluster_time, timestamp
 from services.common.documents import CODEC
-from services.common.normalize import FIELDS, IMAGES, matching
+from services.common.normalize import FIELDS, IMAGES, match_stage
 from services.mongodb.change_cursor import OpenCursor
 from services.mongodb.change_reader import ChangeReader, StartAfter, StartAt, StartPoint
 from services.mongodb.collection_kind import CollectionKind
@@ -63,7 +63,7 @@ class ChangeStream:
         self._stall_seconds = stall_seconds
         self._open_cursor = open_cursor
         self._await_ms = await_ms
-        self._match = matching(collection)
+        self._match = match_stage(collection)
 
     @property
     def pipeline(self) -> str:
@@ -109,7 +109,7 @@ class ChangeStream:
             options["fullDocumentBeforeChange"] = "whenAvailable"
         project = {"$project": dict.fromkeys(FIELDS + IMAGES if images else FIELDS, 1)}
         # Not by the driver's `watch`, which resumes by itself on whatever server answers: perhaps a database that was
-        # restored meanwhile, which silently accepts a token of a quiet moment. We must check first.
+        # restored in between, which silently accepts a token of a quiet moment. We must check first.
         pipeline = [{"$changeStream": options}, self._match, project]
         async with AsyncExitStack() as stack:
             try:

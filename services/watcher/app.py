@@ -89,7 +89,7 @@ def _terms(group: BaseExceptionGroup[Fenced]) -> list[int]:
 
 @asynccontextmanager
 async def _holding_lease(parts: Parts, term: int, seconds: float) -> AsyncIterator[None]:
-    """Hold the lease meanwhile and release it afterwards, so that a standby takes over at once."""
+    """Hold the lease within the context, and release it afterwards, so that a standby takes over at once."""
     parts.metrics.leader.set(1)
     parts.metrics.term.set(term)
     try:

@@ -65,9 +65,8 @@ class Leader:
                 tasks.keep("watching the oplog", self._parts.oplog.watch(self._token_time))
                 await tasks.forever()
         finally:
-            with suppress(
-                StateUnavailable, LeaseLost
-            ):  # unsaved changes are published again, and refused as duplicates
+            # If this fails, the next leader publishes the unsaved changes again, and Redis refuses the duplicates.
+            with suppress(StateUnavailable, LeaseLost):
                 await self._save()
 
     def _token_time(self) -> int | None:
@@ -146,7 +145,7 @@ class Leader:
     async def _new_epoch(self, reason: EpochReason, end: End | None = None) -> None:
         """Begin a new epoch after ``end``, or now.
 
-        MongoDB learns of it first: if we die before Redis does, the next start finds another epoch's log there and
+        It is saved to MongoDB first: if we die before Redis has it, the next start finds the log of another epoch and
         rebuilds it.
         """
         epoch = secrets.token_hex(4)
@@ -202,12 +201,12 @@ class Leader:
                 return
             here, pipeline = self._deployment.replica_set_id, self._parts.stream.pipeline
             checkpoint = Checkpoint(progress.epoch, progress.position, progress.token, here, pipeline)
-            if checkpoint == self._saved or await self._is_restored():
+            if checkpoint == self._saved or await self._check_restored():
                 return
             await self._parts.state.save(self._term, checkpoint)
             self._saved = checkpoint
 
-    async def _is_restored(self) -> bool:
+    async def _check_restored(self) -> bool:
         """Check whether the database was restored, before a save would hide that for good.
 
         The stream breaks then as well, and a new epoch follows.

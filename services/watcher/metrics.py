@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from services.common.cursor import Position
 from services.common.dependency_health import DependencyHealth
 from services.common.dependency_metrics import Dependency, DependencyCollector
-from services.front.answering import few_connections
 from services.front.metrics import ConnectionCollector
+from services.front.serving import few_connections
 
 
 class WatcherMetrics:

@@ -86,7 +86,7 @@ class Relay:
     async def run(self, stream: ChangeReader) -> End:
         """Relay changes until the epoch ends, and return its end; raise SourceFailed, GapFound or Fenced."""
         try:
-            end = await self._carry(stream)
+            end = await self._relay(stream)
         except (SourceFailed, UnreadableEvent) as error:
             await self._confirm()  # the changes read before the failure
             if isinstance(error, UnreadableEvent):
@@ -95,7 +95,7 @@ class Relay:
         await self._confirm()
         return end
 
-    async def _carry(self, stream: ChangeReader) -> End:
+    async def _relay(self, stream: ChangeReader) -> End:
         """Relay changes until the epoch ends, prefetching the next read.
 
         In a backlog, prefetch before the last read is encoded and published. Otherwise only once the batch is in

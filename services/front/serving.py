@@ -20,7 +20,7 @@ def few_connections(count: Callable[[ConnectionRefusal], None]) -> Connections:
 
 
 @asynccontextmanager
-async def answering(app: web.Application, connections: Connections, host: str, port: int) -> AsyncIterator[int]:
+async def serving(app: web.Application, connections: Connections, host: str, port: int) -> AsyncIterator[int]:
     """Serve the application; yield the port. Raise OSError when it is taken."""
     runner = Runner(app, keepalive_timeout=KEEPALIVE_SECONDS, shutdown_timeout=1, tcp_keepalive=False)
     await runner.setup()
