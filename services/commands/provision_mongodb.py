@@ -120,7 +120,7 @@ def _make_replica_set(client: Client, member: str, patience: float) -> str:
     if "setName" not in client.admin.command("hello"):
         members = [{"_id": 0, "host": member}]
         client.admin.command("replSetInitiate", {"_id": "rs0", "members": members})
-        done = f"Made MongoDB the replica set rs0 with the member {member}"
+        done = f"Initiated the replica set rs0 with the member {member}"
     until = time.monotonic() + patience
     while not client.admin.command("hello").get("isWritablePrimary"):
         if time.monotonic() > until:
@@ -134,7 +134,7 @@ def _create_admin(client: Client, password: str) -> str:
         client.admin.command("createUser", ADMIN, pwd=password, roles=["root"])
     except OperationFailure as error:
         if error.code == _UNAUTHORIZED:  # localhost needs no authentication only until there is a user
-            return "The user admin is there"
+            return "The user admin exists already"
         raise
     return "Created the user admin"
 

@@ -79,7 +79,7 @@ def main() -> int:
     """Prepare the database at MONGODB_URI; print a line for each step and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", action="store_true", help="insert sample orders into an empty collection")
-    parser.add_argument("--rotate-secret", action="store_true", help="make a new secret for session ids")
+    parser.add_argument("--rotate-secret", action="store_true", help="create a new secret for session ids")
     options = parser.parse_args()
     try:
         target = find_target()
@@ -136,7 +136,7 @@ def _require_replica_set(database: Database[dict[str, Any]]) -> str:
         servers = client.topology_description.server_descriptions()
         hosts = ", ".join(f"{host}:{port}" for host, port in servers)
         if any(server.server_type_name == "RSGhost" for server in servers.values()):
-            message = f"MongoDB at {hosts} waits to be made a replica set: run rs.initiate() there once."
+            message = f"MongoDB at {hosts} is not a replica set yet: run rs.initiate() there once."
         else:
             message = f"No MongoDB that takes writes answers at {hosts}; start it, or set MONGODB_URI to another one."
         raise SetupError(message) from error
@@ -155,7 +155,7 @@ def _require_ordinary(database: Database[dict[str, Any]]) -> str:
     for info in database.list_collections(filter={"name": COLLECTION}):
         if (wrong := unfit(info)) is not None:
             raise SetupError(wrong)
-    return f"{database.name}.{COLLECTION} can be an ordinary collection, or is one"
+    return f"{database.name}.{COLLECTION} is an ordinary collection, or can become one"
 
 
 def _options(database: Database[dict[str, Any]]) -> dict[str, Any] | None:
@@ -171,7 +171,7 @@ def _create_collection(database: Database[dict[str, Any]]) -> str:
         database.create_collection(COLLECTION, changeStreamPreAndPostImages=images)
         return f"Created the collection {database.name}.{COLLECTION} with pre- and post-images"
     if options.get("changeStreamPreAndPostImages") == images:
-        return f"The collection {database.name}.{COLLECTION} is there, with pre- and post-images"
+        return f"The collection {database.name}.{COLLECTION} exists already, with pre- and post-images"
     database.command("collMod", COLLECTION, changeStreamPreAndPostImages=images)
     return f"Switched on pre- and post-images for the collection {database.name}.{COLLECTION}"
 
@@ -179,10 +179,10 @@ def _create_collection(database: Database[dict[str, Any]]) -> str:
 def _set_validator(database: Database[dict[str, Any]]) -> str:
     there = (_options(database) or {}).get("validator")
     if there == VALIDATOR:
-        return "The validator is there; it warns and refuses nothing"
+        return "The validator exists already; it warns and refuses nothing"
     title = (there or {}).get("$jsonSchema", {}).get("title")
     if there and title != VALIDATOR["$jsonSchema"]["title"]:
-        return "Kept the validator that is there: it is not ours"
+        return "Kept the existing validator: it is not ours"
     database.command("collMod", COLLECTION, validator=VALIDATOR, validationLevel="strict", validationAction="warn")
     return "Set the validator; it warns and refuses nothing"
 
@@ -190,7 +190,7 @@ def _set_validator(database: Database[dict[str, Any]]) -> str:
 def _create_indexes(database: Database[dict[str, Any]]) -> str:
     before = set(database[COLLECTION].index_information())
     created = [name for name in database[COLLECTION].create_indexes(INDEXES) if name not in before]
-    return f"Created the indexes {', '.join(created)}" if created else "The indexes are there"
+    return f"Created the indexes {', '.join(created)}" if created else "The indexes exist already"
 
 
 def _insert_samples(database: Database[dict[str, Any]]) -> str:
@@ -222,14 +222,14 @@ def _share_secret(database: Database[dict[str, Any]]) -> str:
     made = database.get_collection(SECRETS, write_concern=WriteConcern("majority")).update_one(
         {"_id": RECOVERY}, {"$setOnInsert": {"secrets": [new_secret()]}}, upsert=True
     )
-    return "The gateways' secret is there" if made.upserted_id is None else "Made a secret for the gateways"
+    return "The gateways' secret exists already" if made.upserted_id is None else "Created a secret for the gateways"
 
 
 def _rotate_secret(database: Database[dict[str, Any]]) -> str:
     secrets = database.get_collection(SECRETS, write_concern=WriteConcern("majority"))
     known = secrets_of(secrets.find_one({"_id": RECOVERY}) or {})
     secrets.update_one({"_id": RECOVERY}, {"$set": {"secrets": rotated(known)}}, upsert=True)
-    return "Made a new secret for the gateways; they use it within a minute"
+    return "Created a new secret for the gateways; they use it within a minute"
 
 
 def _steps(*, samples: bool, rotate: bool) -> Iterator[Callable[[Database[dict[str, Any]]], str]]:
