@@ -167,6 +167,7 @@ class Leader:
         self._progress = progress
         await parts.stream.kind.check()  # logs a collection whose stream would stay silent without any error
         async with parts.stream.open(start, parts.bounds.read) as stream:
+            raise_if_cancelled()  # or a lost term, whose cancellation the driver swallowed, would resume once more
             parts.mongodb.succeeded()
             if resumes:  # only now: an attempt to open the stream may fail, and is repeated
                 log.info(
