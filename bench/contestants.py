@@ -11,7 +11,7 @@ import aiohttp
 
 from bench import cores
 from services.embedded import ports
-from services.embedded.server import Server
+from services.embedded.server import EmbeddedServer
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / "bench" / "peers"
@@ -19,7 +19,7 @@ NODE_ENV = {"NODE_ENV": "production"}
 
 
 @dataclass(eq=False, kw_only=True)
-class Part(Server):
+class Part(EmbeddedServer):
     """One process of a contestant; it is ready when /readyz says so or, without ``has_readyz``, it prints `ready`."""
 
     name: str

@@ -1,3 +1,3 @@
-"""Real-time orders: a watcher, a gateway, and what brings them up."""
+"""Real-time orders: a watcher, a gateway, and the programs that set them up and run them."""
 
 __version__ = "0.1.0"

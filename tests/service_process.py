@@ -8,13 +8,13 @@ from pathlib import Path
 import aiohttp
 
 from services.embedded.ports import free_port
-from services.embedded.server import Server
+from services.embedded.server import EmbeddedServer
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(eq=False, kw_only=True)
-class ServiceProcess(Server):
+class ServiceProcess(EmbeddedServer):
     """`python -m services.<service>` with `settings` as its environment, run in `folder` so that no `.env` is read.
 
     It may open so many ``descriptors``, where that is given, as its hard limit.

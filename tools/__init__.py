@@ -1,1 +1,1 @@
-"""Writes documentation."""
+"""Tools that write documentation."""

@@ -20,13 +20,13 @@ from services.common.dependency_metrics import Dependency
 from services.common.secret_files import SECRET
 from services.common.settings import CommonSettings
 from services.embedded.settings import EmbeddedSettings
-from services.front.connections import Bounds, Connections
+from services.front.connections import ConnectionBounds, Connections
 from services.gateway.edge.unsent import Unsent
 from services.gateway.hub import Hub
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.ring import Ring
 from services.gateway.settings import ROOT, GatewaySettings
-from services.watcher.metrics import Metrics as WatcherMetrics
+from services.watcher.metrics import WatcherMetrics
 from services.watcher.settings import WatcherSettings
 
 OPERATIONS = ROOT / "docs" / "operations.md"
@@ -87,13 +87,13 @@ def env_example() -> str:
 
 
 def metrics_table() -> str:
-    """Return a table of all metrics of our own."""
+    """Return a table of all our own metrics."""
     rows = [f"| `{name}` | {kind} | {text} |" for name, kind, text in metrics()]
     return "\n".join(["| Metric | Kind | |", "|---|---|---|", *rows])
 
 
 def metrics() -> Iterator[tuple[str, str, str]]:
-    """Yield name, kind and description of each metric, as Prometheus knows it."""
+    """Yield the name, kind and description of each metric, as in Prometheus."""
     for registry in (_gateway_registry(), _watcher_registry()):
         for family in sorted(registry.collect(), key=lambda family: family.name):
             if family.name.startswith("orders_"):
@@ -103,7 +103,7 @@ def metrics() -> Iterator[tuple[str, str, str]]:
 
 def _gateway_registry() -> CollectorRegistry:
     shown, ring = GatewayMetrics(), Ring(10)
-    shown.observe_connections(Connections(Bounds(most=1, per_address=1, last_descriptor=1), lambda _: None))
+    shown.observe_connections(Connections(ConnectionBounds(total=1, per_address=1, last_descriptor=1), lambda _: None))
     shown.observe(Hub(ring, lambda _: None), ring, Unsent(1), [Dependency.of(DependencyHealth("redis"))])
     return shown.registry
 

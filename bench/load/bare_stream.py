@@ -12,7 +12,7 @@ from pymongo import AsyncMongoClient
 
 from bench.load.arrivals import Arrivals
 from bench.load.commands import serve
-from services.common.normalize import FIELDS, IMAGES, matching
+from services.common.normalize import FIELDS, IMAGES, match_stage
 
 
 class BareStream:
@@ -30,7 +30,7 @@ class BareStream:
         database = client.get_default_database().with_options(codec_options=self._raw)
         project = {"$project": dict.fromkeys(FIELDS + IMAGES, 1)}
         self._stream = await database.watch(
-            [matching("orders"), project],
+            [match_stage("orders"), project],
             full_document="whenAvailable",
             full_document_before_change="whenAvailable",
             start_at_operation_time=Timestamp(*since) if since else None,

@@ -10,9 +10,9 @@ from pymongo import AsyncMongoClient
 from bench.load.arrivals import Arrivals
 from bench.load.commands import serve
 from bench.load.stamped import StampedReader
+from services.mongodb.change_cursor import Documents
 from services.mongodb.change_reader import StartAt
 from services.mongodb.change_stream import ChangeStream
-from services.mongodb.cursor import Documents
 from services.mongodb.cursor_choice import CursorChoice
 from services.mongodb.primary import Primary
 from services.redis.schema import StreamKeys
@@ -45,7 +45,7 @@ class Witness:
         client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(self._mongodb_uri)
         changes = ChangeStream(client.get_default_database(), "orders", Primary(), 60, self._cursors.open)
         now = StartAt((await changes.deployment()).now + 1)
-        async with client, changes.open(now, most=1000) as stream:
+        async with client, changes.open(now, batch_size=1000) as stream:
             opened.set()
             while True:
                 await stream.next(self._came)

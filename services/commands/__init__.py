@@ -1,1 +1,1 @@
-"""What an operator or a container runs once."""
+"""Commands that an operator or a container runs once."""

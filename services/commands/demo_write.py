@@ -1,6 +1,7 @@
-"""Changes an order in MongoDB itself, past the API, as a batch job would: `python -m services.commands.demo_write`.
+"""Changes an order directly in MongoDB, not through the API, as a batch job would.
 
-It has one order of its own, and moves it on each time: added, shipped, delivered, deleted. It touches no other.
+`python -m services.commands.demo_write` has one order of its own, which each run advances: added, shipped, delivered,
+deleted. It touches no other order.
 """
 
 import sys
@@ -10,13 +11,14 @@ from typing import Any
 from pydantic import ValidationError
 from pymongo import DESCENDING, MongoClient, WriteConcern
 from pymongo.collection import Collection
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConnectionFailure, PyMongoError
 
 from services.commands.setup_db import COLLECTION, DEFAULT_DATABASE, wrong_settings
 from services.commands.target import find_target
 from services.common.settings import WrongSetting
+from services.mongodb.faults import explain
 
-# By these two its order is known again.
+# These two fields identify its order.
 ORDER = {"customer_name": "make demo-write", "product_name": "An order written past the API"}
 _NEXT = {"pending": "shipped", "shipped": "delivered"}
 _PATIENCE_MS = 5000
@@ -37,15 +39,21 @@ def main() -> int:
             database = client.get_default_database(DEFAULT_DATABASE)
             done = move_on(database.get_collection(COLLECTION, write_concern=WriteConcern("majority")))
     except PyMongoError as error:
-        print(f"Nothing was written to {target.sentence}.", file=sys.stderr)
-        print(f"Start `make run`, or set MONGODB_URI. MongoDB's driver says: {str(error)[:200]}", file=sys.stderr)
+        print(f"Nothing was written: {_reason(error, target.sentence)}", file=sys.stderr)
         return 1
     print(f"{done} ({target.sentence})")
     return 0
 
 
+def _reason(error: PyMongoError, target: str) -> str:
+    why = explain(str(error))
+    if isinstance(error, ConnectionFailure):
+        return f"no answer from {target} ({why}). Start `make run`, or set MONGODB_URI."
+    return f"{target} refused it ({why})."
+
+
 def move_on(orders: "Collection[dict[str, Any]]") -> str:
-    """Do the next step with our order and say what was done."""
+    """Advance our order by one step, and describe that step."""
     now = datetime.now(UTC)
     order = orders.find_one(ORDER, sort=[("_id", DESCENDING)])
     if order is None:

@@ -1,7 +1,7 @@
-"""Makes the passwords of the stack, and for each service a folder with those that it needs and no others.
+"""Generates the passwords of the stack, and for each service a folder with only those that it needs.
 
-`python -m services.commands.make_secrets /secrets`. A password that is there stays: repeating it changes nothing, and
-one of your own is used where it stands in the file before. Compose gives each folder to one service as a volume.
+`python -m services.commands.make_secrets /secrets`. Existing passwords are kept: repeating it changes nothing, and a
+password of your own is used if you put it into the file first. Compose mounts each folder into one service.
 """
 
 import hashlib
@@ -17,12 +17,12 @@ PASSWORDS = {
     "grafana": "grafana/admin_password",
 }
 
-# Readable for all within the containers that have the folder; each of these runs one service, under a user of its own.
+# Readable for every user of the containers that mount the folder; each runs one service, under a user of its own.
 _READABLE = 0o444
 
 
 def main() -> int:
-    """Make what is missing; print the names of the files that are new or changed, and return the exit code."""
+    """Create the missing files; print the names of new or changed files, and return the exit code."""
     if len(sys.argv) != 2:
         print(__doc__, file=sys.stderr)
         return 2
@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def make(root: Path) -> list[Path]:
-    """Make the folders below `root`; return the files that are new or changed. Raise OSError, ValueError."""
+    """Create the folders below `root`; return the new or changed files. Raise OSError, ValueError."""
     passwords = {user: _password(root / name) for user, name in PASSWORDS.items()}
     return [path for name, text in files(passwords).items() if _write(path := root / name, text)]
 
@@ -59,8 +59,8 @@ def files(passwords: Mapping[str, str]) -> dict[str, str]:
 def valkey_users(watcher: str, gateway: str) -> str:
     """Return Valkey's ACL file; it holds hashes only.
 
-    Without a password one may only ask whether the server lives. The watcher writes the log, by scripts, which act
-    with its rights; the gateways read it and listen.
+    Without a password, only PING is allowed. The watcher writes the log by scripts, which run with its rights; the
+    gateways read it and subscribe.
     """
     keys, channel = "~{orders}:*", "&{orders}:events"
     writes = "+@connection +@read +@write -@dangerous +eval +evalsha +script|load +script|exists +publish +time"
@@ -85,12 +85,12 @@ def _redis_url(user: str, password: str) -> str:
 
 
 def _password(path: Path) -> str:
-    """Return the password that is there, or a new one; it becomes a part of addresses."""
+    """Return the existing password, or a new one; it becomes part of URIs."""
     if not path.exists():
         return secrets.token_hex(24)
     known = path.read_text("utf-8").strip()
     if not (known.isascii() and known.isalnum()):
-        raise ValueError(f"{path} must hold letters and digits only, because it becomes a part of addresses")
+        raise ValueError(f"{path} must hold letters and digits only, because it becomes part of URIs")
     return known
 
 
@@ -98,7 +98,7 @@ def _write(path: Path, text: str) -> bool:
     if path.exists() and path.read_text("utf-8") == text:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Whole or not at all: a start that is cut off must not leave half a password.
+    # Atomically: an interrupted run must not leave half a password.
     part = path.with_name(f".{path.name}.part")
     part.unlink(missing_ok=True)
     part.write_text(text, "utf-8")

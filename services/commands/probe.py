@@ -7,7 +7,7 @@ TIMEOUT = 2.5
 
 
 def main() -> int:
-    """Return 0 where /readyz of the given port answers 200, else 1 and say what it did answer.
+    """Return 0 if /readyz on the given port returns 200, else 1; print the response.
 
     It runs every few seconds in each container, so it imports next to nothing.
     """

@@ -1,7 +1,7 @@
-"""Makes a fresh mongod a replica set of one, with a user of least rights for each service.
+"""Turns a fresh mongod into a replica set of one, with a least-privilege user for each service.
 
-`python -m services.commands.provision_mongodb`, on the machine (or in the network namespace) of that mongod: while it
-has no user, it obeys nobody but localhost. Repeating it changes nothing but passwords and rights that are to be others.
+`python -m services.commands.provision_mongodb`, on the machine (or in the network namespace) of that mongod: as long as
+it has no user, it accepts such commands only from localhost. Repeating it only updates passwords and rights.
 """
 
 import sys
@@ -15,6 +15,7 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from services.common.secret_files import SECRET, SettingsWithSecrets, WrongSetting
+from services.mongodb.faults import explain
 
 ADMIN = "admin"
 _UNAUTHORIZED, _AUTHENTICATION_FAILED = 13, 18
@@ -23,7 +24,7 @@ Client = MongoClient[dict[str, Any]]
 
 
 class ProvisionSettings(SettingsWithSecrets):
-    """What the set-up of a mongod of one's own reads from the environment and from `.env`."""
+    """The settings for provisioning a mongod, from the environment and from `.env`."""
 
     model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
 
@@ -42,17 +43,19 @@ class ProvisionSettings(SettingsWithSecrets):
         description="The gateways' password in MongoDB; compose makes a random one.",
         json_schema_extra=SECRET,
     )
-    mongodb_member: str = Field(default="localhost:27017", description="By which name all services reach the mongod.")
-    mongodb_local_port: int = Field(default=27017, description="Its port on localhost.")
+    mongodb_member: str = Field(
+        default="localhost:27017", description="Address at which all services reach the mongod."
+    )
+    mongodb_local_port: int = Field(default=27017, description="The mongod's port on localhost.")
     mongodb_database: str = Field(default="realtime_orders", description="The database of the orders.")
 
 
 class ProvisionError(Exception):
-    """The mongod cannot be set up; the message says why in one sentence."""
+    """The mongod cannot be provisioned; the message says why in one sentence."""
 
 
 def main() -> int:
-    """Set the mongod up; print a line for each step and return the exit code."""
+    """Provision the mongod; print a line for each step and return the exit code."""
     try:
         for step in provision(ProvisionSettings()):
             print(step, flush=True)
@@ -63,7 +66,7 @@ def main() -> int:
 
 
 def provision(settings: ProvisionSettings, patience: float = 30.0) -> Iterator[str]:
-    """Do the steps one after the other and say what each has done; raise ProvisionError."""
+    """Run the steps in order and describe each result; raise ProvisionError."""
     address = f"mongodb://localhost:{settings.mongodb_local_port}/?directConnection=true"
     password = settings.admin_password.get_secret_value()
     timeout = int(patience * 1000)
@@ -79,14 +82,16 @@ def provision(settings: ProvisionSettings, patience: float = 30.0) -> Iterator[s
             yield _grant(client, "gateway", settings.gateway_password, gateway_rights(database))
     except OperationFailure as error:
         if error.code == _AUTHENTICATION_FAILED:
-            raise ProvisionError("ADMIN_PASSWORD is not the one that this MongoDB was made with.") from error
+            raise ProvisionError(
+                "ADMIN_PASSWORD is not the password that this MongoDB was provisioned with."
+            ) from error
         raise ProvisionError(f"MongoDB refused a step: {error}") from error
     except PyMongoError as error:
-        raise ProvisionError(f"No MongoDB answers at {address}: {error}") from error
+        raise ProvisionError(f"No MongoDB answers at {address}: {explain(str(error))}") from error
 
 
 def watcher_rights(database: str) -> list[Mapping[str, Any]]:
-    """Return what the watcher may do: read the database's changes, and keep its own state."""
+    """Return the watcher's rights: to read the database's changes, and to keep its own state."""
     return [
         _on(database, "", "find", "changeStream", "listCollections"),
         _on(database, "stream_state", "find", "insert", "update"),
@@ -97,7 +102,7 @@ def watcher_rights(database: str) -> list[Mapping[str, Any]]:
 
 
 def gateway_rights(database: str) -> list[Mapping[str, Any]]:
-    """Return what a gateway may do: read and write orders, and read their changes for clients that come back late."""
+    """Return a gateway's rights: to read and write orders, and to replay changes to clients that reconnect late."""
     return [
         _on(database, "orders", "find", "insert", "update", "remove"),
         _on(database, "gateway_secrets", "find", "insert"),
@@ -115,12 +120,12 @@ def _make_replica_set(client: Client, member: str, patience: float) -> str:
     if "setName" not in client.admin.command("hello"):
         members = [{"_id": 0, "host": member}]
         client.admin.command("replSetInitiate", {"_id": "rs0", "members": members})
-        done = f"Made MongoDB the replica set rs0 with the member {member}"
+        done = f"Initiated the replica set rs0 with the member {member}"
     until = time.monotonic() + patience
     while not client.admin.command("hello").get("isWritablePrimary"):
         if time.monotonic() > until:
             raise ProvisionError(f"MongoDB does not become primary: can it reach itself as {member}?")
-        time.sleep(0.1)  # an election of one takes a moment, and nothing tells of its end
+        time.sleep(0.1)  # an election of one takes a moment, and nothing announces its end
     return done
 
 
@@ -128,14 +133,14 @@ def _create_admin(client: Client, password: str) -> str:
     try:
         client.admin.command("createUser", ADMIN, pwd=password, roles=["root"])
     except OperationFailure as error:
-        if error.code == _UNAUTHORIZED:  # it obeys localhost only until there is a user
-            return "The user admin is there"
+        if error.code == _UNAUTHORIZED:  # localhost needs no authentication only until there is a user
+            return "The user admin exists already"
         raise
     return "Created the user admin"
 
 
 def _grant(client: Client, name: str, password: SecretStr, rights: list[Mapping[str, Any]]) -> str:
-    """Give the user of this name exactly these rights, by a role of the same name."""
+    """Grant the user exactly these rights, by a role of the same name."""
     known_role = client.admin.command("rolesInfo", name)["roles"]
     client.admin.command("updateRole" if known_role else "createRole", name, privileges=rights, roles=[])
     known = client.admin.command("usersInfo", name)["users"]

@@ -1,7 +1,7 @@
 """Prepares the database for the services: `python -m services.commands.setup_db`; repeating it changes nothing.
 
 With `--samples`, an empty collection gets sample orders. With `--rotate-secret`, the gateways get a new secret for the
-ids of Socket.IO sessions; ids that were signed by the one before stay good.
+ids of Socket.IO sessions; ids signed with the previous one stay valid.
 """
 
 import argparse
@@ -28,20 +28,21 @@ from services.common.secret_document import RECOVERY, new_secret, rotated, secre
 from services.common.settings import WrongSetting
 from services.common.stream_spec import ORDERS
 from services.mongodb.collection_kind import unfit
+from services.mongodb.faults import explain
 
 COLLECTION = ORDERS.collection
 DEFAULT_DATABASE = "realtime_orders"
-# A server that starts together with us needs some seconds; one that is not there needs a person.
+# A server that starts together with us needs some seconds; one that is missing needs a person.
 PATIENCE = 30.0
 
 # A list is sorted by _id, newest first; each filter therefore needs its field and then _id. A list filtered by both
-# takes the customer's index: few orders remain to be looked at.
+# uses the customer's index: few orders remain to be scanned.
 INDEXES = [
     IndexModel([("status", 1), ("_id", DESCENDING)], name="status_newest_first"),
     IndexModel([("customer_name", 1), ("_id", DESCENDING)], name="customer_newest_first"),
 ]
 
-# Other programs write orders too, and theirs are shown as they are: this warns in the server's log and refuses nothing.
+# Other programs write orders too, and theirs are shown as they are: the validator only warns in the server's log.
 VALIDATOR = {
     "$jsonSchema": {
         "title": "Order of Real-time Orders",
@@ -78,7 +79,7 @@ def main() -> int:
     """Prepare the database at MONGODB_URI; print a line for each step and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", action="store_true", help="insert sample orders into an empty collection")
-    parser.add_argument("--rotate-secret", action="store_true", help="make a new secret for session ids")
+    parser.add_argument("--rotate-secret", action="store_true", help="create a new secret for session ids")
     options = parser.parse_args()
     try:
         target = find_target()
@@ -95,7 +96,7 @@ def main() -> int:
 
 
 def wrong_settings(error: ValidationError | WrongSetting) -> str:
-    """Say in one sentence which settings are wrong; their values may be secret."""
+    """Return one sentence with the invalid settings, without their values, which may be secret."""
     if isinstance(error, WrongSetting):
         return str(error)
     faults = (f"{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors())
@@ -105,10 +106,10 @@ def wrong_settings(error: ValidationError | WrongSetting) -> str:
 def setup(
     mongodb_uri: str, patience: float = PATIENCE, *, samples: bool = False, rotate: bool = False
 ) -> Iterator[str]:
-    """Do the steps one after the other and say what each has done; raise SetupError.
+    """Run the steps in order and describe each result; raise SetupError.
 
-    `samples`: insert some orders where there are none. `rotate`: make a new secret for session ids.
-    `patience`: for how many seconds a step may wait for the server before that is an error.
+    `samples`: insert some orders if there are none. `rotate`: create a new secret for session ids.
+    `patience`: the seconds that a step may wait for the server.
     """
     try:
         client: MongoClient[dict[str, Any]] = MongoClient(
@@ -124,7 +125,7 @@ def setup(
     except ConfigurationError as error:
         raise SetupError(f"MONGODB_URI cannot be used: {error}") from error
     except PyMongoError as error:
-        raise SetupError(f"MongoDB went away during a step: {error}") from error
+        raise SetupError(f"MongoDB went away during a step: {explain(str(error))}") from error
 
 
 def _require_replica_set(database: Database[dict[str, Any]]) -> str:
@@ -135,7 +136,7 @@ def _require_replica_set(database: Database[dict[str, Any]]) -> str:
         servers = client.topology_description.server_descriptions()
         hosts = ", ".join(f"{host}:{port}" for host, port in servers)
         if any(server.server_type_name == "RSGhost" for server in servers.values()):
-            message = f"MongoDB at {hosts} waits to be made a replica set: run rs.initiate() there once."
+            message = f"MongoDB at {hosts} is not a replica set yet: run rs.initiate() there once."
         else:
             message = f"No MongoDB that takes writes answers at {hosts}; start it, or set MONGODB_URI to another one."
         raise SetupError(message) from error
@@ -144,7 +145,7 @@ def _require_replica_set(database: Database[dict[str, Any]]) -> str:
         return f"MongoDB at {where} is a sharded cluster"
     if "setName" not in hello:
         raise SetupError(
-            f"MongoDB at {where} is no replica set, and only replica sets have change streams: start mongod with "
+            f"MongoDB at {where} is not a replica set, and only replica sets have change streams: start mongod with "
             "--replSet rs0 and run rs.initiate() there once (a set of one is enough)."
         )
     return f"MongoDB at {where} is the replica set {hello['setName']}"
@@ -154,11 +155,11 @@ def _require_ordinary(database: Database[dict[str, Any]]) -> str:
     for info in database.list_collections(filter={"name": COLLECTION}):
         if (wrong := unfit(info)) is not None:
             raise SetupError(wrong)
-    return f"{database.name}.{COLLECTION} can be an ordinary collection, or is one"
+    return f"{database.name}.{COLLECTION} is an ordinary collection, or can become one"
 
 
 def _options(database: Database[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the options of the collection, or None where it does not exist."""
+    """Return the options of the collection, or None if it does not exist."""
     found = next(iter(database.list_collections(filter={"name": COLLECTION})), None)
     return None if found is None else found.get("options", {})
 
@@ -170,7 +171,7 @@ def _create_collection(database: Database[dict[str, Any]]) -> str:
         database.create_collection(COLLECTION, changeStreamPreAndPostImages=images)
         return f"Created the collection {database.name}.{COLLECTION} with pre- and post-images"
     if options.get("changeStreamPreAndPostImages") == images:
-        return f"The collection {database.name}.{COLLECTION} is there, with pre- and post-images"
+        return f"The collection {database.name}.{COLLECTION} exists already, with pre- and post-images"
     database.command("collMod", COLLECTION, changeStreamPreAndPostImages=images)
     return f"Switched on pre- and post-images for the collection {database.name}.{COLLECTION}"
 
@@ -178,10 +179,10 @@ def _create_collection(database: Database[dict[str, Any]]) -> str:
 def _set_validator(database: Database[dict[str, Any]]) -> str:
     there = (_options(database) or {}).get("validator")
     if there == VALIDATOR:
-        return "The validator is there; it warns and refuses nothing"
+        return "The validator exists already; it warns and refuses nothing"
     title = (there or {}).get("$jsonSchema", {}).get("title")
     if there and title != VALIDATOR["$jsonSchema"]["title"]:
-        return "Kept the validator that is there: it is not ours"
+        return "Kept the existing validator: it is not ours"
     database.command("collMod", COLLECTION, validator=VALIDATOR, validationLevel="strict", validationAction="warn")
     return "Set the validator; it warns and refuses nothing"
 
@@ -189,7 +190,7 @@ def _set_validator(database: Database[dict[str, Any]]) -> str:
 def _create_indexes(database: Database[dict[str, Any]]) -> str:
     before = set(database[COLLECTION].index_information())
     created = [name for name in database[COLLECTION].create_indexes(INDEXES) if name not in before]
-    return f"Created the indexes {', '.join(created)}" if created else "The indexes are there"
+    return f"Created the indexes {', '.join(created)}" if created else "The indexes exist already"
 
 
 def _insert_samples(database: Database[dict[str, Any]]) -> str:
@@ -217,18 +218,18 @@ def _try_change_stream(database: Database[dict[str, Any]]) -> str:
 
 
 def _share_secret(database: Database[dict[str, Any]]) -> str:
-    """Make the secret before there are gateways, so that these need not agree on one."""
+    """Create the secret before any gateway starts, so that the gateways need not agree on one."""
     made = database.get_collection(SECRETS, write_concern=WriteConcern("majority")).update_one(
         {"_id": RECOVERY}, {"$setOnInsert": {"secrets": [new_secret()]}}, upsert=True
     )
-    return "The gateways' secret is there" if made.upserted_id is None else "Made a secret for the gateways"
+    return "The gateways' secret exists already" if made.upserted_id is None else "Created a secret for the gateways"
 
 
 def _rotate_secret(database: Database[dict[str, Any]]) -> str:
     secrets = database.get_collection(SECRETS, write_concern=WriteConcern("majority"))
     known = secrets_of(secrets.find_one({"_id": RECOVERY}) or {})
     secrets.update_one({"_id": RECOVERY}, {"$set": {"secrets": rotated(known)}}, upsert=True)
-    return "Made a new secret for the gateways; they use it within a minute"
+    return "Created a new secret for the gateways; they use it within a minute"
 
 
 def _steps(*, samples: bool, rotate: bool) -> Iterator[Callable[[Database[dict[str, Any]]], str]]:

@@ -1,4 +1,4 @@
-"""Which MongoDB a command works on: the given one, else that of the `make run` that runs here, else the default."""
+"""Finds the MongoDB for a command: MONGODB_URI, else that of the `make run` in this folder, else the default."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from services.common.settings import CommonSettings, MongoUri
 
 
 class Target(NamedTuple):
-    """An address, and a sentence that says which one it is and why, without what is secret in it."""
+    """A URI, and a phrase that names it and the reason for the choice, without secrets."""
 
     uri: str
     sentence: str
@@ -33,17 +33,17 @@ def find_target() -> Target:
     settings = _TargetSettings()
     stack = running_stack(settings.data_dir)
     running = None if stack is None else stack.mongodb_uri
+    # `make run` sets MONGODB_URI for its own commands: no user has named that server.
+    if running is not None and (settings.mongodb_uri is None or _hosts(running) == _hosts(settings.mongodb_uri)):
+        return Target(settings.mongodb_uri or running, f"the embedded MongoDB of `make run`, at {_hosts(running)}")
     if settings.mongodb_uri is not None:
         sentence = f"MongoDB at {_hosts(settings.mongodb_uri)}, which MONGODB_URI names"
-        if running is not None and _hosts(running) != _hosts(settings.mongodb_uri):
-            sentence += f"; not the one of the `make run` that runs here, at {_hosts(running)}"
+        if running is not None:
+            sentence += f", not the one of the `make run` that runs here, at {_hosts(running)}"
         return Target(settings.mongodb_uri, sentence)
-    if running is not None:
-        return Target(running, f"MongoDB at {_hosts(running)}, of the `make run` that runs here")
     default = CommonSettings().mongodb_uri
-    return Target(
-        default, f"MongoDB at {_hosts(default)}: MONGODB_URI is not set, and no `make run` has {settings.data_dir}"
-    )
+    why = f"as MONGODB_URI is not set and no `make run` uses {settings.data_dir}"
+    return Target(default, f"MongoDB at {_hosts(default)}, the default, {why}")
 
 
 def _hosts(uri: str) -> str:

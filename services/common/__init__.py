@@ -1,1 +1,1 @@
-"""What the watcher and the gateway must agree on."""
+"""The code that the watcher and the gateway must share."""

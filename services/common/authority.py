@@ -13,7 +13,7 @@ _LONGEST = 255 + len(":65535")
 
 
 class Authority(NamedTuple):
-    """A host in its one normal form (lower case, no last dot, no brackets), and a port where one was given."""
+    """A host in its normal form (lower case, no trailing dot, no brackets), and the port if one was given."""
 
     host: str
     port: int | None
@@ -21,7 +21,7 @@ class Authority(NamedTuple):
     @classmethod
     @lru_cache(256)  # nearly every request of a server's names the same
     def parse(cls, text: str) -> "Authority | None":
-        """Return what a `Host` header names, or None where that is no host."""
+        """Parse a `Host` header; return None if it is not a valid host."""
         match = _AUTHORITY.fullmatch(text) if len(text) <= _LONGEST else None
         if match is None:
             return None
@@ -34,17 +34,17 @@ class Authority(NamedTuple):
         return cls(host, port) if host else None
 
     def port_for(self, scheme: str) -> int | None:
-        """Return the port that is meant under this scheme."""
+        """Return the port, or the default one of this scheme."""
         return _DEFAULT_PORTS.get(scheme) if self.port is None else self.port
 
 
 class Hosts:
-    """The names that a listener answers to, so that no page of a stranger's reaches it under a name of its own.
+    """The host names that a listener answers to, so that a hostile page cannot reach it under a name of its own.
 
-    A browser takes `http://evil.example` for one origin, whatever address the name leads to today: with DNS rebinding
-    that page would read and write here. Loopback names are always answered. So is any IP address where `addresses` is
-    set: no DNS is asked for it, so it cannot be rebound. Names are compared without their ports; `*.example.com` stands
-    for all names below, `*` for any.
+    To a browser `http://evil.example` is one origin, whatever address the name resolves to: with DNS rebinding, that
+    page could read and write here. Loopback names are always accepted. So is any IP address if `addresses` is set: it
+    needs no DNS, so it cannot be rebound. Ports are ignored; `*.example.com` stands for all subdomains, `*` for any
+    name.
     """
 
     def __init__(self, names: Iterable[str] = (), *, addresses: bool = False) -> None:
@@ -55,16 +55,16 @@ class Hosts:
         self._addresses = addresses
 
     def answer_to(self, host: str) -> bool:
-        """Tell whether a request for this host (of an `Authority`) is meant for us."""
+        """Return whether a request for this host (of an `Authority`) is meant for us."""
         if self._any or host in self._names or is_loopback(host) or host.endswith(self._suffixes):
             return True
         return self._addresses and parse_address(host) is not None
 
 
-def listened(setting: str) -> tuple[str, ...]:
-    """Return the addresses to listen on: several are separated by commas, and `localhost` is both of the machine's own.
+def listen_addresses(setting: str) -> tuple[str, ...]:
+    """Return the addresses to listen on, which are separated by commas; `localhost` means both loopback addresses.
 
-    So it does not matter to which of them a client's resolver takes `localhost`.
+    So it does not matter to which of them a client resolves `localhost`.
     """
     given = [host for part in setting.split(",") if (host := part.strip().removeprefix("[").removesuffix("]"))]
     found = [one for host in given for one in (LOOPBACKS if host.lower() == "localhost" else (host,))]
@@ -72,13 +72,13 @@ def listened(setting: str) -> tuple[str, ...]:
 
 
 def listens_locally(setting: str) -> bool:
-    """Tell whether only this machine reaches what listens there; no address at all means every one."""
-    hosts = listened(setting)
+    """Return whether only this machine can connect; an empty setting means all addresses."""
+    hosts = listen_addresses(setting)
     return bool(hosts) and all(map(is_loopback, hosts))
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether this host can only be the machine itself (RFC 6761, 6.3)."""
+    """Return whether this host can only be the machine itself (RFC 6761, 6.3)."""
     address = parse_address(host)
     if address is None:
         return host == "localhost" or host.endswith(".localhost")
@@ -86,7 +86,7 @@ def is_loopback(host: str) -> bool:
 
 
 def parse_address(text: str) -> IPv4Address | IPv6Address | None:
-    """Return an IP address, an IPv4 one also where it is written as IPv6, or None where the text is something else."""
+    """Parse an IP address, unmapping IPv4 from IPv6; return None for any other text."""
     try:
         address = ip_address(text)
     except ValueError:

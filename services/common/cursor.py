@@ -1,4 +1,4 @@
-"""Where in the history of changes a reader is: the position, and the cursor that names it to clients."""
+"""The position of a reader in the history of changes, and the cursor that names it to clients."""
 
 import re
 from typing import NamedTuple, Self
@@ -13,12 +13,12 @@ _EPOCH = re.compile(r"[0-9a-z]{1,32}", re.ASCII)
 
 
 def cluster_time(stamp: Timestamp) -> int:
-    """Return MongoDB's time as the one number that positions are made of."""
+    """Return MongoDB's timestamp as the integer used in positions."""
     return stamp.time << 32 | stamp.inc
 
 
 def timestamp(ts: int) -> Timestamp:
-    """Return the number that `cluster_time` made as MongoDB's time."""
+    """Return MongoDB's timestamp for an integer of `cluster_time`."""
     return Timestamp(ts >> 32, ts & 0xFFFFFFFF)
 
 
@@ -27,7 +27,7 @@ class InvalidCursor(ValueError):
 
 
 class Position(NamedTuple):
-    """The place of one change in commit order; it is also the entry's ID in the Redis log.
+    """The position of one change in commit order; it is also the entry's ID in the Redis log.
 
     ``ts`` is the change's clusterTime as an unsigned 64-bit integer (seconds << 32 | increment), ``n`` its ordinal
     among the changes with that clusterTime (those of one transaction share it), from 0. Both are facts of the oplog,
@@ -50,7 +50,7 @@ class Position(NamedTuple):
 
     @classmethod
     def end_of(cls, ts: int) -> Self:
-        """The position after every change of cluster time ``ts``: what a snapshot read at ``ts`` already holds."""
+        """The position after every change of cluster time ``ts``, where a snapshot read at ``ts`` ends."""
         return cls(ts, LAST_ORDINAL)
 
     @classmethod
@@ -67,7 +67,7 @@ class Position(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """What a client holds and sends back: a position, and the epoch in which positions are ordered."""
+    """The token that clients hold and send back: a position, and the epoch within which positions are ordered."""
 
     epoch: str
     position: Position

@@ -1,4 +1,4 @@
-"""Keeps many equal waits with one timer."""
+"""Runs many deadlines of equal length with one timer."""
 
 import asyncio
 from collections import deque
@@ -7,17 +7,17 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
-# A loop that is later than this was blocked: a client then has the full delay from when it is really asked.
+# A loop that is later than this was blocked: a client then gets the full delay, counted from the actual request.
 _STALL = 0.25
 
 
-# So many cancelled waits are kept until their time; beyond, they are thrown out as soon as they are the most. Else a
-# client that begins and ends waits as fast as it can would have one kept for each, as long as `delay`.
+# This many cancelled waits may stay until they are due; beyond, they are removed once they are the majority. Otherwise
+# a client that starts and cancels waits as fast as it can would keep each in memory for `delay`.
 _CANCELLED_KEPT = 256
 
 
 class Entry(Generic[Item]):
-    """One wait; cancelled by forgetting whom it is for."""
+    """One wait; cancelling it drops its item."""
 
     __slots__ = ("_cancelled", "at", "item")
 
@@ -27,7 +27,7 @@ class Entry(Generic[Item]):
         self._cancelled = cancelled
 
     def cancel(self) -> None:
-        """Let the time pass without effect."""
+        """Cancel the wait."""
         if self.item is not None:
             self.item = None
             self._cancelled()
@@ -36,24 +36,24 @@ class Entry(Generic[Item]):
 class Deadlines(Generic[Item]):
     """Calls `due(item)` once `delay` seconds after `add(item)`.
 
-    All waits are equally long, so the order of adding is the order of falling due: a queue does what would else take a
-    heap, or a timer each.
+    All waits are equally long, so they fall due in the order in which they were added: a queue replaces a heap, or one
+    timer each.
     """
 
     def __init__(self, delay: float, due: Callable[[Item], None]) -> None:
         self._delay = delay
         self._due = due
         self._entries: deque[Entry[Item]] = deque()
-        self._cancelled = 0  # about; those that have fallen due since are still counted
+        self._cancelled = 0  # an upper bound: those that are past due are still counted
         self._note = self._note_cancelled  # one bound method for all entries
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        """How many waits are kept, with those that were cancelled."""
+        """The number of waits kept, including cancelled ones."""
         return len(self._entries)
 
     def add(self, item: Item, after: Entry[Item] | None = None) -> Entry[Item]:
-        """Begin a wait, `after` the end of another where given: then delays do not add up, unless the loop stalled."""
+        """Start a wait, at the end of `after` if given: then lateness does not add up, unless the loop stalled."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         start = after.at if after is not None and now - after.at < _STALL else now
@@ -65,7 +65,7 @@ class Deadlines(Generic[Item]):
 
     @property
     def pending(self) -> list[Item]:
-        """Whoever still waits."""
+        """The items that still wait."""
         return [entry.item for entry in self._entries if entry.item is not None]
 
     def close(self) -> None:
@@ -83,12 +83,12 @@ class Deadlines(Generic[Item]):
             self._cancelled = 0
 
     def _fire(self) -> None:
-        # Even after a stall nobody is given up whose answer is in its socket: both loops read before late timers run.
+        # Even after a stall, a reply that is in its socket counts: both loops read before they run late timers.
         self._timer = None
         self.run()
 
     def run(self) -> None:
-        """Handle what is due by now, and wait for the next."""
+        """Handle the waits that are due, and arm the timer for the next."""
         loop = asyncio.get_running_loop()
         now = loop.time() + 0.001  # the resolution of the loop's clock
         while self._entries and self._entries[0].at <= now:
@@ -96,7 +96,7 @@ class Deadlines(Generic[Item]):
             if item is not None:
                 try:
                     self._due(item)
-                except Exception as error:  # noqa: BLE001 - of one client, which must not cost the others their turn
-                    loop.call_exception_handler({"message": "A deadline could not be kept", "exception": error})
+                except Exception as error:  # noqa: BLE001 - an error of one client must not cost the others their turn
+                    loop.call_exception_handler({"message": "A deadline could not be handled", "exception": error})
         if self._timer is None and self._entries:
             self._timer = loop.call_at(max(self._entries[0].at, now + 0.01), self._fire)

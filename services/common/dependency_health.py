@@ -1,22 +1,22 @@
-"""Says once when something that we depend on fails, and once when it is back; paces the retries between."""
+"""Logs once when a dependency fails and once when it recovers; paces the retries in between."""
 
 import random
 
 import structlog
 
 FIRST_PAUSE = 0.1
-# What comes back is to be noticed at once; a service makes one connection at a time, so there is no crowd to hold back.
+# Short, to notice a recovery at once; a service makes one connection at a time, so retries do not pile up.
 LONGEST_PAUSE = 0.4
 
 
 class DependencyHealth:
-    """The state of one dependency. Each retry waits about twice as long as the last, so that a crowd spreads out."""
+    """The state of one dependency. Retries back off exponentially with jitter, so that many services spread out."""
 
     def __init__(self, what: str, first_pause: float = FIRST_PAUSE, longest_pause: float = LONGEST_PAUSE) -> None:
         self.what = what
         self.error: str | None = "not reached yet"
         self._announced = False
-        self.count = 0
+        self.outages = 0
         self._log = structlog.get_logger(what)
         self._first_pause = first_pause
         self._longest_pause = longest_pause
@@ -24,15 +24,15 @@ class DependencyHealth:
 
     @property
     def is_up(self) -> bool:
-        """Tell whether the dependency worked when it was last used."""
+        """Return whether the dependency worked when it was last used."""
         return self.error is None
 
     def failed(self, error: BaseException | str) -> float:
-        """Note a failure; return how many seconds to wait before the next try."""
+        """Note a failure; return the seconds to wait before the next attempt."""
         if not self._announced:
             self._log.warning(f"{self.what} failed, retrying", error=str(error))
             self._announced = True
-            self.count += 1
+            self.outages += 1
         self.error = str(error)
         pause = self._pause
         self._pause = min(self._pause * 2, self._longest_pause)

@@ -1,4 +1,4 @@
-"""Shows to Prometheus what a service depends on: whether it works, and how often it has stopped working."""
+"""Exports the state of a service's dependencies to Prometheus: whether they work, and how often they failed."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from services.common.dependency_health import DependencyHealth
 
 
 class Dependency(NamedTuple):
-    """Something that a service depends on."""
+    """A dependency of a service."""
 
     what: str
     works: Callable[[], bool]
@@ -18,19 +18,19 @@ class Dependency(NamedTuple):
 
     @classmethod
     def of(cls, health: DependencyHealth) -> "Dependency":
-        """Return what an outage knows."""
-        return cls(health.what, lambda: health.is_up, lambda: health.count)
+        """Return the dependency that ``health`` tracks."""
+        return cls(health.what, lambda: health.is_up, lambda: health.outages)
 
 
 class DependencyCollector(Collector):
-    """Asks when Prometheus asks, so that nobody has to count."""
+    """Reads the state on each scrape, so that nothing else has to update it."""
 
     def __init__(self, service: str, dependencies: Sequence[Dependency]) -> None:
         self._service = service
         self._dependencies = dependencies
 
     def collect(self) -> Iterable[Metric]:
-        """Return the figures of this moment."""
+        """Return the current figures."""
         up = GaugeMetricFamily(
             f"orders_{self._service}_dependency_up", "1 while the dependency works.", labels=["dependency"]
         )

@@ -16,14 +16,14 @@ from bson.json_util import default as extended_json
 
 Json = dict[str, "Json"] | list["Json"] | str | int | float | None
 
-# Documents written by other programs may hold dates beyond the year 9999 and text that is not UTF-8: both must pass.
+# Documents of other programs may hold dates beyond the year 9999 and text that is not UTF-8: both must pass.
 CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
-    tz_aware=False,  # UTC all the same; aware ones take three times as long to make
+    tz_aware=False,  # still UTC; aware ones take three times as long to create
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
     unicode_decode_error_handler="replace",
 )
 
-_LARGEST_EXACT = 2**53  # JavaScript reads larger integers wrongly, without a word
+_LARGEST_EXACT = 2**53  # JavaScript silently rounds larger integers
 _LAST_DATE = 8_640_000_000_000_000  # milliseconds; JavaScript's last date, and the negative one its first
 _CALENDAR_CYCLE = 146_097 * 86_400_000  # milliseconds of 400 years
 
@@ -37,10 +37,10 @@ def to_json(document: Mapping[str, Any]) -> dict[str, Json]:
     """Return the document with every BSON value as a JSON value.
 
     ObjectId → hex, date → ISO 8601 UTC with milliseconds (beyond the years 0 to 9999 with JavaScript's six digits),
-    Decimal128 → string, integers beyond ±2^53 and numbers that JSON has no word for (NaN, Infinity) → string, binary →
-    base64, UUID → its text. A type that JSON has no likeness of (timestamp, code, regex, min and max key, …) becomes
-    its MongoDB Extended JSON v2 object; what such an object holds (the id of a DBRef, the scope of code) is written
-    like anything else. Of keys that BSON has twice, the last is shown.
+    Decimal128 → string, integers beyond ±2^53 and numbers that JSON lacks (NaN, Infinity) → string, binary → base64,
+    UUID → its text. A type without a JSON equivalent (timestamp, code, regex, min and max key, …) becomes its MongoDB
+    Extended JSON v2 object, whose contents (the id of a DBRef, the scope of code) are converted in the same way. Of
+    duplicate keys, the last is kept.
     """
     return {key: value if type(value) is str else json_value(value) for key, value in document.items()}
 
@@ -72,19 +72,19 @@ def _integer(value: int) -> Json:
 
 def _number(value: float) -> Json:
     if value.is_integer() and abs(value) <= _LARGEST_EXACT:
-        return int(value)  # to JavaScript 5.0 is 5: an order of this id would be another one in an event than in a list
+        return int(value)  # JavaScript turns 5.0 into 5: an order of this id would differ between an event and a list
     return value if math.isfinite(value) else {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
 
 
 def _far_date(value: DatetimeMS) -> Json:
     """Write a date outside the years 1 to 9999 with its year in six digits and a sign, as JavaScript reads it.
 
-    Beyond what JavaScript calls a date (275,000 years from 1970) it is the milliseconds since 1970, as text.
+    Beyond JavaScript's range of dates (275,000 years from 1970) it is the milliseconds since 1970, as text.
     """
     milliseconds = int(value)
     if abs(milliseconds) > _LAST_DATE:
         return str(milliseconds)
-    # The calendar repeats itself every 400 years, so Python's, which ends at the year 9999, can tell the rest.
+    # The calendar repeats every 400 years, so Python's, which ends at the year 9999, can compute the rest.
     cycles, rest = divmod(milliseconds, _CALENDAR_CYCLE)
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=rest)
     year = moment.year + 400 * cycles

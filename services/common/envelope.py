@@ -1,4 +1,4 @@
-"""The envelope: what every client is told about one change."""
+"""The envelope: the message to clients about one change."""
 
 from enum import StrEnum
 
@@ -8,7 +8,7 @@ from services.common.documents import Json
 
 
 class Operation(StrEnum):
-    """What happened to the order, as its readers see it."""
+    """The operation on the order, as clients see it."""
 
     INSERT = "INSERT"
     UPDATE = "UPDATE"
@@ -19,7 +19,7 @@ def encode_envelope(operation: Operation, id: str, data: dict[str, Json] | None,
     """Return the envelope of one change as JSON, in the order and with the names that the contract gives.
 
     ``data`` is the order after the change; for DELETE the last known order, where the collection keeps pre-images.
-    It is None where nobody can say what the order was. ``at`` is the commit's wall time, ISO 8601 UTC.
+    It is None if the order is unknown. ``at`` is the commit's wall time, ISO 8601 UTC.
     """
     return orjson.dumps({"operation": operation, "id": id, "data": data, "cursor": cursor, "at": at})
 
@@ -27,8 +27,8 @@ def encode_envelope(operation: Operation, id: str, data: dict[str, Json] | None,
 def left_filter(id: str, cursor: str, at: str) -> bytes:
     """Return the envelope that takes an order out of a client's view because it no longer fits the client's filter.
 
-    It is a DELETE, so that a client which knows nothing of filters does the right thing; ``left`` tells the others
-    that the order still exists. It has no data: what the client may not see any more it is not shown.
+    It is a DELETE, so that a client unaware of filters does the right thing; ``left`` tells the others that the order
+    still exists. It has no data, since the client may no longer see the order.
     """
     return orjson.dumps(
         {"operation": Operation.DELETE, "id": id, "data": None, "cursor": cursor, "at": at, "left": True}

@@ -1,7 +1,7 @@
-"""Names each ``_id`` by one text that no other ``_id`` has, and reads that text back.
+"""Encodes each ``_id`` as a text that no other ``_id`` has, and decodes it again.
 
 An ObjectId is its 24 hexadecimal digits and an ordinary string is itself. Every other value, and a string that could be
-taken for something else, is marked: ``~``, a letter for the type, and the value.
+mistaken for another value, is marked: ``~``, a letter for the type, and the value.
 
     ~i5  ~l5  ~d1.5          32-bit, 64-bit integer; double
     ~u01234567-89ab-…        UUID (binary of subtype 4)
@@ -23,9 +23,9 @@ from bson.errors import BSONError
 
 from services.common.documents import CODEC
 
-LONGEST = 16_384  # characters that are read of a marked text; no address that our servers take is longer
+LONGEST = 16_384  # characters of a marked text; our servers accept no longer URL
 
-_DEEPEST = 180  # levels that MongoDB stores; it answers a question that is much deeper with an error
+_DEEPEST = 180  # levels of nesting that MongoDB stores; it rejects much deeper queries
 
 _MARK = "~"
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
@@ -38,11 +38,11 @@ _NUMBER = re.compile(r"-?[0-9]+\.[0-9]+|-?[0-9](?:\.[0-9]+)?e[+-][0-9]+", re.ASC
 
 
 class InvalidId(ValueError):
-    """The text names no ``_id``."""
+    """The text is not the encoding of an ``_id``."""
 
 
 def id_text(value: Any) -> str:
-    """Return the text that names the document with this ``_id``, as every JSON, URL and filter has it."""
+    """Return the text of this ``_id``, as used in all JSON, URLs and filters."""
     if type(value) is ObjectId:
         return str(value)
     if type(value) is str:
@@ -59,10 +59,10 @@ def id_text(value: Any) -> str:
 
 
 def parse_id(text: str) -> Any:
-    """Return the ``_id`` that ``text`` names; raise InvalidId.
+    """Decode an ``_id``; raise InvalidId.
 
-    Digits of an ObjectId may be in upper case; beyond that, only the text that ``id_text`` gives is taken, so that
-    equal ids have equal texts. The value may be a subdocument that came from outside: compare it by ``$eq`` only.
+    Digits of an ObjectId may be in upper case; otherwise only the exact text of ``id_text`` is accepted, so that equal
+    ids have equal texts. The value may be a subdocument from outside: compare it by ``$eq`` only.
     """
     if _OBJECT_ID.fullmatch(text):
         return ObjectId(text)
@@ -73,14 +73,14 @@ def parse_id(text: str) -> Any:
 
 
 def canonical(text: str) -> str:
-    """Return the text as ``id_text`` gives it; raise InvalidId."""
+    """Return the text in the form of ``id_text``; raise InvalidId."""
     return id_text(parse_id(text))
 
 
 def _is_unicode(text: str) -> bool:
     try:
         text.encode()
-    except UnicodeEncodeError:  # of bytes in an address that are no UTF-8, or of a surrogate that JSON escapes
+    except UnicodeEncodeError:  # from a URL whose bytes are not UTF-8, or a surrogate escaped in JSON
         return False
     return True
 
@@ -106,7 +106,7 @@ def _marked(text: str) -> Any:
     try:
         return read(text[2:])
     except (BSONError, binascii.Error, ValueError, OverflowError, KeyError, RecursionError):
-        # Without the error that it was: its text would be made of what a client sent.
+        # Without its cause, whose text would contain client input.
         raise InvalidId("not an order's id") from None
 
 
@@ -133,7 +133,7 @@ def _from_bson(text: str) -> Any:
 
 
 def _depth(value: Any) -> int:
-    """Return how many levels of documents and arrays there are, or one more than are taken."""
+    """Return the levels of nested documents and arrays, or one more than the limit."""
     level, depth = [value], -1
     while level and depth <= _DEEPEST:
         level = [inner for outer in level for inner in _members(outer)]

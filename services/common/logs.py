@@ -1,8 +1,8 @@
 """Sets up structured logging, the same for both services.
 
-A line is a sentence and fields, of bounded length whatever it tells of; an error is shown by its last frames, without
-the values of variables: these hold what clients sent, and to render them once took 16 seconds of the event loop. A line
-that comes again and again is left out and counted, so that no client can fill the disk by it.
+A line is a sentence and fields, of bounded length whatever their values. An error is shown by its last frames, without
+the values of variables: these hold client input, and rendering them once blocked the event loop for 16 seconds.
+Repetitions of a line are rate limited and counted, so that no client can fill the disk.
 """
 
 import logging
@@ -22,13 +22,13 @@ _LONGEST_LINE = 300  # of a traceback
 _MOST_LINES = 40  # of a traceback, from its end
 _FRAMES = 8  # of each error in a chain
 
-BURST = 10  # times that the same line is written at once; then
-EVERY = 1.0  # seconds between two of it
-_MOST_KINDS = 1000  # of lines; then all begin anew
+BURST = 10  # repetitions of a line that are written at once; after that
+EVERY = 1.0  # seconds between two repetitions
+_MOST_KINDS = 1000  # of lines; beyond, all counts are reset
 
 
 def configure(level: LogLevel, format: LogFormat, service: str) -> None:
-    """Send every log line, the libraries' too, to standard output in one format.
+    """Send every log line, including the libraries', to standard output in one format.
 
     Call it once, before anything logs.
     """
@@ -44,24 +44,24 @@ def configure(level: LogLevel, format: LogFormat, service: str) -> None:
     else:
         plain = structlog.dev.plain_traceback
         render.append(structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain))
-    flood = Flood()
+    limiter = RepeatLimiter()
     structlog.configure(
-        processors=[flood.process, *shared, *render],
+        processors=[limiter.process, *shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
         logger_factory=structlog.PrintLoggerFactory(),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(
-        handlers=[_libraries(flood, shared, render)], level=max(logging.WARNING, getattr(logging, level)), force=True
+        handlers=[_libraries(limiter, shared, render)], level=max(logging.WARNING, getattr(logging, level)), force=True
     )
-    # The drivers' own lines are about single attempts; what they mean for the service is logged by the service.
+    # The drivers log single attempts; the service itself logs what those mean for it.
     if level is not LogLevel.DEBUG:
-        logging.getLogger("pymongo").setLevel(logging.CRITICAL)  # tracebacks of background tasks, one for each attempt
+        logging.getLogger("pymongo").setLevel(logging.CRITICAL)  # tracebacks of background tasks, one per attempt
 
 
-def _libraries(flood: "Flood", shared: list[Processor], render: list[Processor]) -> logging.Handler:
+def _libraries(limiter: "RepeatLimiter", shared: list[Processor], render: list[Processor]) -> logging.Handler:
     handler = logging.StreamHandler(sys.stdout)
-    handler.addFilter(flood.filter)
+    handler.addFilter(limiter.filter)
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -72,15 +72,17 @@ def _libraries(flood: "Flood", shared: list[Processor], render: list[Processor])
     return handler
 
 
-class Flood:
-    """Lets the same line through `BURST` times at once and then every second; the next says how many were left out."""
+class RepeatLimiter:
+    """Rate limits each line to a burst of `BURST`, then one per second, which carries the number suppressed."""
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:
         self._now = now
-        self._kinds: dict[Hashable, tuple[float, float, int]] = {}  # tokens, since when, left out since the last line
+        self._kinds: dict[
+            Hashable, tuple[float, float, int]
+        ] = {}  # tokens, last update, suppressed since the last line
 
     def _pass(self, kind: Hashable) -> int | None:
-        """Return how many lines of the kind were left out before this one; None where this one is left out, too."""
+        """Return the number of lines of the kind suppressed before this one; None if this one is suppressed, too."""
         now = self._now()
         tokens, since, left_out = self._kinds.get(kind, (float(BURST), now, 0))
         tokens = min(tokens + (now - since) / EVERY, BURST)
@@ -91,7 +93,7 @@ class Flood:
         return left_out if passes else None
 
     def process(self, _logger: object, method: str, event: EventDict) -> EventDict:
-        """Be a processor of structlog's: a line is known by its sentence, which is our own."""
+        """Process a structlog event: our own lines are identified by their sentence."""
         if method != "debug":
             left_out = self._pass(event.get("event"))
             if left_out is None:
@@ -101,7 +103,7 @@ class Flood:
         return event
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Be a filter of a handler's: a library's line is known by where it is logged, since its text may vary."""
+        """Filter a library's record: it is identified by its source line, since its text may vary."""
         if record.levelno > logging.DEBUG:
             left_out = self._pass((record.name, record.pathname, record.lineno))
             if left_out is None:
@@ -112,7 +114,7 @@ class Flood:
 
 
 def short_traceback(exc_info: ExcInfo) -> str:
-    """Return the last frames of an error, and of those that it came from."""
+    """Return the last frames of an error, and of its causes."""
     lines = "".join(traceback.format_exception(*exc_info, limit=-_FRAMES)).splitlines()
     if len(lines) > _MOST_LINES:
         lines = ["...", *lines[-_MOST_LINES:]]
@@ -133,7 +135,7 @@ def _bounded(value: Any) -> Any:
 
 
 def _cut(text: str, most: int) -> str:
-    """Return at most so much of the text; what could move a terminal's cursor, or cannot be encoded, is escaped."""
+    """Truncate the text to ``most`` characters; escape it if it holds control or unencodable characters."""
     cut = text if len(text) <= most else text[:most] + "..."
     return cut if cut.isprintable() else cut.encode("unicode_escape").decode()
 

@@ -1,18 +1,18 @@
-"""Measures how late the event loop comes to a timer, and how much of that was work of its own."""
+"""Measures the lag of the event loop, and how much of it was the loop's own work."""
 
 import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-INTERVAL = 0.01  # seconds; a turn of the loop that holds it for longer than this cannot go unseen
+INTERVAL = 0.01  # seconds; any iteration of the loop that takes longer is noticed
 
 Observe = Callable[[float, float], None]
-"""Told the lag, and the part of it in which the loop's thread was at work; both in seconds."""
+"""Gets the lag, and the part of it in which the loop's thread was running; both in seconds."""
 
 
 class _Probe:
-    """A timer that is due every so often."""
+    """A periodic timer."""
 
     def __init__(self, observe: Observe) -> None:
         self._observe = observe
@@ -26,7 +26,7 @@ class _Probe:
 
     def _fire(self) -> None:
         lag = max(0.0, time.perf_counter() - self._due)
-        # On a busy machine the thread waits for a CPU, too. That makes the loop late and is nobody's work on it.
+        # On a busy machine the thread also waits for a CPU: that makes the loop late without any work on it.
         self._observe(lag, min(lag, time.thread_time() - self._worked))
         self._arm()
 
@@ -36,7 +36,7 @@ class _Probe:
 
 @contextmanager
 def measuring_lag(observe: Observe) -> Iterator[None]:
-    """Measure the lag of the running loop meanwhile."""
+    """Measure the lag of the running loop within the context."""
     probe = _Probe(observe)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Turns a raw change event into what is published: a change with its envelope, or the end of an epoch."""
+"""Turns a raw change event into a change with its envelope, or the end of an epoch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from services.common.ids import id_text
 from services.common.order_json import order_json
 
 
-def matching(collection: str) -> dict[str, Any]:
-    """Return the pipeline stage that lets through, from a database's change stream, all that concerns a collection."""
+def match_stage(collection: str) -> dict[str, Any]:
+    """Return the pipeline stage that selects the events of one collection from its database's change stream."""
     return {
         "$match": {
             "$or": [
@@ -29,12 +29,12 @@ def matching(collection: str) -> dict[str, Any]:
     }
 
 
-# All that is looked at; the rest (update descriptions, sessions, …) need not cross the network.
+# All fields that are used; the others (update descriptions, sessions, …) need not cross the network.
 FIELDS = ("operationType", "clusterTime", "wallTime", "documentKey")
 IMAGES = ("fullDocument", "fullDocumentBeforeChange")
 
-# What is larger goes out without its data, to be fetched by those who want it: a thousand clients that are each sent
-# megabytes are no live stream any more. The REST API takes no order of this size.
+# Larger envelopes are sent without their data, for clients to fetch: megabytes to each of a thousand clients would
+# stall the live stream. The REST API takes no order of this size.
 LARGEST_ENVELOPE = 256 * 1024
 
 OPERATIONS = {
@@ -46,7 +46,7 @@ OPERATIONS = {
 
 
 class EpochReason(StrEnum):
-    """Why positions from before can no longer be compared with those after; clients are told it in `resync`."""
+    """Why a new epoch began, and older positions are no longer comparable; sent to clients in `resync`."""
 
     FIRST_START = "first_start"
     STATE_LOST = "state_lost"
@@ -69,10 +69,10 @@ ENDS = {
 
 
 class Change(NamedTuple):
-    """One change, ready for the log: ``envelope`` and ``before`` are JSON, ``token`` resumes the stream after it.
+    """One change, ready for the log: ``envelope`` and ``images`` are JSON, ``token`` resumes the stream after it.
 
-    ``images`` holds what filters look at, ``after`` the change (or as it was last) and ``before`` an UPDATE, each
-    ``null`` where nobody knows; also where the envelope has no room for the order.
+    ``images`` holds the fields that filters use, ``after`` the change (or the last known) and ``before`` an UPDATE,
+    each ``null`` if unknown; also when the envelope goes without its data.
     """
 
     position: Position
@@ -83,7 +83,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The collection's history breaks here; the stream goes on after ``token``, committed at ``ts``."""
+    """The collection's history breaks here, at ``ts``; the stream resumes after ``token``."""
 
     reason: EpochReason
     token: str
@@ -91,14 +91,14 @@ class End:
 
 
 class Unknown(NamedTuple):
-    """An event of a kind that this version does not know: to be passed over, after which ``token`` resumes."""
+    """An event of an unknown kind, to be skipped; the stream resumes after ``token``."""
 
     kind: str
     token: str
 
 
 def normalize(event: Mapping[str, Any], epoch: str, last: Position) -> Change | End | Unknown:
-    """Return what the event means to readers; ``last`` is the position of the change before it."""
+    """Classify the event; ``last`` is the position of the previous change."""
     token: str = event["_id"]["_data"]
     kind: str = event["operationType"]
     operation = OPERATIONS.get(kind)
@@ -118,7 +118,7 @@ def normalize(event: Mapping[str, Any], epoch: str, last: Position) -> Change | 
 
 
 def token_time(token: str) -> int | None:
-    """Return the cluster time (u64) in a resume token, or None where it is none.
+    """Return the cluster time (u64) in a resume token, or None if it is not one.
 
     Tokens are hexadecimal; after the type byte 82 come the eight bytes of the time (KeyString of the server).
     """
@@ -129,5 +129,5 @@ def token_time(token: str) -> int | None:
 
 
 def _committed(event: Mapping[str, Any]) -> str:
-    wall = event.get("wallTime")  # from MongoDB 6.0 on; the cluster time knows only the second
+    wall = event.get("wallTime")  # since MongoDB 6.0; the cluster time has only seconds
     return iso(wall) if isinstance(wall, datetime) else iso(datetime.fromtimestamp(event["clusterTime"].time, UTC))

@@ -1,4 +1,4 @@
-"""Numbers the events of a change stream: an event has the same position whoever reads it, and wherever they began."""
+"""Numbers the events of a change stream: an event has the same position for every reader and starting point."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,14 +8,14 @@ from services.common.normalize import IMAGES, Change, End, Unknown, normalize
 
 
 class UnreadableEvent(ValueError):
-    """Not even the name of the document that has changed can be put into JSON."""
+    """Not even the id of the changed document can be encoded as JSON."""
 
 
 class Numbering:
-    """Turns the events of one epoch, in the order in which they come, into changes with positions.
+    """Turns the events of one epoch, in stream order, into changes with positions.
 
-    ``last`` is the position of the change before the next one. The watcher and the gateways number by this alone:
-    were one of them to count an event that the other leaves out, all cursors after it would mean other changes.
+    ``last`` is the position of the latest change. The watcher and the gateways both number with this class: if one
+    counted an event that the other skips, all later cursors would name different changes.
     """
 
     def __init__(self, epoch: str, last: Position) -> None:
@@ -24,14 +24,14 @@ class Numbering:
 
     @classmethod
     def replaying(cls, epoch: str, after: Position) -> "Numbering":
-        """Number from the beginning of the cluster time at which a replay of what follows ``after`` begins."""
+        """Number a replay of the changes after ``after``, from the start of its first cluster time."""
         return cls(epoch, Position.before(replay_time(after)))
 
     def of(self, event: Mapping[str, Any]) -> Change | End | Unknown:
-        """Return what the next event means; raise UnreadableEvent.
+        """Normalize the next event; raise UnreadableEvent.
 
-        A document that cannot be put into JSON goes out without its data, to be fetched by those who want it: one such
-        event must not end the stream, and left out it would shift the positions of those after it.
+        A document that cannot be encoded as JSON is sent without its data, for clients to fetch: one such event must
+        not end the stream, and skipping it would shift the later positions.
         """
         try:
             item = self._normalized(event)
@@ -39,7 +39,7 @@ class Numbering:
             try:
                 item = self._normalized({name: value for name, value in event.items() if name not in IMAGES})
             except _UNREADABLE as error:
-                raise UnreadableEvent(f"a change cannot be put into JSON: {error!r}") from error
+                raise UnreadableEvent(f"a change cannot be encoded as JSON: {error!r}") from error
         if isinstance(item, Change):
             self.last = item.position
         return item
@@ -52,9 +52,9 @@ _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, R
 
 
 def replay_time(after: Position) -> int:
-    """Return the cluster time from which to read so that all that follows ``after`` comes, numbered as before.
+    """Return the cluster time at which to start reading, to get all changes after ``after`` with the same numbers.
 
-    All of that cluster time comes again, so that the ordinals are counted from 0; unless ``after`` is the end of it.
-    Then it may be the very drop with which the epoch begins, which is not to be read again.
+    That whole cluster time is read again, so that ordinals count from 0, unless ``after`` is its end: then it may be
+    the very drop that began the epoch, which must not be read again.
     """
     return after.ts + 1 if after.n == LAST_ORDINAL else after.ts

@@ -1,4 +1,4 @@
-"""Tells the commands of a folder where the `make run` of the same folder has its servers, for as long as it runs."""
+"""Tells commands where the servers of the `make run` in the same folder are, as long as it runs."""
 
 import fcntl
 import json
@@ -12,28 +12,28 @@ FILE = "running.json"
 
 @dataclass(frozen=True)
 class RunningStack:
-    """Where the servers are; None for one that is not the stack's own."""
+    """The URIs of the servers; None for one that is not embedded."""
 
     mongodb_uri: str | None
     redis_url: str | None
 
 
 class AlreadyRunning(Exception):
-    """A `make run` has this folder already."""
+    """Another `make run` uses this folder."""
 
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[Callable[[RunningStack], None]]:
-    """Have the folder for us alone; give the function that announces the servers. Raise AlreadyRunning.
+    """Lock the folder; yield the function that announces the servers. Raise AlreadyRunning.
 
-    The lock, not the file, says that we run: the system takes it back however we end.
+    The lock, not the file, shows that we run: the system releases it however we end.
     """
     path = folder / FILE
     with path.open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise AlreadyRunning(f"Another `make run` has the folder {folder}") from error
+            raise AlreadyRunning(f"Another `make run` uses the folder {folder}") from error
 
         def announce(stack: RunningStack) -> None:
             file.truncate(0)
@@ -47,13 +47,13 @@ def claimed(folder: Path) -> Iterator[Callable[[RunningStack], None]]:
 
 
 def running_stack(folder: Path) -> RunningStack | None:
-    """Return what the `make run` of this folder has announced, or None where none runs."""
+    """Return the servers announced by the `make run` of this folder, or None if none runs."""
     try:
         with (folder / FILE).open(encoding="utf-8") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return RunningStack(**json.load(file))
-    except (OSError, ValueError, TypeError):  # none, or one that is just beginning
+    except (OSError, ValueError, TypeError):  # none, or one that is just starting
         pass
     return None

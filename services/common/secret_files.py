@@ -1,4 +1,4 @@
-"""Reads settings that are secret from files too, which neither `docker inspect` nor a list of processes shows."""
+"""Reads secret settings from files as well, since `docker inspect` and process lists show the environment."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,11 +14,11 @@ _LARGEST = 65_536
 
 
 class WrongSetting(ValueError):
-    """A setting that only its use has shown to be wrong; the message begins with its name."""
+    """A setting whose use has shown it to be wrong; the message begins with its name."""
 
 
 class SettingsWithSecrets(BaseSettings):
-    """Settings of which those marked as SECRET may be given by the name of a file."""
+    """Settings; those marked as SECRET may be read from a named file."""
 
     @classmethod
     def settings_customise_sources(
@@ -29,7 +29,7 @@ class SettingsWithSecrets(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - a folder of files with fixed names
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let a file that one source names count as much as a value of the same source."""
+        """Give a file named by a source the same precedence as a value of that source."""
         sources: list[PydanticBaseSettingsSource] = [init_settings]
         for source in (env_settings, dotenv_settings):
             if isinstance(source, (EnvSettingsSource, DotEnvSettingsSource)):
@@ -49,19 +49,19 @@ class _SecretFiles(PydanticBaseSettingsSource):
         self._variables = variables
 
     def __call__(self) -> dict[str, Any]:
-        """Return the values of the files that are named."""
+        """Return the values of the named files."""
         values: dict[str, Any] = {}
         for name in secret_fields(self.settings_cls):
             path = self._variables.get(f"{name}_file")
             if not path:
                 continue
             if self._variables.get(name):
-                raise WrongSetting(f"{name.upper()}_FILE: {name.upper()} is given too, and only one of them can count")
+                raise WrongSetting(f"{name.upper()}_FILE: {name.upper()} is set too, but only one of them may be")
             values[name] = _content(name, Path(path))
         return values
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
-        """Not asked, because `__call__` is our own."""
+        """Unused, because `__call__` is overridden."""
         return None, field_name, False
 
 

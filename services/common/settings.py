@@ -10,7 +10,7 @@ from services.common.secret_files import SECRET, SettingsWithSecrets, WrongSetti
 
 
 class LogLevel(StrEnum):
-    """From which severity on a line is written."""
+    """The lowest severity that is logged."""
 
     DEBUG = "DEBUG"
     INFO = "INFO"
@@ -19,7 +19,7 @@ class LogLevel(StrEnum):
 
 
 class LogFormat(StrEnum):
-    """How a line is written: one JSON object for machines, or text for people."""
+    """The format of a line: one JSON object for machines, or text for people."""
 
     JSON = "json"
     CONSOLE = "console"
@@ -36,7 +36,7 @@ class CommonSettings(SettingsWithSecrets):
 
     mongodb_uri: MongoUri = Field(
         default="mongodb://localhost:27017/realtime_orders",
-        description="MongoDB replica set; the path names the database (realtime_orders where it is missing).",
+        description="MongoDB replica set; the path names the database (default: realtime_orders).",
         json_schema_extra=SECRET,
     )
     redis_url: RedisUrl = Field(

@@ -1,4 +1,4 @@
-"""Runs the tasks of a service, under one rule: none of them dies quietly."""
+"""Runs the tasks of a service, under one rule: no task dies silently."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -9,21 +9,21 @@ Work = Coroutine[Any, Any, None]
 
 
 class TaskEnded(Exception):
-    """A task that was to run as long as its service has ended; the cause, if any, is what it raised."""
+    """A task that should run as long as its service has ended; the cause is its error, if any."""
 
 
 class Spawn(Protocol):
-    """`Tasks.spawn`, for those who need nothing else of the tasks."""
+    """The type of `Tasks.spawn`, for callers that need nothing else."""
 
     def __call__(self, name: str, work: Work) -> None:
-        """Run ``work`` beside the caller."""
+        """Run ``work`` concurrently with the caller."""
 
 
 class Tasks:
-    """A group of tasks, used by `async with`: when it is left, for whatever reason, none is left running.
+    """A group of tasks, used by `async with`: no task outlives the block, however it ends.
 
-    One that was to be kept and ends by itself ends the group: nothing begins any more, whatever runs in the `async
-    with` is cancelled, and TaskEnded is raised, with the name. Errors of the types ``expected`` are raised as they are.
+    A kept task that ends by itself ends the group: no new task starts, the body of the `async with` is cancelled, and
+    TaskEnded is raised with the task's name. Errors of the types ``expected`` are raised as they are.
     """
 
     def __init__(self, *expected: type[Exception]) -> None:
@@ -34,18 +34,18 @@ class Tasks:
         self.has_failed = False
 
     def keep(self, name: str, work: Work) -> None:
-        """Run what must not end before the group does."""
+        """Run a task that must not end before the group does."""
         self._start(name, work, self._keep(name, work))
 
     def spawn(self, name: str, work: Work) -> None:
-        """Run what ends by itself, or with the group; an error of it ends the group, as above.
+        """Run a task that ends by itself, or with the group; its error ends the group, as above.
 
-        So what serves one client has to see to it that an error costs that client only.
+        So a task that serves one client must make sure that an error costs only that client.
         """
         self._start(name, work, self._spawn(name, work))
 
     async def forever(self) -> NoReturn:
-        """Wait until cancelled, which the end of a task does too."""
+        """Wait until cancelled, also by the end of a kept task."""
         while True:
             await asyncio.get_running_loop().create_future()
 
@@ -57,7 +57,7 @@ class Tasks:
         task = self._group.create_task(watched, name=name)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        task.add_done_callback(lambda _: work.close())  # one that is cancelled before it has begun never begins
+        task.add_done_callback(lambda _: work.close())  # a task cancelled before it starts never awaits its work
 
     async def _keep(self, name: str, work: Work) -> None:
         self._raise(name, await _error_of(work))
@@ -90,12 +90,12 @@ class Tasks:
             [first, *others] = group.exceptions
             if others:
                 raise
-            if first is not error:  # else it goes on by itself
+            if first is not error:  # which propagates by itself
                 raise first from first.__cause__
 
 
 async def _error_of(work: Work) -> BaseException | None:
-    """Return what it raised. A cancellation that nobody asked for is an error, too; one that was asked for goes on."""
+    """Return the error that ``work`` raised. An unrequested cancellation is one, too; a requested one propagates."""
     try:
         await work
     except Exception as error:  # noqa: BLE001 - returned
@@ -107,10 +107,10 @@ async def _error_of(work: Work) -> BaseException | None:
 
 
 def raise_if_cancelled() -> None:
-    """Raise CancelledError where this task was cancelled, but its last ``await`` did not say so.
+    """Raise CancelledError if this task was cancelled but its last ``await`` swallowed that.
 
-    Before Python 3.12, ``asyncio.wait_for``, by which the drivers of MongoDB and Redis send each command, may return a
-    result that came at the same moment instead. A loop of such commands would go on for ever.
+    Before Python 3.12, ``asyncio.wait_for``, which the drivers of MongoDB and Redis use for each command, may return a
+    result that arrives at the same moment instead. A loop of such commands would never end.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():

@@ -1,1 +1,1 @@
-"""MongoDB and Redis as child processes: what `make run` starts and what the tests use. Read `app.py` first."""
+"""MongoDB and Redis as child processes, for `make run` and the tests. Read `app.py` first."""

@@ -1,4 +1,4 @@
-"""Runs the whole stack: `python -m services.embedded`, which is what `make run` does."""
+"""Runs the whole stack: `python -m services.embedded`, as `make run` does."""
 
 import asyncio
 import signal
@@ -13,12 +13,12 @@ from services.embedded.settings import EmbeddedSettings
 from services.embedded.terminal import Terminal
 
 _STOP_SIGNALS = [signal.SIGINT, signal.SIGTERM]
-if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as `nohup` sets it: then we are to outlive the terminal
+if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` ignores it: then we must outlive the terminal
     _STOP_SIGNALS.append(signal.SIGHUP)
 
 
 def main() -> int:
-    """Run until Ctrl-C or SIGTERM; return 0 then, and 1 when something could not be started."""
+    """Run until Ctrl-C or SIGTERM and return 0; return 1 if something cannot be started."""
     try:
         settings = EmbeddedSettings()
     except ValidationError as error:
@@ -28,10 +28,10 @@ def main() -> int:
     except WrongSetting as error:
         print(error, file=sys.stderr)
         return 1
-    return asyncio.run(_until_told(settings, Terminal(sys.stdout)))
+    return asyncio.run(_until_signalled(settings, Terminal(sys.stdout)))
 
 
-async def _until_told(settings: EmbeddedSettings, terminal: Terminal) -> int:
+async def _until_signalled(settings: EmbeddedSettings, terminal: Terminal) -> int:
     loop = asyncio.get_running_loop()
     work = asyncio.create_task(run(settings, terminal))
 

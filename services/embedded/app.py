@@ -1,4 +1,4 @@
-"""The whole stack on one machine: MongoDB, Redis, set-up, watcher and gateway, from the start to Ctrl-C."""
+"""Runs the whole stack on one machine until Ctrl-C: MongoDB, Redis, set-up, watcher and gateway."""
 
 import asyncio
 import time
@@ -15,8 +15,8 @@ from services.embedded.supervisor import Supervisor
 from services.embedded.terminal import Terminal
 
 _LOOPBACK = "127.0.0.1"
-# After so long without an answer a person wants to know what the gateway waits for.
-_IMPATIENT_AFTER = 20.0
+# After this time without a response, report what the gateway is waiting for.
+_SLOW_START_SECONDS = 20.0
 
 
 async def run(settings: EmbeddedSettings, terminal: Terminal) -> None:
@@ -42,7 +42,7 @@ async def _start_services(
     env = {
         "MONGODB_URI": databases.mongodb_uri,
         "REDIS_URL": databases.redis_url,
-        "MONGODB_URI_FILE": "",  # what they name is read, and stands above
+        "MONGODB_URI_FILE": "",  # already resolved into the URIs above
         "REDIS_URL_FILE": "",
         "HOST": settings.host,
         "PORT": str(settings.port),
@@ -53,7 +53,7 @@ async def _start_services(
         "DRAIN_SECONDS": str(settings.drain_seconds),
         "LOG_FORMAT": settings.log_format.value,
     }
-    # Not into a database of one's own: nobody has asked for samples there.
+    # Not into the user's own database: no one asked for samples there.
     samples = ["--samples"] if settings.mongodb_uri is None else []
     await _set_up(Program.module("setup-db", "services.commands.setup_db", env, terminal, *samples))
     await supervisor.keep(Program.module("watcher", "services.watcher", env, terminal))
@@ -73,13 +73,13 @@ def _no_sign_in(settings: EmbeddedSettings) -> str:
             "them may read, change and delete every order."
         )
     return (
-        f"There is no sign-in: anybody who reaches port {settings.port} of this machine (HOST={settings.host}) may "
-        "read, change and delete every order. HOST=127.0.0.1 keeps it to this machine."
+        f"There is no sign-in: anyone who can reach port {settings.port} of this machine (HOST={settings.host}) may "
+        "read, change and delete every order. HOST=127.0.0.1 restricts it to this machine."
     )
 
 
 def _require_ports(settings: EmbeddedSettings) -> None:
-    """Check them before anything is made, so that a second `make run` touches nothing of the first."""
+    """Check the ports before creating anything, so that a second `make run` does not touch the first."""
     require_free(settings.port, purpose="the gateway", advice=choose_port("PORT"))
     require_free(settings.admin_port, purpose="the gateway's operators", advice=choose_port("ADMIN_PORT"))
     require_free(settings.watcher_port, purpose="the watcher", advice=choose_port("WATCHER_PORT"))
@@ -95,8 +95,8 @@ async def _set_up(program: Program) -> None:
 
 
 async def _until_ready(port: int, report: Callable[[str], None]) -> None:
-    """Return when the operators' /readyz answers 200; say once what it says instead when that takes long."""
-    impatient_at = time.monotonic() + _IMPATIENT_AFTER
+    """Return when the operators' /readyz returns 200; if that takes long, report its response once."""
+    report_at = time.monotonic() + _SLOW_START_SECONDS
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
         while True:
             answer = "no answer"
@@ -107,7 +107,7 @@ async def _until_ready(port: int, report: Callable[[str], None]) -> None:
                     answer = (await response.text())[:500]
             except (aiohttp.ClientError, TimeoutError):
                 pass
-            if time.monotonic() > impatient_at:
+            if time.monotonic() > report_at:
                 report(f"The gateway is not ready yet: {answer}")
-                impatient_at = float("inf")
-            await asyncio.sleep(0.2)  # nothing announces readiness; it has to be asked for
+                report_at = float("inf")
+            await asyncio.sleep(0.2)  # nothing announces readiness, so poll

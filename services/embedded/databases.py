@@ -1,4 +1,4 @@
-"""MongoDB and Redis of `make run`: those of one's own that are named, else embedded ones in the data folder."""
+"""MongoDB and Redis of `make run`: the user's own if set, else embedded ones in the data folder."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ Announce = Callable[[RunningStack], None]
 
 
 class Databases:
-    """Both of them; what is None of `mongod` and `valkey` was given."""
+    """Both databases; `mongod` or `valkey` is None if the user has set another one."""
 
     def __init__(self, settings: EmbeddedSettings) -> None:
         self._settings = settings
@@ -37,12 +37,12 @@ class Databases:
 
     @property
     def embedded(self) -> list[Mongod | Valkey]:
-        """Those that we run."""
+        """The servers that we run."""
         return [server for server in (self.mongod, self.valkey) if server is not None]
 
     @contextmanager
     def claimed(self) -> Iterator[Announce]:
-        """Have the data folder for us alone, where there is need of one."""
+        """Lock the data folder, if one is needed."""
         if not self.embedded:
             yield lambda _: None
             return
@@ -54,13 +54,13 @@ class Databases:
             raise EmbeddedError(f"{error}: stop it, or choose another folder with DATA_DIR.") from error
 
     async def require_ports(self) -> None:
-        """Check both before either is started; what an earlier run could not end, we end."""
+        """Check both ports before starting either server; remove leftovers of an earlier run."""
         for server in self.embedded:
             await server.clear()
             require_free(server.port, purpose=server.name, advice=server.port_advice)
 
     async def start(self, supervisor: Supervisor, report: Report, announce: Announce) -> None:
-        """Start them, and announce to other commands of this folder where they are."""
+        """Start the servers, and announce them to other commands of this folder."""
         if images := [image for server in self.embedded if (image := server.image())]:
             report(f"Docker runs {' and '.join(images)}, with their data in {self._settings.data_dir} too")
         if self.mongod is None:
@@ -74,5 +74,5 @@ class Databases:
 
 
 def choose_port(variable: str) -> str:
-    """Say what to do about a port that is taken."""
+    """Return the advice for a port that is taken."""
     return f"choose another port with {variable} (is another `make run` still running?)"

@@ -1,4 +1,4 @@
-"""Servers in containers, by Docker's command line: for machines that have Docker, and no wheel of the server."""
+"""Runs servers in containers by Docker's command line, on machines without a wheel of the server."""
 
 import asyncio
 import json
@@ -12,11 +12,11 @@ from typing import Self
 from services.embedded.errors import EmbeddedError
 from services.embedded.process import Process
 
-_PATIENCE = 30.0  # seconds; an engine that has just been started takes its time
+_PATIENCE = 30.0  # seconds; a Docker engine that has just started is slow
 
 
 def missing() -> str | None:
-    """Return None where Docker can be used, else what is wrong with it."""
+    """Return None if Docker can be used, else the problem."""
     try:
         _security_options()
     except FileNotFoundError:
@@ -27,33 +27,33 @@ def missing() -> str | None:
 
 
 def run_command(image: str, program: str, folder: Path, port: int) -> list[str]:
-    """Return the start of a command line; what follows are the arguments of the program in the container.
+    """Return the start of a command line, to be followed by the arguments of the program in the container.
 
-    The folder and the port have the same name inside as outside: the same arguments then fit both, and a mongod knows
-    itself by the address that its clients use.
+    The folder and the port are the same inside as outside: the same arguments then fit both, and a mongod finds itself
+    under the address that its clients use.
     """
     place = folder.resolve()
     return [
         *("docker", "run", "--rm", "--cidfile", str(_id_file(folder))),
         *("--publish", f"127.0.0.1:{port}:{port}", "--volume", f"{place}:{place}"),
-        # Ours, or the files would be another's, and `make clean` could not remove them.
+        # Our user, or `make clean` could not remove the files.
         *(() if _is_rootless() else ("--user", f"{os.getuid()}:{os.getgid()}")),
         *("--entrypoint", program, image),
     ]
 
 
 async def fetch(image: str) -> None:
-    """Have the image on this machine; the first time takes as long as the network does."""
+    """Pull the image if it is not on this machine yet."""
     if (await _docker("image", "inspect", image))[0] != 0:
-        code, said = await _docker("pull", "--quiet", image)
+        code, output = await _docker("pull", "--quiet", image)
         if code != 0:
             raise EmbeddedError(
-                f"Docker cannot fetch {image}: {said.splitlines()[-1] if said else 'it does not say why'}"
+                f"Docker cannot pull {image}: {output.splitlines()[-1] if output else 'it gives no reason'}"
             )
 
 
 async def remove_leftover(folder: Path) -> None:
-    """Remove the container that still has `folder`: its `docker run` was killed, and could not end it."""
+    """Remove the container that still uses `folder`: its `docker run` was killed, and could not stop it."""
     file = _id_file(folder)
     if file.exists():
         await _docker("rm", "--force", file.read_text(encoding="ascii"))
@@ -61,14 +61,14 @@ async def remove_leftover(folder: Path) -> None:
 
 
 class Container(Process):
-    """A `docker run` in the foreground: SIGTERM it passes on itself, what it cannot pass on goes by the engine."""
+    """A `docker run` in the foreground: it forwards SIGTERM itself, other signals go through the engine."""
 
     folder: Path
     _paused = False
 
     @classmethod
     async def run(cls, argv: Sequence[str], *, folder: Path, log: Path) -> Self:
-        """Start what `run_command` began."""
+        """Start the command line that `run_command` began."""
         container = await cls.start(argv, log=log)
         container.folder = folder
         return container
@@ -96,12 +96,12 @@ class Container(Process):
     @property
     def returncode(self) -> int | None:
         code = super().returncode
-        return None if code is None else _as_of_a_child(code)
+        return None if code is None else _exit_code(code)
 
     async def wait(self) -> int:
         code = await super().wait()
-        _id_file(self.folder).unlink(missing_ok=True)  # by --rm the container has gone
-        return _as_of_a_child(code)
+        _id_file(self.folder).unlink(missing_ok=True)  # --rm has removed the container
+        return _exit_code(code)
 
     def _freeze(self, freeze: bool) -> None:
         if freeze != self._paused and self.returncode is None:
@@ -110,8 +110,8 @@ class Container(Process):
             self._paused = freeze
 
 
-def _as_of_a_child(code: int) -> int:
-    """Docker says 137 where a child of ours says -9: it was killed by that signal."""
+def _exit_code(code: int) -> int:
+    """Translate Docker's exit code: 137 is -9 for a child of ours, killed by that signal."""
     return 128 - code if code > 128 else code
 
 
@@ -120,14 +120,14 @@ def _id_file(folder: Path) -> Path:
 
 
 def _is_rootless() -> bool:
-    """Tell whether root in a container is the user who runs the engine."""
+    """Return whether root in a container is the user who runs the engine."""
     return any("rootless" in option for option in _security_options())
 
 
 def _security_options() -> list[str]:
     command = ["docker", "info", "--format", "{{json .SecurityOptions}}"]
-    said = subprocess.run(command, check=True, capture_output=True, timeout=_PATIENCE).stdout
-    options = json.loads(said)
+    output = subprocess.run(command, check=True, capture_output=True, timeout=_PATIENCE).stdout
+    options = json.loads(output)
     return options if isinstance(options, list) else []
 
 
@@ -135,5 +135,5 @@ async def _docker(*arguments: str) -> tuple[int, str]:
     child = await asyncio.create_subprocess_exec(
         "docker", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    said, _ = await child.communicate()
-    return child.returncode or 0, said.decode(errors="replace").strip()
+    output, _ = await child.communicate()
+    return child.returncode or 0, output.decode(errors="replace").strip()

@@ -1,4 +1,4 @@
-"""Folders that only their owner may enter: what lies in them are other people's orders."""
+"""Folders that only their owner may access, because they hold other people's orders."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ _PRIVATE = 0o700
 
 
 def private_folder(path: Path, *, known: frozenset[str] | None = None) -> Path:
-    """Make the folder, and close one that is there to others; return it.
+    """Create the folder, or make an existing one private; return it.
 
-    With `known`, one that is there is left as it is where it holds anything else: it is then somebody's for other
-    purposes, the home folder say.
+    With `known`, an existing folder that holds anything else is left as it is: it serves another purpose, as a home
+    folder does.
     """
     path.mkdir(parents=True, exist_ok=True, mode=_PRIVATE)
     if known is None or {entry.name for entry in path.iterdir()} <= known:

@@ -13,7 +13,7 @@ from services.embedded.folders import private_folder
 from services.embedded.replica_set import direct_client, establish
 
 _MISSING_LIBRARY = re.compile(r"error while loading shared libraries: (\S+?):")
-# Where Debian keeps the libraries that the wheel's mongod takes from the system.
+# Debian's packages of the system libraries that the wheel's mongod needs.
 _PACKAGES = {
     "libcurl.so.4": "libcurl4",
     "libssl.so.3": "libssl3",
@@ -41,7 +41,7 @@ class Mongod(DataServer):
         return f"127.0.0.1:{self.port}"
 
     def uri(self, database: str = "") -> str:
-        """Name the set, too: a client then waits for the primary while it restarts, rather than failing at once."""
+        """Include the set's name, so that clients wait for a restarting primary instead of failing at once."""
         return f"mongodb://{self.host}/{database}?replicaSet={self.replica_set}"
 
     def options(self, address: str) -> list[str]:
@@ -49,11 +49,11 @@ class Mongod(DataServer):
         return [
             *("--dbpath", str(data), "--port", str(self.port), "--bind_ip", address, "--nounixsocket"),
             *("--replSet", self.replica_set, "--quiet"),
-            # How long a write with w:1 may stay out of the change stream; the default of 100 ms can be felt.
+            # The delay of a w:1 write in the change stream; the default of 100 ms is noticeable.
             *("--journalCommitInterval", "2"),
             *("--wiredTigerCacheSizeGB", "0.25"),
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
-            # For so long a primary that is told to stop looks for a successor; by default 15 s.
+            # How long a stopping primary looks for a successor; the default is 15 s.
             *("--setParameter", "shutdownTimeoutMillisForSignaledShutdown=500"),
             *self.arguments,
         ]
@@ -68,7 +68,7 @@ class Mongod(DataServer):
             return False
         return bool(hello["isWritablePrimary"]) or not self.alone
 
-    def obituary(self) -> str:
+    def exit_reason(self) -> str:
         tail = " ".join(self.last_lines(40))
         if missing := _MISSING_LIBRARY.search(tail):
             library = missing[1]
@@ -76,15 +76,15 @@ class Mongod(DataServer):
             return (
                 f"MongoDB needs the library {library}, which this machine lacks: install {package} (apt-get install)."
             )
-        return super().obituary()
+        return super().exit_reason()
 
-    def last_words(self) -> list[str]:
+    def error_lines(self) -> list[str]:
         lines = self.last_lines(200)
-        return [complaint for line in lines if (complaint := _complaint(line))][-3:] or lines[-3:]
+        return [text for line in lines if (text := _error_text(line))][-3:] or lines[-3:]
 
 
-def _complaint(line: str) -> str | None:
-    """Return the text of a line that mongod wrote as an error or as fatal."""
+def _error_text(line: str) -> str | None:
+    """Return the text of a log line of severity error or fatal."""
     try:
         entry = json.loads(line)
     except ValueError:

@@ -25,7 +25,7 @@ class MongodSet:
         return f"mongodb://{hosts}/{database}?replicaSet={self.members[0].replica_set}"
 
     async def primary(self, deadline: float = 30.0) -> Mongod:
-        """Return the member that takes writes now; wait for an election where there is none."""
+        """Return the current primary; wait for an election if there is none."""
         client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
             self.uri(), serverSelectionTimeoutMS=deadline * 1000, heartbeatFrequencyMS=500, connectTimeoutMS=1000
         )

@@ -1,4 +1,4 @@
-"""TCP ports of this machine: whether one is taken, and one that is free."""
+"""Checks whether a TCP port of this machine is taken, and finds a free one."""
 
 import errno
 import socket
@@ -7,7 +7,7 @@ from services.embedded.errors import EmbeddedError
 
 
 def free_port() -> int:
-    """A port that nobody listens on now; the system does not hand it out again soon, so the race is small."""
+    """Return a port without a listener; the system does not reassign it soon, so the race is small."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -17,7 +17,7 @@ def free_port() -> int:
 def require_free(port: int, *, purpose: str, advice: str) -> None:
     """Raise EmbeddedError if `port` cannot be listened on; `advice` says how to choose another one."""
     with socket.socket() as probe:
-        # Without it the port would count as taken for a minute after the last run, because of old connections.
+        # Without it, old connections would keep the port taken for a minute after the last run.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("", port))

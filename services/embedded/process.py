@@ -13,14 +13,14 @@ from typing import BinaryIO, Self
 from services.embedded.errors import EmbeddedError
 
 _PR_SET_PDEATHSIG = 1
-# Loaded here, not in the child: between fork and exec only calls that need no lock of ours are safe.
+# Loaded here, not in the child: between fork and exec only calls that need no lock are safe.
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
-# A log of an earlier run is kept for reading, but not for ever.
+# The log of earlier runs is kept for reading, up to this size.
 _LOG_LIMIT = 8 << 20
 
 
 class Process:
-    """One run of a program. Made by `Process.start`; its output goes to a file or to `output`."""
+    """One run of a program, created by `Process.start`; its output goes to a file or to `output`."""
 
     def __init__(self, child: asyncio.subprocess.Process) -> None:
         self._child = child
@@ -40,7 +40,7 @@ class Process:
                     stderr=asyncio.subprocess.STDOUT,
                     env={**os.environ, **(env or {})},
                     cwd=cwd,
-                    process_group=0,  # Ctrl-C in the terminal is for us alone: we stop the children, in order
+                    process_group=0,  # Ctrl-C in the terminal reaches only us: we stop the children in order
                     preexec_fn=_DieWithParent(os.getpid()),
                 )
             except OSError as error:
@@ -63,13 +63,13 @@ class Process:
 
     @property
     def output(self) -> asyncio.StreamReader:
-        """What the child writes; only where it was started without a log."""
+        """The output of a child that was started without a log."""
         if self._child.stdout is None:
             raise RuntimeError("this process writes to its log")
         return self._child.stdout
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal; nothing happens to a child that has ended (its number may be somebody else's by now)."""
+        """Send a signal, unless the child has ended (another process may have its pid by now)."""
         if self._child.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._child.send_signal(number)
@@ -78,8 +78,8 @@ class Process:
         return await self._child.wait()
 
     async def stop(self, grace: float = 15.0) -> int:
-        """Ask it to end (SIGTERM), and after `grace` seconds make it (SIGKILL); return its exit code."""
-        self.send(signal.SIGCONT)  # a frozen child would never read the next signal
+        """Send SIGTERM, and SIGKILL after `grace` seconds; return the exit code."""
+        self.send(signal.SIGCONT)  # a frozen child would never handle the next signal
         self.send(signal.SIGTERM)
         try:
             async with asyncio.timeout(grace):
@@ -93,7 +93,7 @@ class Process:
 
 
 class _DieWithParent:
-    """Runs in the child before its program: the kernel kills it when we die, even by `kill -9`."""
+    """Runs in the child before its program: has the kernel kill it when we die, even by `kill -9`."""
 
     def __init__(self, parent: int) -> None:
         self._parent = parent
@@ -102,7 +102,7 @@ class _DieWithParent:
         if _LIBC is None:
             return
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != self._parent:  # it died before the line above
+        if os.getppid() != self._parent:  # the parent died before the line above
             os._exit(1)
 
 

@@ -1,4 +1,4 @@
-"""A program of ours as a child process that writes to the common terminal."""
+"""Runs one of our programs as a child process that writes to the shared terminal."""
 
 import asyncio
 import sys
@@ -12,7 +12,7 @@ from services.embedded.terminal import Terminal
 
 @dataclass(eq=False, kw_only=True)
 class Program:
-    """`start` returns at once; `wait` returns when it has ended and its last line is written."""
+    """`start` returns at once; `wait` returns when the program has ended and its last line is written."""
 
     name: str
     argv: Sequence[str]
@@ -23,8 +23,8 @@ class Program:
 
     @classmethod
     def module(cls, name: str, module: str, env: Mapping[str, str], terminal: Terminal, *arguments: str) -> "Program":
-        """Return the program `python -m module`, in the Python that runs us."""
-        # Otherwise its lines would reach the terminal in blocks of some kilobytes.
+        """Return the program `python -m module`, run by the current Python."""
+        # Otherwise its lines would reach the terminal in blocks of several kilobytes.
         unbuffered = {**env, "PYTHONUNBUFFERED": "1"}
         return cls(name=name, argv=[sys.executable, "-m", module, *arguments], env=unbuffered, terminal=terminal)
 
@@ -40,25 +40,24 @@ class Program:
 
     @property
     def kill_command(self) -> str:
-        """What to type in order to end it as a crash would."""
+        """The command that kills it, as a crash would."""
         return f"kill -9 {self.pid}"
 
     async def wait(self) -> int:
         """Return its exit code."""
         if self._process is None or self._relay is None:
             raise RuntimeError(f"{self.name} was never started")
-        await asyncio.shield(
-            self._relay
-        )  # first: if it fails, nobody reads what the program writes, and it stands still
+        # First: if it fails, nothing reads the program's output any more, and the program blocks.
+        await asyncio.shield(self._relay)
         return await self._process.wait()
 
     async def stop(self) -> None:
-        """End it by SIGTERM, and write what it says to that."""
+        """Stop it by SIGTERM, and write its last lines."""
         if self._process is not None and self._relay is not None:
             await self._process.stop()
             await self._relay
 
-    def obituary(self) -> str:
-        """Say how it has ended; why is what it wrote before."""
+    def exit_reason(self) -> str:
+        """Return how it ended; its output says why."""
         code = None if self._process is None else self._process.returncode
         return f"{self.name} {'ended' if code is None else describe_exit(code)}"

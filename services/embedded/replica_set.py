@@ -1,4 +1,4 @@
-"""How members become a MongoDB replica set, and stay one when a port changes."""
+"""Initiates a MongoDB replica set, and reconfigures it when a port has changed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,16 +12,16 @@ _SETTINGS = {"electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500}
 
 
 def direct_client(host: str, timeout: int = 1000) -> AsyncMongoClient[dict[str, Any]]:
-    """A client of exactly this member, whatever its state; a call fails when it gets no answer for some seconds."""
+    """Return a client of exactly this member, whatever its state; calls time out after some seconds."""
     return AsyncMongoClient(
         f"mongodb://{host}/?directConnection=true", serverSelectionTimeoutMS=timeout, socketTimeoutMS=5 * timeout
     )
 
 
 async def establish(client: AsyncMongoClient[dict[str, Any]], name: str, hosts: Sequence[str]) -> None:
-    """Make a set of `hosts`; move it there where it was made of others, as after a change of port.
+    """Initiate a set of `hosts`, or reconfigure one of other hosts, as after a change of port.
 
-    `client` talks to one of them. Does nothing where the set is as it should be. Raises PyMongoError.
+    `client` is connected to one of them. Do nothing if the set is correct. Raise PyMongoError.
     """
     try:
         reply = await client.admin.command("replSetGetConfig")
@@ -33,7 +33,7 @@ async def establish(client: AsyncMongoClient[dict[str, Any]], name: str, hosts: 
     config = reply["config"]
     if [member["host"] for member in config["members"]] == list(hosts):
         return
-    # Forced, because a member that does not find itself in the set has no primary that could agree.
+    # Forced, because a member that does not find itself in the set has no primary.
     moved = {**config, "members": _config(name, hosts)["members"], "version": config["version"] + 1}
     await client.admin.command(SON([("replSetReconfig", moved), ("force", True)]))
 

@@ -1,4 +1,4 @@
-"""A program that answers on a port: started until it answers, stopped, killed, started again on the same data."""
+"""A server process on a port, which can be started until ready, stopped, killed, and restarted on the same data."""
 
 import asyncio
 import os
@@ -13,14 +13,14 @@ from services.embedded.errors import EmbeddedError
 from services.embedded.ports import require_free
 from services.embedded.process import Process
 
-# Between two questions to a server that is starting. Nothing announces that it is ready, so it has to be asked.
-_ASK_AGAIN = 0.05
-# As much of a log as is read to say why its writer ended.
+# Between two polls of a starting server; nothing announces that it is ready.
+_POLL_SECONDS = 0.05
+# The part of a log that is read to find out why its process ended.
 _TAIL = 64 << 10
 
 
-class Server(ABC):
-    """What MongoDB, Valkey and the services have in common; use it as `async with`, or call start and stop."""
+class EmbeddedServer(ABC):
+    """The base of MongoDB, Valkey and the services; use it by `async with`, or call start and stop."""
 
     name: str
     port: int
@@ -36,14 +36,14 @@ class Server(ABC):
 
     @abstractmethod
     async def answers(self) -> bool:
-        """Say whether it can be used now, and bring it nearer to that where it has to be set up."""
+        """Return whether it is ready; also advance its set-up if it needs one."""
 
     def env(self) -> Mapping[str, str]:
-        """Environment variables besides our own."""
+        """Environment variables in addition to our own."""
         return {}
 
     def cwd(self) -> Path | None:
-        """The folder it runs in; None is ours."""
+        """Its working directory; None means ours."""
         return None
 
     async def start(self, deadline: float = 45.0) -> None:
@@ -59,7 +59,7 @@ class Server(ABC):
         """Start it without waiting for an answer."""
         if self.running:
             raise RuntimeError(f"{self.name} runs already")
-        # Otherwise `answers` would ask the stranger on our port, and be content, before our process has failed.
+        # Otherwise `answers` could succeed with another server on our port before our process has failed.
         require_free(self.port, purpose=self.name, advice=self.port_advice)
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
         self._process = await self.spawn()
@@ -73,13 +73,13 @@ class Server(ABC):
         end = time.monotonic() + deadline
         while not await self.answers():
             if not self.running:
-                raise EmbeddedError(self.obituary())
+                raise EmbeddedError(self.exit_reason())
             if time.monotonic() > end:
                 message = (
                     f"{self.name} did not get ready on port {self.port} within {deadline:.0f} s; its log: {self.log}"
                 )
                 raise EmbeddedError(message)
-            await asyncio.sleep(_ASK_AGAIN)
+            await asyncio.sleep(_POLL_SECONDS)
 
     @property
     def running(self) -> bool:
@@ -91,20 +91,20 @@ class Server(ABC):
 
     @property
     def kill_command(self) -> str:
-        """What to type in order to end it as a crash would."""
+        """The command that kills it, as a crash would."""
         return self._current().kill_command
 
     async def wait(self) -> int:
-        """Return the exit code when it has ended."""
+        """Wait for its end; return the exit code."""
         return await self._current().wait()
 
     async def stop(self) -> None:
-        """End it in its own way, by SIGTERM."""
+        """Stop it gracefully (SIGTERM)."""
         if self._process is not None:
             await self._process.stop()
 
     async def kill(self) -> None:
-        """End it without a chance to tidy up (SIGKILL)."""
+        """Kill it without any cleanup (SIGKILL)."""
         if self._process is not None:
             await self._process.kill()
 
@@ -120,20 +120,20 @@ class Server(ABC):
     def resume(self) -> None:
         self._current().send(signal.SIGCONT)
 
-    def obituary(self) -> str:
-        """Say in one sentence why it has ended, as far as its log tells."""
+    def exit_reason(self) -> str:
+        """Return one sentence on why it ended, as far as its log shows."""
         code = self._current().returncode
         how = "ended" if code is None else describe_exit(code)
-        if code in {-signal.SIGKILL, -signal.SIGTERM}:  # somebody else's doing, of which its log knows nothing
+        if code in {-signal.SIGKILL, -signal.SIGTERM}:  # killed from outside, which its log does not show
             return f"{self.name} {how}"
-        return f"{self.name} {how}: {'; '.join(self.last_words()) or 'it wrote nothing'} (log: {self.log})"
+        return f"{self.name} {how}: {'; '.join(self.error_lines()) or 'it wrote nothing'} (log: {self.log})"
 
-    def last_words(self) -> list[str]:
-        """The lines of its log that tell best why it ended."""
+    def error_lines(self) -> list[str]:
+        """The lines of its log that best explain its end."""
         return self.last_lines(3)
 
     def last_lines(self, count: int) -> list[str]:
-        """The last lines that this run has written, without the empty ones."""
+        """The last non-empty lines that this run has written."""
         try:
             with self.log.open("rb") as file:
                 size = file.seek(0, os.SEEK_END)
@@ -157,5 +157,5 @@ class Server(ABC):
 
 
 def describe_exit(code: int) -> str:
-    """Say how a process ended: "ended with code 1", "was killed by SIGKILL"."""
+    """Describe how a process ended: "ended with code 1", "was killed by SIGKILL"."""
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"

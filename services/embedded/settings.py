@@ -1,4 +1,4 @@
-"""What `make run` can be told by the environment and by `.env`."""
+"""The settings of `make run`, from the environment and from `.env`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from services.common.authority import LOOPBACKS, listened, listens_locally
+from services.common.authority import LOOPBACKS, listen_addresses, listens_locally
 from services.common.secret_files import SECRET, SettingsWithSecrets
 from services.common.settings import LogFormat, MongoUri, RedisUrl
 from services.embedded.binaries import Way
@@ -15,9 +15,9 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class EmbeddedSettings(SettingsWithSecrets):
-    """Where the embedded stack listens and keeps its data; a URI that is given replaces the embedded server."""
+    """Where the embedded stack listens and keeps its data; setting a URI replaces the embedded server."""
 
-    # An empty MONGODB_URI= in .env means: none given.
+    # An empty MONGODB_URI= in .env means that none is set.
     model_config = SettingsConfigDict(
         env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, env_ignore_empty=True
     )
@@ -28,25 +28,27 @@ class EmbeddedSettings(SettingsWithSecrets):
     embedded_servers: Way = Field(
         default=Way.AUTO,
         description="How the two run: `wheels` (programs of this machine), `docker` (containers), or `auto`: wheels "
-        "where there are some, else Docker.",
+        "if installed, else Docker.",
     )
     mongodb_uri: MongoUri | None = Field(
-        default=None, description="A MongoDB of one's own, in place of the embedded.", json_schema_extra=SECRET
+        default=None, description="Your own MongoDB, instead of the embedded one.", json_schema_extra=SECRET
     )
     redis_url: RedisUrl | None = Field(
-        default=None, description="A Redis of one's own, in place of the embedded.", json_schema_extra=SECRET
+        default=None, description="Your own Redis, instead of the embedded one.", json_schema_extra=SECRET
     )
     host: str = Field(default="localhost", description="Addresses that the gateway listens on, separated by commas.")
     port: Port = Field(default=3000, description="Port of the gateway.")
     admin_port: Port = Field(default=3002, description="Port of the gateway for operators, on loopback.")
     watcher_port: Port = Field(default=3001, description="Port of the watcher's health and metrics.")
-    drain_seconds: float = Field(default=0.2, ge=0, description="As of the gateway; here nobody is to wait for Ctrl-C.")
+    drain_seconds: float = Field(
+        default=0.2, ge=0, description="As for the gateway; short, so that Ctrl-C stops at once."
+    )
     log_format: LogFormat = Field(default=LogFormat.CONSOLE, description="How the services log; here for people.")
 
     @property
     def url(self) -> str:
-        """Where the page is, seen from this machine."""
-        hosts = listened(self.host)
+        """The URL of the page on this machine."""
+        hosts = listen_addresses(self.host)
         answers_to_localhost = not hosts or not {"0.0.0.0", "::", *LOOPBACKS}.isdisjoint(hosts)
         host = "localhost" if answers_to_localhost else hosts[0]
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"

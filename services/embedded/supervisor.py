@@ -1,4 +1,4 @@
-"""Keeps programs running: one that dies is reported and started again; in the end all stop, the last one first."""
+"""Keeps programs running: one that dies is reported and restarted; at the end all stop in reverse order."""
 
 import asyncio
 import time
@@ -11,21 +11,21 @@ from services.embedded.errors import EmbeddedError
 
 
 class Part(Protocol):
-    """What the supervisor keeps running: a `Server` or a `Program`."""
+    """A supervised process: an `EmbeddedServer` or a `Program`."""
 
     name: str
 
     async def start(self) -> None: ...
     async def wait(self) -> int: ...
     async def stop(self) -> None: ...
-    def obituary(self) -> str: ...
+    def exit_reason(self) -> str: ...
     @property
     def kill_command(self) -> str: ...
 
 
 @dataclass(frozen=True)
 class Backoff:
-    """How long to wait before a new start: doubling, and from the beginning after a run of `healthy_after` seconds."""
+    """The pause before a restart: it doubles, and is reset by a run of `healthy_after` seconds."""
 
     first: float = 0.5
     longest: float = 10.0
@@ -49,20 +49,20 @@ class Supervisor:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def keep(self, part: Part) -> None:
-        """Start `part`, and from now on again whenever it ends; raise EmbeddedError if this first start fails."""
+        """Start `part`, and restart it whenever it ends; raise EmbeddedError if the first start fails."""
         self._stack.push_async_callback(part.stop)
         await part.start()
         task = asyncio.create_task(self._keep(part))
         self._parts.append(part)
         self._tasks.append(task)
-        self._stack.push_async_callback(_cancel, task)  # before the stop above, or the end would look like a death
+        self._stack.push_async_callback(_cancel, task)  # before the stop above, or that would look like a crash
 
     def kill_commands(self) -> str:
-        """Say how to end each part as a crash would."""
+        """Return the commands that kill each part, as a crash would."""
         return ", ".join(f"{part.name} `{part.kill_command}`" for part in self._parts)
 
     async def watch(self) -> None:
-        """Return never; raise what goes wrong in the keeping itself, so that it does not end unseen."""
+        """Never return; raise errors of the supervision itself, so that it does not end silently."""
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
@@ -72,7 +72,7 @@ class Supervisor:
         while True:
             began = time.monotonic()
             await part.wait()
-            reason = part.obituary()
+            reason = part.exit_reason()
             started = False
             while not started:
                 pause = self._backoff.next(pause, time.monotonic() - began)

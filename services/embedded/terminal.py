@@ -1,4 +1,4 @@
-"""One terminal for several programs: each line carries the name of who wrote it, in a colour of its own."""
+"""One terminal for several programs: each line starts with its program's name, in that program's colour."""
 
 import asyncio
 import functools
@@ -12,14 +12,14 @@ _CHUNK = 64 << 10
 
 
 class Terminal:
-    """Writes lines to `stream`; in colour where that is a terminal and NO_COLOR is not set."""
+    """Writes lines to `stream`; in colour if it is a terminal and NO_COLOR is not set."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._colour = stream.isatty() and not os.environ.get("NO_COLOR")
 
     def say(self, name: str, line: str) -> None:
-        """Write one line. Nothing happens when nobody reads any more: the programs go on without their audience."""
+        """Write one line. Errors are ignored: the programs keep running when the terminal is closed."""
         label = f"{name:{_WIDTH}} |"
         if self._colour:
             label = f"\033[{_COLOURS.get(name, 37)}m{label}\033[0m"
@@ -34,7 +34,7 @@ class Terminal:
         return functools.partial(self.say, name)
 
     async def relay(self, name: str, output: asyncio.StreamReader) -> None:
-        """Write every line of `output` until it ends; one that never ends is cut where the chunk is full."""
+        """Write every line of `output` until its end; an endless line is split when the chunk is full."""
         rest = b""
         while chunk := await output.read(_CHUNK):
             *lines, rest = (rest + chunk).split(b"\n")

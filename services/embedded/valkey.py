@@ -14,7 +14,7 @@ from services.embedded.folders import private_folder
 
 @dataclass(eq=False, kw_only=True)
 class Valkey(DataServer):
-    """One server with its data in `folder`. With `durable`, what it holds survives a restart; without, nothing does."""
+    """One server with its data in `folder`; its data survives a restart only with `durable`."""
 
     wanted = VALKEY
 
@@ -29,17 +29,17 @@ class Valkey(DataServer):
         return [
             *("--port", str(self.port), "--bind", address, "--dir", str(self._data()), "--daemonize", "no"),
             *("--appendonly", "yes" if self.durable else "no", "--save", ""),
-            # Full memory has to be an error that the watcher sees; to drop a key would be to forget changes silently.
+            # Full memory must be an error that the watcher sees; evicting a key would silently lose changes.
             *("--maxmemory-policy", "noeviction"),
-            # A gateway that is busy for a moment must not be cut off from the channel.
+            # A gateway that is busy for a moment must not be disconnected from the channel.
             *("--client-output-buffer-limit", "pubsub", "256mb", "128mb", "60"),
-            # Seen from a container, we are not on its loopback.
+            # To a container, our connections do not come from loopback.
             *(() if address == "127.0.0.1" else ("--protected-mode", "no")),
             *self.arguments,
         ]
 
     def _data(self) -> Path:
-        """A folder apart for the image, which cannot read what the newer wheel has written; the log is rebuilt."""
+        """Use a separate folder for the image, which cannot read the newer wheel's data; the log is rebuilt."""
         return self.folder if self.image() is None else private_folder(self.folder.resolve() / "container")
 
     async def answers(self) -> bool:

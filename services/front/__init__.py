@@ -1,1 +1,1 @@
-"""Meets each connection to a service: accepts it, counts it, and cuts it off where its client says nothing."""
+"""Accepts each connection to a service, counts it, and closes it if its client stays silent."""

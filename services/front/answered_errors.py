@@ -1,4 +1,4 @@
-"""Answers what goes wrong below an application, where aiohttp's own answer is plain text and a logged traceback."""
+"""Handles errors below an application, where aiohttp itself sends plain text and logs a traceback."""
 
 import secrets
 from http import HTTPStatus
@@ -16,9 +16,9 @@ log = structlog.get_logger(__name__)
 
 
 class AnsweredErrors(RequestHandler):
-    """aiohttp's protocol of a connection; errors are answered as `application/problem+json`, and logged where ours.
+    """aiohttp's protocol of a connection; errors become `application/problem+json`, and are logged if they are ours.
 
-    What clients do wrong is not logged: anybody can send what is no HTTP, or leave in the middle, by the thousand.
+    Client errors are not logged: anyone can send malformed HTTP, or disconnect midway, by the thousand.
     """
 
     __slots__ = ()
@@ -30,26 +30,26 @@ class AnsweredErrors(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002
     ) -> web.StreamResponse:
-        """Return the answer to a request that cannot be read, or whose handler has failed; the connection is closed."""
+        """Return the response to a malformed request, or to one whose handler failed; the connection is closed."""
         if isinstance(exc, HttpProcessingError):
             return _problem(_status_of(exc), "The request cannot be read.")
         if isinstance(exc, ConnectionError) or request.transport is None or request.transport.is_closing():
-            return _problem(400, "The client has left.")  # nobody reads this, and it is no fault of ours
+            return _problem(400, "The client has disconnected.")  # nobody reads this, and it is not our fault
         incident = secrets.token_hex(8)
         log.error("A request failed", incident=incident, method=request.method, path=request.path, exc_info=exc)
         if request.writer.output_size > 0:
-            raise ConnectionError("an answer has begun: nothing that is written now could be read as one")
+            raise ConnectionError("a response has begun: another one could not be read")
         return _problem(status, "It is logged under the number in `incident`.", incident=incident)
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """Log what aiohttp found wrong with us, in its words."""
+        """Log aiohttp's report of an internal error."""
         log.error("A connection failed", what=str(args[0]) if args else "", exc_info=kw.get("exc_info"))
 
 
 def _status_of(error: HttpProcessingError) -> int:
     if not isinstance(error, LineTooLong):
         return 400
-    # The limits differ by one, because aiohttp tells nothing else of which of the two it is.
+    # The two limits differ by one, because only that tells which of them aiohttp means.
     return 431 if error.args[1] == LONGEST_HEADER else 414
 
 

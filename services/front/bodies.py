@@ -15,7 +15,7 @@ LONGEST_HEADER = 8191
 SERVER_OPTIONS: dict[str, Any] = {
     "access_log": None,
     "auto_decompress": False,
-    "lingering_time": 0.0,  # `let_the_answer_arrive` does it, within bounds
+    "lingering_time": 0.0,  # `drain_unread_body` does it, within bounds
     "max_line_size": LONGEST_TARGET,
     "max_field_size": LONGEST_HEADER,
 }
@@ -34,7 +34,7 @@ async def refuse_encoded(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 @web.middleware
-async def let_the_answer_arrive(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def drain_unread_body(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Where a request is answered before its body is complete, send the answer and close the connection soon.
 
     At once would be too soon: what was not read turns the close into a reset, which overtakes the answer. So a little

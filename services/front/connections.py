@@ -1,4 +1,4 @@
-"""Counts the open TCP connections of a port, and makes room where there are too many: silent ones go first."""
+"""Counts the open TCP connections of a port, and evicts when there are too many: silent ones first."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,137 +12,143 @@ from services.common.deadlines import Deadlines, Entry
 from services.front.shortage import Shortage
 
 HEAD_SECONDS = 10.0
-_LOOKED_AT = 32  # connections that are asked whether they are idle before a newcomer is refused
+_MOST_SCANNED = 32  # connections checked for being idle before a new one is refused
 
 
 class State(StrEnum):
-    """What a connection is used for."""
+    """The use of a connection."""
 
-    SILENT = "silent"  # it has not asked for anything yet: nothing came, or half a request
-    HTTP = "http"  # requests and answers, also between two of them
+    SILENT = "silent"  # no complete request yet: nothing, or part of one, has arrived
+    HTTP = "http"  # requests and responses, also idle between two requests
     WEBSOCKET = "websocket"
     SSE = "sse"
 
 
-class Refusal(StrEnum):
-    """Why a connection is refused, or cut off before it has asked for anything."""
+class ConnectionRefusal(StrEnum):
+    """Why a connection is refused, or closed before its first request."""
 
     TOO_MANY_CONNECTIONS = "too_many_connections"
     TOO_MANY_FROM_ADDRESS = "too_many_from_address"
     OUT_OF_DESCRIPTORS = "out_of_descriptors"
-    EVICTED = "evicted"  # it was silent or idle, and its place was needed
-    SILENT = "silent"  # nothing came in time
-    HEAD_TOO_SLOW = "head_too_slow"  # half a request came in time
+    EVICTED = "evicted"  # it was silent or idle, and its slot was needed
+    SILENT = "silent"  # nothing arrived in time
+    HEAD_TOO_SLOW = "head_too_slow"  # only part of a request arrived in time
 
 
 class NoRoom(Exception):
     """There is no room for one more connection."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: ConnectionRefusal) -> None:
         super().__init__(refusal.value)
         self.refusal = refusal
 
 
-class Guest(Protocol):
-    """The protocol of a connection that may be cut off here."""
+class Evictable(Protocol):
+    """The protocol of a connection that may be closed here."""
 
     @property
     def is_idle(self) -> bool:
-        """Whether it may be closed without loss: nothing was asked that is not answered."""
+        """Whether it may be closed without loss: no request is in flight."""
 
-    def overdue(self) -> Refusal:
-        """Cut it off, because its client has not asked in time; return which of the two kinds it was."""
+    def overdue(self) -> ConnectionRefusal:
+        """Close it because no complete request arrived in time; return which of the two kinds it was."""
 
     def evict(self) -> None:
-        """Cut it off, because its place is needed."""
+        """Close it because its slot is needed."""
 
 
-class Seat:
-    """The place of a websocket or a stream, which only its owner ends: no more than its share of a count."""
+class SharedSlot:
+    """The slot of all websockets or all streams: just a count, since only their owners close them."""
 
     __slots__ = ("taken",)
 
     def __init__(self) -> None:
         self.taken = 0
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """The connection is closed."""
         self.taken -= 1
 
 
-class Place:
-    """The place of a connection that is silent or HTTP's."""
+class Slot:
+    """The slot of one connection that is silent or serves HTTP."""
 
-    __slots__ = ("_address", "_connections", "_deadline", "_table", "guest")
+    __slots__ = ("_address", "_connections", "_deadline", "_table", "connection")
 
-    def __init__(self, connections: "Connections", guest: Guest, address: str | None) -> None:
-        self.guest = guest
+    def __init__(self, connections: "Connections", connection: Evictable, address: str | None) -> None:
+        self.connection = connection
         self._connections = connections
         self._address = address
         self._table = connections.silent
         self._table[self] = None
-        self._deadline: Entry[Place] | None = connections.heads.add(self)
+        self._deadline: Entry[Slot] | None = connections.heads.add(self)
 
-    def asked(self) -> None:
-        """A whole request has come in."""
-        self._relax()
-        del self._table[self]  # and in again at the end: those that have not asked for longest are the first
+    def request_complete(self) -> None:
+        """Note that a complete request has arrived."""
+        self._cancel_deadline()
+        del self._table[self]  # and reinserted at the end: the longest idle come first
         self._table = self._connections.http
         self._table[self] = None
 
-    def ask_in_time(self) -> None:
-        """A request has begun to come in, the rest of which is waited for only so long."""
+    def request_begun(self) -> None:
+        """Note the beginning of a request, and start the deadline for the rest."""
         if self._deadline is None:
             self._deadline = self._connections.heads.add(self)
 
     def overdue(self) -> None:
-        """Cut the connection off."""
+        """Close the connection."""
         self._deadline = None
-        self._connections.count(self.guest.overdue())
+        self._connections.count(self.connection.overdue())
 
-    def become(self, state: State) -> Seat:
-        """Give the connection to a websocket or a stream."""
-        self.leave()
-        seat = self._connections.seats[state]
-        seat.taken += 1
-        return seat
+    def upgrade(self, state: State) -> SharedSlot:
+        """Turn the connection into a websocket or a stream."""
+        self.release()
+        slot = self._connections.shared[state]
+        slot.taken += 1
+        return slot
 
-    def leave(self) -> None:
-        """The connection is closed, or somebody else's."""
-        self._relax()
+    def release(self) -> None:
+        """Free the slot: the connection is closed, or handed over."""
+        self._cancel_deadline()
         if self._table.pop(self, self) is None:
-            self._connections.left(self._address)
+            self._connections.forget(self._address)
 
-    def _relax(self) -> None:
+    def _cancel_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """How many connections there may be; those beyond are refused.
+class ConnectionBounds:
+    """The most connections; further ones are refused.
 
-    ``per_address`` is for connections that are silent or HTTP's: the others are clients, counted by whose they are.
-    ``last_descriptor`` is the highest file descriptor that a connection may get; those above are kept for our own use.
+    ``per_address`` limits silent and HTTP connections: the others are clients, limited per client elsewhere.
+    ``last_descriptor`` is the highest file descriptor that a connection may get; higher ones are reserved for us.
     """
 
-    most: int
+    total: int
     per_address: int
     last_descriptor: int
 
 
 class Connections:
-    """The connections of one port. A place is taken at accept, before anything was read, and kept until the close."""
+    """The connections of one port. A slot is taken at accept, before anything is read, and kept until the close."""
 
-    def __init__(self, bounds: Bounds, count: Callable[[Refusal], None], *, head_seconds: float = HEAD_SECONDS) -> None:
+    def __init__(
+        self,
+        bounds: ConnectionBounds,
+        count: Callable[[ConnectionRefusal], None],
+        *,
+        head_seconds: float = HEAD_SECONDS,
+    ) -> None:
         self.bounds = bounds
         self.count = count
-        self.silent: dict[Place, None] = {}  # the oldest first
-        self.http: dict[Place, None] = {}  # the one that has not asked for longest first
-        self._websockets, self._streams = Seat(), Seat()
-        self.seats = {State.WEBSOCKET: self._websockets, State.SSE: self._streams}
-        self.heads: Deadlines[Place] = Deadlines(head_seconds, Place.overdue)
+        self.silent: dict[Slot, None] = {}  # the oldest first
+        self.http: dict[Slot, None] = {}  # the longest idle first
+        self._websockets, self._streams = SharedSlot(), SharedSlot()
+        self.shared = {State.WEBSOCKET: self._websockets, State.SSE: self._streams}
+        self.heads: Deadlines[Slot] = Deadlines(head_seconds, Slot.overdue)
         self._per_address: Counter[str] = Counter()
         self._shortage = Shortage()
 
@@ -150,57 +156,59 @@ class Connections:
         return len(self.silent) + len(self.http) + self._websockets.taken + self._streams.taken
 
     def census(self) -> dict[State, int]:
-        """Return how many there are of each kind."""
-        taken = {state: seat.taken for state, seat in self.seats.items()}
+        """Return the number of connections by state."""
+        taken = {state: slot.taken for state, slot in self.shared.items()}
         return {State.SILENT: len(self.silent), State.HTTP: len(self.http), **taken}
 
-    def enter(self, guest: Guest, address: str | None, descriptor: int) -> Place:
-        """Take a place, or raise NoRoom; with ``address`` None, those of its peer are not counted together."""
+    def admit(self, connection: Evictable, address: str | None, descriptor: int) -> Slot:
+        """Take a slot, or raise NoRoom; with ``address`` None, there is no limit for its peer."""
         if address is not None and self._per_address[address] >= self.bounds.per_address:
-            raise self._refused(Refusal.TOO_MANY_FROM_ADDRESS, address)
+            raise self._refused(ConnectionRefusal.TOO_MANY_FROM_ADDRESS, address)
         if descriptor > self.bounds.last_descriptor:
-            self._make_room(Refusal.OUT_OF_DESCRIPTORS)
-        elif len(self) >= self.bounds.most:
-            self._make_room(Refusal.TOO_MANY_CONNECTIONS)
+            self._make_room(ConnectionRefusal.OUT_OF_DESCRIPTORS)
+        elif len(self) >= self.bounds.total:
+            self._make_room(ConnectionRefusal.TOO_MANY_CONNECTIONS)
         if address is not None:
             self._per_address[address] += 1
-        return Place(self, guest, address)
+        return Slot(self, connection, address)
 
-    def left(self, address: str | None) -> None:
+    def forget(self, address: str | None) -> None:
         """Forget one connection of an address."""
         if address is not None:
             self._per_address[address] -= 1
             if self._per_address[address] <= 0:
                 del self._per_address[address]
 
-    def check(self, lowest_free: int) -> None:
-        """Make room where descriptors are used up by something else: then nobody is accepted who could make it."""
+    def evict_for_descriptors(self, lowest_free: int) -> None:
+        """Evict when other files use up the descriptors: then no accept happens, which would evict otherwise."""
         if lowest_free > self.bounds.last_descriptor:
             with suppress(NoRoom):
-                for _ in range(_LOOKED_AT):
-                    self._make_room(Refusal.OUT_OF_DESCRIPTORS)
+                for _ in range(_MOST_SCANNED):
+                    self._make_room(ConnectionRefusal.OUT_OF_DESCRIPTORS)
 
-    def _make_room(self, lack: Refusal) -> None:
-        victim = next(iter(self.silent), None) or next((one for one in self._first() if one.guest.is_idle), None)
+    def _make_room(self, lack: ConnectionRefusal) -> None:
+        victim = next(iter(self.silent), None) or next(
+            (one for one in self._longest_idle() if one.connection.is_idle), None
+        )
         if victim is None:
             raise self._refused(lack)
         self._shortage.notice(lack, connections=len(self))
-        self.count(Refusal.EVICTED)
-        victim.leave()
-        victim.guest.evict()
+        self.count(ConnectionRefusal.EVICTED)
+        victim.release()
+        victim.connection.evict()
 
-    def _first(self) -> Iterator[Place]:
-        return islice(self.http, _LOOKED_AT)
+    def _longest_idle(self) -> Iterator[Slot]:
+        return islice(self.http, _MOST_SCANNED)
 
-    def _refused(self, refusal: Refusal, address: str | None = None) -> NoRoom:
+    def _refused(self, refusal: ConnectionRefusal, address: str | None = None) -> NoRoom:
         self.count(refusal)
         self._shortage.notice(refusal, connections=len(self), **({} if address is None else {"address": address}))
         return NoRoom(refusal)
 
     def close(self) -> None:
-        """Cut off those that have not asked for anything, and stop all timers."""
-        for place in list(self.silent):
-            place.leave()
-            place.guest.evict()
+        """Close the connections without a request, and stop all timers."""
+        for slot in list(self.silent):
+            slot.release()
+            slot.connection.evict()
         self.heads.close()
         self._shortage.close()

@@ -1,10 +1,10 @@
-"""Finds out how many file descriptors this process may have, and gets as many as it needs where that is allowed."""
+"""Determines this process's limit of file descriptors, and raises it as far as needed and allowed."""
 
 import os
 import resource
 import sys
 
-RESERVE = 128  # for MongoDB (its driver opens up to a hundred), Redis and files; connections of clients leave them free
+RESERVE = 128  # for MongoDB (its driver opens up to a hundred), Redis and files; clients never get these
 
 
 def allow_descriptors(needed: int) -> int:
@@ -21,20 +21,21 @@ def allow_descriptors(needed: int) -> int:
 
 
 def most_connections(descriptors: int) -> int:
-    """Return how many connections there may be with so many descriptors."""
+    """Return the most connections that fit into so many descriptors."""
     return max(1, descriptors - _reserve(descriptors))
 
 
 def last_for_connections(descriptors: int) -> int:
-    """Return the highest descriptor that a connection may get. Higher ones are given out only where all lower are used.
+    """Return the highest descriptor that a connection may get.
 
-    So the number that a new connection has got tells whether they run out, whatever uses them.
+    The system always assigns the lowest free one, so the number of a new connection shows whether descriptors run out,
+    whatever uses them.
     """
     return descriptors - _reserve(descriptors) // 2
 
 
 def lowest_free(some: int) -> int:
-    """Return the lowest descriptor that is free, or one higher than any may be; ``some`` is one that is open."""
+    """Return the lowest free descriptor, or a number above all if none is free; ``some`` is any open one."""
     try:
         descriptor = os.dup(some)
     except OSError:

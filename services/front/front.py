@@ -16,11 +16,11 @@ from aiohttp import web
 
 from services.common.fair_turns import FairTurns
 from services.common.tasks import Tasks
-from services.front.connections import Connections, NoRoom, Place, Refusal
+from services.front.connections import ConnectionRefusal, Connections, NoRoom, Slot
 from services.front.descriptors import lowest_free
+from services.front.handover import SlotHolder
 from services.front.http_connection import HttpConnection
 from services.front.listeners import listening_sockets
-from services.front.taken import Counted
 
 Open = Callable[[bytes, str, asyncio.Transport], bool]
 """Gets the first bytes and the address of the peer; gives the connection to a protocol of its own, or returns False."""
@@ -28,27 +28,30 @@ Open = Callable[[bytes, str, asyncio.Transport], bool]
 CountAs = Callable[[str], str | None]
 """Says for the address of a peer together with whose its connections are counted; None for no limit of their own."""
 
-LOOK_SECONDS = 1.0  # between two looks whether descriptors have run out
+DESCRIPTOR_CHECK_SECONDS = 1.0  # between two looks whether descriptors have run out
 
 UNREAD_SECONDS = 60.0
 
 KEEPALIVE_SECONDS = 75.0  # of a connection that asks nothing; those of load balancers are shorter
 
-_WORDS = {
-    Refusal.TOO_MANY_FROM_ADDRESS: ("429 Too Many Requests", "There are too many connections from this address."),
-    Refusal.TOO_MANY_CONNECTIONS: ("503 Service Unavailable", "There are too many connections."),
-    Refusal.OUT_OF_DESCRIPTORS: ("503 Service Unavailable", "There are too many connections."),
+_REFUSALS = {
+    ConnectionRefusal.TOO_MANY_FROM_ADDRESS: (
+        "429 Too Many Requests",
+        "There are too many connections from this address.",
+    ),
+    ConnectionRefusal.TOO_MANY_CONNECTIONS: ("503 Service Unavailable", "There are too many connections."),
+    ConnectionRefusal.OUT_OF_DESCRIPTORS: ("503 Service Unavailable", "There are too many connections."),
 }
-_ANSWERS = {
+_RESPONSES = {
     refusal: (
         f"HTTP/1.1 {status}\r\nConnection: close\r\nRetry-After: 5\r\nContent-Type: text/plain\r\n"
         f"Content-Length: {len(text) + 1}\r\n\r\n{text}\n"
     ).encode()
-    for refusal, (status, text) in _WORDS.items()
+    for refusal, (status, text) in _REFUSALS.items()
 }
 
 
-def _nothing_special(_data: bytes, _peer: str, _transport: asyncio.Transport) -> bool:
+def _take_none(_data: bytes, _peer: str, _transport: asyncio.Transport) -> bool:
     return False
 
 
@@ -63,7 +66,7 @@ class Front:
         self,
         server: web.Server,
         connections: Connections,
-        open: Open = _nothing_special,
+        open: Open = _take_none,
         count_as: CountAs = str,
         *,
         turns: FairTurns | None = None,
@@ -83,7 +86,7 @@ class Front:
         Raise OSError when it is taken.
         """
         listeners = await listening_sockets(host, port)
-        _end_unread(listeners, self._unread)
+        _set_user_timeout(listeners, self._unread)
         loop = asyncio.get_running_loop()
         async with AsyncExitStack() as stack:
             stack.callback(self.connections.close)
@@ -96,20 +99,20 @@ class Front:
 
     async def _watch_descriptors(self, some: int) -> None:
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            self.connections.check(lowest_free(some))
+            await asyncio.sleep(DESCRIPTOR_CHECK_SECONDS)
+            self.connections.evict_for_descriptors(lowest_free(some))
 
-    def dispatch(self, place: Place, data: bytes, peer: str, account: str, transport: asyncio.Transport) -> None:
+    def dispatch(self, slot: Slot, data: bytes, peer: str, account: str, transport: asyncio.Transport) -> None:
         """Pass a connection on by the first that its client has said."""
         if self._open(data, peer, transport):
             return
-        protocol = HttpConnection(self._server, place, self.turns, account)
+        protocol = HttpConnection(self._server, slot, self.turns, account)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.read(data)
 
 
-def _end_unread(listeners: Iterable[socket.socket], seconds: float) -> None:
+def _set_user_timeout(listeners: Iterable[socket.socket], seconds: float) -> None:
     """What is set for a listener holds for the connections that it accepts; macOS has no such option."""
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
     if option is not None:
@@ -118,19 +121,19 @@ def _end_unread(listeners: Iterable[socket.socket], seconds: float) -> None:
                 same.setsockopt(socket.IPPROTO_TCP, option, int(seconds * 1000))
 
 
-class PendingConnection(Counted, asyncio.Protocol):
+class PendingConnection(SlotHolder, asyncio.Protocol):
     """A connection whose client has said nothing yet; if that lasts, it is cut."""
 
-    __slots__ = ("_account", "_front", "_peer", "_place", "_transport")
+    __slots__ = ("_account", "_front", "_peer", "_slot", "_transport")
 
     is_idle = True
 
     def __init__(self, front: Front) -> None:
         self._front = front
-        self._place: Place | None = None
+        self._slot: Slot | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take a place, and wait for the client to speak."""
+        """Take a slot, and wait for the client to speak."""
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         self._peer = peer[0] if isinstance(peer, tuple) else ""
@@ -140,9 +143,9 @@ class PendingConnection(Counted, asyncio.Protocol):
         # A trusted proxy's connections are many clients', so each has turns of its own.
         self._account = f"{self._peer} {descriptor}" if account is None else account
         try:
-            self._place = front.connections.enter(self, account, descriptor)
+            self._slot = front.connections.admit(self, account, descriptor)
         except NoRoom as lack:
-            self._transport.write(_ANSWERS[lack.refusal])
+            self._transport.write(_RESPONSES[lack.refusal])
             self._transport.close()
 
     def data_received(self, data: bytes) -> None:
@@ -158,19 +161,19 @@ class PendingConnection(Counted, asyncio.Protocol):
             self._pass_on(data)
 
     def _pass_on(self, data: bytes) -> None:
-        if self._place is not None:
-            self._front.dispatch(self._place, data, self._peer, self._account, self._transport)
+        if self._slot is not None:
+            self._front.dispatch(self._slot, data, self._peer, self._account, self._transport)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Give the place back."""
-        if self._place is not None:
-            self._place.leave()
-            self._place = None
+        """Give the slot back."""
+        if self._slot is not None:
+            self._slot.release()
+            self._slot = None
 
-    def overdue(self) -> Refusal:
+    def overdue(self) -> ConnectionRefusal:
         """Cut it off."""
         self._transport.abort()
-        return Refusal.SILENT
+        return ConnectionRefusal.SILENT
 
     def evict(self) -> None:
         """Cut it off."""

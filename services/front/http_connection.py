@@ -1,6 +1,6 @@
-"""Lets aiohttp serve a connection, and cuts it off where a request does not come in completely in time.
+"""Lets aiohttp serve a connection, and closes it if a request does not arrive completely in time.
 
-aiohttp has no such deadline: a head of which one byte a second comes in is waited for without end.
+aiohttp has no such deadline: it waits without end for a head that arrives at one byte a second.
 """
 
 import asyncio
@@ -10,8 +10,8 @@ from aiohttp.web_protocol import _ErrInfo
 
 from services.common.fair_turns import FairTurns
 from services.front.answered_errors import AnsweredErrors
-from services.front.connections import Place, Refusal
-from services.front.taken import Counted
+from services.front.connections import ConnectionRefusal, Slot
+from services.front.handover import SlotHolder
 
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
@@ -20,23 +20,23 @@ _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Lengt
 REQUEST_SECONDS = 0.00015
 
 
-class HttpConnection(Counted, AnsweredErrors):
-    """aiohttp's own protocol with a place among the connections; what comes in is read when it is its account's turn.
+class HttpConnection(SlotHolder, AnsweredErrors):
+    """aiohttp's own protocol with a slot among the connections; what comes in is read when it is its account's turn.
 
     Checked against aiohttp 3.14: a request whose head is complete is in `_messages` when `data_received` returns, or an
-    `_ErrInfo` in place of one that cannot be read; `_waiter` is there while the connection waits for the next one.
+    `_ErrInfo` instead of a malformed one; `_waiter` is set while the connection waits for the next request.
     """
 
-    __slots__ = ("_account", "_held", "_is_unreadable", "_place", "_turns")
+    __slots__ = ("_account", "_held", "_is_unreadable", "_slot", "_turns")
 
-    def __init__(self, server: web.Server, place: Place, turns: FairTurns, account: str) -> None:
+    def __init__(self, server: web.Server, slot: Slot, turns: FairTurns, account: str) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **server._kwargs)  # noqa: SLF001
-        self._place: Place | None = place
+        self._slot: Slot | None = slot
         self._turns = turns
         self._account = account
         self._held = b""
         self._is_unreadable = False
-        place.guest = self
+        slot.connection = self
 
     def data_received(self, data: bytes) -> None:
         """Read on when it is this account's turn; nothing more is taken from the connection before."""
@@ -66,45 +66,45 @@ class HttpConnection(Counted, AnsweredErrors):
     def read(self, data: bytes) -> None:
         """Read on, and see whether a request is complete, or one has begun that may take only so long."""
         if self._is_unreadable:
-            return  # its answer closes the connection; aiohttp would make an error of each further piece
+            return  # the response closes the connection; aiohttp would report an error for each further piece
         super().data_received(data)
         if self._messages and isinstance(broken := self._messages[-1][0], _ErrInfo):
             self._is_unreadable = True
-            # Its traceback holds the frame that holds it, and 64 KiB of what could not be read: such a ring stays in
-            # memory until the collector comes, which is seldom (`tune_gc`), and a client can make hundreds a second.
+            # Its traceback refers to a frame that refers to it, and to 64 KiB of malformed input. Such a cycle stays in
+            # memory until the garbage collector runs, which is seldom (`tune_gc`); a client can make hundreds a second.
             broken.exc.__traceback__ = broken.exc.__context__ = None
-        if self._place is None:
+        if self._slot is None:
             return
         if self._messages:
             self._turns.charge(REQUEST_SECONDS)
-            self._place.asked()
+            self._slot.request_complete()
         elif self._waiter is not None:
-            self._place.ask_in_time()
+            self._slot.request_begun()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Give the place back."""
+        """Free the slot."""
         super().connection_lost(exc)
         self._held = b""
-        if self._place is not None:
-            self._place.leave()
-            self._place = None
+        if self._slot is not None:
+            self._slot.release()
+            self._slot = None
 
     @property
     def is_idle(self) -> bool:
         """Whether it waits for the next request."""
         return self._waiter is not None and not self._messages
 
-    def overdue(self) -> Refusal:
-        """Say that it took too long, and close."""
+    def overdue(self) -> ConnectionRefusal:
+        """Respond that the request took too long, and close."""
         if self.transport is not None:
             self.transport.write(_TOO_SLOW)
         self.force_close()
-        return Refusal.HEAD_TOO_SLOW
+        return ConnectionRefusal.HEAD_TOO_SLOW
 
     def evict(self) -> None:
-        """Cut it off, whatever is unsent."""
+        """Close it at once, even with unsent data."""
         transport = self.transport
-        self._place = None
+        self._slot = None
         self.force_close()
         if transport is not None:
             transport.abort()

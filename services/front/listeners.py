@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import structlog
 
-from services.common.authority import listened
+from services.common.authority import listen_addresses
 
 _NOT_HERE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
@@ -15,15 +15,15 @@ log = structlog.get_logger(__name__)
 
 
 async def listening_sockets(hosts: str, port: int) -> list[socket.socket]:
-    """Return one bound socket for each address; the first free port for all of them where ``port`` is 0.
+    """Return one bound socket for each address; if ``port`` is 0, all share the first free port.
 
-    Where a machine has no IPv6, its addresses are left out as long as there are others. Raise OSError.
+    On a machine without IPv6, IPv6 addresses are skipped as long as there are others. Raise OSError.
     """
     loop = asyncio.get_running_loop()
     sockets: list[socket.socket] = []
     lacking: OSError | None = None
     with ExitStack() as undo:
-        for host in listened(hosts) or ("",):
+        for host in listen_addresses(hosts) or ("",):
             passive = socket.AI_PASSIVE
             found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=passive)
             for family, _, _, _, address in dict.fromkeys(found):

@@ -1,4 +1,4 @@
-"""Shows to Prometheus how many connections are open, and how many there may be."""
+"""Exports the number of open connections and their limit to Prometheus."""
 
 from collections.abc import Iterable
 
@@ -9,17 +9,17 @@ from services.front.connections import Connections
 
 
 class ConnectionCollector(Collector):
-    """Asks when Prometheus asks, so that nobody has to count."""
+    """Reads the counts on each scrape, so that nothing else has to update them."""
 
     def __init__(self, service: str, connections: Connections) -> None:
         self._service = service
         self._connections = connections
 
     def collect(self) -> Iterable[Metric]:
-        """Return the figures of this moment."""
+        """Return the current figures."""
         open_now = GaugeMetricFamily(
             f"orders_{self._service}_connections",
-            "Open TCP connections by what they are used for: silent (nothing asked yet), http, websocket, sse.",
+            "Open TCP connections by use: silent (no request yet), http, websocket, sse.",
             labels=["state"],
         )
         for state, count in self._connections.census().items():
@@ -27,6 +27,6 @@ class ConnectionCollector(Collector):
         yield open_now
         yield GaugeMetricFamily(
             f"orders_{self._service}_connections_limit",
-            "Open TCP connections that there may be; beyond, silent ones are cut off, and then new ones refused.",
-            value=float(self._connections.bounds.most),
+            "Most open TCP connections; beyond, silent ones are evicted, then new ones refused.",
+            value=float(self._connections.bounds.total),
         )

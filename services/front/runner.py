@@ -1,7 +1,7 @@
-"""Runs an application on aiohttp's server as every server of ours is to be run.
+"""Runs an application on aiohttp's server with the options that all our servers share.
 
-Checked against aiohttp 3.14: what is no HTTP is answered by ``handle_error``, with a request of the class given here,
-which no ``on_response_prepare`` sees; and a server makes its connections' protocols by being called.
+Checked against aiohttp 3.14: ``handle_error`` answers malformed HTTP with a request of the class given here, for which
+``on_response_prepare`` does not run; and a server is called to make its connections' protocols.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from services.front.bodies import SERVER_OPTIONS
 class _Request(web.Request):
     @property
     def http_range(self) -> slice:
-        """The part that is asked for; what is no range of bytes is ignored (RFC 9110, 14.2), so that all is sent."""
+        """The requested range; anything but a byte range is ignored (RFC 9110, 14.2), so that everything is sent."""
         try:
             return super().http_range
         except ValueError:
@@ -25,7 +25,7 @@ class _Request(web.Request):
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         await super()._prepare_hook(response)
-        response.headers.pop(hdrs.SERVER, None)  # it tells the versions of aiohttp and Python
+        response.headers.pop(hdrs.SERVER, None)  # it reveals the versions of aiohttp and Python
 
 
 class _Server(web.Server):
@@ -34,7 +34,7 @@ class _Server(web.Server):
 
 
 class Runner(web.AppRunner):
-    """An `AppRunner` whose connections unpack no bodies, answer what cannot be read, and tell no versions."""
+    """An `AppRunner` whose connections decompress no bodies, answer malformed requests, and reveal no versions."""
 
     def __init__(self, app: web.Application, **options: Any) -> None:
         super().__init__(app, **{**SERVER_OPTIONS, **options})

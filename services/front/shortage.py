@@ -1,16 +1,16 @@
-"""Logs that places run short once when it begins and once when it is over, however many are refused between."""
+"""Logs a shortage of connections once when it begins and once when it ends, however many are refused in between."""
 
 import asyncio
 
 import structlog
 
-CALM_SECONDS = 10.0  # without a notice: then it is over
+CALM_SECONDS = 10.0  # without a notice, after which the shortage is over
 
 log = structlog.get_logger("connections")
 
 
 class Shortage:
-    """Several kinds of shortage, each with its beginning and its end."""
+    """Several kinds of shortage, each with a beginning and an end."""
 
     def __init__(self, calm: float = CALM_SECONDS) -> None:
         self._calm = calm
@@ -18,18 +18,18 @@ class Shortage:
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def notice(self, what: str, **fields: object) -> None:
-        """It was felt just now; ``fields`` are logged where that is new."""
+        """Note that it happened just now; ``fields`` are logged if it is new."""
         loop = asyncio.get_running_loop()
         if what not in self._last:
-            log.warning("Connections are refused or cut off to make room", reason=str(what), **fields)
-            self._timers[what] = loop.call_later(self._calm, self._look, what)
+            log.warning("Connections are refused or evicted to make room", reason=str(what), **fields)
+            self._timers[what] = loop.call_later(self._calm, self._check_calm, what)
         self._last[what] = loop.time()
 
-    def _look(self, what: str) -> None:
+    def _check_calm(self, what: str) -> None:
         loop = asyncio.get_running_loop()
         calm_at = self._last[what] + self._calm
         if loop.time() < calm_at:
-            self._timers[what] = loop.call_at(calm_at, self._look, what)
+            self._timers[what] = loop.call_at(calm_at, self._check_calm, what)
             return
         del self._last[what], self._timers[what]
         log.info("There is room for connections again", reason=str(what))

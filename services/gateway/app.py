@@ -10,7 +10,7 @@ from services.common.loop_lag import measuring_lag
 from services.common.process import tune_gc
 from services.common.stream_spec import ORDERS, StreamSpec
 from services.common.tasks import Tasks
-from services.front.answering import few_connections
+from services.front.serving import few_connections
 from services.gateway.catch_up import CatchUp
 from services.gateway.edge.limits import Incident
 from services.gateway.edge.unsent import Unsent

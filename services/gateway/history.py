@@ -14,11 +14,11 @@ from services.common.tasks import raise_if_cancelled
 from services.gateway.event import Event
 from services.gateway.reach import Reach
 from services.gateway.turns import Turn
+from services.mongodb.change_cursor import Documents
 from services.mongodb.change_reader import StartAt
 from services.mongodb.change_stream import ChangeStream, Images
 from services.mongodb.command_cursor import command_cursor
-from services.mongodb.cursor import Documents
-from services.mongodb.faults import Fault
+from services.mongodb.faults import FaultKind
 from services.mongodb.open_stream import Idle
 from services.mongodb.primary import Primary
 from services.mongodb.source_failed import SourceFailed
@@ -142,6 +142,6 @@ def _translated() -> Iterator[None]:
         yield
     except SourceFailed as error:
         # Errors that a retry does not cure mean that the history is lost: the clients must resync.
-        raise (HistoryUnavailable if error.fault is Fault.RETRY else HistoryLost)(str(error)) from error
+        raise (HistoryUnavailable if error.fault is FaultKind.RETRY else HistoryLost)(str(error)) from error
     except UnreadableEvent as error:
         raise HistoryLost(str(error)) from error

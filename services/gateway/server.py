@@ -11,8 +11,8 @@ from services import __version__
 from services.common.authority import Hosts
 from services.common.fair_turns import FairTurns
 from services.common.tasks import Tasks
-from services.front.bodies import let_the_answer_arrive, refuse_encoded
-from services.front.connections import Bounds, Connections
+from services.front.bodies import drain_unread_body, refuse_encoded
+from services.front.connections import ConnectionBounds, Connections
 from services.front.front import KEEPALIVE_SECONDS, UNREAD_SECONDS, Front
 from services.front.runner import Runner
 from services.gateway.edge.admission import Admission
@@ -77,8 +77,8 @@ class GatewayServer:
                 max_connections=settings.max_connections,
             )
         self._connections = Connections(
-            Bounds(
-                most=room.connections,
+            ConnectionBounds(
+                total=room.connections,
                 per_address=settings.max_connections_per_address,
                 last_descriptor=room.last_descriptor,
             ),
@@ -123,9 +123,7 @@ class GatewayServer:
 
     def application(self, ready: Callable[[], Awaitable[Readiness]]) -> web.Application:
         """Return the routes and what surrounds them."""
-        app = web.Application(
-            middlewares=[let_the_answer_arrive, self._metrics.time_request, problems(), refuse_encoded]
-        )
+        app = web.Application(middlewares=[drain_unread_body, self._metrics.time_request, problems(), refuse_encoded])
         app.on_response_prepare.append(add_security_headers)
         install_entrance(app, self._entrance)
         app.add_routes(self._sse.routes())  # before /api/orders/{id}

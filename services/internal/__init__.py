@@ -1,1 +1,1 @@
-"""What operators ask a service, and strangers must not: shared by the watcher and the gateway."""
+"""Health and metrics for operators, not for the public: shared by the watcher and the gateway."""

@@ -1,4 +1,4 @@
-"""Serves health, readiness in detail and figures on a listener of its own, which no client is to reach."""
+"""Serves health, detailed readiness and metrics on a separate listener, which clients must not reach."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -8,9 +8,9 @@ from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from services.common.authority import Authority, Hosts, listens_locally
-from services.front.answering import answering
-from services.front.bodies import let_the_answer_arrive, refuse_encoded
+from services.front.bodies import drain_unread_body, refuse_encoded
 from services.front.connections import Connections
+from services.front.serving import serving
 from services.internal.readiness import Readiness
 
 _UNCACHED = {"Cache-Control": "no-store"}
@@ -24,7 +24,7 @@ async def internal_listener(
     registry: CollectorRegistry,
     connections: Connections,
 ) -> AsyncIterator[int]:
-    """Serve `/healthz`, `/readyz` and `/metrics` meanwhile; give the port. Raise OSError when the port is taken."""
+    """Serve `/healthz`, `/readyz` and `/metrics`; yield the port. Raise OSError when the port is taken."""
 
     async def healthz(_request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"}, headers=_UNCACHED)
@@ -37,16 +37,16 @@ async def internal_listener(
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    app = web.Application(middlewares=[let_the_answer_arrive, _for_us(host), refuse_encoded])
+    app = web.Application(middlewares=[drain_unread_body, _for_us(host), refuse_encoded])
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
-    async with answering(app, connections, host, port) as chosen:
+    async with serving(app, connections, host, port) as chosen:
         yield chosen
 
 
 def _for_us(listens_on: str) -> Middleware:
-    """Refuse other hosts on loopback, where a stranger's page would come by DNS rebinding.
+    """Refuse other hosts on loopback, where a hostile page could reach us by DNS rebinding.
 
-    Elsewhere the network decides who may ask, and monitoring may call us by any name.
+    Elsewhere the network controls access, and monitoring may use any name for us.
     """
     hosts = Hosts() if listens_locally(listens_on) else Hosts(("*",))
 
@@ -54,7 +54,7 @@ def _for_us(listens_on: str) -> Middleware:
     async def refuse_other_hosts(request: web.Request, handler: Handler) -> web.StreamResponse:
         asked = Authority.parse(request.headers.get(hdrs.HOST, ""))
         if asked is None or not hosts.answer_to(asked.host):
-            return web.Response(status=421, text="This is not the host that you ask for.\n")
+            return web.Response(status=421, text="This server does not serve the requested host.\n")
         return await handler(request)
 
     return refuse_other_hosts

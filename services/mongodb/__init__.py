@@ -1,1 +1,1 @@
-"""The one change-stream reader of both services: open, read, classify errors, step over what cannot be read."""
+"""The one change-stream reader of both services: open, read, classify errors, step over unreadable events."""

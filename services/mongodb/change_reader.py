@@ -1,4 +1,4 @@
-"""Reads on from a place, and steps over single events that MongoDB cannot deliver or nobody can decode."""
+"""Reads from a starting point, and steps over single events that cannot be delivered or decoded."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -9,8 +9,8 @@ from typing import Protocol, Self, TypeVar
 
 import structlog
 
-from services.mongodb.cursor import Documents
-from services.mongodb.faults import Fault
+from services.mongodb.change_cursor import Documents
+from services.mongodb.faults import FaultKind
 from services.mongodb.open_stream import Idle, OpenStream
 from services.mongodb.source_failed import SourceFailed
 
@@ -21,50 +21,52 @@ log = structlog.get_logger("change-stream")
 
 @dataclass(frozen=True, slots=True)
 class StartAfter:
-    """Begin with the first event after this resume token."""
+    """Start with the first event after this resume token."""
 
     token: str
 
 
 @dataclass(frozen=True, slots=True)
 class StartAt:
-    """Begin with the first event of this cluster time (u64) or later."""
+    """Start with the first event at or after this cluster time (u64)."""
 
     ts: int
 
 
-Start = StartAfter | StartAt
+StartPoint = StartAfter | StartAt
 
 
-class Care(Enum):
+class ReadMode(Enum):
     """How the next events are read."""
 
-    NONE = "none"  # many at once
-    ONE_BY_ONE = "one by one"  # one among them cannot be read, and MongoDB gives all that it sends at once or nothing
-    WITHOUT_IMAGES = "without images"  # it is the next one: images are what makes it too large
+    BATCHED = "batched"  # many at once
+    ONE_BY_ONE = "one by one"  # one of the batch is unreadable, and MongoDB delivers a batch entirely or not at all
+    WITHOUT_IMAGES = "without images"  # the next event is the unreadable one: its images make it too large
 
 
 class OpenWith(Protocol):
-    """Opens the stream meanwhile; raise SourceFailed."""
+    """Opens the stream; raise SourceFailed."""
 
-    def __call__(self, start: Start, most: int, *, images: bool) -> AbstractAsyncContextManager[OpenStream]: ...
+    def __call__(
+        self, start: StartPoint, batch_size: int, *, images: bool
+    ) -> AbstractAsyncContextManager[OpenStream]: ...
 
 
 class ChangeReader:
-    """All events from ``start`` on, at most ``most`` at once. One that cannot be read comes without its images.
+    """All events from ``start`` on, at most ``batch_size`` at once; an unreadable event comes without its images.
 
-    Whatever is numbered by it therefore gets the same positions as if every event could be read.
+    Positions are therefore numbered as if every event could be read.
     """
 
-    def __init__(self, open_with: OpenWith, start: Start, most: int) -> None:
+    def __init__(self, open_with: OpenWith, start: StartPoint, batch_size: int) -> None:
         self._open_with = open_with
-        self._start = start  # moves on with what is taken: from there the stream is opened anew
-        self._most = most
-        self._care = Care.NONE
-        self._singly = 0  # so many events more are read one by one
+        self._start = start  # advances with each batch: the stream is reopened from there
+        self._batch_size = batch_size
+        self._mode = ReadMode.BATCHED
+        self._left_one_by_one = 0  # events that are still to be read one by one
         self._stack = AsyncExitStack()
         self._stream: OpenStream | None = None
-        self._is_done = False  # with this way to read: the stream is to be opened anew before the next event
+        self._must_reopen = False  # because the mode has changed
 
     async def __aenter__(self) -> Self:
         await self._open()
@@ -73,63 +75,65 @@ class ChangeReader:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
-    def ask(self) -> None:
-        """Let MongoDB find the next events meanwhile, to be taken by `next`."""
-        if self._stream is not None and not self._is_done:
-            self._stream.ask()
+    def prefetch(self) -> None:
+        """Request the next events ahead of `next`."""
+        if self._stream is not None and not self._must_reopen:
+            self._stream.prefetch()
 
-    async def next(self, take: Callable[[Documents], T]) -> T | Idle:
-        """Return what ``take`` makes of the events that come next, or Idle, as `OpenStream.next` says."""
+    async def next(self, consume: Callable[[Documents], T]) -> T | Idle:
+        """Return ``consume``'s result for the next events, or Idle; see `OpenStream.next`."""
         while True:
             stream = await self._open()
             try:
-                taken = await stream.next(partial(self._taking, take))
+                taken = await stream.next(partial(self._consume_and_advance, consume))
             except SourceFailed as error:
-                self._be_careful(error)
+                self._degrade(error)
                 continue
             if isinstance(taken, Idle):
                 self._start = StartAfter(taken.token)
-                if self._care is Care.ONE_BY_ONE:
-                    self._go_on(Care.NONE)
+                if self._mode is ReadMode.ONE_BY_ONE:
+                    self._switch(ReadMode.BATCHED)
             return taken
 
-    def _taking(self, take: Callable[[Documents], T], events: Documents) -> T:
+    def _consume_and_advance(self, consume: Callable[[Documents], T], events: Documents) -> T:
         self._start = StartAfter(events[-1]["_id"]["_data"])
-        self._singly -= 1
-        if self._care is Care.WITHOUT_IMAGES:
-            self._go_on(Care.ONE_BY_ONE)
-        elif self._care is Care.ONE_BY_ONE and self._singly <= 0:
-            self._go_on(Care.NONE)
-        return take(events)
+        self._left_one_by_one -= 1
+        if self._mode is ReadMode.WITHOUT_IMAGES:
+            self._switch(ReadMode.ONE_BY_ONE)
+        elif self._mode is ReadMode.ONE_BY_ONE and self._left_one_by_one <= 0:
+            self._switch(ReadMode.BATCHED)
+        return consume(events)
 
-    def _be_careful(self, error: SourceFailed) -> None:
-        """Read with more care from now on; raise the error where that cannot help."""
-        if error.fault is not Fault.UNREADABLE or self._care is Care.WITHOUT_IMAGES:
+    def _degrade(self, error: SourceFailed) -> None:
+        """Switch to the next safer mode; raise the error if there is none or it would not help."""
+        if error.fault is not FaultKind.UNREADABLE or self._mode is ReadMode.WITHOUT_IMAGES:
             raise error
-        if self._care is Care.NONE and self._most > 1:
-            self._singly = self._most
-            self._go_on(Care.ONE_BY_ONE)
+        if self._mode is ReadMode.BATCHED and self._batch_size > 1:
+            self._left_one_by_one = self._batch_size
+            self._switch(ReadMode.ONE_BY_ONE)
         else:
             log.warning(
-                "A change is too large to be delivered or cannot be decoded, clients are told to fetch the order",
+                "A change is too large to be delivered or cannot be decoded, clients must fetch the order",
                 error=str(error)[:300],
             )
-            self._go_on(Care.WITHOUT_IMAGES)
+            self._switch(ReadMode.WITHOUT_IMAGES)
 
-    def _go_on(self, care: Care) -> None:
-        self._care = care
-        self._is_done = True
+    def _switch(self, mode: ReadMode) -> None:
+        self._mode = mode
+        self._must_reopen = True
 
     async def _open(self) -> OpenStream:
-        if self._is_done:
-            self._stream, self._is_done = None, False
+        if self._must_reopen:
+            self._stream, self._must_reopen = None, False
             await self._stack.aclose()
         while self._stream is None:
-            most = self._most if self._care is Care.NONE else 1
-            images = self._care is not Care.WITHOUT_IMAGES
+            batch_size = self._batch_size if self._mode is ReadMode.BATCHED else 1
+            images = self._mode is not ReadMode.WITHOUT_IMAGES
             try:
-                self._stream = await self._stack.enter_async_context(self._open_with(self._start, most, images=images))
+                self._stream = await self._stack.enter_async_context(
+                    self._open_with(self._start, batch_size, images=images)
+                )
             except SourceFailed as error:
-                self._be_careful(error)
-                self._is_done = False
+                self._degrade(error)
+                self._must_reopen = False
         return self._stream

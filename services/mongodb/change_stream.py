@@ -1,4 +1,4 @@
-"""The change stream of the orders: what is asked of MongoDB, and what its answers mean."""
+"""The change stream of the orders: the commands to MongoDB, and the meaning of its replies."""
 
 import hashlib
 import json
@@ -13,19 +13,19 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from services.common.cursor import cluster_time, timestamp
 from services.common.documents import CODEC
-from services.common.normalize import FIELDS, IMAGES, matching
-from services.mongodb.change_reader import ChangeReader, Start, StartAfter, StartAt
+from services.common.normalize import FIELDS, IMAGES, match_stage
+from services.mongodb.change_cursor import OpenCursor
+from services.mongodb.change_reader import ChangeReader, StartAfter, StartAt, StartPoint
 from services.mongodb.collection_kind import CollectionKind
 from services.mongodb.command_cursor import run_read
-from services.mongodb.cursor import OpenCursor
 from services.mongodb.deployment import Deployment
-from services.mongodb.faults import Fault
+from services.mongodb.faults import FaultKind
 from services.mongodb.open_stream import OpenStream
 from services.mongodb.primary import Primary
 from services.mongodb.source_failed import SourceFailed, source_failed
 
-# Longer than any pause between two looks at the lease, shorter than the client's socket timeout. It bounds how long a
-# stop takes, and how often a quiet stream gives a sign of life; changes do not wait for it.
+# Longer than the interval between two lease checks, shorter than the client's socket timeout. It bounds how long a stop
+# takes, and sets the heartbeat of a quiet stream; changes do not wait for it.
 AWAIT_MS = 500
 
 _LOOK_UP = "updateLookup"
@@ -34,17 +34,16 @@ _MAX_TIME_EXPIRED = 50
 
 
 class Images(Enum):
-    """Which documents an event brings along."""
+    """The documents that come with an event."""
 
-    LOOKED_UP = "looked up"  # those of that moment where the collection keeps them, else as they are now
-    STORED = "stored"  # only those of that moment
+    LOOKED_UP = "looked up"  # the stored images where the collection keeps them, else the current document
+    STORED = "stored"  # only stored images
 
 
 class ChangeStream:
     """The changes of one collection, read through its database so that a drop or a rename does not end the stream.
 
-    ``open_cursor`` says over what; ``await_ms`` is how long MongoDB waits for a change before it answers that there is
-    none.
+    ``open_cursor`` opens its cursors; ``await_ms`` is how long MongoDB waits for a change before it replies without.
     """
 
     def __init__(
@@ -64,20 +63,22 @@ class ChangeStream:
         self._stall_seconds = stall_seconds
         self._open_cursor = open_cursor
         self._await_ms = await_ms
-        self._match = matching(collection)
+        self._match = match_stage(collection)
 
     @property
     def pipeline(self) -> str:
-        """A hash of what is matched: a resume token is good only for the pipeline that made it."""
+        """A hash of the match stage: a resume token is valid only for the pipeline that issued it."""
         return hashlib.sha256(json.dumps(self._match, sort_keys=True).encode()).hexdigest()[:16]
 
     async def deployment(self) -> Deployment:
-        """Ask MongoDB who it is and what its cluster time is; raise SourceFailed."""
+        """Return MongoDB's identity and cluster time; raise SourceFailed."""
         try:
             hello = await self._database.command("hello")
             stamp = hello.get("operationTime")
             if stamp is None:
-                raise SourceFailed(Fault.NO_REPLICA_SET, "this MongoDB is no replica set: it has no change streams")
+                raise SourceFailed(
+                    FaultKind.NO_REPLICA_SET, "this MongoDB is not a replica set: it has no change streams"
+                )
             return Deployment(await self._replica_set_id(), cluster_time(stamp))
         except PyMongoError as error:
             raise source_failed(error) from error
@@ -86,31 +87,33 @@ class ChangeStream:
         try:
             reply = await self._database.client.admin.command("replSetGetConfig")
         except OperationFailure:
-            return None  # needs a role (clusterMonitor) that the watcher may lack, or a mongos answers
+            return None  # the watcher lacks the role (clusterMonitor), or the server is a mongos
         identity = reply["config"]["settings"].get("replicaSetId")
         return None if identity is None else str(identity)
 
     def open(
-        self, start: Start, most: int, images: Images = Images.LOOKED_UP
+        self, start: StartPoint, batch_size: int, images: Images = Images.LOOKED_UP
     ) -> AbstractAsyncContextManager[ChangeReader]:
-        """Open the stream meanwhile, to be read by at most ``most`` events at once; raise SourceFailed."""
-        return ChangeReader(partial(self._opened, images), start, most)
+        """Open the stream, read in batches of at most ``batch_size`` events; raise SourceFailed."""
+        return ChangeReader(partial(self._open_stream, images), start, batch_size)
 
     @asynccontextmanager
-    async def _opened(self, wanted: Images, start: Start, most: int, *, images: bool) -> AsyncIterator[OpenStream]:
-        options: dict[str, Any] = _place(start)
+    async def _open_stream(
+        self, wanted: Images, start: StartPoint, batch_size: int, *, images: bool
+    ) -> AsyncIterator[OpenStream]:
+        options: dict[str, Any] = _start_option(start)
         if images:
-            # Prefer the stored image of each moment; looking the document up shows only what it is now.
+            # Prefer the stored image of the change; a lookup returns only the current document.
             look_up = wanted is Images.LOOKED_UP and not await self._keeps_images()
             options["fullDocument"] = _LOOK_UP if look_up else "whenAvailable"
             options["fullDocumentBeforeChange"] = "whenAvailable"
         project = {"$project": dict.fromkeys(FIELDS + IMAGES if images else FIELDS, 1)}
-        # Not by the driver's `watch`, which resumes by itself, whatever answers now: perhaps a database that was
-        # restored meanwhile, which accepts the token of a quiet moment without a word. We are to look first.
+        # Not by the driver's `watch`, which resumes by itself on whatever server answers: perhaps a database that was
+        # restored in between, which silently accepts a token of a quiet moment. We must check first.
         pipeline = [{"$changeStream": options}, self._match, project]
         async with AsyncExitStack() as stack:
             try:
-                opening = self._open_cursor(self._decoded, pipeline, most, self._await_ms)
+                opening = self._open_cursor(self._decoded, pipeline, batch_size, self._await_ms)
                 cursor = await stack.enter_async_context(opening)
             except PyMongoError as error:
                 raise source_failed(error, opening_with_token=True) from error
@@ -120,20 +123,20 @@ class ChangeStream:
             )
 
     async def is_merged(self) -> bool:
-        """Tell whether the stream is that of several shards, merged by a mongos; raise SourceFailed."""
+        """Return whether a mongos merges the streams of several shards; raise SourceFailed."""
         try:
             return await self._database.client.is_mongos
         except PyMongoError as error:
             raise source_failed(error) from error
 
     async def reaches(self, ts: int) -> bool:
-        """Tell whether the oplog holds all from cluster time ``ts`` on, without reading it; raise SourceFailed.
+        """Return whether the oplog holds everything since cluster time ``ts``, without reading it; raise SourceFailed.
 
-        MongoDB looks at that first of all. Then it reads up to the first change of the database, which may be far.
+        MongoDB checks this first. Then it searches for the first change of the database, which may take long.
         """
         command = {
             "aggregate": 1,
-            "pipeline": [{"$changeStream": _place(StartAt(ts))}, {"$project": {"_id": 1}}],
+            "pipeline": [{"$changeStream": _start_option(StartAt(ts))}, {"$project": {"_id": 1}}],
             "cursor": {"batchSize": 1},
             "maxTimeMS": _PROBE_MS,
         }
@@ -159,11 +162,11 @@ class ChangeStream:
         return False
 
 
-_OUT_OF_REACH = (Fault.HISTORY_LOST, Fault.TOKEN_UNKNOWN, Fault.NO_REPLICA_SET)
+_OUT_OF_REACH = (FaultKind.HISTORY_LOST, FaultKind.TOKEN_UNKNOWN, FaultKind.NO_REPLICA_SET)
 
 
-def _place(start: Start) -> dict[str, Any]:
+def _start_option(start: StartPoint) -> dict[str, Any]:
     if isinstance(start, StartAfter):
-        # Unlike resumeAfter, this takes the token of any event, that of an invalidate too.
+        # Unlike resumeAfter, this accepts the token of any event, even of an invalidate.
         return {"startAfter": {"_data": start.token}}
     return {"startAtOperationTime": timestamp(start.ts)}

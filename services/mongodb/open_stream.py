@@ -1,4 +1,4 @@
-"""One open change stream: its events, its signs of life, and the moments at which it must be opened anew."""
+"""One open change stream: its events, its heartbeat, and the conditions under which it must be reopened."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -8,8 +8,8 @@ from typing import NamedTuple, TypeVar
 from bson.errors import InvalidBSON
 from pymongo.errors import PyMongoError
 
-from services.mongodb.cursor import Cursor, Documents
-from services.mongodb.faults import Fault
+from services.mongodb.change_cursor import ChangeCursor, Documents
+from services.mongodb.faults import FaultKind
 from services.mongodb.primary import Primary
 from services.mongodb.source_failed import SourceFailed, source_failed
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Idle(NamedTuple):
-    """Nothing more has happened; the stream can resume after ``token``."""
+    """No change for now; the stream can resume after ``token``."""
 
     token: str
 
@@ -27,82 +27,82 @@ class OpenStream:
 
     def __init__(
         self,
-        cursor: Cursor,
+        cursor: ChangeCursor,
         primary: Primary,
         stall_seconds: float,
         *,
         keeps_images: Callable[[], Awaitable[bool]] | None,
     ) -> None:
         self._cursor = cursor
-        self._keeps_images = keeps_images  # to be asked where documents are looked up
+        self._keeps_images = keeps_images  # None unless documents are looked up
         self._primary = primary
         self._elections = primary.elections
         self._stall_seconds = stall_seconds
         self._token = ""
-        self._moved = monotonic()
+        self._moved_at = monotonic()
 
-    def ask(self) -> None:
-        """Let MongoDB find the next events meanwhile, to be taken by `next`."""
-        self._cursor.ask()
+    def prefetch(self) -> None:
+        """Request the next events ahead of `next`."""
+        self._cursor.prefetch()
 
-    async def next(self, take: Callable[[Documents], T]) -> T | Idle:
-        """Return what ``take`` makes of all events that MongoDB sends at once, or Idle when there is none just now.
+    async def next(self, consume: Callable[[Documents], T]) -> T | Idle:
+        """Return ``consume``'s result for the next batch of events, or Idle when there is none at the moment.
 
-        It is called as soon as they are there, where nothing needs to be asked about them first. Raise SourceFailed, or
-        what it raises. Never put a timeout around this: a cancelled read closes the stream, which is then silent for
-        ever.
+        ``consume`` is called as soon as they arrive, unless MongoDB must be queried about them first. Raise
+        SourceFailed, or its own error. Never put a timeout around this: a cancelled read closes the stream, which is
+        then silent for ever.
         """
         if self._keeps_images is None:
-            taken = await self._read(take)
+            taken = await self._read(consume)
         else:
-            events = await self._read(_as_they_are)
+            events = await self._read(_identity)
             if events and any(event.get("fullDocumentBeforeChange") for event in events):
-                await self._require_look_up(self._keeps_images)
-            taken = take(events) if events else None
+                await self._check_images(self._keeps_images)
+            taken = consume(events) if events else None
         if taken is not None:
             return taken
         if not self._cursor.is_open:
-            raise SourceFailed(Fault.RETRY, "the change stream was closed")
+            raise SourceFailed(FaultKind.RETRY, "the change stream was closed")
         if self._primary.elections != self._elections:
-            # The old one may go on to answer, cut off from the others, with a stream that shows nothing any more.
-            raise SourceFailed(Fault.RETRY, "another primary was elected")
-        return Idle(self._idle_token())
+            # An isolated old primary may keep answering, with a stream that shows no changes any more.
+            raise SourceFailed(FaultKind.RETRY, "another primary was elected")
+        return Idle(self._check_stall())
 
-    async def _read(self, take: Callable[[Documents], T]) -> T | None:
+    async def _read(self, consume: Callable[[Documents], T]) -> T | None:
         try:
-            return await self._cursor.more(partial(self._moving, take))
+            return await self._cursor.next_batch(partial(self._note_progress, consume))
         except PyMongoError as error:
             raise source_failed(error) from error
         except InvalidBSON as error:
-            raise SourceFailed(Fault.UNREADABLE, str(error)) from error
+            raise SourceFailed(FaultKind.UNREADABLE, str(error)) from error
 
-    def _moving(self, take: Callable[[Documents], T], events: Documents) -> T | None:
+    def _note_progress(self, consume: Callable[[Documents], T], events: Documents) -> T | None:
         if not events:
             return None
-        self._moved = monotonic()
-        return take(events)
+        self._moved_at = monotonic()
+        return consume(events)
 
-    async def _require_look_up(self, keeps_images: Callable[[], Awaitable[bool]]) -> None:
-        """An image came although none were kept when the stream was opened: before the collection was made, perhaps.
+    async def _check_images(self, keeps_images: Callable[[], Awaitable[bool]]) -> None:
+        """Reopen if the collection keeps images now, which it did not when the stream was opened.
 
-        The mode of an open stream is fixed, and by looking up, this one would show later states for ever.
+        It may not have existed then. The mode of an open stream is fixed: this one would keep showing later states.
         """
         if await keeps_images():
-            raise SourceFailed(Fault.RETRY, "the collection keeps images now, the stream is opened anew")
-        self._keeps_images = None  # no longer: this image is of a time when it did
+            raise SourceFailed(FaultKind.RETRY, "the collection keeps images now, the stream is reopened")
+        self._keeps_images = None  # it does not: this image dates from when it did
 
-    def _idle_token(self) -> str:
-        """A token that stands still means a primary that was cut off: it answers, but will never show a change.
+    def _check_stall(self) -> str:
+        """Return the token; one that has stopped moving means an isolated primary, which will never show a change.
 
-        A healthy one moves the token at least every ten seconds by writing no-ops of its own.
+        A healthy primary moves the token at least every ten seconds by its own no-op writes.
         """
         token = self._cursor.token
         if token != self._token:
-            self._token, self._moved = token, monotonic()
-        elif monotonic() - self._moved > self._stall_seconds:
-            raise SourceFailed(Fault.RETRY, f"the resume token has not moved for {self._stall_seconds:.0f} s")
+            self._token, self._moved_at = token, monotonic()
+        elif monotonic() - self._moved_at > self._stall_seconds:
+            raise SourceFailed(FaultKind.RETRY, f"the resume token has not moved for {self._stall_seconds:.0f} s")
         return token
 
 
-def _as_they_are(events: Documents) -> Documents:
+def _identity(events: Documents) -> Documents:
     return events

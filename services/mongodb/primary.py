@@ -1,4 +1,4 @@
-"""Counts elections: the old primary may go on to answer with a change stream that shows nothing any more."""
+"""Counts elections: an old primary may keep answering with a change stream that shows no changes any more."""
 
 from pymongo.monitoring import (
     TopologyClosedEvent,
@@ -9,7 +9,7 @@ from pymongo.monitoring import (
 
 
 class Primary(TopologyListener):
-    """Notices elections; to be given to the client as one of its ``event_listeners``."""
+    """Notices elections; pass it to the client as one of its ``event_listeners``."""
 
     def __init__(self) -> None:
         self.elections = 0
@@ -19,7 +19,7 @@ class Primary(TopologyListener):
         """Nothing is known yet."""
 
     def description_changed(self, event: TopologyDescriptionChangedEvent) -> None:
-        """Count it when the primary is another one than before."""
+        """Count a change of primary."""
         for address, server in event.new_description.server_descriptions().items():
             if server.is_writable and address != self._address:
                 self.elections += self._address is not None

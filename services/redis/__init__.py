@@ -1,1 +1,1 @@
-"""The connection to Redis, and the names of what is kept there."""
+"""The connection to Redis, and the schema of the data there."""

@@ -1,16 +1,16 @@
-"""Opens a client of Redis from a URL: one server, the primary that Sentinel names, or a cluster, all also over TLS.
+"""Opens a Redis client from a URL: one server, the primary named by Sentinel, or a cluster, each with or without TLS.
 
     redis://user:password@host:6379/0                          one server
-    redis+sentinel://user:password@host1,host2:26379/mymaster  the primary of `mymaster`, as the first Sentinel says
+    redis+sentinel://user:password@host1,host2:26379/mymaster  the primary of `mymaster`, asking the Sentinels in turn
     redis+cluster://user:password@host1:7000,host2             a cluster, by some of its nodes
 
 and `rediss`, `rediss+sentinel`, `rediss+cluster` for the same over TLS. The query takes redis-py's options
-(`?ssl_ca_certs=/etc/ca.pem`), and for Sentinels that ask for a password of their own `sentinel_username` and
-`sentinel_password`.
+(`?ssl_ca_certs=/etc/ca.pem`), and `sentinel_username` and `sentinel_password` for Sentinels with credentials of their
+own.
 
-All our keys share one slot, so a cluster is to us one server that may move. That is what Sentinel's primary is, too.
-Hence one answer to both: each new connection asks where that server is now, and an error that says "not here any more"
-ends the connection.
+All our keys share one slot, so for us a cluster is one server that may move, as is Sentinel's primary. Both are handled
+the same way: each new connection looks up where that server is now, and an error that says it has moved closes the
+connection.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -27,8 +27,8 @@ from services.common.settings import WrongSetting
 
 _PORTS = {"sentinel": 26379, "cluster": 6379}
 _QUESTION_SECONDS = 2.0
-# What a server says that is no longer, or not yet, the one to talk to.
-_NOT_HERE = (MovedError, ReadOnlyError, ClusterDownError)
+# Errors of a server that is no longer, or not yet, the primary.
+_MOVED = (MovedError, ReadOnlyError, ClusterDownError)
 
 
 class Address(NamedTuple):
@@ -38,11 +38,11 @@ class Address(NamedTuple):
     port: int
 
 
-Whereabouts = Callable[[], Awaitable[Address]]
+Locate = Callable[[], Awaitable[Address]]
 
 
 def redis_client(url: str, key: str, **options: Any) -> Redis:
-    """Return a client for the server that holds ``key``; nothing is asked yet. Raise WrongSetting for a wrong URL."""
+    """Return a client for the server that holds ``key``, not connected yet. Raise WrongSetting for an invalid URL."""
     try:
         return _redis_client(url, key, options)
     except ValueError as error:
@@ -54,7 +54,7 @@ def _redis_client(url: str, key: str, options: dict[str, Any]) -> Redis:
     plain, _, kind = scheme.partition("+")
     if not kind:
         return Redis.from_url(url, **options)
-    seeds, database, simple, sentinel = _parts(url, plain, _PORTS[kind])
+    seeds, database, simple, sentinel = _split_url(url, plain, _PORTS[kind])
     known = {**parse_url(simple), **options}
     secure = known.pop("connection_class", Connection) is SSLConnection
     for place in ("host", "port"):
@@ -70,8 +70,8 @@ def _redis_client(url: str, key: str, options: dict[str, Any]) -> Redis:
     return Redis.from_pool(pool)
 
 
-def _parts(url: str, plain: str, port: int) -> tuple[list[Address], str, str, dict[str, str]]:
-    """Return seeds, first part of the path, the URL that one server would have, and the credentials for Sentinels."""
+def _split_url(url: str, plain: str, port: int) -> tuple[list[Address], str, str, dict[str, str]]:
+    """Return the seeds, the first part of the path, the URL of one server, and the credentials for Sentinels."""
     parsed = urlsplit(url)
     user, at, hosts = parsed.netloc.rpartition("@")
     seeds = [_address(host, port) for host in hosts.split(",")]
@@ -92,35 +92,35 @@ def _address(text: str, port: int) -> Address:
 
 
 class _Seeds:
-    """The servers that know where the others are; the first that answers is believed."""
+    """Servers that know where the primary is; the first reply counts."""
 
     def __init__(self, seeds: Sequence[Address], options: dict[str, Any]) -> None:
         self._seeds = seeds
         self._options = options
 
-    def of_primary(self, name: str, credentials: dict[str, str]) -> Whereabouts:
+    def of_primary(self, name: str, credentials: dict[str, str]) -> Locate:
         """Ask Sentinels for the primary of this name."""
-        # Their users are not those of the servers that they watch.
+        # Sentinels have their own users, not those of the servers that they watch.
         options = {**self._options, "username": None, "password": None, "db": 0, **credentials}
 
         async def where() -> Address:
             reply, _ = await self._ask(options, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", name)
             if reply is None:
-                raise ConnectionError(f"Sentinel knows no primary of the name {name}")
+                raise ConnectionError(f"Sentinel knows no primary named {name}")
             return Address(_text(reply[0]), int(reply[1]))
 
         return where
 
-    def of_slot(self, slot: int) -> Whereabouts:
+    def of_slot(self, slot: int) -> Locate:
         """Ask nodes of a cluster for the primary of this slot."""
 
         async def where() -> Address:
             ranges, seed = await self._ask(self._options, "CLUSTER", "SLOTS")
             for first, last, primary, *_replicas in ranges:
                 if first <= slot <= last:
-                    # A node that does not know its own name says nothing: it is the one that was asked.
+                    # A node that does not know its own address leaves it empty: it is the one that replied.
                     return Address(_text(primary[0]) or seed.host, int(primary[1]))
-            raise ConnectionError(f"no node of the cluster has the slot {slot}")
+            raise ConnectionError(f"no node of the cluster serves slot {slot}")
 
         return where
 
@@ -132,33 +132,33 @@ class _Seeds:
                     return await client.execute_command(*command), seed  # type: ignore[no-untyped-call]
             except (RedisError, OSError) as error:
                 failure = f"{seed.host}:{seed.port}: {error}"
-        raise ConnectionError(f"no server says where to connect to ({failure})")
+        raise ConnectionError(f"no server says where the primary is ({failure})")
 
 
 class MovingConnection(Connection):
-    """A connection to a server that may be elsewhere the next time."""
+    """A connection to a server that may have moved before the next connect."""
 
-    def __init__(self, *, where: Whereabouts, **options: Any) -> None:
+    def __init__(self, *, where: Locate, **options: Any) -> None:
         super().__init__(**options)
         self._where = where
 
     async def locate(self) -> None:
-        """Find out where the server is now, as ``host`` and ``port``."""
+        """Look up where the server is now, and set ``host`` and ``port``."""
         self.host, self.port = await self._where()
 
     async def connect(self) -> None:
-        """Ask where, then connect there."""
+        """Look up the server, then connect to it."""
         if not self.is_connected:
             await self.locate()
         await super().connect()  # type: ignore[no-untyped-call]
 
     async def read_response(self, *args: Any, **options: Any) -> Any:
-        """Read a reply; one that says that the server has moved is the end of this connection."""
+        """Read a reply; an error that says the server has moved closes this connection."""
         try:
             return await super().read_response(*args, **options)
-        except _NOT_HERE as error:
+        except _MOVED as error:
             await self.disconnect()
-            raise ConnectionError(f"the server to write to is elsewhere now: {error}") from error
+            raise ConnectionError(f"the primary has moved: {error}") from error
 
 
 class _SecureMovingConnection(MovingConnection, SSLConnection):

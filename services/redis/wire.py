@@ -1,8 +1,8 @@
-"""Speaks to Redis over a connection of its own, so that a reply is there as soon as its bytes are.
+"""Talks to Redis over a dedicated connection, to read replies without the overhead of redis-py.
 
-redis-py's own way to a reply (a buffered stream, a task that waits for it, checks for each) costs a tenth of a
-millisecond for each change on its way to the browser. redis-py still says where to connect, as whom and with which
-certificates; hiredis, its parser, understands the replies.
+redis-py's own read path (a buffered stream, a waiting task, checks for each reply) adds a tenth of a millisecond of
+latency to each change. redis-py still decides where to connect, with which credentials and certificates; hiredis, its
+parser, parses the replies.
 """
 
 import asyncio
@@ -25,63 +25,63 @@ from redis.exceptions import (
 from services.redis.client import MovingConnection
 
 _INCOMPLETE = object()
-# The kinds of error that a caller can do something about, by the code that Redis begins it with.
+# The errors that a caller can handle, by their code, the first word of the message.
 _KINDS = {"NOSCRIPT": NoScriptError, "NOAUTH": AuthenticationError, "WRONGPASS": AuthenticationError}
 
 
 def packed(*command: str | bytes | int) -> bytes:
-    """Return the command as it crosses the network."""
+    """Return the command in Redis's wire format."""
     return cast("bytes", pack_command(command))  # type: ignore[arg-type]  # the stub knows tuples of one only
 
 
 class RedisWire(asyncio.Protocol):
-    """One connection in RESP3: ``take`` is called with each reply, which is an exception where Redis says an error.
+    """One connection in RESP3: ``on_reply`` is called with each reply; an error of Redis arrives as an exception.
 
-    When the connection is over, unless by `aclose`, ``lost`` is called with the reason: a ConnectionError of redis-py,
-    or what ``take`` raised.
+    When the connection ends, unless by `aclose`, ``on_lost`` is called with the reason: a ConnectionError of redis-py,
+    or the exception that ``on_reply`` raised.
     """
 
-    def __init__(self, take: Callable[[Any], None], lost: Callable[[Exception], None]) -> None:
-        self._take = take
-        self._lost = lost
+    def __init__(self, on_reply: Callable[[Any], None], on_lost: Callable[[Exception], None]) -> None:
+        self._on_reply = on_reply
+        self._on_lost = on_lost
         self._replies = Reader(protocolError=InvalidResponse, replyError=_error, notEnoughData=_INCOMPLETE)
         self.is_open = True
         self._closed = asyncio.Event()
 
     @classmethod
-    async def open(cls, redis: Redis, take: Callable[[Any], None], lost: Callable[[Exception], None]) -> Self:
+    async def open(cls, redis: Redis, on_reply: Callable[[Any], None], on_lost: Callable[[Exception], None]) -> Self:
         """Connect as ``redis`` would; raise RedisError."""
-        plan = redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # never connected: it says how to
+        plan = redis.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # never connected: only a template
         try:
             async with asyncio.timeout(plan.socket_connect_timeout):
-                return await cls._connected(plan, take, lost)
+                return await cls._connected(plan, on_reply, on_lost)
         except TimeoutError as error:
             raise ConnectionError(f"no answer from Redis within {plan.socket_connect_timeout} s") from error
         except OSError as error:
             raise ConnectionError(f"no connection to Redis: {error}") from error
 
     @classmethod
-    async def _connected(cls, plan: Any, take: Callable[[Any], None], lost: Callable[[Exception], None]) -> Self:
-        greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        wire = cls(partial(_greet, greeted), partial(_refuse, greeted))
+    async def _connected(cls, plan: Any, on_reply: Callable[[Any], None], on_lost: Callable[[Exception], None]) -> Self:
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        wire = cls(partial(_on_handshake_reply, ready), partial(_fail_handshake, ready))
         await _connect(wire, plan)
         try:
-            wire.send(_greeting(plan))
-            await greeted
+            wire.send(_handshake(plan))
+            await ready
         except BaseException:
             await wire.aclose()
             raise
         if not wire.is_open:
             raise ConnectionError("Redis has closed the connection")
-        wire._take, wire._lost = take, lost
+        wire._on_reply, wire._on_lost = on_reply, on_lost
         return wire
 
     def send(self, commands: bytes) -> None:
-        """Send what `packed` made, or several of it together; without effect once the connection is over."""
+        """Send packed commands, one or several; no effect once the connection is closed."""
         self._transport.write(commands)
 
     async def aclose(self) -> None:
-        """Give the connection up; what has not come yet will not."""
+        """Close the connection; replies in flight are lost."""
         self.is_open = False
         self._transport.abort()
         await self._closed.wait()
@@ -89,27 +89,27 @@ class RedisWire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(0)  # or uvloop sends only once all else that is due has run
+        self._transport.set_write_buffer_limits(0)  # or uvloop would send only after all other ready callbacks
 
     def data_received(self, data: bytes) -> None:
-        """Hand over what is complete."""
+        """Deliver complete replies."""
         try:
             self._replies.feed(data)
             while self.is_open and (reply := self._replies.gets()) is not _INCOMPLETE:
-                self._take(reply)
-        except Exception as error:  # noqa: BLE001 - the caller is to know it, not the event loop
+                self._on_reply(reply)
+        except Exception as error:  # noqa: BLE001 - for the caller, not for the event loop
             self._end(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Say so."""
+        """Report it."""
         self._closed.set()
-        self._end(ConnectionError(f"the connection to Redis is over: {exc or 'it was closed there'}"))
+        self._end(ConnectionError(f"the connection to Redis is closed: {exc or 'by the server'}"))
 
     def _end(self, error: Exception) -> None:
         if self.is_open:
             self.is_open = False
             self._transport.abort()
-            self._lost(error)
+            self._on_lost(error)
 
 
 async def _connect(wire: RedisWire, plan: Any) -> None:
@@ -129,22 +129,22 @@ async def _connect(wire: RedisWire, plan: Any) -> None:
             raw.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def _greeting(plan: Any) -> bytes:
-    """Return what a connection begins with: the protocol, who we are, and which logical database we mean."""
+def _handshake(plan: Any) -> bytes:
+    """Return the first commands of a connection: protocol, credentials, logical database."""
     user = ["AUTH", plan.username or "default", plan.password or ""] if plan.username or plan.password else []
     return packed("HELLO", 3, *user) + packed("SELECT", plan.db)
 
 
-def _greet(greeted: "asyncio.Future[None]", reply: Any) -> None:
+def _on_handshake_reply(ready: "asyncio.Future[None]", reply: Any) -> None:
     if isinstance(reply, Exception):
         raise reply
-    if reply == b"OK":  # to SELECT; HELLO is answered by what the server says of itself
-        greeted.set_result(None)
+    if reply == b"OK":  # the reply to SELECT; HELLO's is a map
+        ready.set_result(None)
 
 
-def _refuse(greeted: "asyncio.Future[None]", error: Exception) -> None:
-    if not greeted.done():
-        greeted.set_exception(error)
+def _fail_handshake(ready: "asyncio.Future[None]", error: Exception) -> None:
+    if not ready.done():
+        ready.set_exception(error)
 
 
 def _error(text: str) -> Exception:

@@ -6,7 +6,7 @@ from services.watcher.settings import WatcherSettings
 
 
 def main() -> None:
-    """Run until told to stop."""
+    """Run until a signal stops it."""
     run_service("watcher", WatcherSettings, run)
 
 

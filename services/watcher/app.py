@@ -1,4 +1,4 @@
-"""Puts the watcher together and runs it until it is told to stop. Read this file first."""
+"""Builds the watcher and runs it until it is cancelled. Read this file first."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,10 +26,10 @@ from services.redis.schema import StreamKeys
 from services.watcher import lease
 from services.watcher.health import serve_health
 from services.watcher.leader import Leader, Parts
-from services.watcher.metrics import Metrics
+from services.watcher.metrics import WatcherMetrics
 from services.watcher.oplog import OplogWindow
 from services.watcher.publisher import Fenced, Publisher, ping
-from services.watcher.relay import Bounds
+from services.watcher.relay import RelayBounds
 from services.watcher.settings import WatcherSettings
 from services.watcher.state import LeaseLost, StateUnavailable, StreamState
 
@@ -48,12 +48,12 @@ async def run(settings: WatcherSettings) -> None:
             raise WrongSetting(f"MONGODB_URI: {error}") from error
         redis = await stack.enter_async_context(_redis(settings.redis_url))
         database = client.get_default_database(DEFAULT_DATABASE)
-        metrics = Metrics()
+        metrics = WatcherMetrics()
         cursors = CursorChoice()
         parts = Parts(
             stream=ChangeStream(database, ORDERS.collection, primary, settings.stall_seconds, cursors.open),
             state=StreamState(database["stream_state"], ORDERS.name, settings.lease_seconds),
-            bounds=Bounds(settings.batch_max_events, settings.queue_max_events),
+            bounds=RelayBounds(settings.batch_max_events, settings.queue_max_events),
             window=settings.replay_window_seconds,
             metrics=metrics,
             mongodb=DependencyHealth("mongodb"),
@@ -64,23 +64,23 @@ async def run(settings: WatcherSettings) -> None:
         await stack.enter_async_context(serve_health(settings, parts))
         log.info("Watcher started", port=settings.watcher_port, owner=parts.state.owner)
         tune_gc()
-        await _lead_again_and_again(parts, redis, settings)
+        await _lead_forever(parts, redis, settings)
 
 
-async def _lead_again_and_again(parts: Parts, redis: Redis, settings: WatcherSettings) -> None:
+async def _lead_forever(parts: Parts, redis: Redis, settings: WatcherSettings) -> None:
     above = 0
     while True:
-        meanwhile = partial(ping, redis, parts.redis)
-        term = await lease.acquire(parts.state, parts.mongodb, meanwhile, above)
+        while_waiting = partial(ping, redis, parts.redis)
+        term = await lease.acquire(parts.state, parts.mongodb, while_waiting, above)
         publisher = Publisher(redis, StreamKeys.of(ORDERS.name), term, settings.log_max_events)
         try:
-            async with _leading(parts, term, settings.lease_seconds), aclosing(publisher):
+            async with _holding_lease(parts, term, settings.lease_seconds), aclosing(publisher):
                 await Leader(parts, publisher, term).lead()
         except* LeaseLost as lost:
             log.warning("The lease is lost, standing by", error=str(lost.exceptions[0]))
         except* Fenced as fenced:
             above = max(_terms(fenced))
-            log.warning("Another term has claimed the log, this one is over", term=term, claimed=above)
+            log.warning("A newer term has claimed the log, this one is over", term=term, claimed=above)
 
 
 def _terms(group: BaseExceptionGroup[Fenced]) -> list[int]:
@@ -88,8 +88,8 @@ def _terms(group: BaseExceptionGroup[Fenced]) -> list[int]:
 
 
 @asynccontextmanager
-async def _leading(parts: Parts, term: int, seconds: float) -> AsyncIterator[None]:
-    """Hold the lease meanwhile, and give it back after, so that a standby takes over at once."""
+async def _holding_lease(parts: Parts, term: int, seconds: float) -> AsyncIterator[None]:
+    """Hold the lease within the context, and release it afterwards, so that a standby takes over at once."""
     parts.metrics.leader.set(1)
     parts.metrics.term.set(term)
     try:
@@ -105,7 +105,7 @@ async def _leading(parts: Parts, term: int, seconds: float) -> AsyncIterator[Non
 
 @asynccontextmanager
 async def _mongo(uri: str, primary: Primary) -> "AsyncIterator[AsyncMongoClient[dict[str, Any]]]":
-    # With the driver's own defaults a primary that stands still holds the stream for half a minute.
+    # With the driver's defaults, a frozen primary would block the stream for half a minute.
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
         uri,
         appname="orders-watcher",
@@ -121,8 +121,8 @@ async def _mongo(uri: str, primary: Primary) -> "AsyncIterator[AsyncMongoClient[
 
 @asynccontextmanager
 async def _redis(url: str) -> AsyncIterator[Redis]:
-    # The driver's own retries would hide a failure; ours are safe since the scripts refuse what is there already.
-    # Whoever asks has a timeout of its own. The client's, for each write and each read, would cost a task each time.
+    # The driver's own retries would hide failures; ours are safe, since the scripts refuse duplicates.
+    # Each caller has its own timeout; the client's would cost a task for each write and each read.
     options: dict[str, Any] = {"socket_connect_timeout": 2, "socket_timeout": None, "retry": Retry(NoBackoff(), 0)}
     redis = redis_client(url, StreamKeys.of(ORDERS.name).log, **options)
     try:

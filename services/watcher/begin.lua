@@ -1,15 +1,15 @@
--- Empties the log and begins it anew after a position: for a new epoch, or to rebuild one that Redis lost.
+-- Empties the log and restarts it after a position: for a new epoch, or to rebuild a log that Redis lost.
 --
 -- KEYS: head, log, channel
 -- ARGV: term, epoch, reason, floor, token
--- Answers {'OK'} | {'FENCED', term}
+-- Returns {'OK'} | {'FENCED', term}
 
 local term, epoch, reason, floor, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local stored = redis.call('HGET', KEYS[1], 'term')
 
 if tonumber(stored or '0') > tonumber(term) then return {'FENCED', stored} end
 
--- First what may fail where Redis is full: a script is not rolled back.
+-- The command that fails when Redis is full comes first: a script is not rolled back.
 redis.call('HSET', KEYS[1], 'term', term, 'epoch', epoch, 'reason', reason, 'floor', floor, 'position', floor,
   'token', token, 'alive', redis.call('TIME')[1])
 redis.call('DEL', KEYS[2])

@@ -1,8 +1,8 @@
--- Claims the log for a lease term, so that the watcher of an older term can no longer write to it.
+-- Claims the log for a lease term, which fences off watchers of older terms.
 --
 -- KEYS: head, log
 -- ARGV: term
--- Answers {'FENCED', term} | {'OK'} (nothing there, or not whole) | {'OK', epoch, position, token}
+-- Returns {'FENCED', term} | {'OK'} (the log is missing or incomplete) | {'OK', epoch, position, token}
 
 local head = redis.call('HMGET', KEYS[1], 'term', 'epoch', 'position', 'floor', 'token')
 

@@ -1,4 +1,4 @@
-"""What the watcher that holds the lease does: begin at the right place, carry changes, mend what breaks."""
+"""The work of the watcher that holds the lease: start at the right position, relay changes, recover from failures."""
 
 import asyncio
 import secrets
@@ -12,18 +12,17 @@ from services.common.cursor import Position
 from services.common.dependency_health import DependencyHealth
 from services.common.normalize import End, EpochReason, token_time
 from services.common.tasks import Tasks, raise_if_cancelled
-from services.mongodb.change_reader import Start as Place
-from services.mongodb.change_reader import StartAfter, StartAt
+from services.mongodb.change_reader import StartAfter, StartAt, StartPoint
 from services.mongodb.change_stream import ChangeStream
 from services.mongodb.deployment import Deployment
-from services.mongodb.faults import Fault
+from services.mongodb.faults import FaultKind
 from services.mongodb.source_failed import SourceFailed
-from services.watcher.metrics import Metrics
+from services.watcher.metrics import WatcherMetrics
 from services.watcher.oplog import OplogWindow
-from services.watcher.publisher import Fenced, LogUnavailable, Publisher
-from services.watcher.relay import Bounds, GapFound, Progress, Relay
+from services.watcher.publisher import Fenced, Publisher, PublishFailed
+from services.watcher.relay import GapFound, Progress, Relay, RelayBounds
 from services.watcher.start import Checkpoint, Continue, NewEpoch, Rebuild, Start, decide
-from services.watcher.state import DatabaseWentBack, LeaseLost, StateUnavailable, StreamState
+from services.watcher.state import DatabaseRestored, LeaseLost, StateUnavailable, StreamState
 
 SAVE_SECONDS = 1.0
 
@@ -32,13 +31,13 @@ log = structlog.get_logger("watcher")
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a leader works with."""
+    """The parts that a leader works with."""
 
     stream: ChangeStream
     state: StreamState
-    bounds: Bounds
+    bounds: RelayBounds
     window: int
-    metrics: Metrics
+    metrics: WatcherMetrics
     mongodb: DependencyHealth
     redis: DependencyHealth
     oplog: OplogWindow
@@ -52,27 +51,28 @@ class Leader:
         self._publisher = publisher
         self._term = term
         self._progress: Progress | None = None
-        self._here = Deployment(None, 0)
+        self._deployment = Deployment(None, 0)
         self._saved: Checkpoint | None = None
-        self._restored = False  # and a new epoch is still to begin
-        self._saving = asyncio.Lock()  # or what is known of an old epoch could be saved over the new one
+        self._restored = False  # the database was, and its new epoch has not begun yet
+        self._saving = asyncio.Lock()  # or the progress of an old epoch could overwrite that of the new one
 
     async def lead(self) -> None:
-        """Carry changes until cancelled; raise Fenced or LeaseLost when the term is over."""
+        """Relay changes until cancelled; raise Fenced or LeaseLost when the term is over."""
         try:
             async with Tasks(Fenced, LeaseLost) as tasks:
-                tasks.keep("following the change stream", self._follow_always())
-                tasks.keep("saving the checkpoint", self._save_always())
+                tasks.keep("following the change stream", self._follow_forever())
+                tasks.keep("saving the checkpoint", self._save_periodically())
                 tasks.keep("watching the oplog", self._parts.oplog.watch(self._token_time))
                 await tasks.forever()
         finally:
-            with suppress(StateUnavailable, LeaseLost):  # what is not saved is published again, and then refused
+            # If this fails, the next leader publishes the unsaved changes again, and Redis refuses the duplicates.
+            with suppress(StateUnavailable, LeaseLost):
                 await self._save()
 
     def _token_time(self) -> int | None:
         return None if self._progress is None else token_time(self._progress.token)
 
-    async def _follow_always(self) -> None:
+    async def _follow_forever(self) -> None:
         while True:
             raise_if_cancelled()
             try:
@@ -82,53 +82,52 @@ class Leader:
             except SourceFailed as error:
                 await self._source_failed(error)
             except StateUnavailable as error:
-                await self._wait(self._parts.mongodb, error)
-            except LogUnavailable as error:
-                await self._wait(self._parts.redis, error)
+                await self._back_off(self._parts.mongodb, error)
+            except PublishFailed as error:
+                await self._back_off(self._parts.redis, error)
 
     async def _source_failed(self, error: SourceFailed) -> None:
         match error.fault:
-            case Fault.RETRY | Fault.NO_REPLICA_SET | Fault.UNREADABLE:
-                await self._wait(self._parts.mongodb, error)
-            case Fault.HISTORY_LOST | Fault.TOKEN_UNKNOWN if (saved := self._behind()) is not None:
-                log.warning("The oplog no longer reaches back to what Redis lost, going on from the checkpoint")
+            case FaultKind.RETRY | FaultKind.NO_REPLICA_SET | FaultKind.UNREADABLE:
+                await self._back_off(self._parts.mongodb, error)
+            case FaultKind.HISTORY_LOST | FaultKind.TOKEN_UNKNOWN if (saved := self._rebuild_target()) is not None:
+                log.warning("The oplog no longer holds the changes that Redis lost, resuming from the checkpoint")
                 await self._publisher.begin(saved.epoch, None, saved.position, saved.token)
-            case Fault.HISTORY_LOST:
+            case FaultKind.HISTORY_LOST:
                 await self._new_epoch(EpochReason.HISTORY_LOST)
-            case Fault.TOKEN_UNKNOWN:
+            case FaultKind.TOKEN_UNKNOWN:
                 await self._new_epoch(EpochReason.TOKEN_UNKNOWN)
 
-    def _behind(self) -> Checkpoint | None:
-        """Return the checkpoint if the log is being brought back to it, from further in the past."""
+    def _rebuild_target(self) -> Checkpoint | None:
+        """Return the checkpoint while a rebuild of the log, which starts before it, has not reached it yet."""
         saved, progress = self._saved, self._progress
         if saved is None or progress is None or progress.epoch != saved.epoch or progress.position >= saved.position:
             return None
-        # The first position of an epoch is that of no change: on a quiet stream only the token tells that it is passed.
+        # No change has the first position of an epoch: on a quiet stream only the token shows that it was passed.
         return None if (token_time(progress.token) or 0) > saved.position.ts else saved
 
-    async def _wait(self, health: DependencyHealth, error: Exception) -> None:
+    async def _back_off(self, health: DependencyHealth, error: Exception) -> None:
         self._parts.metrics.failed(health.what)
         await asyncio.sleep(health.failed(error))
 
     async def _begin(self) -> None:
-        """Find out where to begin, and carry changes from there."""
+        """Decide where to start, and relay changes from there."""
         parts = self._parts
-        self._here = await parts.stream.deployment()
+        self._deployment = await parts.stream.deployment()
         try:
             self._saved = await parts.state.load()
-        except DatabaseWentBack:
+        except DatabaseRestored:
             self._restored = True
         head = await self._publisher.claim()
         parts.redis.succeeded()
         start: Start = NewEpoch(EpochReason.DATABASE_REPLACED)
         if not self._restored:
-            start = decide(self._saved, head, self._here, parts.stream.pipeline, parts.window)
+            start = decide(self._saved, head, self._deployment, parts.stream.pipeline, parts.window)
         match start:
             case Continue():
-                log.info("Going on after the last published change", position=str(start.position), epoch=start.epoch)
                 # Only the first position of an epoch has no token: it stands at the end of a cluster time.
                 after = StartAfter(start.token) if start.token else StartAt(start.position.ts + 1)
-                await self._follow(Progress(start.epoch, start.position, start.token), after)
+                await self._follow(Progress(start.epoch, start.position, start.token), after, resumes=True)
             case Rebuild():
                 await self._rebuild(start)
             case NewEpoch():
@@ -146,42 +145,47 @@ class Leader:
     async def _new_epoch(self, reason: EpochReason, end: End | None = None) -> None:
         """Begin a new epoch after ``end``, or now.
 
-        MongoDB learns of it first: if we die before Redis does, the next start finds another epoch's log there and
+        It is saved to MongoDB first: if we die before Redis has it, the next start finds the log of another epoch and
         rebuilds it.
         """
         epoch = secrets.token_hex(4)
-        floor = Position.end_of(end.ts) if end else Position.before(self._here.now)
+        floor = Position.end_of(end.ts) if end else Position.before(self._deployment.now)
         token = end.token if end else ""
         say = log.info if reason is EpochReason.FIRST_START else log.warning
-        say("A new epoch begins, whoever has a cursor loads anew", reason=str(reason), epoch=epoch)
+        say("A new epoch begins, all clients must resync", reason=str(reason), epoch=epoch)
         self._parts.metrics.epoch_began(reason)
         async with self._saving:
             self._progress = None
-            self._saved = Checkpoint(epoch, floor, token, self._here.replica_set_id, self._parts.stream.pipeline)
+            self._saved = Checkpoint(epoch, floor, token, self._deployment.replica_set_id, self._parts.stream.pipeline)
             await self._parts.state.save(self._term, self._saved)
         await self._publisher.begin(epoch, reason, floor, token)
         self._restored = False
 
-    async def _follow(self, progress: Progress, place: Place) -> None:
-        """Carry changes from ``place`` on, which is where ``progress`` stands, until the epoch ends."""
+    async def _follow(self, progress: Progress, start: StartPoint, *, resumes: bool = False) -> None:
+        """Relay changes from ``start``, the position of ``progress``, until the epoch ends."""
         parts = self._parts
         self._progress = progress
-        await parts.stream.kind.check()  # which says at the start what would bring no change, and no error either
-        async with parts.stream.open(place, parts.bounds.read) as stream:
+        await parts.stream.kind.check()  # logs a collection whose stream would stay silent without any error
+        async with parts.stream.open(start, parts.bounds.read) as stream:
+            raise_if_cancelled()  # or a lost term, whose cancellation the driver swallowed, would resume once more
             parts.mongodb.succeeded()
+            if resumes:  # only now: an attempt to open the stream may fail, and is repeated
+                log.info(
+                    "Resumed after the last published change", position=str(progress.position), epoch=progress.epoch
+                )
             relay = Relay(self._publisher, progress, parts.redis, parts.bounds, parts.metrics)
             end = await relay.run(stream)
-        await self._end(end, progress)
+        await self._end_epoch(end, progress)
 
-    async def _end(self, end: End, progress: Progress) -> None:
-        saved = self._behind()
+    async def _end_epoch(self, end: End, progress: Progress) -> None:
+        saved = self._rebuild_target()
         if saved is not None and end.ts <= saved.position.ts:
-            # A rebuild that began before this epoch did: what was read so far is of the one before.
+            # The rebuild started before this epoch: the changes read so far belong to the previous one.
             await self._publisher.begin(progress.epoch, None, Position.end_of(end.ts), end.token)
         else:
             await self._new_epoch(end.reason, end)
 
-    async def _save_always(self) -> None:
+    async def _save_periodically(self) -> None:
         while True:
             raise_if_cancelled()
             await asyncio.sleep(SAVE_SECONDS)
@@ -194,22 +198,22 @@ class Leader:
     async def _save(self) -> None:
         async with self._saving:
             progress = self._progress
-            if progress is None or not progress.token or self._behind() is not None:
+            if progress is None or not progress.token or self._rebuild_target() is not None:
                 return
-            here, pipeline = self._here.replica_set_id, self._parts.stream.pipeline
+            here, pipeline = self._deployment.replica_set_id, self._parts.stream.pipeline
             checkpoint = Checkpoint(progress.epoch, progress.position, progress.token, here, pipeline)
-            if checkpoint == self._saved or await self._went_back():
+            if checkpoint == self._saved or await self._check_restored():
                 return
             await self._parts.state.save(self._term, checkpoint)
             self._saved = checkpoint
 
-    async def _went_back(self) -> bool:
-        """Tell whether the database was restored, before it is told what it never knew and nobody can tell any more.
+    async def _check_restored(self) -> bool:
+        """Check whether the database was restored, before a save would hide that for good.
 
-        The stream breaks then, too, and what begins after it is a new epoch.
+        The stream breaks then as well, and a new epoch follows.
         """
         try:
             await self._parts.state.load()
-        except DatabaseWentBack:
+        except DatabaseRestored:
             self._restored = True
         return self._restored

@@ -1,4 +1,4 @@
-"""Elects one watcher: waits for the lease, then holds it by renewing in time."""
+"""Elects one watcher: waits for the lease, then keeps it by renewing it in time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,15 +10,15 @@ from services.common.dependency_health import DependencyHealth
 from services.common.tasks import raise_if_cancelled
 from services.watcher.state import LeaseLost, StateUnavailable, StreamState
 
-ASK_SECONDS = 0.1  # between two looks whether the lease has come free
+POLL_SECONDS = 0.1  # between two checks whether the lease is free
 
 log = structlog.get_logger("lease")
 
 
 async def acquire(
-    state: StreamState, health: DependencyHealth, meanwhile: Callable[[], Awaitable[None]], above: int = 0
+    state: StreamState, health: DependencyHealth, while_waiting: Callable[[], Awaitable[None]], above: int = 0
 ) -> int:
-    """Wait until the lease is ours, doing ``meanwhile`` between two tries; return its term, higher than ``above``."""
+    """Wait for the lease, calling ``while_waiting`` between attempts; return its term, which is above ``above``."""
     waiting = False
     while True:
         raise_if_cancelled()
@@ -31,17 +31,19 @@ async def acquire(
         if term is not None:
             log.info("This watcher leads", term=term)
             return term
-        if not waiting:
-            log.info("Another watcher leads, standing by")
+        if not waiting and state.holder is not None:
+            log.info(
+                "Another watcher's lease has not expired, standing by to take over when it does", owner=state.holder
+            )
             waiting = True
-        await meanwhile()
-        await asyncio.sleep(ASK_SECONDS)
+        await while_waiting()
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def hold(state: StreamState, term: int, seconds: float) -> None:
-    """Renew the lease until cancelled; raise LeaseLost when it is, or may soon be, somebody else's.
+    """Renew the lease until cancelled; raise LeaseLost when another watcher has it, or soon may.
 
-    The remaining third of the lease is what the last batch that was handed to Redis may still take.
+    The remaining third of the lease is left for the batch in flight to Redis.
     """
     renewed = monotonic()
     while True:

@@ -1,4 +1,4 @@
-"""What the watcher counts, for Prometheus."""
+"""The watcher's metrics for Prometheus."""
 
 import time
 from collections.abc import Sequence
@@ -8,18 +8,18 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from services.common.cursor import Position
 from services.common.dependency_health import DependencyHealth
 from services.common.dependency_metrics import Dependency, DependencyCollector
-from services.front.answering import few_connections
 from services.front.metrics import ConnectionCollector
+from services.front.serving import few_connections
 
 
-class Metrics:
+class WatcherMetrics:
     """The watcher's counters and gauges, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self._events = Counter(
-            "orders_watcher_events", "Changes published to Redis, repetitions included.", registry=self.registry
+            "orders_watcher_events", "Changes published to Redis, including retries.", registry=self.registry
         )
         self._batch = Histogram(
             "orders_watcher_batch_events",
@@ -29,7 +29,7 @@ class Metrics:
         )
         self._publish = Histogram(
             "orders_watcher_publish_seconds",
-            "Time from handing a batch to Redis until its answer is read; in a backlog the next batch is made first.",
+            "Time from sending a batch to Redis until its reply is read; in a backlog the next batch is encoded first.",
             buckets=(0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5),
             registry=self.registry,
         )
@@ -37,7 +37,7 @@ class Metrics:
         self.term = Gauge("orders_watcher_term", "The lease term of this watcher.", registry=self.registry)
         self._epochs = Counter(
             "orders_watcher_epochs",
-            "New epochs, by the reason that clients are told.",
+            "New epochs, by the reason in the clients' resync.",
             ["reason"],
             registry=self.registry,
         )
@@ -49,7 +49,7 @@ class Metrics:
         )
         refusals = Counter(
             "orders_watcher_refusals",
-            "Connections that were refused, or cut off before they had asked for anything.",
+            "Connections that were refused, or closed before they sent a request.",
             ["kind"],
             registry=self.registry,
         )
@@ -57,7 +57,7 @@ class Metrics:
         self.registry.register(ConnectionCollector("watcher", self.connections))
         self.oplog_headroom = Gauge(
             "orders_watcher_oplog_headroom_seconds",
-            "Seconds until the oplog will have lost the place of the saved token; infinite while it is not full.",
+            "Seconds until the oplog no longer holds the saved token; infinite while it is not full.",
             registry=self.registry,
         )
 
@@ -68,12 +68,12 @@ class Metrics:
         )
         self._seen = Gauge(
             "orders_watcher_last_look_timestamp_seconds",
-            "When this watcher last published what there was, or saw that there was nothing.",
+            "When this watcher last published, or saw that there was nothing to publish.",
             registry=self.registry,
         )
 
     def observe(self, outages: Sequence[DependencyHealth]) -> None:
-        """Show how these stand whenever Prometheus asks."""
+        """Export the state of these on each scrape."""
         self.registry.register(DependencyCollector("watcher", [Dependency.of(health) for health in outages]))
 
     def published(self, events: int, seconds: float, position: Position) -> None:

@@ -1,4 +1,4 @@
-"""Watches how long the oplog will still hold what comes after the saved resume token."""
+"""Watches how long the oplog will still hold the changes after the saved resume token."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,38 +9,38 @@ from pymongo.asynchronous.mongo_client import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
 from services.common.tasks import raise_if_cancelled
-from services.watcher.metrics import Metrics
+from services.watcher.metrics import WatcherMetrics
 
 EVERY_SECONDS = 10.0
-FULL = 0.9  # an oplog with room left loses nothing, however short it is
+FULL = 0.9  # an oplog with room left loses nothing, however short its window
 
 log = structlog.get_logger("oplog")
 
 
 class OplogWindow:
-    """Seconds until the oplog will have lost the place of the saved token, if it goes on to fill as fast as it has.
+    """Seconds until the oplog no longer holds the saved token, if it keeps filling at the same rate.
 
-    Asking needs the right to read the database `local`; without it, or through mongos, nothing is known.
+    This needs the right to read the database `local`; without it, or through mongos, the figure is unknown.
     """
 
     def __init__(
         self,
         client: "AsyncMongoClient[dict[str, Any]]",
         warning_seconds: float,
-        metrics: Metrics,
+        metrics: WatcherMetrics,
     ) -> None:
         self._oplog = client["local"]["oplog.rs"]
         self._warning_seconds = warning_seconds
         self._metrics = metrics
-        self.low: str | None = None  # why there is reason to worry, for `/readyz`
+        self.low: str | None = None  # the warning, for `/readyz`
 
     async def watch(self, saved: Callable[[], int | None]) -> None:
-        """Look again and again until cancelled; ``saved`` is the time (u64) of the token that must not be lost."""
+        """Check periodically until cancelled; ``saved`` returns the time (u64) of the token that must not be lost."""
         while True:
             try:
-                self._judge(await self.seconds(saved()))
+                self._report(await self.seconds(saved()))
             except PyMongoError:
-                self._metrics.oplog_headroom.set(float("nan"))  # the change stream itself says when MongoDB is gone
+                self._metrics.oplog_headroom.set(float("nan"))  # the change stream itself reports when MongoDB is down
             raise_if_cancelled()
             await asyncio.sleep(EVERY_SECONDS)
 
@@ -53,11 +53,11 @@ class OplogWindow:
         first = await self._oplog.find_one(sort=[("$natural", 1)], projection={"ts": 1})
         return float("inf") if first is None else float((saved >> 32) - first["ts"].time)
 
-    def _judge(self, seconds: float) -> None:
+    def _report(self, seconds: float) -> None:
         self._metrics.oplog_headroom.set(seconds)
         low = seconds < self._warning_seconds
         if low and self.low is None:
-            log.warning("The oplog will soon have lost what was not published yet", seconds=int(seconds))
+            log.warning("The oplog will soon lose changes that were not published yet", seconds=int(seconds))
         elif not low and self.low is not None:
             log.info("The oplog is long enough again")
         self.low = f"only {int(seconds)} s left" if low else None

@@ -1,4 +1,4 @@
-"""Sends commands to Redis over one connection that is held open, several at once."""
+"""Pipelines commands to Redis over one persistent connection."""
 
 import asyncio
 from collections.abc import Sequence
@@ -11,70 +11,70 @@ from services.redis.wire import RedisWire
 
 
 class Pipeline:
-    """The way to Redis for one that asks, and waits for all replies before it asks again."""
+    """A pipeline for one caller, who awaits all replies before sending again."""
 
     def __init__(self, redis: Redis, seconds: float) -> None:
         self._redis = redis
         self._seconds = seconds
         self._wire: RedisWire | None = None
         self._commands: Sequence[bytes] = ()
-        self._taken: list[Any] = []
+        self._received: list[Any] = []
         self._replies: asyncio.Future[list[Any]] | None = None
 
     def send(self, commands: Sequence[bytes]) -> None:
-        """Send what `packed` made: at once where there is a connection, otherwise when `replies` are waited for.
+        """Send packed commands: at once if there is a connection, otherwise when `replies` is awaited.
 
-        What is sent together is read and answered together.
+        Redis reads commands that are sent together, and replies to them, together.
         """
-        is_answered = self._waiting is None  # or it might be taken for the answer to this
+        is_answered = self._pending is None  # or a late reply could be mistaken for the reply to this
         self._commands, self._replies = commands, None
         if self._wire is not None and self._wire.is_open and is_answered:
             self._replies = self._write(self._wire)
 
     async def replies(self) -> list[Any]:
-        """Wait for one reply to each command; errors that Redis answered are among them.
+        """Wait for one reply to each command; error replies are among them.
 
-        Raise RedisError, OSError or TimeoutError, after which it is not known which commands were carried out.
+        Raise RedisError, OSError or TimeoutError, after which it is unknown which commands were executed.
         """
         try:
             async with asyncio.timeout(self._seconds):
                 if self._replies is None:
-                    self._replies = self._write(await self._connected())
+                    self._replies = self._write(await self._connect())
                 return await self._replies
         except BaseException:
-            await self.aclose()  # they may still be on their way
+            await self.aclose()  # replies may still arrive
             raise
 
     async def aclose(self) -> None:
-        """Give the connection up."""
+        """Close the connection."""
         wire, self._wire = self._wire, None
         if wire is not None:
             await wire.aclose()
 
     def _write(self, wire: RedisWire) -> "asyncio.Future[list[Any]]":
         replies: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
-        self._taken = []
+        self._received = []
         wire.send(b"".join(self._commands))
         return replies
 
-    async def _connected(self) -> RedisWire:
-        await self.aclose()  # it was lost while nothing was asked, or nobody has waited for replies
-        self._wire = await RedisWire.open(self._redis, self._take, self._lost)
+    async def _connect(self) -> RedisWire:
+        await self.aclose()  # lost while idle, or its replies were never awaited
+        self._wire = await RedisWire.open(self._redis, self._on_reply, self._on_lost)
         return self._wire
 
-    def _take(self, reply: Any) -> None:
-        replies = self._waiting
+    def _on_reply(self, reply: Any) -> None:
+        replies = self._pending
         if replies is None or isinstance(reply, PushNotification):
-            return  # nobody has asked for it
-        self._taken.append(reply)
-        if len(self._taken) == len(self._commands):
-            replies.set_result(self._taken)
+            return  # unsolicited
+        self._received.append(reply)
+        if len(self._received) == len(self._commands):
+            replies.set_result(self._received)
 
-    def _lost(self, error: Exception) -> None:
-        if (replies := self._waiting) is not None:
+    def _on_lost(self, error: Exception) -> None:
+        if (replies := self._pending) is not None:
             replies.set_exception(error)
 
     @property
-    def _waiting(self) -> "asyncio.Future[list[Any]] | None":
-        """The replies that are still to come."""
+    def _pending(self) -> "asyncio.Future[list[Any]] | None":
+        """The replies in flight."""
         return None if self._replies is None or self._replies.done() else self._replies

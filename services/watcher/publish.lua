@@ -1,15 +1,15 @@
--- Appends a batch of changes to the log, moves the head and tells the gateways, all or nothing.
--- With no changes it only checks the chain and says that the watcher is alive.
+-- Appends a batch of changes to the log, moves the head and notifies the gateways, all or nothing.
+-- With no changes it only checks the end of the log and records that the watcher is alive.
 --
 -- KEYS: head, log, channel
--- ARGV: term, epoch, prev, maxlen, token, then for each change: position, envelope, images; maxlen is empty but now and
--- then, when the log is to be trimmed and the sign of life renewed
--- Answers {'OK', appended} | {'GAP'} (the log does not end at prev, nor beyond it) | {'FENCED', term}
+-- ARGV: term, epoch, prev, maxlen, token, then for each change: position, envelope, images; maxlen is usually
+-- empty; when it is set, the log is trimmed and the heartbeat renewed
+-- Returns {'OK', appended} | {'GAP'} (the log ends before prev) | {'FENCED', term}
 
 local function above(a, b)
   local at, an = string.match(a, '(%d+)-(%d+)')
   local bt, bn = string.match(b, '(%d+)-(%d+)')
-  -- 64-bit numbers do not fit a Lua number: compare them as text, by length first
+  -- 64-bit integers do not fit a Lua number: compare them as text, by length first
   if at ~= bt then
     if #at ~= #bt then return #at > #bt end
     return at > bt
@@ -23,7 +23,7 @@ local head = redis.call('HMGET', KEYS[1], 'term', 'epoch', 'position', 'floor')
 if tonumber(head[1] or '0') > tonumber(term) then return {'FENCED', head[1]} end
 if head[2] ~= epoch then return {'GAP'} end
 
--- The log itself is the judge of what it holds: the head may have outlived it, or the other way round.
+-- Trust the log, not the head: either may have outlived the other.
 local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)
 local top = last[1] and last[1][1] or head[4]
 if top ~= head[3] then return {'GAP'} end
@@ -44,7 +44,7 @@ local events, images = {}, {}
 local previous = top
 for i = first, count do
   local at = 3 + i * 3
-  -- Each entry names the one before it, so that a reader sees a hole whoever made it.
+  -- Each entry names its predecessor, so that readers detect a gap whatever caused it.
   redis.call('XADD', KEYS[2], ARGV[at], 'e', ARGV[at + 1], 'b', ARGV[at + 2], 'p', previous)
   previous = ARGV[at]
   events[#events + 1] = ARGV[at + 1]

@@ -1,4 +1,4 @@
-"""Writes changes to the log in Redis, and is the only file of the watcher that knows what that looks like."""
+"""Writes changes to the log in Redis; the only file of the watcher that knows the log's format."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,28 +17,28 @@ from services.redis.schema import StreamKeys
 from services.redis.wire import packed
 from services.watcher.pipeline import Pipeline
 from services.watcher.script import Script
-from services.watcher.start import Head
+from services.watcher.start import PublishedHead
 
 TIMEOUT_SECONDS = 5.0
-LOOK_SECONDS = 1.0  # a lease that has come free waits for no longer than that
-# To trim the log and to renew the sign of life is a quarter of the script's work: not with each lone change. Redis
-# trims by the hundred anyway, and gateways doubt a watcher only after seconds.
-KEEP_CHANGES = 100
-KEEP_SECONDS = 0.5
+PING_TIMEOUT_SECONDS = 1.0  # the longest that a ping delays taking over a free lease
+# Trimming the log and renewing the heartbeat is a quarter of the script's work, too much for each single change. Redis
+# trims by the hundred anyway, and gateways call a watcher silent only after seconds.
+UPKEEP_CHANGES = 100
+UPKEEP_SECONDS = 0.5
 
 CLAIM, BEGIN, PUBLISH = Script.load("claim"), Script.load("begin"), Script.load("publish")
 
-# Goes ahead of each batch: Redis and Valkey write first to whom they had something to say last. As we are due a reply
-# before it is published, they write to the subscribers before us, who are 0.05 ms sooner to know of each change.
-_FIRST = packed("PING")
+# Precedes each batch: Redis and Valkey flush clients in reverse order of their first pending reply. With a reply
+# already pending, ours is flushed after the subscribers', who get each change 0.05 ms sooner.
+_PING_FIRST = packed("PING")
 
 
-class LogUnavailable(Exception):
-    """Redis cannot be written now: gone, full, read-only, or loading. Trying again later may help."""
+class PublishFailed(Exception):
+    """Redis cannot be written now: down, full, read-only, or loading. A retry may succeed."""
 
 
 class Fenced(Exception):
-    """A watcher of a newer lease term, ``term``, has claimed the log: this one must stop."""
+    """A watcher with a newer lease term, ``term``, has claimed the log: this one must stop."""
 
     def __init__(self, term: int) -> None:
         super().__init__(f"term {term} has claimed the log")
@@ -46,9 +46,9 @@ class Fenced(Exception):
 
 
 async def ping(redis: Redis, health: DependencyHealth) -> None:
-    """Find out whether Redis answers: for a watcher that stands by, which asks it nothing else."""
+    """Check whether Redis answers: for a standby, which sends it nothing else."""
     try:
-        async with asyncio.timeout(LOOK_SECONDS):
+        async with asyncio.timeout(PING_TIMEOUT_SECONDS):
             await redis.ping()
     except (RedisError, OSError) as error:
         health.failed(error)
@@ -57,14 +57,14 @@ async def ping(redis: Redis, health: DependencyHealth) -> None:
 
 
 class Published(Enum):
-    """What the log says to a batch."""
+    """The outcome of a batch."""
 
     OK = "ok"
     GAP = "gap"  # the log ends before the batch begins: Redis lost data
 
 
 class _Call(NamedTuple):
-    """A script that is to run; ``ahead`` are commands that are sent with it, before it."""
+    """A script to run; the commands in ``ahead`` are sent with it, before it."""
 
     script: Script
     keys: Sequence[str]
@@ -80,50 +80,51 @@ class Publisher:
         self._all_keys = (keys.head, keys.log, keys.channel)
         self._term = str(term)
         self._maxlen = str(maxlen)
-        self._kept_at = -inf
-        self._since_kept = 0
+        self._upkeep_at = -inf
+        self._changes_since_upkeep = 0
         self._pipeline = Pipeline(redis, TIMEOUT_SECONDS)
         self._batch: _Call | None = None
 
     async def aclose(self) -> None:
-        """Give the connection up."""
+        """Close the connection."""
         await self._pipeline.aclose()
 
-    async def claim(self) -> Head | None:
-        """Shut out watchers of older terms and return the head, or None where the log is not whole."""
+    async def claim(self) -> PublishedHead | None:
+        """Fence off watchers of older terms; return the head, or None if the log is incomplete."""
         reply = await self._run(_Call(CLAIM, [self._keys.head, self._keys.log], [self._term]))
         if len(reply) == 1:
             return None
-        return Head(epoch=reply[1].decode(), position=Position.parse(reply[2].decode()), token=reply[3].decode())
+        return PublishedHead(
+            epoch=reply[1].decode(), position=Position.parse(reply[2].decode()), token=reply[3].decode()
+        )
 
     async def begin(self, epoch: str, reason: EpochReason | None, floor: Position, token: str) -> None:
-        """Empty the log and begin it after ``floor``; ``reason`` is why the epoch is new, if it is."""
+        """Empty the log and restart it after ``floor``; ``reason`` says why the epoch is new, if it is."""
         await self._run(_Call(BEGIN, self._all_keys, [self._term, epoch, reason or "", str(floor), token]))
 
     def send(self, epoch: str, prev: Position, changes: Sequence[Change]) -> None:
-        """Have the changes that follow ``prev`` appended, the gateways told, and let `answer` tell what became of it.
+        """Append the changes that follow ``prev`` and notify the gateways; `answer` awaits the outcome.
 
-        Those that are there already are left out. With no changes, ask whether the log still ends at ``prev``, and
-        leave a sign of life.
+        Duplicates are skipped. With no changes, check that the log still ends at ``prev``, and renew the heartbeat.
         """
-        maxlen = self._maxlen if changes and self._keeping_is_due(len(changes)) else ""
+        maxlen = self._maxlen if changes and self._upkeep_is_due(len(changes)) else ""
         token = changes[-1].token if changes else ""
         args: list[str | bytes] = [self._term, epoch, str(prev), maxlen, token]
         for change in changes:
             args += str(change.position), change.envelope, change.images
-        self._batch = _Call(PUBLISH, self._all_keys, args, (_FIRST,))
+        self._batch = _Call(PUBLISH, self._all_keys, args, (_PING_FIRST,))
         self._send(self._batch)
 
-    def _keeping_is_due(self, changes: int) -> bool:
-        self._since_kept += changes
+    def _upkeep_is_due(self, changes: int) -> bool:
+        self._changes_since_upkeep += changes
         now = monotonic()
-        if self._since_kept < KEEP_CHANGES and now - self._kept_at < KEEP_SECONDS:
+        if self._changes_since_upkeep < UPKEEP_CHANGES and now - self._upkeep_at < UPKEEP_SECONDS:
             return False
-        self._since_kept, self._kept_at = 0, now
+        self._changes_since_upkeep, self._upkeep_at = 0, now
         return True
 
     async def answer(self) -> Published:
-        """Wait until the log has what was sent last; raise LogUnavailable or Fenced."""
+        """Wait for the outcome of the batch sent last; raise PublishFailed or Fenced."""
         if self._batch is None:
             raise RuntimeError("nothing was sent")
         answer = await self._result(self._batch)
@@ -134,21 +135,21 @@ class Publisher:
         return await self._result(call)
 
     def _send(self, call: _Call) -> None:
-        self._pipeline.send((*call.ahead, call.script.known(call.keys, call.args)))
+        self._pipeline.send((*call.ahead, call.script.by_digest(call.keys, call.args)))
 
     async def _result(self, call: _Call) -> list[Any]:
-        """Return what the script answers that was sent last; raise LogUnavailable or Fenced."""
+        """Return the reply of the script sent last; raise PublishFailed or Fenced."""
         *_, reply = await self._replies()
-        if isinstance(reply, NoScriptError):  # it is new here, or Redis was restarted or emptied
-            self._pipeline.send((*call.ahead, call.script.new(call.keys, call.args)))
+        if isinstance(reply, NoScriptError):  # its first use on this server, or Redis was restarted
+            self._pipeline.send((*call.ahead, call.script.by_text(call.keys, call.args)))
             *_, reply = await self._replies()
         return await self._unwrap(reply)
 
     async def _unwrap(self, reply: Any) -> list[Any]:
-        """Return a script's answer; raise LogUnavailable or Fenced."""
+        """Check a script's reply; raise PublishFailed or Fenced."""
         if isinstance(reply, Exception):
-            await self._pipeline.aclose()  # the server to write to may be another one now
-            raise LogUnavailable(str(reply)) from reply
+            await self._pipeline.aclose()  # the primary may have changed
+            raise PublishFailed(str(reply)) from reply
         if reply[0] == b"FENCED":
             raise Fenced(int(reply[1]))
         answer: list[Any] = reply
@@ -158,4 +159,4 @@ class Publisher:
         try:
             return await self._pipeline.replies()
         except (RedisError, OSError) as error:
-            raise LogUnavailable(str(error)) from error
+            raise PublishFailed(str(error)) from error

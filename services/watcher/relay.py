@@ -1,4 +1,4 @@
-"""Carries changes from the change stream to the log, and makes envelopes of them on the way."""
+"""Relays changes from the change stream to the log, and encodes their envelopes on the way."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -13,13 +13,13 @@ from services.common.dependency_health import DependencyHealth
 from services.common.normalize import Change, End, Unknown
 from services.common.numbering import Numbering, UnreadableEvent
 from services.common.tasks import raise_if_cancelled
+from services.mongodb.change_cursor import Documents
 from services.mongodb.change_reader import ChangeReader
-from services.mongodb.cursor import Documents
-from services.mongodb.faults import Fault
+from services.mongodb.faults import FaultKind
 from services.mongodb.open_stream import Idle
 from services.mongodb.source_failed import SourceFailed
-from services.watcher.metrics import Metrics
-from services.watcher.publisher import LogUnavailable, Published, Publisher
+from services.watcher.metrics import WatcherMetrics
+from services.watcher.publisher import Published, Publisher, PublishFailed
 
 BATCH_MAX_BYTES = 1 << 20
 
@@ -27,12 +27,12 @@ log = structlog.get_logger("relay")
 
 
 class GapFound(Exception):
-    """The log in Redis ends before what was published last: it must be rebuilt."""
+    """The log in Redis ends before the last published change: it must be rebuilt."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far the log has got in this epoch: ``position`` is published, ``token`` resumes the stream after it."""
+    """The progress in this epoch: everything up to ``position`` is published, ``token`` resumes the stream after it."""
 
     epoch: str
     position: Position
@@ -40,33 +40,38 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """The most changes in one batch, and read ahead of Redis; then reading waits."""
+class RelayBounds:
+    """The most changes in one batch, and the most read ahead of Redis; beyond, backpressure stops the reading."""
 
     batch: int
     ahead: int
 
     @property
     def read(self) -> int:
-        """The most changes to be read at once: one such list is made into envelopes, the next is on its way."""
+        """The most changes per read: one such list is being encoded while the next is in flight."""
         return max(1, self.ahead // 2)
 
 
-class _Reading(NamedTuple):
-    """What has come at once: the ``batches`` of it that are not on their way yet."""
+class _Received(NamedTuple):
+    """One read: its ``batches`` that are not in flight yet."""
 
     batches: Iterator[Sequence[Change] | Idle]
     has_backlog: bool
 
 
 class Relay:
-    """The way from one open change stream to the log. Of what it sends, Redis has at most one batch to answer yet.
+    """Relays one open change stream to the log, with at most one batch in flight to Redis.
 
-    A change that comes alone is on its way before the task that waits for it wakes up: that costs more than to read it.
+    A single change is sent before the waiting task wakes up: that wake-up costs more than reading the change.
     """
 
     def __init__(
-        self, publisher: Publisher, progress: Progress, health: DependencyHealth, bounds: Bounds, metrics: Metrics
+        self,
+        publisher: Publisher,
+        progress: Progress,
+        health: DependencyHealth,
+        bounds: RelayBounds,
+        metrics: WatcherMetrics,
     ) -> None:
         self._publisher = publisher
         self._progress = progress
@@ -75,58 +80,58 @@ class Relay:
         self._metrics = metrics
         self._numbering = Numbering(progress.epoch, progress.position)
         self._end: End | None = None
-        self._under_way: Sequence[Change] | Idle | None = None
+        self._in_flight: Sequence[Change] | Idle | None = None
         self._sent_at = 0.0
 
     async def run(self, stream: ChangeReader) -> End:
-        """Carry changes until the epoch ends, and return its end; raise SourceFailed, GapFound or Fenced."""
+        """Relay changes until the epoch ends, and return its end; raise SourceFailed, GapFound or Fenced."""
         try:
-            end = await self._carry(stream)
+            end = await self._relay(stream)
         except (SourceFailed, UnreadableEvent) as error:
-            await self._confirm()  # what was read before that failed
+            await self._confirm()  # the changes read before the failure
             if isinstance(error, UnreadableEvent):
-                raise SourceFailed(Fault.UNREADABLE, str(error)) from error
+                raise SourceFailed(FaultKind.UNREADABLE, str(error)) from error
             raise
         await self._confirm()
         return end
 
-    async def _carry(self, stream: ChangeReader) -> End:
-        """Ask MongoDB for more: where it has a backlog, before what it sent last is made into envelopes and published.
+    async def _relay(self, stream: ChangeReader) -> End:
+        """Relay changes until the epoch ends, prefetching the next read.
 
-        Otherwise once that is on its way to Redis: to ask is work, for MongoDB too, and what has come is not to wait
-        for it, nor is whoever is about to send it to clients to be disturbed by it.
+        In a backlog, prefetch before the last read is encoded and published. Otherwise only once the batch is in
+        flight: prefetching earlier delays that batch, and competes with the fan-out for CPU.
         """
 
-        def begin(events: Documents) -> _Reading:
-            has_backlog = len(events) >= self._bounds.read  # it sent as much as it may at once
+        def begin(events: Documents) -> _Received:
+            has_backlog = len(events) >= self._bounds.read  # a full read: there is probably more
             if has_backlog:
-                stream.ask()
+                stream.prefetch()
             batches = self._in_batches(events)
-            if self._under_way is None and (first := next(batches, None)) is not None:
-                self._hand_over(first)
-            return _Reading(batches, has_backlog)
+            if self._in_flight is None and (first := next(batches, None)) is not None:
+                self._send(first)
+            return _Received(batches, has_backlog)
 
         while True:
             raise_if_cancelled()
-            reading = await stream.next(begin)
-            if isinstance(reading, Idle):
-                await self._send(reading)
+            received = await stream.next(begin)
+            if isinstance(received, Idle):
+                await self._publish(received)
                 await self._confirm()
                 continue
-            for batch in reading.batches:
-                await self._send(batch)
+            for batch in received.batches:
+                await self._publish(batch)
             if self._end is not None:
                 return self._end
-            if not reading.has_backlog:
-                stream.ask()
+            if not received.has_backlog:
+                stream.prefetch()
                 await self._confirm()
 
     def _in_batches(self, events: Documents) -> Iterator[Sequence[Change] | Idle]:
-        """Yield what the events mean, as many of the changes together as may be published at once, up to the end."""
+        """Yield the changes in batches as large as allowed, up to the end of the epoch."""
         changes: list[Change] = []
         size = 0
         try:
-            for item in self._meaning(events):
+            for item in self._normalized(events):
                 if isinstance(item, Change):
                     changes.append(item)
                     size += len(item.envelope)
@@ -144,7 +149,7 @@ class Relay:
         if changes:
             yield changes
 
-    def _meaning(self, events: Documents) -> Iterator[Change | Idle]:
+    def _normalized(self, events: Documents) -> Iterator[Change | Idle]:
         for event in events:
             item = self._numbering.of(event)
             match item:
@@ -154,25 +159,25 @@ class Relay:
                     self._end = item
                     return
                 case Unknown():
-                    log.warning("An event of an unknown kind was passed over", kind=item.kind)
+                    log.warning("An event of an unknown kind was skipped", kind=item.kind)
                     yield Idle(item.token)
                 case _:
                     assert_never(item)
 
-    async def _send(self, batch: Sequence[Change] | Idle) -> None:
-        """Send it to Redis, once that has what was sent before; while it answers, the next can be made."""
+    async def _publish(self, batch: Sequence[Change] | Idle) -> None:
+        """Send the batch once the previous one is confirmed; the next can be encoded while this one is in flight."""
         await self._confirm()
-        self._hand_over(batch)
+        self._send(batch)
 
-    def _hand_over(self, batch: Sequence[Change] | Idle) -> None:
-        self._under_way = batch
+    def _send(self, batch: Sequence[Change] | Idle) -> None:
+        self._in_flight = batch
         self._sent_at = perf_counter()
         changes = () if isinstance(batch, Idle) else batch
         self._publisher.send(self._progress.epoch, self._progress.position, changes)
 
     async def _confirm(self) -> None:
-        """Return once Redis has what is under way. Repeat it until then: what is there already does no harm."""
-        batch = self._under_way
+        """Wait until Redis has the batch in flight, resending it until then; duplicates are refused."""
+        batch = self._in_flight
         if batch is None:
             return
         while True:
@@ -180,15 +185,15 @@ class Relay:
             try:
                 answer = await self._publisher.answer()
                 break
-            except LogUnavailable as error:
+            except PublishFailed as error:
                 await asyncio.sleep(self._health.failed(error))
-            self._hand_over(batch)
+            self._send(batch)
         self._health.succeeded()
         if answer is Published.GAP:
             raise GapFound
-        self._under_way = None
+        self._in_flight = None
         if isinstance(batch, Idle):
-            # All before it is published. Were it not kept, the token of a quiet collection would age out of the oplog.
+            # Everything before it is published; unsaved, the token of a quiet collection would age out of the oplog.
             self._progress.token = batch.token or self._progress.token
             self._metrics.idle()
         else:

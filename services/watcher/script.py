@@ -1,4 +1,4 @@
-"""A Lua script, and the commands that have Redis run it."""
+"""A Lua script, and the commands that run it in Redis."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,21 +9,21 @@ from services.redis.wire import packed
 
 
 class Script(NamedTuple):
-    """Redis may forget it; it is asked for by its digest, and told again where that is unknown."""
+    """A script is called by its digest, and sent in full when Redis does not know that."""
 
     text: str
     digest: str
 
     @classmethod
     def load(cls, name: str) -> Self:
-        """Read it from the file of this name beside this one."""
+        """Read the script `<name>.lua` in this folder."""
         text = files("services.watcher").joinpath(f"{name}.lua").read_text("utf-8")
         return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
-    def known(self, keys: Sequence[str], args: Sequence[str | bytes]) -> bytes:
-        """Return the command that runs what Redis knows; it answers NOSCRIPT where it does not."""
+    def by_digest(self, keys: Sequence[str], args: Sequence[str | bytes]) -> bytes:
+        """Return the command that runs the script by its digest; Redis replies NOSCRIPT if it is not cached."""
         return packed("EVALSHA", self.digest, len(keys), *keys, *args)
 
-    def new(self, keys: Sequence[str], args: Sequence[str | bytes]) -> bytes:
-        """Return the command that tells Redis the script, and runs it."""
+    def by_text(self, keys: Sequence[str], args: Sequence[str | bytes]) -> bytes:
+        """Return the command that sends the script and runs it."""
         return packed("EVAL", self.text, len(keys), *keys, *args)

@@ -1,4 +1,4 @@
-"""Decides where the watcher begins: go on, rebuild the log in Redis, or begin a new epoch."""
+"""Decides where the watcher starts: continue, rebuild the log in Redis, or begin a new epoch."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from services.mongodb.deployment import Deployment
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What `stream_state` remembers: everything up to ``position`` is published, ``token`` resumes after it."""
+    """The checkpoint in `stream_state`: everything up to ``position`` is published, ``token`` resumes after it."""
 
     epoch: str
     position: Position
@@ -19,8 +19,8 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """What Redis says of its log: its last position, and the token that resumes after it."""
+class PublishedHead:
+    """The head of the log in Redis: its last position, and the token that resumes after it."""
 
     epoch: str
     position: Position
@@ -29,7 +29,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Continue:
-    """The log is whole: resume after ``token`` and append."""
+    """The log is complete: resume after ``token`` and append."""
 
     epoch: str
     position: Position
@@ -38,7 +38,7 @@ class Continue:
 
 @dataclass(frozen=True, slots=True)
 class Rebuild:
-    """Redis lost data: empty the log and read the changes again from cluster time ``since`` on."""
+    """Redis lost data: empty the log and reread the changes from cluster time ``since``."""
 
     epoch: str
     since: int
@@ -53,21 +53,21 @@ class NewEpoch:
 
 Start = Continue | Rebuild | NewEpoch
 
-# A primary that is just being replaced may be a little behind the token that its predecessor gave.
+# A new primary's clock may be slightly behind a token that its predecessor issued.
 _TOLERANCE = 60 << 32
 
 
-def decide(saved: Checkpoint | None, head: Head | None, here: Deployment, pipeline: str, window: int) -> Start:
-    """Say where to begin; ``window`` is how many seconds of history a rebuilt log shall hold.
+def decide(saved: Checkpoint | None, head: PublishedHead | None, here: Deployment, pipeline: str, window: int) -> Start:
+    """Decide where to start; ``window`` is the seconds of history in a rebuilt log.
 
-    Positions name the same change before and after, so MongoDB's word (``saved``) and Redis's (``head``) compare.
+    A change always has the same position, so those in MongoDB (``saved``) and in Redis (``head``) can be compared.
     """
     if saved is None:
         return NewEpoch(EpochReason.FIRST_START if head is None else EpochReason.STATE_LOST)
     if saved.replica_set_id and here.replica_set_id and saved.replica_set_id != here.replica_set_id:
         return NewEpoch(EpochReason.DATABASE_REPLACED)
     # From the future: of another database, or of this one before it was restored. MongoDB would accept such a token
-    # without a word, and show nothing until time has caught up.
+    # silently, and show no change until its time has caught up.
     if max(saved.position.ts, token_time(saved.token) or 0) > here.now + _TOLERANCE:
         return NewEpoch(EpochReason.DATABASE_REPLACED)
     if saved.pipeline != pipeline:
@@ -76,9 +76,9 @@ def decide(saved: Checkpoint | None, head: Head | None, here: Deployment, pipeli
     if head is None or head.epoch != saved.epoch:
         return Rebuild(saved.epoch, since)
     if head.position == saved.position:
-        # The saved token is the younger one, moved on while the collection was quiet.
+        # The saved token is newer: it advanced while the collection was quiet.
         return Continue(saved.epoch, saved.position, saved.token)
     if head.position.ts < since or not head.token:
         return Rebuild(saved.epoch, since)
-    # Further: the last words before we died. Less far: Redis lost its tail, which is read again from there.
+    # Ahead: published just before a crash, not yet saved. Behind: Redis lost its tail, which is reread from there.
     return Continue(head.epoch, head.position, head.token)

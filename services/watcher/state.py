@@ -18,11 +18,11 @@ from services.watcher.start import Checkpoint
 
 
 class StateUnavailable(Exception):
-    """MongoDB cannot be asked now; trying again later may help."""
+    """MongoDB is unavailable now; a retry may succeed."""
 
 
-class DatabaseWentBack(Exception):
-    """MongoDB remembers an older checkpoint than it did: it was restored from a backup."""
+class DatabaseRestored(Exception):
+    """MongoDB has an older checkpoint than before: it was restored from a backup."""
 
 
 class LeaseLost(Exception):
@@ -30,26 +30,27 @@ class LeaseLost(Exception):
 
 
 class StreamState:
-    """The document of one stream, seen by one watcher.
+    """The document of one stream, as used by one watcher.
 
-    Lease times are the server's (``$$NOW``), so that the clocks of the watchers do not matter. The lease only elects;
-    that a watcher which lost it does no harm is the doing of ``term``, which Redis checks with each batch.
+    Lease times are the server's (``$$NOW``), so the watchers' clocks do not matter. The lease only elects; a watcher
+    that lost it is fenced off by its ``term``, which Redis checks with each batch.
     """
 
     def __init__(self, collection: "AsyncCollection[dict[str, Any]]", stream: str, lease_seconds: float) -> None:
-        # A primary that is cut off takes writes that it can never confirm: ask the next one while there is time.
+        # An isolated primary accepts writes that it can never confirm: leave time to ask its successor.
         majority = WriteConcern("majority", wtimeout=int(lease_seconds * 200))
         self._collection = collection.with_options(write_concern=majority)
         self._stream = stream
         self._lease_ms = int(lease_seconds * 1000)
         self._newest: Checkpoint | None = None
-        # Unique to this start of the process: after a restart we are somebody else, and take a new term.
+        self.holder: str | None = None  # the other watcher whose lease `acquire` found unexpired; it may be dead
+        # Unique to this run of the process: after a restart we are a new owner, and take a new term.
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
     async def acquire(self, above: int = 0) -> int | None:
         """Take the lease if it is free and return its term, else None; raise StateUnavailable.
 
-        The term is above ``above``: the log may remember a higher one than a database that was restored.
+        The term is above ``above``: the log may have a higher one than a restored database.
         """
         mine = {
             "$and": [
@@ -61,7 +62,8 @@ class StreamState:
         term = {"$max": [{"$ifNull": ["$term", 0]}, above]}
         free = {"$or": [{"owner": None}, {"owner": self.owner}, {"$expr": {"$lt": ["$lease_expires_at", "$$NOW"]}}]}
         try:
-            if await self._taken():
+            self.holder = await self._find_holder()
+            if self.holder is not None:
                 return None
             await self._create()
             document = await self._collection.find_one_and_update(
@@ -76,22 +78,23 @@ class StreamState:
             raise StateUnavailable(explain(str(error))) from error
         return None if document is None else int(document["term"])
 
-    async def _taken(self) -> bool:
-        """Tell whether another watcher has the lease: a mere read, since those that stand by ask often."""
+    async def _find_holder(self) -> str | None:
+        """Return the other watcher that holds the lease: a mere read, since standbys ask often."""
         lasts = {"$expr": {"$gte": ["$lease_expires_at", "$$NOW"]}}
         other = {"_id": self._stream, "owner": {"$nin": [None, self.owner]}, **lasts}
-        return await self._collection.find_one(other, {"_id": 1}) is not None
+        found = await self._collection.find_one(other, {"owner": 1})
+        return None if found is None else str(found["owner"])
 
     async def renew(self, term: int) -> None:
-        """Prolong the lease; raise LeaseLost when it is somebody else's, StateUnavailable when nobody answers."""
+        """Extend the lease; raise LeaseLost if another watcher has it, StateUnavailable if MongoDB does not answer."""
         await self._update(term, {"lease_expires_at": {"$add": ["$$NOW", self._lease_ms]}})
 
     async def release(self, term: int) -> None:
-        """Give the lease back, so that another watcher need not wait for its end."""
+        """Release the lease, so that a standby need not wait until it expires."""
         await self._update(term, {"owner": None, "lease_expires_at": "$$NOW"})
 
     async def save(self, term: int, checkpoint: Checkpoint) -> None:
-        """Remember that everything up to the checkpoint is published; raise as ``renew`` does."""
+        """Save that everything up to the checkpoint is published; raise as ``renew`` does."""
         await self._update(
             term,
             {
@@ -106,9 +109,9 @@ class StreamState:
         self._newest = checkpoint
 
     async def load(self) -> Checkpoint | None:
-        """Return the checkpoint, or None where none was ever saved or it cannot be understood.
+        """Return the checkpoint, or None if none was ever saved or it cannot be parsed.
 
-        Raise DatabaseWentBack, once, when it is older than what was saved or loaded before.
+        Raise DatabaseRestored, once, when it is older than the one saved or loaded before.
         """
         try:
             document = await self._collection.find_one({"_id": self._stream})
@@ -116,8 +119,8 @@ class StreamState:
             raise StateUnavailable(explain(str(error))) from error
         found = None if document is None else _checkpoint(document)
         newest, self._newest = self._newest, found
-        if found is not None and newest is not None and _age(found) < _age(newest):
-            raise DatabaseWentBack
+        if found is not None and newest is not None and _known_until(found) < _known_until(newest):
+            raise DatabaseRestored
         return found
 
     async def _create(self) -> None:
@@ -135,7 +138,7 @@ class StreamState:
             raise LeaseLost(f"term {term} of {self._stream} is over")
 
 
-def _age(checkpoint: Checkpoint) -> int:
+def _known_until(checkpoint: Checkpoint) -> int:
     """The cluster time up to which a checkpoint knows everything."""
     return max(checkpoint.position.ts, token_time(checkpoint.token) or 0)
 
@@ -150,7 +153,7 @@ def _checkpoint(document: dict[str, Any]) -> Checkpoint | None:
             pipeline=_text(document["pipeline"]),
         )
     except (KeyError, ValueError, TypeError):
-        return None  # somebody has edited it: a new epoch says so to the clients
+        return None  # edited by hand: a new epoch makes the clients resync
 
 
 def _text(value: object) -> str:

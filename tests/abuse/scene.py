@@ -105,7 +105,7 @@ class Scene:
 
     async def _complaints(self, before: Stand, figures: Figures) -> list[str]:
         services = self.product.services
-        dead = [each.obituary() for each, pid in zip(services, before.pids, strict=True) if not each.running]
+        dead = [each.exit_reason() for each, pid in zip(services, before.pids, strict=True) if not each.running]
         if dead:
             return dead
         found = await self.bystander.complaints(PATIENCE)

@@ -23,7 +23,7 @@ async def test_the_gateway_tells_of_a_new_epoch_after_upgrades_out_of_turn(
             assert [ear.wrong for ear in somebody.ears] == [[], []]
             await running.orders.drop()
             await until(lambda: all(ear.wrong for ear in somebody.ears), "the new epoch is told")
-            assert running.gateway.running, running.gateway.obituary()
+            assert running.gateway.running, running.gateway.exit_reason()
             assert [ear.wrong[0].partition(":")[0] for ear in somebody.ears] == [
                 "a websocket was told resync",
                 "a stream was told resync",

@@ -12,8 +12,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from services.front.bodies import let_the_answer_arrive, refuse_encoded
-from services.front.connections import Bounds, Connections, State
+from services.front.bodies import drain_unread_body, refuse_encoded
+from services.front.connections import ConnectionBounds, Connections, State
 from services.front.front import Front
 from services.front.runner import Runner
 from services.gateway.edge.entrance import Entrance
@@ -183,12 +183,12 @@ async def _serve(
     before = asyncio.all_tasks()
     escaped: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: escaped.append(context))
-    app.middlewares.extend([let_the_answer_arrive, refuse_encoded])
+    app.middlewares.extend([drain_unread_body, refuse_encoded])
     runner = Runner(app)
     await runner.setup()
     http_server = runner.server
     assert http_server is not None
-    bounds = Bounds(most=10_000, per_address=10_000, last_descriptor=1_000_000)
+    bounds = ConnectionBounds(total=10_000, per_address=10_000, last_descriptor=1_000_000)
     places = Connections(bounds, lambda refusal: ledger.count(Incident(refusal.value)))
     front = Front(http_server, places, websocket_fast_path(server.open))
     try:

@@ -14,7 +14,7 @@ import pytest
 
 from services.embedded.ports import free_port
 from services.embedded.process import Process
-from services.embedded.server import Server
+from services.embedded.server import EmbeddedServer
 from tests.deploy.audience import ROOT
 from tests.deploy.name_server import name_server
 from tests.service_process import ServiceProcess
@@ -45,7 +45,7 @@ class Gateway(ServiceProcess):
 
 
 @dataclass(eq=False, kw_only=True)
-class NginxServer(Server):
+class NginxServer(EmbeddedServer):
     """An nginx on a port of the loopback, with the configuration that a subclass writes."""
 
     folder: Path

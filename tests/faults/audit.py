@@ -180,7 +180,7 @@ class Audit:
         for service in [*self.stack.watchers, *self.stack.gateways]:
             who = f"{service.name} {service.port}"
             if not service.running and service.name not in self.expected.crashes:
-                found.append(Finding(Breach.SERVICE, who, service.obituary()))
+                found.append(Finding(Breach.SERVICE, who, service.exit_reason()))
             found += [Finding(Breach.SERVICE, who, f"in its log: {text}") for text in _tracebacks(service.output)]
         return found
 

@@ -15,7 +15,7 @@ from services.commands.setup_db import setup
 from services.embedded.mongod import Mongod
 from services.embedded.mongod_set import MongodSet
 from services.embedded.ports import free_port
-from services.embedded.server import Server
+from services.embedded.server import EmbeddedServer
 from services.embedded.valkey import Valkey
 from tests.faults.cable import Cable
 from tests.faults.clock import ClockedMongod
@@ -120,7 +120,7 @@ class Stack:
         await asyncio.gather(*(service.kill() for service in [*self.watchers, *self.gateways]))
         await self._exit.aclose()
 
-    async def also(self, server: Server) -> None:
+    async def also(self, server: EmbeddedServer) -> None:
         """Start one more server and keep it to the end."""
         await self._exit.enter_async_context(server)
 

@@ -10,8 +10,8 @@ from threading import Thread
 
 from aiohttp import web
 
-from services.front.bodies import let_the_answer_arrive, refuse_encoded
-from services.front.connections import Bounds, Connections
+from services.front.bodies import drain_unread_body, refuse_encoded
+from services.front.connections import ConnectionBounds, Connections
 from services.front.front import Front
 from services.front.runner import Runner
 from services.gateway.edge.fast_path import websocket_fast_path
@@ -57,14 +57,16 @@ async def measured_server(uri: str, settings: EngineSettings) -> AsyncIterator[M
 
     async def serve() -> None:
         async with OrderStore.open(uri) as store:
-            app = web.Application(middlewares=[let_the_answer_arrive, problems(), refuse_encoded])
+            app = web.Application(middlewares=[drain_unread_body, problems(), refuse_encoded])
             app.add_routes(OrdersApi(store, lambda: "e1").routes())
             sockets = SocketServer({"/": Echo()}, settings)
             sockets.attach(app)
             runner = Runner(app)
             await runner.setup()
             assert runner.server is not None
-            places = Connections(Bounds(most=1000, per_address=1000, last_descriptor=1_000_000), lambda _: None)
+            places = Connections(
+                ConnectionBounds(total=1000, per_address=1000, last_descriptor=1_000_000), lambda _: None
+            )
             async with Front(runner.server, places, websocket_fast_path(sockets.open)).listening(
                 "127.0.0.1", 0
             ) as port:

@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 
-from services.front.bodies import let_the_answer_arrive, refuse_encoded
+from services.front.bodies import drain_unread_body, refuse_encoded
 from services.front.runner import Runner
 from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.origin import OriginPolicy
@@ -67,7 +67,7 @@ async def serve(
     folders: tuple[Path, Path] | None = None,
 ) -> AsyncIterator[Client]:
     """Run the API as the gateway composes it."""
-    app = web.Application(middlewares=[let_the_answer_arrive, problems(), refuse_encoded])
+    app = web.Application(middlewares=[drain_unread_body, problems(), refuse_encoded])
     install_entrance(app, Entrance(origins=OriginPolicy(origins, EXPOSED_HEADERS)))
     app.on_response_prepare.append(add_security_headers)
     app.add_routes(OrdersApi(store, epoch, body_deadline=body_deadline).routes())

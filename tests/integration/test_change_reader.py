@@ -13,11 +13,11 @@ from pymongo.asynchronous.database import AsyncDatabase
 from services.common.cursor import Position
 from services.common.normalize import Change
 from services.common.numbering import Numbering
+from services.mongodb.change_cursor import ChangeCursor, Documents, OpenCursor
 from services.mongodb.change_reader import StartAt
 from services.mongodb.change_stream import ChangeStream
 from services.mongodb.command_cursor import command_cursor
-from services.mongodb.cursor import Cursor, Documents, OpenCursor
-from services.mongodb.faults import Fault
+from services.mongodb.faults import FaultKind
 from services.mongodb.open_stream import Idle
 from services.mongodb.primary import Primary
 from services.mongodb.server_cursor import server_cursor
@@ -32,9 +32,9 @@ both = pytest.mark.parametrize("open_cursor", [server_cursor, command_cursor], i
 class Undecodable:
     """A cursor that cannot decode a batch that holds a document marked so."""
 
-    def __init__(self, inner: Cursor) -> None:
+    def __init__(self, inner: ChangeCursor) -> None:
         self._inner = inner
-        self.ask = inner.ask
+        self.prefetch = inner.prefetch
 
     @property
     def is_open(self) -> bool:
@@ -44,21 +44,21 @@ class Undecodable:
     def token(self) -> str:
         return self._inner.token
 
-    async def more(self, take: Callable[[Documents], T]) -> T:
+    async def next_batch(self, take: Callable[[Documents], T]) -> T:
         def decode(events: Documents) -> T:
             if any((event.get("fullDocument") or {}).get("undecodable") for event in events):
                 raise InvalidBSON("not to be decoded")
             return take(events)
 
-        return await self._inner.more(decode)
+        return await self._inner.next_batch(decode)
 
 
 def undecodable(open_cursor: OpenCursor) -> OpenCursor:
     @asynccontextmanager
     async def opened(
-        database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], most: int, await_ms: int
+        database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], batch_size: int, await_ms: int
     ) -> AsyncIterator[Any]:
-        async with open_cursor(database, pipeline, most, await_ms) as cursor:
+        async with open_cursor(database, pipeline, batch_size, await_ms) as cursor:
             yield Undecodable(cursor)
 
     return opened
@@ -81,12 +81,12 @@ async def now(database: "AsyncDatabase[Any]") -> int:
 
 
 async def changes(
-    database: "AsyncDatabase[Any]", open_cursor: OpenCursor, since: int, count: int, most: int = MOST
+    database: "AsyncDatabase[Any]", open_cursor: OpenCursor, since: int, count: int, batch_size: int = MOST
 ) -> list[tuple[Position, Any, bool]]:
     """Return position, id, and whether there was data, of so many changes."""
     numbering = Numbering("e1", Position.before(since))
     found: list[tuple[Position, Any, bool]] = []
-    async with asyncio.timeout(30), stream(database, open_cursor).open(StartAt(since), most) as reader:
+    async with asyncio.timeout(30), stream(database, open_cursor).open(StartAt(since), batch_size) as reader:
         while len(found) < count:
             events = await reader.next(list)
             if isinstance(events, Idle):
@@ -126,8 +126,8 @@ async def test_positions_are_the_same_where_events_are_stepped_over_in_the_middl
             await database["orders"].insert_one({"_id": number, "undecodable": number in (0, 2, 3)}, session=session)
     plain = await changes(database, open_cursor, since, 6)
     assert [position.n for position, _, _ in plain] == list(range(6))
-    for most in (1, 2, MOST):
-        stepped = await changes(database, undecodable(open_cursor), since, 6, most)
+    for batch_size in (1, 2, MOST):
+        stepped = await changes(database, undecodable(open_cursor), since, 6, batch_size)
         assert [each[:2] for each in stepped] == [each[:2] for each in plain]
         assert [has_data for _, _, has_data in stepped] == [False, True, False, False, True, True]
 
@@ -152,7 +152,7 @@ async def test_events_requested_before_are_not_lost_when_the_stream_is_reopened(
     async with asyncio.timeout(30), stream(database, undecodable(server_cursor)).open(StartAt(since), 3) as reader:
 
         def take(events: Documents) -> None:
-            reader.ask()
+            reader.prefetch()
             ids.extend(event["documentKey"]["_id"] for event in events)
 
         while len(ids) < 30:
@@ -164,19 +164,19 @@ async def test_an_event_that_is_not_readable_without_images_either_is_an_error(
     database: "AsyncDatabase[Any]",
 ) -> None:
     class Broken(Undecodable):
-        async def more(self, take: Callable[[Documents], T]) -> T:
+        async def next_batch(self, take: Callable[[Documents], T]) -> T:
             def decode(events: Documents) -> T:
                 if events:
                     raise InvalidBSON("not to be decoded")
                 return take(events)
 
-            return await self._inner.more(decode)
+            return await self._inner.next_batch(decode)
 
     @asynccontextmanager
     async def broken(
-        database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], most: int, await_ms: int
+        database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], batch_size: int, await_ms: int
     ) -> AsyncIterator[Any]:
-        async with command_cursor(database, pipeline, most, await_ms) as cursor:
+        async with command_cursor(database, pipeline, batch_size, await_ms) as cursor:
             yield Broken(cursor)
 
     since = await now(database)
@@ -186,4 +186,4 @@ async def test_an_event_that_is_not_readable_without_images_either_is_an_error(
         reader = await stack.enter_async_context(stream(database, broken).open(StartAt(since), MOST))
         with pytest.raises(SourceFailed) as caught:
             await reader.next(len)
-        assert caught.value.fault is Fault.UNREADABLE
+        assert caught.value.fault is FaultKind.UNREADABLE

@@ -118,12 +118,12 @@ async def test_other_commands_in_the_folder_find_its_mongodb_and_ctrl_c_does_not
     async with aiohttp.ClientSession() as session, session.get(f"{stack.url}/api/orders/events") as stream:
         for operation in ("INSERT", "UPDATE", "UPDATE", "DELETE", "INSERT"):
             said = await command(stack, "demo_write")
-            assert said.endswith(f"(MongoDB at 127.0.0.1:{port}, of the `make run` that runs here)\n")
+            assert said.endswith(f"(the embedded MongoDB of `make run`, at 127.0.0.1:{port})\n")
             async with asyncio.timeout(20):
                 while f'"operation":"{operation}"'.encode() not in await stream.content.readline():
                     pass
         said = await command(stack, "setup_db")
-        assert said.startswith(f"Preparing MongoDB at 127.0.0.1:{port}, of the `make run` that runs here\n")
+        assert said.startswith(f"Preparing the embedded MongoDB of `make run`, at 127.0.0.1:{port}\n")
 
         websocket = await session.ws_connect(f"{stack.url}/socket.io/?EIO=4&transport=websocket")  # reads no more
         await websocket.receive()
@@ -152,7 +152,7 @@ async def test_a_second_stack_in_the_same_folder_is_refused(stack: Stack) -> Non
     with claimed(stack.folder / ".data"):
         await stack.start()
         assert await stack.ends() == 1
-    assert "Another `make run` has the folder .data: stop it, or choose another folder with DATA_DIR." in "".join(
+    assert "Another `make run` uses the folder .data: stop it, or choose another folder with DATA_DIR." in "".join(
         stack.screen
     )
 
@@ -172,7 +172,7 @@ async def test_opening_it_to_others_prints_what_they_may_do(stack: Stack, mongod
     await stack.start()
     await stack.shows("Ready: ")
     shown = "".join(stack.screen)
-    assert f"There is no sign-in: anybody who reaches port {stack.settings['PORT']} of this machine" in shown
+    assert f"There is no sign-in: anyone who can reach port {stack.settings['PORT']} of this machine" in shown
     assert "sample orders" not in shown  # they were not asked for in a database of one's own
     assert f"0.0.0.0:{stack.settings['PORT']}" in listening_of_all(stack)
 

@@ -134,7 +134,7 @@ async def test_to_provision_again_changes_passwords_and_nothing_else(guarded: Gu
     steps = await asyncio.to_thread(lambda: [*provision(guarded.settings)])
     assert steps == [
         "MongoDB is a replica set already",
-        "The user admin is there",
+        "The user admin exists already",
         "Updated the user watcher",
         "Updated the user gateway",
     ]

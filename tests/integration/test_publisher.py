@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 
 from services.common.cursor import Position
 from services.common.normalize import Change, EpochReason
-from services.watcher.publisher import KEEP_CHANGES, KEEP_SECONDS, Fenced, LogUnavailable, Published, Publisher
-from services.watcher.start import Head
+from services.watcher.publisher import UPKEEP_CHANGES, UPKEEP_SECONDS, Fenced, Published, Publisher, PublishFailed
+from services.watcher.start import PublishedHead
 from tests.conftest import OwnValkey
 from tests.log_entries import KEYS, entries, head, ids, new_publisher, publish
 from tests.stream_events import change
@@ -176,7 +176,7 @@ async def test_a_shorter_number_is_the_smaller_one(redis: Redis) -> None:
 async def test_a_watcher_of_an_older_term_is_shut_out_from_everything(redis: Redis) -> None:
     old = await begun(redis, term=9)
     await publish(old, "e1", START, batch(11, 11))
-    assert await new_publisher(redis, term=10).claim() == Head("e1", Position(11, 0), "token-11-0")
+    assert await new_publisher(redis, term=10).claim() == PublishedHead("e1", Position(11, 0), "token-11-0")
     with pytest.raises(Fenced) as fenced:
         await publish(old, "e1", Position(11, 0), batch(12, 12))
     assert fenced.value.term == 10
@@ -195,7 +195,7 @@ async def test_a_claim_on_an_empty_redis_shuts_out_too(redis: Redis) -> None:
 
 async def test_a_new_log_that_holds_nothing_yet_is_whole(redis: Redis) -> None:
     publisher = await begun(redis)
-    assert await publisher.claim() == Head("e1", START, "token-0")
+    assert await publisher.claim() == PublishedHead("e1", START, "token-0")
 
 
 async def test_the_floor_is_the_last_trimmed_entry(redis: Redis) -> None:
@@ -225,10 +225,10 @@ async def test_the_log_is_trimmed_though_quiet_moments_come_in_between(
     now = 0.0
     monkeypatch.setattr("services.watcher.publisher.monotonic", lambda: now)
     publisher = await begun(redis, maxlen=100)
-    for last in range(10, 510, KEEP_CHANGES // 2):
-        now += KEEP_SECONDS
+    for last in range(10, 510, UPKEEP_CHANGES // 2):
+        now += UPKEEP_SECONDS
         assert await publish(publisher, "e1", Position(last, 0), []) is Published.OK
-        changes = batch(last + 1, last + KEEP_CHANGES // 2)
+        changes = batch(last + 1, last + UPKEEP_CHANGES // 2)
         assert await publish(publisher, "e1", Position(last, 0), changes) is Published.OK
     assert 100 <= len(await ids(redis)) < 400
 
@@ -243,7 +243,7 @@ async def test_changes_one_by_one_are_a_sign_of_life(redis: Redis) -> None:
         nonlocal number
         number += 1
         await publish(publisher, "e1", Position(number - 1, 0), batch(number, number))
-        assert number < KEEP_CHANGES  # after so many it would be renewed in any case
+        assert number < UPKEEP_CHANGES  # after so many it would be renewed in any case
         return (await head(redis))["alive"] != "0"
 
     await until(is_alive, "the sign of life is renewed")
@@ -275,7 +275,7 @@ async def test_a_redis_that_lost_the_scripts_gets_them_again(redis: Redis) -> No
 async def test_a_key_of_another_type_is_a_fault_and_not_a_repetition(redis: Redis) -> None:
     publisher = await begun(redis)
     await redis.set(KEYS.log, "somebody else's")
-    with pytest.raises(LogUnavailable, match="WRONGTYPE"):
+    with pytest.raises(PublishFailed, match="WRONGTYPE"):
         await publish(publisher, "e1", START, batch(11, 11))
     assert (await head(redis))["position"] == "10-0"
 
@@ -289,7 +289,7 @@ async def test_a_full_redis_takes_a_batch_whole_or_not_at_all(own_valkey: OwnVal
         await redis.config_set("maxmemory", "1")
         async with redis.pubsub() as channel:
             await channel.subscribe(KEYS.channel)
-            with pytest.raises(LogUnavailable, match="maxmemory"):
+            with pytest.raises(PublishFailed, match="maxmemory"):
                 await publish(publisher, "e1", Position(13, 0), batch(14, 200))
             assert (await redis.dump(KEYS.head), await ids(redis)) == before
             await redis.config_set("maxmemory", "0")
@@ -315,7 +315,7 @@ async def fill(publisher: Publisher) -> Position:
         changes = [change(number, data={"text": f"{number}" * 100}) for number in range(first, first + 100)]
         try:
             await publish(publisher, "e1", last, changes)
-        except LogUnavailable:
+        except PublishFailed:
             return last
         last = changes[-1].position
     raise AssertionError("it never filled up")
@@ -327,7 +327,7 @@ async def test_a_redis_that_is_gone_is_reported_as_unavailable(own_valkey: OwnVa
         publisher = await begun(redis)
         await server.kill()
         for attempt in (publisher.claim(), publish(publisher, "e1", START, batch(11, 11))):
-            with pytest.raises(LogUnavailable):
+            with pytest.raises(PublishFailed):
                 await attempt
         await server.start()
         assert await publisher.claim() is None

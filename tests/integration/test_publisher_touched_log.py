@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from services.common.cursor import Position
 from services.common.normalize import Change, EpochReason
-from services.watcher.publisher import Fenced, LogUnavailable, Published, Publisher
+from services.watcher.publisher import Fenced, Published, Publisher, PublishFailed
 from tests.conftest import OwnValkey
 from tests.log_entries import KEYS, entries, ids, new_publisher, publish
 from tests.stream_events import change
@@ -71,16 +71,16 @@ TOUCHES = [
     (loses_the_tail, Published.GAP),
     (forgets_everything, Published.GAP),
     (begins_another_epoch, Published.GAP),
-    (puts_something_else_there, LogUnavailable),
+    (puts_something_else_there, PublishFailed),
 ]
 Touch = Callable[[Redis], Awaitable[None]]
-Outcome = type[Fenced | LogUnavailable] | Published
+Outcome = type[Fenced | PublishFailed] | Published
 
 
 async def outcome(publisher: Publisher, prev: Position, changes: list[Change]) -> Outcome:
     try:
         return await publish(publisher, "e1", prev, changes)
-    except (Fenced, LogUnavailable) as error:
+    except (Fenced, PublishFailed) as error:
         return type(error)
 
 
@@ -101,7 +101,7 @@ async def test_a_full_redis_takes_nothing_and_says_so(own_valkey: OwnValkey) -> 
     async with Redis.from_url(server.uri()) as redis, watching(redis) as publisher:
         before = await redis.dump(KEYS.head), await redis.dump(KEYS.log)
         await redis.config_set("maxmemory", "1")
-        with pytest.raises(LogUnavailable, match="maxmemory"):
+        with pytest.raises(PublishFailed, match="maxmemory"):
             await publish(publisher, "e1", Position(11, 0), [change(12)])
         assert (await redis.dump(KEYS.head), await redis.dump(KEYS.log)) == before
         await redis.config_set("maxmemory", "0")

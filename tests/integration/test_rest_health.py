@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 
-from services.front.answering import few_connections
+from services.front.serving import few_connections
 from services.gateway.http.health import Health
 from services.internal.listener import internal_listener
 from services.internal.readiness import Check, Checks

@@ -14,8 +14,8 @@ from pymongo.errors import AutoReconnect, OperationFailure, ProtocolError
 from pymongo.monitoring import TopologyDescriptionChangedEvent
 
 from services.embedded.mongod import Mongod
+from services.mongodb.change_cursor import ChangeCursor, Documents, OpenCursor
 from services.mongodb.command_cursor import command_cursor
-from services.mongodb.cursor import Cursor, Documents, OpenCursor
 from services.mongodb.cursor_choice import CursorChoice
 from services.mongodb.primary import Primary
 from services.mongodb.server_cursor import server_cursor
@@ -59,18 +59,18 @@ async def fail_get_more(database: "AsyncDatabase[Any]", **how: Any) -> AsyncIter
         await admin.command({"configureFailPoint": "failCommand", "mode": "off"})
 
 
-async def taken(cursor: Cursor, count: int) -> Sequence[int]:
+async def taken(cursor: ChangeCursor, count: int) -> Sequence[int]:
     """Return the numbers that were inserted, as soon as there are so many."""
     numbers: list[int] = []
     async with asyncio.timeout(20):
         while len(numbers) < count:
-            numbers += [event["fullDocument"]["number"] for event in await cursor.more(list)]
+            numbers += [event["fullDocument"]["number"] for event in await cursor.next_batch(list)]
     return numbers
 
 
-async def endless(cursor: Cursor) -> None:
+async def endless(cursor: ChangeCursor) -> None:
     while True:
-        await cursor.more(list)
+        await cursor.next_batch(list)
 
 
 @pytest.fixture
@@ -83,10 +83,10 @@ async def test_all_changes_come_in_lists_that_are_bounded_and_each_answer_has_a_
     server: Mongod, open_cursor: OpenCursor
 ) -> None:
     async with database_of(server) as database, open_cursor(database, WATCH, 10, 200) as cursor:
-        assert await cursor.more(list) == []
+        assert await cursor.next_batch(list) == []
         quiet = cursor.token
         await database.orders.insert_many([{"number": number} for number in range(25)])
-        first = await cursor.more(list)
+        first = await cursor.next_batch(list)
         assert 0 < len(first) <= 10
         assert await taken(cursor, 25 - len(first)) == list(range(len(first), 25))
         assert cursor.token != quiet
@@ -108,7 +108,7 @@ async def test_a_batch_is_taken_before_the_waiting_task_wakes_up(server: Mongod)
         return asyncio.current_task() is None, len(events)
 
     async with database_of(server) as database, server_cursor(database, WATCH, 10, 30_000) as cursor:
-        waiting = asyncio.create_task(cursor.more(take))
+        waiting = asyncio.create_task(cursor.next_batch(take))
         await asyncio.sleep(0)
         await database.orders.insert_one({"number": 1})
         assert await waiting == (True, 1)
@@ -116,17 +116,17 @@ async def test_a_batch_is_taken_before_the_waiting_task_wakes_up(server: Mongod)
 
 async def test_a_batch_that_came_before_the_wait_is_taken_then(server: Mongod) -> None:
     async with database_of(server) as database, server_cursor(database, WATCH, 10, 30_000) as cursor:
-        cursor.ask()
+        cursor.prefetch()
         await database.orders.insert_one({"number": 1})
-        await until(lambda: cursor._wire._waiting is None, "the answer is there")
-        assert await cursor.more(len) == 1
-        waiting = asyncio.create_task(cursor.more(len))
+        await until(lambda: cursor._wire._pending is None, "the answer is there")
+        assert await cursor.next_batch(len) == 1
+        waiting = asyncio.create_task(cursor.next_batch(len))
         await asyncio.sleep(0)
         await database.orders.insert_one({"number": 2})
         assert await waiting == 1
-        cursor.ask()  # by then it can no longer be mixed up with another reply
+        cursor.prefetch()  # by then it can no longer be mixed up with another reply
         await database.orders.insert_one({"number": 3})
-        await until(lambda: cursor._wire._waiting is None, "the answer is there")
+        await until(lambda: cursor._wire._pending is None, "the answer is there")
         assert await taken(cursor, 1) == [3]
 
 
@@ -138,20 +138,20 @@ async def test_an_unusable_batch_is_raised_to_the_caller_and_ends_the_cursor(
         raise LookupError(len(events))
 
     async with database_of(server) as database, open_cursor(database, WATCH, 10, 30_000) as cursor:
-        waiting = asyncio.create_task(cursor.more(refuse))
+        waiting = asyncio.create_task(cursor.next_batch(refuse))
         await asyncio.sleep(0)
         await database.orders.insert_one({"number": 1})
         with pytest.raises(LookupError):
             await waiting
         assert not cursor.is_open
-        assert await cursor.more(len) == 0
+        assert await cursor.next_batch(len) == 0
 
 
 @both
 async def test_a_cursor_that_is_left_is_forgotten_by_mongodb(server: Mongod, open_cursor: OpenCursor) -> None:
     async with database_of(server) as database:
         async with open_cursor(database, WATCH, 10, 100) as cursor:
-            await cursor.more(list)
+            await cursor.next_batch(list)
             assert await open_cursors(database, "$cmd.aggregate") == 1
         assert await open_cursors(database, "$cmd.aggregate") == 0
 
@@ -163,7 +163,7 @@ async def test_a_cursor_left_during_a_request_is_killed_too_and_its_reply_is_dis
 ) -> None:
     async with database_of(server, maxPoolSize=2) as database:
         async with open_cursor(database, WATCH, 10, 30_000) as cursor:
-            asking = asyncio.create_task(cursor.more(list))
+            asking = asyncio.create_task(cursor.next_batch(list))
             await asyncio.sleep(0)
             asking.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -181,9 +181,9 @@ async def test_a_cursor_left_during_a_request_is_killed_too_and_its_reply_is_dis
 async def test_a_batch_requested_before_is_not_requested_again(server: Mongod, open_cursor: OpenCursor) -> None:
     async with database_of(server, maxPoolSize=1) as database:
         async with open_cursor(database, WATCH, 10, 200) as cursor:
-            cursor.ask()
-            cursor.ask()
-            assert await cursor.more(list) == []
+            cursor.prefetch()
+            cursor.prefetch()
+            assert await cursor.next_batch(list) == []
         for _ in range(2):
             assert "cursor" not in await database.command("ping")
 
@@ -192,7 +192,7 @@ async def test_a_batch_requested_before_is_not_requested_again(server: Mongod, o
 async def test_a_reply_that_is_not_taken_is_discarded(server: Mongod, open_cursor: OpenCursor) -> None:
     async with database_of(server, maxPoolSize=1) as database:
         async with open_cursor(database, WATCH, 10, 100) as cursor:
-            cursor.ask()
+            cursor.prefetch()
             await asyncio.sleep(0.2)
         assert (await database.command("ping"))["ok"]
         assert "cursor" not in await database.command("ping")
@@ -203,11 +203,11 @@ async def test_an_error_is_raised_with_its_code_and_ends_the_cursor(server: Mong
     async with database_of(server) as database, open_cursor(database, WATCH, 10, 100) as cursor:
         async with fail_get_more(database, errorCode=286, errorLabels=["NonResumableChangeStreamError"]):
             with pytest.raises(OperationFailure) as caught:
-                await cursor.more(list)
+                await cursor.next_batch(list)
         assert caught.value.code == 286
         assert caught.value.has_error_label("NonResumableChangeStreamError")
         assert not cursor.is_open
-        assert await cursor.more(list) == []
+        assert await cursor.next_batch(list) == []
 
 
 @both
@@ -217,10 +217,10 @@ async def test_the_driver_is_told_of_a_connection_that_was_cut(server: Mongod, o
         async with open_cursor(database, WATCH, 10, 100) as cursor:
             async with fail_get_more(database, closeConnection=True):
                 with pytest.raises(AutoReconnect):
-                    await cursor.more(list)
+                    await cursor.next_batch(list)
             await until(lambda: lost.times == 1, "the driver has taken the server for lost")
         async with open_cursor(database, WATCH, 10, 100) as cursor:
-            assert await cursor.more(list) == []
+            assert await cursor.next_batch(list) == []
 
 
 @both
@@ -250,9 +250,9 @@ async def test_a_question_to_a_server_that_was_given_up_fails_when_its_answer_is
         stack.callback(server.resume)
         await until(lambda: lost.times, "the driver has taken the server for lost")
         await asyncio.sleep(1)
-        cursor.ask()
+        cursor.prefetch()
         with pytest.raises(AutoReconnect):
-            await asyncio.wait_for(cursor.more(list), 30)
+            await asyncio.wait_for(cursor.next_batch(list), 30)
 
 
 @both
@@ -264,7 +264,7 @@ async def test_an_answer_that_does_not_come_is_waited_for_no_longer_than_the_tim
         open_cursor(database, WATCH, 10, 60_000) as cursor,
     ):
         with pytest.raises(AutoReconnect):
-            await asyncio.wait_for(cursor.more(list), 30)
+            await asyncio.wait_for(cursor.next_batch(list), 30)
 
 
 @both
@@ -287,28 +287,28 @@ async def test_a_batch_requested_while_a_reply_is_taken_is_not_taken_with_it(ser
 
         def ask_for_more(events: Documents) -> int:
             taken.append(len(events))
-            cursor.ask()
+            cursor.prefetch()
             cursor._wire.data_received(b"".join(answers))  # and it comes in the same moment
             return len(events)
 
         reply = bson.encode({"ok": 1, "cursor": {"id": cursor._id, "nextBatch": [{"number": 2}]}})
         answers = [struct.pack("<iiiiIB", 21 + len(reply), 7, 1, 2013, 0, 0), reply]
-        waiting = asyncio.create_task(cursor.more(ask_for_more))
+        waiting = asyncio.create_task(cursor.next_batch(ask_for_more))
         await asyncio.sleep(0)
         await database.orders.insert_one({"number": 1})
         assert await waiting == 1
         assert taken == [1]
-        assert await cursor.more(list) == [{"number": 2}]
+        assert await cursor.next_batch(list) == [{"number": 2}]
 
 
 async def test_a_cursor_is_chosen_by_a_probe_and_the_safe_one_where_pymongo_has_changed(server: Mongod) -> None:
     @asynccontextmanager
     async def of_another_version(
-        database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], most: int, await_ms: int
-    ) -> AsyncIterator[Cursor]:
-        if most:
+        database: "AsyncDatabase[Any]", pipeline: Sequence[Mapping[str, Any]], batch_size: int, await_ms: int
+    ) -> AsyncIterator[ChangeCursor]:
+        if batch_size:
             raise AttributeError("_conn_for_reads")
-        async with server_cursor(database, pipeline, most, await_ms) as cursor:
+        async with server_cursor(database, pipeline, batch_size, await_ms) as cursor:
             yield cursor
 
     async with database_of(server) as database:
@@ -348,20 +348,20 @@ async def test_a_mongodb_that_is_not_there_decides_nothing(server: Mongod) -> No
 async def test_a_malformed_reply_ends_the_cursor(server: Mongod, head: tuple[int, ...], rest: bytes) -> None:
     async with database_of(server) as database:
         async with server_cursor(database, WATCH, 10, 30_000) as cursor:
-            cursor.ask()
+            cursor.prefetch()
             cursor._wire.data_received(struct.pack("<iiiiIB", *head) + rest)
             with pytest.raises(ProtocolError):
-                await asyncio.wait_for(cursor.more(list), 10)
+                await asyncio.wait_for(cursor.next_batch(list), 10)
             assert not cursor.is_open
         async with server_cursor(database, WATCH, 10, 100) as cursor:
-            assert await cursor.more(list) == []
+            assert await cursor.next_batch(list) == []
 
 
 async def test_an_unrequested_message_ends_the_connection(server: Mongod) -> None:
     async with database_of(server) as database, server_cursor(database, WATCH, 10, 100) as cursor:
         cursor._wire.data_received(struct.pack("<iiiiIB", 26, 7, 1, 2013, 0, 0) + b"\x05\0\0\0\0")
         with pytest.raises(AutoReconnect):
-            await asyncio.wait_for(cursor.more(list), 10)
+            await asyncio.wait_for(cursor.next_batch(list), 10)
 
 
 async def test_a_watch_over_the_server_that_fails_itself_ends_the_connection(
@@ -377,4 +377,4 @@ async def test_a_watch_over_the_server_that_fails_itself_ends_the_connection(
     async with database_of(server) as database, server_cursor(database, WATCH, 10, 30_000) as cursor:
         async with asyncio.timeout(10):
             with pytest.raises(AutoReconnect, match="odd"):
-                await cursor.more(list)
+                await cursor.next_batch(list)

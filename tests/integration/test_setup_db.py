@@ -78,7 +78,7 @@ async def test_an_existing_validator_is_kept(mongodb_uri: str, database: Documen
     theirs = {"total": {"$gte": 0}}
     await database.create_collection("orders", validator=theirs)
     steps = list(setup(mongodb_uri, samples=True))
-    assert "Kept the validator that is there: it is not ours" in steps
+    assert "Kept the existing validator: it is not ours" in steps
     assert "Inserted no sample orders: Document failed validation" in steps
     assert (await _options(database))["validator"] == theirs
 
@@ -122,7 +122,7 @@ async def test_the_gateways_secret_is_random_and_a_new_one_keeps_the_one_before(
     for _ in range(2):
         before = await secrets()
         done = _run(mongodb_uri, tmp_path, "--rotate-secret")
-        assert "Made a new secret for the gateways" in done.stdout
+        assert "Created a new secret for the gateways" in done.stdout
         newest, kept = await secrets()
         assert kept == before[0]
         assert newest not in before
@@ -143,12 +143,12 @@ def test_a_missing_server_is_one_sentence(free_port: Callable[[], int]) -> None:
 
 
 async def test_a_server_that_is_no_replica_set_is_one_sentence(free_port: Callable[[], int], tmp_path: Path) -> None:
-    with pytest.raises(SetupError, match="is no replica set, and only replica sets have change streams"):
+    with pytest.raises(SetupError, match="is not a replica set, and only replica sets have change streams"):
         await _setup_on(tmp_path, free_port())
 
 
 async def test_a_set_that_was_never_initiated_is_one_sentence(free_port: Callable[[], int], tmp_path: Path) -> None:
-    with pytest.raises(SetupError, match=r"waits to be made a replica set: run rs\.initiate\(\)"):
+    with pytest.raises(SetupError, match=r"is not a replica set yet: run rs\.initiate\(\)"):
         await _setup_on(tmp_path, free_port(), "--replSet", "rs0")
 
 

@@ -84,7 +84,7 @@ async def test_silent_connections_keep_no_client_out_however_few_descriptors_the
         assert await gateway.metric('orders_gateway_connections{state="silent"}') > 100
         assert await gateway.metric("orders_gateway_connections_limit") < 256
         assert await gateway.metric('orders_gateway_incidents_total{kind="evicted"}') > 200
-        assert gateway.output.count("Connections are refused or cut off to make room") == 1
+        assert gateway.output.count("Connections are refused or evicted to make room") == 1
     await until(lambda: "There is room for connections again" in gateway.output, "it says that it is over", 30)
 
 

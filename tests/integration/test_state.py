@@ -12,7 +12,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 
 from services.common.cursor import Position
 from services.watcher.start import Checkpoint
-from services.watcher.state import DatabaseWentBack, LeaseLost, StateUnavailable, StreamState
+from services.watcher.state import DatabaseRestored, LeaseLost, StateUnavailable, StreamState
 from tests.conftest import OwnMongod
 from tests.waiting import until
 
@@ -167,6 +167,6 @@ async def test_a_database_that_was_restored_from_a_backup_is_noticed(documents: 
     assert backup is not None
     await state.save(term, replace(CHECKPOINT, position=Position(2**63 + 2, 0)))
     await documents.replace_one({"_id": "orders"}, backup)
-    with pytest.raises(DatabaseWentBack):
+    with pytest.raises(DatabaseRestored):
         await state.load()
     assert await state.load() == CHECKPOINT

@@ -16,12 +16,24 @@ async def test_a_second_watcher_stands_by_and_takes_over_when_the_first_is_kille
     first = await stack.watcher()
     second = await stack.watcher()
     await until(lambda: "standing by" in second.output, "the second one stands by")
+    assert f"owner={(await stack.state())['owner']}" in second.output
     async with Writer(stack.orders) as writer:
         await writer.has_written(100)
         await first.kill()
         await until(lambda: "This watcher leads" in second.output, "the second one leads", 5)
         await writer.has_written(100)
     assert operations(await stack.log_of(len(writer.done))) == writer.done
+
+
+async def test_a_watcher_restarted_after_a_kill_names_the_dead_one_whose_lease_it_waits_for(stack: Stack) -> None:
+    watcher = await stack.watcher(LEASE_SECONDS="3")
+    dead = (await stack.state())["owner"]
+    await watcher.kill()
+    await watcher.start()
+    await until(lambda: watcher.output.count("This watcher leads") == 2, "it leads again", 8)
+    [line] = [line for line in watcher.output.splitlines() if "standing by" in line]
+    assert "lease has not expired" in line
+    assert f"owner={dead}" in line
 
 
 async def test_a_watcher_that_stops_hands_over_at_once(stack: Stack) -> None:

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from services.front.bodies import let_the_answer_arrive, refuse_encoded
+from services.front.bodies import drain_unread_body, refuse_encoded
 from services.front.runner import Runner
 
 
@@ -41,7 +41,7 @@ async def lose(request: web.Request) -> web.StreamResponse:
 
 @asynccontextmanager
 async def server() -> AsyncIterator[int]:
-    app = web.Application(middlewares=[let_the_answer_arrive, refuse_encoded])
+    app = web.Application(middlewares=[drain_unread_body, refuse_encoded])
     app.add_routes([web.get("/fail", fail), web.get("/middle", fail_in_the_middle), web.get("/lose", lose)])
     runner = Runner(app)
     await runner.setup()

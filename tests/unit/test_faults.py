@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.mongodb.faults import Fault, classify, explain
+from services.mongodb.faults import FaultKind, classify, explain
 
 FINAL = ("NonResumableChangeStreamError",)
 RESUMABLE = ("ResumableChangeStreamError",)
@@ -12,47 +12,47 @@ RESUMABLE = ("ResumableChangeStreamError",)
     ("code", "labels", "opening", "fault"),
     [
         # Errors without an answer of the server: the network, a timeout, no primary.
-        (None, (), False, Fault.RETRY),
-        (None, (), True, Fault.RETRY),
+        (None, (), False, FaultKind.RETRY),
+        (None, (), True, FaultKind.RETRY),
         # The token itself is at fault, but only where it was judged; seen with tokens cut short or of another kind.
-        (9, (), True, Fault.TOKEN_UNKNOWN),  # FailedToParse
-        (15, (), True, Fault.TOKEN_UNKNOWN),  # Overflow
-        (40647, (), True, Fault.TOKEN_UNKNOWN),
-        (50811, (), True, Fault.TOKEN_UNKNOWN),
-        (9, (), False, Fault.RETRY),
-        (15, (), False, Fault.RETRY),
-        (40647, (), False, Fault.RETRY),
-        (50811, (), False, Fault.RETRY),
-        (260, FINAL, True, Fault.TOKEN_UNKNOWN),  # InvalidResumeToken
-        (260, (), False, Fault.TOKEN_UNKNOWN),
-        (280, FINAL, True, Fault.TOKEN_UNKNOWN),  # ChangeStreamFatalError: the resume token was not found
-        (280, FINAL, False, Fault.TOKEN_UNKNOWN),
+        (9, (), True, FaultKind.TOKEN_UNKNOWN),  # FailedToParse
+        (15, (), True, FaultKind.TOKEN_UNKNOWN),  # Overflow
+        (40647, (), True, FaultKind.TOKEN_UNKNOWN),
+        (50811, (), True, FaultKind.TOKEN_UNKNOWN),
+        (9, (), False, FaultKind.RETRY),
+        (15, (), False, FaultKind.RETRY),
+        (40647, (), False, FaultKind.RETRY),
+        (50811, (), False, FaultKind.RETRY),
+        (260, FINAL, True, FaultKind.TOKEN_UNKNOWN),  # InvalidResumeToken
+        (260, (), False, FaultKind.TOKEN_UNKNOWN),
+        (280, FINAL, True, FaultKind.TOKEN_UNKNOWN),  # ChangeStreamFatalError: the resume token was not found
+        (280, FINAL, False, FaultKind.TOKEN_UNKNOWN),
         # The oplog's end has passed us.
-        (286, FINAL, True, Fault.HISTORY_LOST),  # ChangeStreamHistoryLost
-        (286, FINAL, False, Fault.HISTORY_LOST),
-        (136, (), False, Fault.RETRY),  # CappedPositionLost: opening again answers 286
+        (286, FINAL, True, FaultKind.HISTORY_LOST),  # ChangeStreamHistoryLost
+        (286, FINAL, False, FaultKind.HISTORY_LOST),
+        (136, (), False, FaultKind.RETRY),  # CappedPositionLost: opening again answers 286
         # One event over 16 MB.
-        (10334, (), False, Fault.UNREADABLE),  # BSONObjectTooLarge
-        (10334, FINAL, True, Fault.UNREADABLE),
+        (10334, (), False, FaultKind.UNREADABLE),  # BSONObjectTooLarge
+        (10334, FINAL, True, FaultKind.UNREADABLE),
         # No replica set.
-        (40573, (), True, Fault.NO_REPLICA_SET),
+        (40573, (), True, FaultKind.NO_REPLICA_SET),
         # Elections, restarts, a slow server.
-        (43, RESUMABLE, False, Fault.RETRY),  # CursorNotFound
-        (50, (), False, Fault.RETRY),  # MaxTimeMSExpired
-        (91, RESUMABLE, False, Fault.RETRY),  # ShutdownInProgress
-        (133, RESUMABLE, False, Fault.RETRY),  # FailedToSatisfyReadPreference
-        (189, RESUMABLE, False, Fault.RETRY),  # PrimarySteppedDown
-        (10107, RESUMABLE, True, Fault.RETRY),  # NotWritablePrimary
-        (11600, RESUMABLE, False, Fault.RETRY),  # InterruptedAtShutdown
+        (43, RESUMABLE, False, FaultKind.RETRY),  # CursorNotFound
+        (50, (), False, FaultKind.RETRY),  # MaxTimeMSExpired
+        (91, RESUMABLE, False, FaultKind.RETRY),  # ShutdownInProgress
+        (133, RESUMABLE, False, FaultKind.RETRY),  # FailedToSatisfyReadPreference
+        (189, RESUMABLE, False, FaultKind.RETRY),  # PrimarySteppedDown
+        (10107, RESUMABLE, True, FaultKind.RETRY),  # NotWritablePrimary
+        (11600, RESUMABLE, False, FaultKind.RETRY),  # InterruptedAtShutdown
         # A person has to act, and may; meanwhile trying again does no harm.
-        (13, (), True, Fault.RETRY),  # Unauthorized
-        (18, (), False, Fault.RETRY),  # AuthenticationFailed
+        (13, (), True, FaultKind.RETRY),  # Unauthorized
+        (18, (), False, FaultKind.RETRY),  # AuthenticationFailed
         # Unknown, but marked as final.
-        (999_999, FINAL, False, Fault.HISTORY_LOST),
-        (999_999, (), True, Fault.RETRY),
+        (999_999, FINAL, False, FaultKind.HISTORY_LOST),
+        (999_999, (), True, FaultKind.RETRY),
     ],
 )
-def test_each_error_has_its_meaning(code: int | None, labels: tuple[str, ...], opening: bool, fault: Fault) -> None:
+def test_each_error_has_its_meaning(code: int | None, labels: tuple[str, ...], opening: bool, fault: FaultKind) -> None:
     assert classify(code, labels, opening_with_token=opening) is fault
 
 

@@ -12,9 +12,9 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from services.front.connections import Bounds, Connections, Refusal, State
+from services.front.connections import ConnectionBounds, ConnectionRefusal, Connections, State
 from services.front.front import Front
-from services.front.taken import Taken, give
+from services.front.handover import Takeover, hand_over
 from services.gateway.edge.fast_path import websocket_fast_path
 from services.gateway.edge.takeover import TakenOver, take_over
 from services.gateway.wire.handshake import Handshake
@@ -25,7 +25,7 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 LONG = 20.0
 
 
-class Echo(Taken):
+class Echo(Takeover):
     """Sends a greeting, then echoes."""
 
     state = State.WEBSOCKET
@@ -45,7 +45,7 @@ class Port:
     number: int = 0
     lets: bool = True
     asked: list[Handshake] = field(default_factory=list)
-    refusals: Counter[Refusal] = field(default_factory=Counter)
+    refusals: Counter[ConnectionRefusal] = field(default_factory=Counter)
     answer: asyncio.Event = field(default_factory=asyncio.Event)
     clients: list["Client"] = field(default_factory=list)
     connections: Connections = field(init=False)
@@ -53,7 +53,7 @@ class Port:
     def open(self, request: Handshake, transport: asyncio.Transport) -> bool:
         self.asked.append(request)
         if self.lets:
-            give(transport, Echo())
+            hand_over(transport, Echo())
         return self.lets
 
     @property
@@ -118,7 +118,7 @@ async def front(
     runner = web.AppRunner(app, keepalive_timeout=LONG, lingering_time=0.2)
     await runner.setup()
     assert runner.server is not None
-    bounds = Bounds(most=most, per_address=per_address, last_descriptor=last_descriptor)
+    bounds = ConnectionBounds(total=most, per_address=per_address, last_descriptor=last_descriptor)
     port.connections = Connections(bounds, lambda refusal: port.refusals.update([refusal]), head_seconds=seconds)
     gate = Front(runner.server, port.connections, websocket_fast_path(port.open), unread=unread)
     try:
@@ -198,7 +198,7 @@ async def test_a_connection_that_says_nothing_is_cut_off_in_time() -> None:
     async with front(seconds=0.1) as port:
         client = await port.connect()
         assert await client.rest() == b""
-        assert port.refusals == {Refusal.SILENT: 1}
+        assert port.refusals == {ConnectionRefusal.SILENT: 1}
 
 
 @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
@@ -210,7 +210,7 @@ def test_half_a_request_is_waited_for_as_long_as_for_none_however_it_comes_in(
             client = await port.connect()
             trickling = asyncio.ensure_future(trickle(client))
             assert (await client.rest()).startswith(b"HTTP/1.1 408 ")
-            assert port.refusals == {Refusal.HEAD_TOO_SLOW: 1}
+            assert port.refusals == {ConnectionRefusal.HEAD_TOO_SLOW: 1}
             trickling.cancel()
 
     run(scenario(), loop)
@@ -247,7 +247,7 @@ async def test_the_oldest_silent_connection_makes_room_for_a_new_one() -> None:
         assert await half.rest() == b""
         for client in (third, fourth, fifth):
             assert await client.ask() == b"200 OK"
-        assert port.refusals == {Refusal.EVICTED: 2}
+        assert port.refusals == {ConnectionRefusal.EVICTED: 2}
 
 
 async def test_an_idle_connection_makes_room_where_none_is_silent() -> None:
@@ -271,7 +271,7 @@ async def test_where_all_are_busy_a_new_connection_is_refused() -> None:
         await until(lambda: port.census == {"http": 1, "websocket": 1}, "both are there")
         refused = await port.connect()
         assert (await refused.rest()).startswith(b"HTTP/1.1 503 ")
-        assert port.refusals == {Refusal.TOO_MANY_CONNECTIONS: 1}
+        assert port.refusals == {ConnectionRefusal.TOO_MANY_CONNECTIONS: 1}
         websocket.close()
         await until(lambda: port.census == {"http": 1}, "there is room again")
         again = await port.connect()
@@ -289,7 +289,7 @@ async def test_one_address_has_its_share_and_its_websockets_are_counted_elsewher
         assert await client.ask() == b"200 OK"
         refused = await port.connect()
         assert (await refused.rest()).startswith(b"HTTP/1.1 429 ")
-        assert port.refusals == {Refusal.TOO_MANY_FROM_ADDRESS: 1}
+        assert port.refusals == {ConnectionRefusal.TOO_MANY_FROM_ADDRESS: 1}
         for each in (websocket, client, refused):
             each.close()
         await until(lambda: not port.census, "all have gone")
@@ -301,13 +301,13 @@ async def test_where_descriptors_run_out_silent_connections_make_room_and_then_n
     async with front(last_descriptor=3) as port:  # all have higher ones
         refused = await port.connect()
         assert (await refused.rest()).startswith(b"HTTP/1.1 503 ")
-        assert port.refusals == {Refusal.OUT_OF_DESCRIPTORS: 1}
+        assert port.refusals == {ConnectionRefusal.OUT_OF_DESCRIPTORS: 1}
 
 
 async def test_where_something_else_uses_descriptors_up_silent_connections_make_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("services.front.front.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("services.front.front.DESCRIPTOR_CHECK_SECONDS", 0.05)
     with ExitStack() as stack:
         last = os.dup(0) + 20
         stack.callback(os.close, last - 20)
@@ -319,8 +319,8 @@ async def test_where_something_else_uses_descriptors_up_silent_connections_make_
             for _ in range(40):
                 stack.callback(os.close, os.dup(0))
             assert await silent.rest() == b""
-            await until(lambda: port.refusals[Refusal.OUT_OF_DESCRIPTORS] > 0, "nothing more can be done")
-            assert port.refusals[Refusal.EVICTED] == 1
+            await until(lambda: port.refusals[ConnectionRefusal.OUT_OF_DESCRIPTORS] > 0, "nothing more can be done")
+            assert port.refusals[ConnectionRefusal.EVICTED] == 1
             port.answer.set()
             assert await answered == b"200 OK"
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 import structlog
 
-from services.common.logs import BURST, EVERY, Flood, short_traceback
+from services.common.logs import BURST, EVERY, RepeatLimiter, short_traceback
 
 SCRIPT = """
 import logging, sys, time
@@ -55,30 +55,30 @@ def test_a_storm_of_errors_with_large_values_is_a_few_short_lines(format: str) -
         assert all(json.loads(line)["service"] == "gateway" for line in done.stdout.splitlines())
 
 
-def passes(flood: Flood, event: str, method: str = "error") -> int | None:
+def passes(limiter: RepeatLimiter, event: str, method: str = "error") -> int | None:
     try:
-        return int(flood.process(None, method, {"event": event}).get("suppressed", 0))
+        return int(limiter.process(None, method, {"event": event}).get("suppressed", 0))
     except structlog.DropEvent:
         return None
 
 
 def test_a_line_that_comes_again_and_again_is_left_out_and_counted() -> None:
     now = 0.0
-    flood = Flood(lambda: now)
-    assert [passes(flood, "one") for _ in range(BURST + 5)] == [0] * BURST + [None] * 5
-    assert passes(flood, "another") == 0
-    assert passes(flood, "one", "debug") == 0
+    limiter = RepeatLimiter(lambda: now)
+    assert [passes(limiter, "one") for _ in range(BURST + 5)] == [0] * BURST + [None] * 5
+    assert passes(limiter, "another") == 0
+    assert passes(limiter, "one", "debug") == 0
     now += EVERY
-    assert [passes(flood, "one") for _ in range(2)] == [5, None]
+    assert [passes(limiter, "one") for _ in range(2)] == [5, None]
     now += 1000 * EVERY
-    assert [passes(flood, "one") for _ in range(BURST + 1)] == [1, *[0] * (BURST - 1), None]
+    assert [passes(limiter, "one") for _ in range(BURST + 1)] == [1, *[0] * (BURST - 1), None]
 
 
 def test_kinds_of_lines_are_not_kept_without_end() -> None:
-    flood = Flood(lambda: 0.0)
+    limiter = RepeatLimiter(lambda: 0.0)
     for number in range(100_000):
-        passes(flood, str(number))
-    assert len(flood._kinds) <= 1000
+        passes(limiter, str(number))
+    assert len(limiter._kinds) <= 1000
 
 
 def test_an_error_of_a_thousand_frames_is_shown_by_its_last() -> None:

@@ -48,15 +48,18 @@ def test_a_command_says_which_mongodb_it_takes_and_why(monkeypatch: pytest.Monke
     monkeypatch.delenv("MONGODB_URI", raising=False)
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
     assert find_target().sentence == (
-        f"MongoDB at localhost:27017: MONGODB_URI is not set, and no `make run` has {tmp_path}"
+        f"MongoDB at localhost:27017, the default, as MONGODB_URI is not set and no `make run` uses {tmp_path}"
     )
     with claimed(tmp_path) as announce:
         announce(STACK)
-        assert find_target() == (STACK.mongodb_uri, "MongoDB at 127.0.0.1:4711, of the `make run` that runs here")
+        embedded = "the embedded MongoDB of `make run`, at 127.0.0.1:4711"
+        assert find_target() == (STACK.mongodb_uri, embedded)
+        monkeypatch.setenv("MONGODB_URI", str(STACK.mongodb_uri))  # as `make run` does for its own set-up
+        assert find_target() == (STACK.mongodb_uri, embedded)
         monkeypatch.setenv("MONGODB_URI", "mongodb://me:secret@db1,db2:4/shop")
         uri, sentence = find_target()
         assert uri == "mongodb://me:secret@db1,db2:4/shop"
         assert sentence == (
-            "MongoDB at db1,db2:4, which MONGODB_URI names; not the one of the `make run` that runs here, "
+            "MongoDB at db1,db2:4, which MONGODB_URI names, not the one of the `make run` that runs here, "
             "at 127.0.0.1:4711"
         )

@@ -137,7 +137,7 @@ def test_a_value_and_a_file_at_once_are_refused(monkeypatch: pytest.MonkeyPatch)
     Path("secret").write_text("mongodb://host/orders")
     monkeypatch.setenv("MONGODB_URI_FILE", "secret")
     monkeypatch.setenv("MONGODB_URI", "mongodb://other/orders")
-    with pytest.raises(WrongSetting, match=r"^MONGODB_URI_FILE: MONGODB_URI is given too"):
+    with pytest.raises(WrongSetting, match=r"^MONGODB_URI_FILE: MONGODB_URI is set too"):
         CommonSettings()
 
 

@@ -10,8 +10,8 @@ from services.mongodb.deployment import Deployment
 from services.watcher.start import (
     Checkpoint,
     Continue,
-    Head,
     NewEpoch,
+    PublishedHead,
     Rebuild,
     Start,
     decide,
@@ -25,7 +25,7 @@ LATER = Position(NOW - 5 * SECOND, 0)
 EARLIER = Position(NOW - 20 * SECOND, 0)
 LONG_AGO = Position(NOW - 5 * HOUR * SECOND, 0)
 SAVED = Checkpoint("e1", AT, "saved", "set-1", "pipe")
-HEAD = Head("e1", AT, "head")
+HEAD = PublishedHead("e1", AT, "head")
 HERE = Deployment("set-1", NOW)
 
 
@@ -120,7 +120,9 @@ def new(reason: EpochReason) -> NewEpoch:
         ),
     ],
 )
-def test_where_to_begin(saved: Checkpoint | None, head: Head | None, here: Deployment, expected: Start) -> None:
+def test_where_to_begin(
+    saved: Checkpoint | None, head: PublishedHead | None, here: Deployment, expected: Start
+) -> None:
     assert decide(saved, head, here, "pipe", HOUR) == expected
 
 

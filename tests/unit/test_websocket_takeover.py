@@ -12,13 +12,13 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from services.front.connections import State
-from services.front.taken import Taken
+from services.front.handover import Takeover
 from services.gateway.edge.takeover import ConnectionWatch, TakenOver, take_over
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class UpperCaseEcho(Taken):
+class UpperCaseEcho(Takeover):
     """Echoes in upper case."""
 
     state = State.WEBSOCKET
@@ -118,7 +118,7 @@ def test_a_client_that_has_gone_is_not_taken_over() -> None:
 
 
 def test_an_owner_that_fails_at_once_does_not_leave_the_connection_open() -> None:
-    class Broken(Taken):
+    class Broken(Takeover):
         state = State.WEBSOCKET
 
         def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: ARG002

@@ -11,8 +11,8 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.web_protocol import RequestHandler
 
+from services.front.handover import SlotHolder, Takeover, hand_over
 from services.front.http_connection import HttpConnection
-from services.front.taken import Counted, Taken, give
 
 
 class TakenOver(web.StreamResponse):
@@ -30,7 +30,7 @@ class TakenOver(web.StreamResponse):
         """Write nothing."""
 
 
-def take_over(request: web.BaseRequest, protocol: Taken) -> asyncio.Transport | None:
+def take_over(request: web.BaseRequest, protocol: Takeover) -> asyncio.Transport | None:
     """Give the request's connection to `protocol`; return None where the client has already gone.
 
     Calls `connection_made` at once, and `data_received` in the next turn of the loop, with the bytes that followed the
@@ -40,9 +40,9 @@ def take_over(request: web.BaseRequest, protocol: Taken) -> asyncio.Transport | 
     transport = handler.transport
     if transport is None or transport.is_closing():
         return None
-    seat = handler.hand_over(protocol.state) if isinstance(handler, Counted) else None
+    slot = handler.release_to(protocol.state) if isinstance(handler, SlotHolder) else None
     tail = _release(handler)
-    give(transport, protocol, seat)
+    hand_over(transport, protocol, slot)
     if tail:
         transport.pause_reading()  # or the next bytes that the loop reads would overtake these
         asyncio.get_running_loop().call_soon(_deliver, transport, tail)

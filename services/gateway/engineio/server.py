@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from aiohttp import hdrs, web
 
 from services.common.fair_turns import FairTurns
-from services.front.taken import give
+from services.front.handover import hand_over
 from services.gateway.edge.admission import Admission
 from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.limits import Count, EngineSettings, count_nothing
@@ -84,7 +84,7 @@ class EngineServer:
             return False
         with self._admitted(session):
             websocket = self._connection(request)
-            give(transport, websocket)
+            hand_over(transport, websocket)
             write_response(transport, head, self._open_packet(session, upgrades=[]))
             self._start(session, websocket)
         return True

@@ -8,7 +8,7 @@ from services.common.cursor import Cursor
 from services.common.deadlines import Deadlines, Entry
 from services.common.documents import Json, dumps
 from services.front.connections import State
-from services.front.taken import Taken
+from services.front.handover import Takeover
 from services.gateway.edge.descriptor import unbuffered_descriptor
 from services.gateway.edge.unsent import Unsent
 from services.gateway.hub import Hub
@@ -17,7 +17,7 @@ from services.gateway.wire import sse
 from services.gateway.wire.form import Form
 
 
-class SseStream(Taken):
+class SseStream(Takeover):
     """One stream after its headers; an outlet of the hub."""
 
     __slots__ = (

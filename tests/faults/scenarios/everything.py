@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from services.embedded.replica_set import direct_client
-from services.embedded.server import Server
+from services.embedded.server import EmbeddedServer
 from tests.faults.audit import Audit
 from tests.faults.scenario import scenario
 from tests.faults.stack import Shape
@@ -60,12 +60,12 @@ async def _step_down(audit: Audit) -> None:
         await client.admin.command("replSetStepDown", 5, secondaryCatchUpPeriodSecs=3)
 
 
-async def _kill(server: Server) -> None:
+async def _kill(server: EmbeddedServer) -> None:
     await server.kill()
     await server.start()
 
 
-async def _freeze(audit: Audit, server: Server, most: float) -> None:
+async def _freeze(audit: Audit, server: EmbeddedServer, most: float) -> None:
     server.pause()
     await audit.run_for(audit.rng.uniform(0.5, most))
     server.resume()

@@ -1,11 +1,11 @@
-"""Serves a small application on a port of its own, for those who look after a service."""
+"""Serves a small application on a separate port, for the operators of a service."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from services.front.connections import Bounds, Connections, Refusal
+from services.front.connections import ConnectionBounds, ConnectionRefusal, Connections
 from services.front.descriptors import RESERVE, allow_descriptors, last_for_connections
 from services.front.front import KEEPALIVE_SECONDS, Front
 from services.front.runner import Runner
@@ -13,15 +13,15 @@ from services.front.runner import Runner
 MOST = 64
 
 
-def few_connections(count: Callable[[Refusal], None]) -> Connections:
-    """Return places for as many as may be on such a port: some probes, some Prometheus, a few people with curl."""
+def few_connections(count: Callable[[ConnectionRefusal], None]) -> Connections:
+    """Return the few connections that such a port needs: probes, Prometheus, some people with curl."""
     last = last_for_connections(allow_descriptors(MOST + 2 * RESERVE))
-    return Connections(Bounds(most=MOST, per_address=MOST, last_descriptor=last), count)
+    return Connections(ConnectionBounds(total=MOST, per_address=MOST, last_descriptor=last), count)
 
 
 @asynccontextmanager
-async def answering(app: web.Application, connections: Connections, host: str, port: int) -> AsyncIterator[int]:
-    """Serve the application meanwhile; give the port. Raise OSError when it is taken."""
+async def serving(app: web.Application, connections: Connections, host: str, port: int) -> AsyncIterator[int]:
+    """Serve the application; yield the port. Raise OSError when it is taken."""
     runner = Runner(app, keepalive_timeout=KEEPALIVE_SECONDS, shutdown_timeout=1, tcp_keepalive=False)
     await runner.setup()
     try:

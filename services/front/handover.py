@@ -1,0 +1,48 @@
+"""Hands a connection over to the protocol that serves it from then on, together with its slot."""
+
+import asyncio
+from typing import ClassVar
+
+from services.front.connections import SharedSlot, Slot, State
+
+
+class SlotHolder:
+    """A protocol whose connection has a slot as silent or HTTP."""
+
+    __slots__ = ()
+
+    _slot: Slot | None
+
+    def release_to(self, state: State) -> SharedSlot | None:
+        """Give the slot up to another protocol, which gets one for its own state."""
+        slot, self._slot = self._slot, None  # type: ignore[misc]  # a slot of the subclasses
+        return None if slot is None else slot.upgrade(state)
+
+
+class Takeover(asyncio.Protocol):
+    """A protocol that takes a connection over; a subclass that overrides `connection_lost` calls this one's."""
+
+    __slots__ = ("slot",)
+
+    state: ClassVar[State]
+
+    def __init__(self) -> None:
+        self.slot: SharedSlot | None = None  # None where connections are not counted
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Free the slot."""
+        slot, self.slot = self.slot, None
+        if slot is not None:
+            slot.release()
+
+
+def hand_over(transport: asyncio.Transport, protocol: Takeover, slot: SharedSlot | None = None) -> None:
+    """Give ``protocol`` sole ownership of a connection; without ``slot``, also the current protocol's slot."""
+    before = transport.get_protocol()
+    protocol.slot = before.release_to(protocol.state) if slot is None and isinstance(before, SlotHolder) else slot
+    transport.set_protocol(protocol)
+    try:
+        protocol.connection_made(transport)
+    except BaseException:
+        transport.abort()  # nobody else would close it
+        raise
