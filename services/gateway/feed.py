@@ -147,8 +147,8 @@ class Feed:
             self._hub.begin_epoch(head.reason)
         elif self._ring.position < head.position:
             await self._fill()
-        if head.silence < self._settings.stale:
-            self._fresh_at = monotonic()  # only now: until the ring is in step, clients see old data
+        # Only now: until the ring is in step, clients see old data. What they see is as old as the watcher's last report.
+        self._fresh_at = monotonic() - max(0.0, head.silence)
 
     async def _begin(self, head: LogHead) -> None:
         """Load the newest events and discard all earlier ones."""

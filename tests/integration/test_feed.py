@@ -11,8 +11,10 @@ from services.common.cursor import Cursor, Position
 from services.common.documents import Json
 from services.common.normalize import EpochReason
 from services.gateway.catch_up import Source
+from services.gateway.feed import Stale
 from services.gateway.filters import EVERYTHING
 from services.gateway.redis_log import LogPage, RedisLog
+from services.redis.schema import HeadField
 from tests.conftest import OwnValkey
 from tests.integration.fed_gateway import RING, World
 from tests.log_entries import KEYS
@@ -110,6 +112,18 @@ async def test_a_message_that_never_came_is_missed_within_a_second_or_two(world:
         await world.log_silently()
         await gateway.reached(1)
     assert outlet.positions == [1]
+
+
+async def test_clients_learn_of_a_silent_watcher_as_soon_as_its_silence_is_too_long(world: World) -> None:
+    """Its silence counts from its last report, not from when the gateway read that report."""
+    await world.writing().begin()
+    async with world.gateway(stale_seconds=60) as gateway:
+        assert gateway.hub.stale is None
+        seconds, _ = await world.redis.time()
+        await world.redis.hset(KEYS.head, HeadField.ALIVE, str(seconds - 61))
+        await until(lambda: gateway.hub.stale is Stale.WATCHER_SILENT, "clients are told that what they see is old")
+        await world.redis.hset(KEYS.head, HeadField.ALIVE, str(seconds - 1))
+        await until(lambda: gateway.hub.stale is None, "the watcher is back")
 
 
 async def test_a_message_that_does_not_follow_shows_a_hole_that_is_filled_at_once(
