@@ -1,8 +1,10 @@
 """Runs many deadlines of equal length with one timer."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
+from time import monotonic
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -10,6 +12,10 @@ Item = TypeVar("Item")
 # A loop that is later than this was blocked: a client then gets the full delay, counted from the actual request.
 _STALL = 0.25
 
+
+# A client with a thousand connections has a thousand of them due at once: after so long, the rest waits as long again.
+_FIRE_SECONDS = 0.002
+_PAUSE = 0.01  # at least between two timers, so that waits which fall due one after the other share one
 
 # This many cancelled waits may stay until they are due; beyond, they are removed once they are the majority. Otherwise
 # a client that starts and cancels waits as fast as it can would keep each in memory for `delay`.
@@ -85,12 +91,13 @@ class Deadlines(Generic[Item]):
     def _fire(self) -> None:
         # Even after a stall, a reply that is in its socket counts: both loops read before they run late timers.
         self._timer = None
-        self.run()
+        self.run(_FIRE_SECONDS)
 
-    def run(self) -> None:
-        """Handle the waits that are due, and arm the timer for the next."""
+    def run(self, seconds: float = math.inf) -> None:
+        """Handle the waits that are due, for so many seconds at most, and arm the timer for the next."""
         loop = asyncio.get_running_loop()
         now = loop.time() + 0.001  # the resolution of the loop's clock
+        until = monotonic() + seconds
         while self._entries and self._entries[0].at <= now:
             item = self._entries.popleft().item
             if item is not None:
@@ -98,5 +105,8 @@ class Deadlines(Generic[Item]):
                     self._due(item)
                 except Exception as error:  # noqa: BLE001 - an error of one client must not cost the others their turn
                     loop.call_exception_handler({"message": "A deadline could not be handled", "exception": error})
+            if monotonic() > until:
+                break
         if self._timer is None and self._entries:
-            self._timer = loop.call_at(max(self._entries[0].at, now + 0.01), self._fire)
+            pause = _PAUSE if self._entries[0].at > now else _FIRE_SECONDS
+            self._timer = loop.call_at(max(self._entries[0].at, now + pause), self._fire)

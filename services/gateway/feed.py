@@ -147,7 +147,7 @@ class Feed:
             self._hub.begin_epoch(head.reason)
         elif self._ring.position < head.position:
             await self._fill()
-        # Only now: until the ring is in step, clients see old data. What they see is as old as the watcher's last report.
+        # Only now: until the ring is in step, clients see old data. It is as old as the watcher's last report.
         self._fresh_at = monotonic() - max(0.0, head.silence)
 
     async def _begin(self, head: LogHead) -> None:

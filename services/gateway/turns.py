@@ -70,12 +70,14 @@ class Turn:
         """Count from now on: what was done before was waiting."""
         self._began = monotonic()
 
-    async def end(self) -> None:
-        """Let the others go on for as long as this turn has taken, once it was long enough.
+    async def end(self) -> bool:
+        """Let the others go on for as long as this turn has taken, once it was long enough; tell whether it was.
 
         To yield for one pass of the loop would not do: of a busy loop, this work would still have every second pass.
         """
         spent = monotonic() - self._began
-        if spent >= TURN_SECONDS:
-            await asyncio.sleep(spent)
-            self.begin()
+        if spent < TURN_SECONDS:
+            return False
+        await asyncio.sleep(spent)
+        self.begin()
+        return True

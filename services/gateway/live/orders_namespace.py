@@ -15,6 +15,7 @@ from services.gateway.recovery import SessionIds
 from services.gateway.socketio.server import Ack, ConnectionRefused, Namespace, Socket
 from services.gateway.stream import Stream
 from services.gateway.subscription import Mode, ResumePoint
+from services.gateway.turns import Turn
 from services.gateway.wire.socketio import Argument
 
 MARK_SECONDS = 20.0
@@ -146,11 +147,14 @@ class LiveOrders(Namespace[LiveClient]):
             if not self._ready.is_set() or self._current_cursor() == last:
                 continue
             last = cursor = self._current_cursor()
+            turn = Turn()
             for client in list(self._clients):
-                subscription = client.subscription
+                subscription = client.subscription if client in self._clients else None
                 if subscription is not None and subscription.mode is Mode.LIVE and subscription.interest != EVERYTHING:
                     with self._hub.isolating(subscription):
                         client.emit("mark", {}, cursor, subscription.interest)
+                if await turn.end():  # meanwhile the others may have been sent later changes than the mark
+                    last = cursor = self._current_cursor()
 
 
 def _changed(interest: Interest, name: str, args: Sequence[Argument]) -> Interest:

@@ -25,6 +25,7 @@ from services.gateway.sse.query import parse_query
 from services.gateway.sse.stream import SseStream
 from services.gateway.stream import Stream
 from services.gateway.subscription import ResumePoint, ResyncReason
+from services.gateway.turns import Turn
 from services.gateway.wire import sse
 from services.gateway.wire.form import Form
 
@@ -33,6 +34,8 @@ PATH = "/api/orders/events"
 # A compressing proxy buffers until it has enough, on a quiet stream for ever: `no-transform` forbids it (RFC 9111,
 # 5.2.2.6). nginx heeds only `X-Accel-Buffering: no`, which aiohttp-sse sends: it compresses, but forwards at once.
 _UNTOUCHED = {hdrs.CACHE_CONTROL: "no-cache, no-transform"}
+
+_STILL_HERE = sse.comment("still here")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,12 +169,17 @@ class SseTransport:
         """Send heartbeats until cancelled."""
         while True:
             await asyncio.sleep(self._settings.heartbeat)
-            sign = sse.comment("still here")
-            mark = sse.mark(str(self._current_cursor())) if self._ready.is_set() else sign
+            mark = self._mark()
+            turn = Turn()
             for stream in list(self._streams):
-                if stream.subscription is not None:
+                if stream.subscription is not None and stream in self._streams:
                     with self._hub.isolating(stream.subscription):
-                        stream.beat(mark, sign)
+                        stream.beat(mark, _STILL_HERE)
+                if await turn.end():  # meanwhile the others may have been sent later changes than the mark
+                    mark = self._mark()
+
+    def _mark(self) -> bytes:
+        return sse.mark(str(self._current_cursor())) if self._ready.is_set() else _STILL_HERE
 
     async def close(self, spread: float) -> None:
         """Refuse new streams and end the open ones, spread over time."""
