@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 from aiohttp import ClientSession
-from bson import Binary, Int64, ObjectId, Regex
+from bson import Binary, Decimal128, Int64, ObjectId, Regex
 from yarl import URL
 
 from services.common.ids import id_text
@@ -160,3 +160,34 @@ async def test_a_number_is_found_by_the_text_of_its_own_type(api: Api) -> None:
     for other in ("~i5", "~d5.0"):
         assert await (await api.client.get(at(f"?id={other}"))).json() == []
         assert (await api.client.get(at(f"/{other}"))).status == 404
+
+
+@pytest.mark.parametrize(
+    ("stored", "alike"),
+    [
+        (5, ["~l5", "~d5.0", id_text(Decimal128("5")), "5"]),
+        (Int64(5), ["~i5", "~d5.0"]),
+        (5.0, ["~i5", "~l5"]),
+        (Decimal128("5.0"), ["~i5", "~d5.0"]),
+        ("Order a+b (1)", ["order a+b (1)", "ORDER A+B (1)", "Order a+b (1) "]),
+        ("ä.*", ["a.*", "Ä.*", "äxy"]),
+    ],
+)
+async def test_a_write_finds_what_a_read_finds_though_mongodb_holds_other_ids_equal(
+    mongodb_uri: str, stored: Any, alike: list[str]
+) -> None:
+    async with serve_orders(mongodb_uri) as api:
+        orders = api.orders
+        await orders.drop()
+        await orders.database.create_collection(orders.name, collation={"locale": "en", "strength": 1})
+        await orders.insert_one({"_id": stored, **JOHN})
+        for other in alike:
+            one = at(f"/{quote(other, safe='')}")
+            assert (await api.client.get(one)).status == 404
+            assert (await api.client.put(one, json={"status": "shipped"})).status == 404
+            assert (await api.client.delete(one)).status == 404
+        one = at(f"/{quote(id_text(stored), safe='')}")
+        assert (await api.client.get(one)).status == 200
+        assert (await api.client.put(one, json={"status": "shipped"})).status == 200
+        assert (await api.client.delete(one)).status == 200
+        assert await orders.count_documents({}) == 0
