@@ -78,8 +78,9 @@ class Bystander:
 
     async def write(self) -> None:
         for number in count(self._written + 1):
+            _Numbers.last = number  # before: a cancelled write may be done all the same, and nobody else is to use it
             await self._orders.insert_one({"customer_name": CUSTOMER, "product_name": str(number), "status": "pending"})
-            self._written = _Numbers.last = number
+            self._written = number
             await asyncio.sleep(_PAUSE)
 
     async def ask(self) -> None:

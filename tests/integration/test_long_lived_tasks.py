@@ -38,8 +38,8 @@ GATEWAY = [
     (LiveOrders, "send_marks", "Socket.IO marks"),
 ]
 WATCHER = [
-    (Leader, "_follow_always", "following the change stream"),
-    (Leader, "_save_always", "saving the checkpoint"),
+    (Leader, "_follow_forever", "following the change stream"),
+    (Leader, "_save_periodically", "saving the checkpoint"),
     (OplogWindow, "watch", "watching the oplog"),
     (lease, "hold", "holding the lease"),
 ]
