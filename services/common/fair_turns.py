@@ -1,6 +1,7 @@
 """Shares the event loop among clients: so much of their work in each pass of the loop, by turns between accounts."""
 
 import asyncio
+import math
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from functools import partial
@@ -11,6 +12,9 @@ PASS_SECONDS = 0.0005
 
 # A step that lasts longer is followed by a rest as long as itself.
 LONG_SECONDS = 0.001
+
+_CONTENDED_SECONDS = 1.0
+_RESTING = 100  # accounts; beyond, those that have rested are forgotten
 
 
 class FairTurns:
@@ -23,7 +27,10 @@ class FairTurns:
     def __init__(self) -> None:
         self._waiting: OrderedDict[str, deque[Callable[[], None]]] = OrderedDict()
         self._spent = 0.0  # in this pass of the loop
-        self._granted_at: float | None = None
+        self._resting: dict[str, float] = {}  # until when
+        self._timer: asyncio.TimerHandle | None = None
+        self._last_account: str | None = None
+        self._contended_until = -math.inf
         self._is_arranged = False
 
     def __len__(self) -> int:
@@ -46,26 +53,52 @@ class FairTurns:
 
     async def take(self, account: str) -> None:
         """Return when it is this account's turn, for a step of work that fills the rest of this pass of the loop."""
-        if not self._waiting and self._spent < PASS_SECONDS:
-            self._give()
+        if not self._waiting and self._spent < PASS_SECONDS and not self._is_resting(account):
+            self.charge(PASS_SECONDS)
             return
         turn = asyncio.get_running_loop().create_future()
         self.add(account, partial(self._grant, turn))
         await turn
+
+    def asked(self, account: str, seconds: float) -> None:
+        """Count a request, which will cost so much at least."""
+        if account != self._last_account:
+            if self._last_account is not None:
+                self._contended_until = asyncio.get_running_loop().time() + _CONTENDED_SECONDS
+            self._last_account = account
+        self.charge(seconds)
+
+    @property
+    def is_contended(self) -> bool:
+        """Whether requests of more than one account have come in of late."""
+        return asyncio.get_running_loop().time() < self._contended_until
 
     def charge(self, seconds: float) -> None:
         """Count work that is still to be done in this turn's name."""
         self._spent += seconds
         self._arrange()
 
+    def lasted(self, account: str, seconds: float) -> None:
+        """Note how long a step has taken: after one that could not be divided, its account rests for as long."""
+        if seconds > LONG_SECONDS:
+            now = perf_counter()
+            if len(self._resting) > _RESTING:
+                self._resting = {each: until for each, until in self._resting.items() if until > now}
+            self._resting[account] = now + seconds
+
+    def _is_resting(self, account: str) -> bool:
+        until = self._resting.get(account)
+        if until is None:
+            return False
+        if until > perf_counter():
+            return True
+        del self._resting[account]
+        return False
+
     def _grant(self, turn: "asyncio.Future[None]") -> None:
         if not turn.done():  # else it was cancelled
-            self._give()
+            self.charge(PASS_SECONDS)
             turn.set_result(None)
-
-    def _give(self) -> None:
-        self._granted_at = perf_counter()
-        self.charge(PASS_SECONDS)
 
     def _arrange(self) -> None:
         if not self._is_arranged:
@@ -74,15 +107,14 @@ class FairTurns:
 
     def _next_pass(self) -> None:
         self._is_arranged = False
-        if self._granted_at is not None:
-            lasted, self._granted_at = perf_counter() - self._granted_at, None
-            if lasted > LONG_SECONDS:  # such a step could not be divided: what was kept waiting by it goes first
-                self._is_arranged = True
-                asyncio.get_running_loop().call_later(lasted, self._next_pass)
-                return
         self._spent = 0.0
-        while self._waiting:
+        passed_over = 0
+        while passed_over < len(self._waiting):
             account, acts = self._waiting.popitem(last=False)
+            if self._is_resting(account):
+                self._waiting[account] = acts
+                passed_over += 1
+                continue
             act = acts.popleft()
             if acts:
                 self._waiting[account] = acts  # behind the others
@@ -91,26 +123,39 @@ class FairTurns:
             self._spent += perf_counter() - began
             if self._spent >= PASS_SECONDS:
                 break
-        if self._waiting:
+        if self._spent or passed_over < len(self._waiting):
             self._arrange()
+        if passed_over and self._timer is None:
+            rest = min(self._resting.get(account, 0.0) for account in self._waiting) - perf_counter()
+            self._timer = asyncio.get_running_loop().call_later(max(rest, 0.0), self._end_rest)
+
+    def _end_rest(self) -> None:
+        self._timer = None
+        self._arrange()
 
 
 class Pace:
     """The turns of one piece of work: ``await begin()`` before its first step, and ``await step()`` after each."""
 
-    __slots__ = ("_account", "_turns", "_until")
+    __slots__ = ("_account", "_began", "_turns")
 
     def __init__(self, turns: FairTurns, account: str) -> None:
         self._turns = turns
         self._account = account
-        self._until = 0.0
+        self._began = 0.0
 
     async def begin(self) -> None:
         """Wait for a turn."""
         await self._turns.take(self._account)
-        self._until = perf_counter() + PASS_SECONDS
+        self._began = perf_counter()
 
     async def step(self) -> None:
         """Go on, or wait for another turn where this one has lasted long enough."""
-        if perf_counter() > self._until:
+        seconds = perf_counter() - self._began
+        if seconds > PASS_SECONDS:
+            self._turns.lasted(self._account, seconds)
             await self.begin()
+
+    def end(self) -> None:
+        """Note a last step, where it may have been a long one."""
+        self._turns.lasted(self._account, perf_counter() - self._began)

@@ -17,7 +17,7 @@ _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Lengt
 
 
 # What a request costs at least, after it was read: it is not known yet what it asks for.
-REQUEST_SECONDS = 0.00015
+REQUEST_SECONDS = 0.0002
 
 
 class HttpConnection(SlotHolder, AnsweredErrors):
@@ -76,7 +76,7 @@ class HttpConnection(SlotHolder, AnsweredErrors):
         if self._slot is None:
             return
         if self._messages:
-            self._turns.charge(REQUEST_SECONDS)
+            self._turns.asked(self._account, REQUEST_SECONDS)
             self._slot.request_complete()
         elif self._waiter is not None:
             self._slot.request_begun()

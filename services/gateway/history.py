@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
+from time import monotonic
 from typing import Any, NamedTuple
 
 from pymongo.asynchronous.database import AsyncDatabase
@@ -25,6 +26,8 @@ from services.mongodb.source_failed import SourceFailed
 
 # Small enough that decoding a batch, with both images of each event, does not block the event loop.
 BATCH_EVENTS = 50
+# MongoDB rests as long as it has worked, or it would spend all its time on old cursors while others ask for orders.
+_LONGEST_REST = 0.05
 PAGE_BYTES = 256 * 1024
 AWAIT_MS = 100
 STALL_SECONDS = 20.0
@@ -98,6 +101,7 @@ class History:
                     self._reach.note(position, reached=True)
                     while True:
                         raise_if_cancelled()
+                        asked_at = monotonic()
                         events = await stream.next(_undecoded)
                         if isinstance(events, Idle):
                             ts = token_time(events.token) or 0
@@ -105,10 +109,12 @@ class History:
                             idle = Position.end_of(ts) if was_read else Position.before(max(ts, 1))
                             yield HistoryPage([], max(numbering.last, idle))
                             continue
+                        answered_at = monotonic()
                         turn.begin()
                         async with aclosing(_pages(events, position, numbering, turn)) as pages:
                             async for page in pages:
                                 yield HistoryPage(page, numbering.last)
+                        await asyncio.sleep(min(answered_at - asked_at, _LONGEST_REST))
         except HistoryLost:
             self._reach.note(position, reached=False)
             raise

@@ -35,10 +35,10 @@ _SNAPSHOT_UNAVAILABLE = frozenset({134, 239, 246})
 
 
 class DecodedOrder(NamedTuple):
-    """A document as JSON values, and as it is stored."""
+    """A document as JSON values, and its stored fields, of a large one those only that may decide filters."""
 
     order: dict[str, Json]
-    document: Document
+    document: Mapping[str, Any]
 
     @property
     def id(self) -> str:
@@ -83,7 +83,9 @@ async def read_snapshot(
                 with suppress(errors.PyMongoError):  # the server's timeout ends it after ten minutes anyway
                     await collection.database.command({"killCursors": collection.name, "cursors": [cursor["id"]]})
             found = cursor["firstBatch"]
-            documents = [_to_order(each) for each in found] if is_small else await _read_each(found, pace)
+            documents = (
+                [DecodedOrder(order_json(each), each) for each in found] if is_small else await _read_each(found, pace)
+            )
             return Snapshot(documents, cluster_time(at), is_truncated, is_small)
         # The collection does not exist, so the server took no snapshot. If it still does not exist at the next
         # attempt, the list was empty at this reply's operation time, the earlier of the two.
@@ -98,11 +100,9 @@ async def read(document: RawBSONDocument) -> DecodedOrder:
 
 
 def _read(raw: bytes) -> DecodedOrder:
-    return _to_order(bson.decode(raw, CODEC))
-
-
-def _to_order(document: Document) -> DecodedOrder:
-    return DecodedOrder(order_json(document), document)
+    document = bson.decode(raw, CODEC)
+    # Without the document: to free hundreds of large ones at once, when the list has been sent, would take 50 ms.
+    return DecodedOrder(order_json(document), deciding_fields(document) or {})
 
 
 async def _read_each(found: Sequence[RawBSONDocument], pace: Pace) -> list[DecodedOrder]:

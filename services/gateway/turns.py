@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item", bound=Hashable)
 Soon = Callable[[Callable[[], None]], None]
 
-TURN_SECONDS = 0.002  # after so long the loop does something else first
+TURN_SECONDS = 0.0005  # after so long the loop does something else first
 
 
 def call_soon(call: Callable[[], None]) -> None:

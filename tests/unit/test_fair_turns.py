@@ -94,24 +94,29 @@ async def test_work_that_may_be_done_at_once_does_not_overtake_what_waits() -> N
     assert turns.run(done.append, "second")
 
 
-async def test_a_step_that_cannot_be_divided_is_followed_by_a_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fair_turns, "LONG_SECONDS", -1.0)
+async def test_after_a_step_that_cannot_be_divided_its_account_rests_and_others_do_not() -> None:
     turns = FairTurns()
-    passes = 0
+    done: list[str] = []
+    turns.lasted("slow", 0.05)
+    slow = asyncio.create_task(turns.take("slow"))
+    await asyncio.sleep(0)
+    turns.add("quick", lambda: done.append("quick"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert done == ["quick"]
+    assert not slow.done()
+    await asyncio.wait_for(slow, 5)
+    for number in range(1000):
+        turns.lasted(f"{number}", 0.002)
+    await asyncio.sleep(0.003)
+    turns.lasted("one more", 0.002)
+    assert len(turns._resting) < 500
 
-    async def steps() -> None:
-        await turns.take("one")
-        await asyncio.sleep(0)  # so that the step ends in another pass of the loop
-        await turns.take("one")
 
-    async def count_passes() -> None:
-        nonlocal passes
-        while not working.done():
-            passes += 1
-            await asyncio.sleep(0)
-
-    clock = iter([0.0, 0.05] + [1.0] * 100)
-    monkeypatch.setattr(fair_turns, "perf_counter", lambda: next(clock))
-    working = asyncio.create_task(steps())
-    await asyncio.wait_for(count_passes(), 5)
-    assert passes > 20, "others had the loop meanwhile"
+async def test_contended_are_turns_that_several_accounts_ask_for() -> None:
+    turns = FairTurns()
+    turns.asked("one", 0.0)
+    turns.asked("one", 0.0)
+    assert not turns.is_contended
+    turns.asked("another", 0.0)
+    assert turns.is_contended

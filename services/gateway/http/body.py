@@ -3,12 +3,13 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from services.common.fair_turns import Pace
 from services.gateway.http.problems import Kind, Problem
 from services.gateway.orders import FieldFault, InvalidInput
 
@@ -21,15 +22,23 @@ class _NotJson(ValueError):
 LARGE = 4096
 
 
-async def read_json(request: web.Request, *, limit: int, deadline: float, turn: Callable[[], Awaitable[None]]) -> Any:
+async def read_json(request: web.Request, *, limit: int, deadline: float, pace: Pace) -> Any:
     """Return the body's value, not yet checked; raise Problem (4xx) or, for a key that is there twice, InvalidInput.
 
-    ``limit`` in bytes, ``deadline`` in seconds for the whole body; ``turn`` is awaited before a large body is parsed.
+    ``limit`` in bytes, ``deadline`` in seconds for the whole body; a large one is parsed at the ``pace`` given.
     """
     _check_type(request)
     body = await _read(request, limit, deadline)
-    if len(body) > LARGE:
-        await turn()
+    if len(body) <= LARGE:
+        return _parse(body)
+    await pace.begin()
+    try:
+        return _parse(body)
+    finally:
+        pace.end()
+
+
+def _parse(body: bytes) -> Any:
     try:
         return _DECODER.decode(body.decode("utf-8-sig"))  # a byte order mark may be ignored (RFC 8259, 8.1)
     except InvalidInput:

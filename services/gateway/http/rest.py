@@ -1,7 +1,7 @@
 """The orders over HTTP: list, read, create, change, delete."""
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from contextlib import nullcontext
 from urllib.parse import quote, unquote
 
 from aiohttp import hdrs, web
@@ -24,6 +24,8 @@ EXPOSED_HEADERS = (STREAM_CURSOR, "Link", "Location", "Retry-After")
 
 # Lists of one address that are read at once: more would only be so many connections to MongoDB, and replies in memory.
 LISTS_AT_ONCE = 4
+# Orders of one address that are created at once while another one waits for answers, too: MongoDB is busy with them.
+CREATIONS_AT_ONCE = 4
 PIECE = 262_144  # bytes of a list that are sent in one turn of the loop
 
 
@@ -52,6 +54,7 @@ class OrdersApi:
         self._account = account
         self._turns = turns or FairTurns()
         self._lists = InFlight(LISTS_AT_ONCE)
+        self._creations = InFlight(CREATIONS_AT_ONCE)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes, ready for ``app.add_routes``."""
@@ -86,7 +89,9 @@ class OrdersApi:
         """Store a new order and answer it as stored."""
         with as_problems("body"):
             new = parse_new(await self._body(request))
-            written = await self._store.create(new)
+            account = self._account(request)
+            async with self._creations.slot(account) if self._turns.is_contended else nullcontext():
+                written = await self._store.create(new)
         location = {"Location": f"{COLLECTION}/{quote(str(written.order['_id']), safe='')}"}
         return _json(written.order, {**location, **self._of_write(written.at)}, status=201)
 
@@ -106,8 +111,8 @@ class OrdersApi:
         return _json(written.order, self._of_write(written.at))
 
     async def _body(self, request: web.Request) -> object:
-        turn = partial(self._turns.take, self._account(request))
-        return await read_json(request, limit=self._body_limit, deadline=self._body_deadline, turn=turn)
+        pace = Pace(self._turns, self._account(request))
+        return await read_json(request, limit=self._body_limit, deadline=self._body_deadline, pace=pace)
 
     def _after_snapshot(self, at: int) -> dict[str, str]:
         return self._cursor(Position.end_of(at))
