@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Coroutine
 from types import TracebackType
-from typing import Any, NoReturn, Protocol, Self
+from typing import Any, NoReturn, Protocol, Self, TypeVar
 
+E = TypeVar("E", bound=BaseException)
 Work = Coroutine[Any, Any, None]
 
 
@@ -115,3 +116,11 @@ def raise_if_cancelled() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
+
+
+def leaves(group: BaseExceptionGroup[E]) -> list[E]:
+    """Return the errors of a group and of the groups within it: tasks of several groups may fail at once."""
+    found: list[E] = []
+    for error in group.exceptions:
+        found += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

@@ -17,7 +17,7 @@ from services.common.dependency_health import DependencyHealth
 from services.common.process import tune_gc
 from services.common.settings import WrongSetting
 from services.common.stream_spec import ORDERS
-from services.common.tasks import Tasks
+from services.common.tasks import Tasks, leaves
 from services.mongodb.change_stream import ChangeStream
 from services.mongodb.cursor_choice import CursorChoice
 from services.mongodb.primary import Primary
@@ -77,14 +77,10 @@ async def _lead_forever(parts: Parts, redis: Redis, settings: WatcherSettings) -
             async with _holding_lease(parts, term, settings.lease_seconds), aclosing(publisher):
                 await Leader(parts, publisher, term).lead()
         except* LeaseLost as lost:
-            log.warning("The lease is lost, standing by", error=str(lost.exceptions[0]))
+            log.warning("The lease is lost, standing by", error=str(leaves(lost)[0]))
         except* Fenced as fenced:
-            above = max(_terms(fenced))
+            above = max(error.term for error in leaves(fenced))
             log.warning("A newer term has claimed the log, this one is over", term=term, claimed=above)
-
-
-def _terms(group: BaseExceptionGroup[Fenced]) -> list[int]:
-    return [error.term for error in group.exceptions if isinstance(error, Fenced)]
 
 
 @asynccontextmanager

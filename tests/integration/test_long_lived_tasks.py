@@ -26,7 +26,9 @@ from services.watcher import app as watcher_app
 from services.watcher import lease
 from services.watcher.leader import Leader
 from services.watcher.oplog import OplogWindow
+from services.watcher.publisher import Fenced
 from services.watcher.settings import WatcherSettings
+from services.watcher.state import LeaseLost
 from tests.conftest import RunService
 from tests.service_process import ServiceProcess
 from tests.waiting import until
@@ -100,6 +102,31 @@ async def test_a_watcher_does_not_go_on_without_one(
     async with asyncio.timeout(30):
         with pytest.raises(TaskEnded, match=f"the task {name!r} has ended"):
             await watcher_app.run(settings)
+
+
+async def test_a_watcher_whose_tasks_end_together_with_its_term_stands_by(
+    monkeypatch: pytest.MonkeyPatch, mongodb_uri: str, redis_url: str, free_port: Callable[[], int]
+) -> None:
+    """After it was frozen, the log and the lease tell it at the same time that its term is over."""
+    terms: list[int] = []
+    leads_again = asyncio.Event()
+
+    async def lead(leader: Leader) -> None:
+        terms.append(leader._term)
+        if len(terms) == 1:
+            inner = ExceptionGroup("of the leader's tasks", [Fenced(7), LeaseLost("another watcher leads")])
+            raise ExceptionGroup("of the term's tasks", [inner, LeaseLost("another watcher leads")])
+        leads_again.set()
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(Leader, "lead", lead)
+    settings = WatcherSettings(mongodb_uri=mongodb_uri, redis_url=redis_url, watcher_port=free_port(), lease_seconds=1)
+    watcher = asyncio.create_task(watcher_app.run(settings))
+    await asyncio.wait({watcher, asyncio.create_task(leads_again.wait())}, timeout=30, return_when="FIRST_COMPLETED")
+    assert leads_again.is_set()
+    assert terms[1] > 7
+    watcher.cancel()
+    await asyncio.gather(watcher, return_exceptions=True)
 
 
 def _gateway(mongodb_uri: str, redis_url: str, port: int, **more: Any) -> GatewaySettings:
