@@ -6,9 +6,9 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from structlog.testing import capture_logs
 
-from services.gateway.edge.admission import Admission, NotAdmitted
 from services.gateway.edge.limits import Incident
 from services.gateway.edge.peer import Peers, account_of
+from services.gateway.edge.registry import NotAdmitted, Registry
 
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
@@ -107,11 +107,11 @@ def test_an_ipv6_client_counts_as_its_network(address: str, account: str) -> Non
 
 
 def test_all_addresses_of_an_ipv6_network_share_its_places() -> None:
-    admission = Admission(100, 2)
-    admission.enter("2001:db8::1")
-    admission.enter("2001:db8::2")
+    registry = Registry(100, 2)
+    registry.enter("2001:db8::1")
+    registry.enter("2001:db8::2")
     with pytest.raises(NotAdmitted):
-        admission.enter("2001:db8::3")
-    admission.enter("2001:db8:0:1::3")
-    admission.leave("2001:db8::2")
-    admission.enter("2001:db8::4")
+        registry.enter("2001:db8::3")
+    registry.enter("2001:db8:0:1::3")
+    registry.leave("2001:db8::2")
+    registry.enter("2001:db8::4")

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import pytest
 import pytest_asyncio
 
-from services.gateway.edge.admission import Admission
 from services.gateway.edge.limits import EngineSettings, Incident, count_nothing
+from services.gateway.edge.registry import Registry
 from services.gateway.edge.unsent import Unsent
 from services.gateway.engineio.polling import Polling
 from services.gateway.engineio.session import Application, Session
@@ -40,7 +40,7 @@ class Ended(Application):
 
 @pytest_asyncio.fixture
 async def sessions() -> AsyncIterator[Sessions]:
-    made = Sessions(EngineSettings(), count_nothing, Admission(10, 10), Unsent(1 << 20))
+    made = Sessions(EngineSettings(), count_nothing, Registry(10, 10), Unsent(1 << 20))
     yield made
     made.close()
 

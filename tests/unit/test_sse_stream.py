@@ -50,7 +50,7 @@ async def served() -> AsyncIterator[Served]:
     dropped: asyncio.Queue[SseStream] = asyncio.Queue()
     stalls: Deadlines[SseStream] = Deadlines(0.05, dropped.put_nowait)
     lost = asyncio.Event()
-    stream = SseStream(Form.SSE, hub, stalls, lambda _: lost.set(), Unsent(1 << 30))
+    stream = SseStream(Form.SSE, hub, stalls, lambda _: lost.set(), bytes, Unsent(1 << 30))
     ours, client = socket.socketpair()
     with client:
         await asyncio.get_running_loop().connect_accepted_socket(lambda: stream, ours)

@@ -1,6 +1,8 @@
-"""Counts the open connections of all transports, in total and per address, and refuses new ones over the limits."""
+"""Registers the clients of all transports: admits them within limits, and closes them when the gateway stops."""
 
+import asyncio
 from collections import Counter
+from collections.abc import Callable
 
 from services.gateway.edge.limits import Incident
 from services.gateway.edge.peer import account_of
@@ -14,39 +16,61 @@ class NotAdmitted(Exception):
         self.incident = incident
 
 
-class Admission:
-    """The connection slots of one gateway."""
+class Registry:
+    """The clients of one gateway: websockets, polling sessions and event streams."""
 
     def __init__(self, limit: int, limit_per_address: int) -> None:
         self._limit = limit
         self._limit_per_address = limit_per_address
-        self._open = 0
+        self._admitted = 0
         self._per_address: Counter[str] = Counter()
+        self._clients: dict[Callable[[], None], None] = {}  # in the order in which they came
         self._stopping = False
 
     def __len__(self) -> int:
-        return self._open
+        """Count the admitted clients, those included that are still being served their first response."""
+        return self._admitted
 
     def stop(self) -> None:
-        """Refuse all new connections."""
+        """Refuse all new clients."""
         self._stopping = True
 
     def enter(self, address: str) -> None:
         """Take a slot, or raise NotAdmitted."""
         if self._stopping:
             raise NotAdmitted(Incident.STOPPING)
-        if self._open >= self._limit:
+        if self._admitted >= self._limit:
             raise NotAdmitted(Incident.TOO_MANY_CONNECTIONS)
         account = account_of(address)
         if self._per_address[account] >= self._limit_per_address:
             raise NotAdmitted(Incident.TOO_MANY_FROM_ADDRESS)
         self._per_address[account] += 1
-        self._open += 1
+        self._admitted += 1
 
     def leave(self, address: str) -> None:
         """Return a slot."""
         account = account_of(address)
-        self._open -= 1
+        self._admitted -= 1
         self._per_address[account] -= 1
         if self._per_address[account] <= 0:
             del self._per_address[account]
+
+    def add(self, close: Callable[[], None]) -> None:
+        """Have a client closed by ``close``, which identifies it too, when the gateway drains."""
+        self._clients[close] = None
+
+    def remove(self, close: Callable[[], None]) -> None:
+        """Forget a client that has gone."""
+        self._clients.pop(close, None)
+
+    async def drain(self, spread: float) -> None:
+        """Refuse new clients and close the others one after the other, over ``spread`` seconds.
+
+        They are not told to stay away, so they reconnect; spread out, they do not all do so at once.
+        """
+        self.stop()
+        clients = list(self._clients)
+        for close in clients:
+            if close in self._clients:  # else its client has left meanwhile
+                close()
+            await asyncio.sleep(spread / len(clients))

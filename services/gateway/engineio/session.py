@@ -185,6 +185,10 @@ class Session:
         """Close from our side; unsent packets are still sent."""
         self._end(reason, partial(self._carrier.close, code, reason, orderly=True))
 
+    def shut_down(self) -> None:
+        """Close because the server stops; the client reconnects elsewhere."""
+        self.close("server shutting down", CloseCode.GOING_AWAY)
+
     def fail(self, incident: Incident, code: CloseCode) -> None:
         """Close because of the client's behaviour."""
         if self.is_open:

@@ -5,8 +5,8 @@ import secrets
 from collections.abc import Iterator
 
 from services.common.deadlines import Deadlines
-from services.gateway.edge.admission import Admission, NotAdmitted
 from services.gateway.edge.limits import Count, EngineSettings, Incident
+from services.gateway.edge.registry import NotAdmitted, Registry
 from services.gateway.edge.unsent import Unsent
 from services.gateway.engineio.rejection import ErrorCode, Rejected
 from services.gateway.engineio.session import Session
@@ -18,7 +18,7 @@ from services.gateway.wire.websocket import CloseCode
 class Sessions:
     """The registry of one server."""
 
-    def __init__(self, settings: EngineSettings, count: Count, admission: Admission, unsent: Unsent) -> None:
+    def __init__(self, settings: EngineSettings, count: Count, registry: Registry, unsent: Unsent) -> None:
         self.settings = settings
         self.count = count
         self.unsent = unsent
@@ -28,7 +28,7 @@ class Sessions:
         self.lingering: Deadlines[Session] = Deadlines(settings.close_timeout, self._forget)
         self.closing: Deadlines[WebSocketConnection] = Deadlines(settings.close_timeout, WebSocketConnection.abort)
         self._by_sid: dict[str, Session] = {}
-        self._admission = admission
+        self.registry = registry
 
     def __len__(self) -> int:
         return len(self._by_sid)
@@ -50,20 +50,17 @@ class Sessions:
         """Tell whether a session is still registered: it is open, or lingers until its last packets are fetched."""
         return self._by_sid.get(session.sid) is session
 
-    def stop(self) -> None:
-        """Refuse all new sessions."""
-        self._admission.stop()
-
     def admit(self, address: str) -> Session:
         """Return a new session, or raise `Rejected` if it is not admitted."""
         try:
-            self._admission.enter(address)
+            self.registry.enter(address)
         except NotAdmitted as refused:
             status = 429 if refused.incident is Incident.TOO_MANY_FROM_ADDRESS else 503
             message = "Server is stopping" if refused.incident is Incident.STOPPING else "Too many connections"
             raise Rejected(ErrorCode.FORBIDDEN, message, status=status, incident=refused.incident) from refused
         session = Session(self, self._new_sid(), address)
         self._by_sid[session.sid] = session
+        self.registry.add(session.shut_down)
         return session
 
     def _new_sid(self) -> str:
@@ -79,7 +76,8 @@ class Sessions:
 
     def _forget(self, session: Session) -> None:
         if self._by_sid.pop(session.sid, None) is not None:
-            self._admission.leave(session.address)
+            self.registry.remove(session.shut_down)
+            self.registry.leave(session.address)
             self.unsent.release(session)
 
     async def drain(self, patience: float) -> None:

@@ -36,10 +36,10 @@ from aiohttp import web
 
 from services.common.deadlines import Deadlines
 from services.common.fair_turns import FairTurns
-from services.gateway.edge.admission import Admission
 from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.failures import Failures
 from services.gateway.edge.limits import Count, EngineSettings, Incident, count_nothing
+from services.gateway.edge.registry import Registry
 from services.gateway.edge.unsent import Unsent
 from services.gateway.engineio.server import EngineServer
 from services.gateway.engineio.session import Session
@@ -69,7 +69,7 @@ class SocketServer:
         namespaces: Mapping[str, Namespace[Any]],
         settings: EngineSettings | None = None,
         count: Count = count_nothing,
-        admission: Admission | None = None,
+        registry: Registry | None = None,
         entrance: Entrance | None = None,
         unsent: Unsent | None = None,
         turns: FairTurns | None = None,
@@ -78,7 +78,7 @@ class SocketServer:
         self._namespaces = dict(namespaces)
         self._connect_due: Deadlines[SocketConnection] = Deadlines(settings.connect_timeout, SocketConnection.overdue)
         self._failures = Failures("A Socket.IO handler failed", count)
-        self._engine = EngineServer(self._accept, settings, count, admission, entrance, unsent, turns)
+        self._engine = EngineServer(self._accept, settings, count, registry, entrance, unsent, turns)
 
     def __len__(self) -> int:
         """The number of connections."""

@@ -14,9 +14,9 @@ from aiohttp_sse import EventSourceResponse
 from services.common.cursor import Cursor, InvalidCursor
 from services.common.deadlines import Deadlines
 from services.common.documents import Json, dumps
-from services.gateway.edge.admission import Admission, NotAdmitted
 from services.gateway.edge.limits import Count, Incident, OnDisconnect
 from services.gateway.edge.peer import account_of
+from services.gateway.edge.registry import NotAdmitted, Registry
 from services.gateway.edge.takeover import TakenOver, take_over
 from services.gateway.edge.unsent import Unsent
 from services.gateway.filters import Interest
@@ -54,7 +54,7 @@ class SseTransport:
     def __init__(
         self,
         stream: Stream,
-        admission: Admission,
+        registry: Registry,
         address: Callable[[web.BaseRequest], str],
         server: str,
         count: Count,
@@ -66,7 +66,7 @@ class SseTransport:
         self._locate = stream.locate
         self._current_cursor = stream.current_cursor
         self._ready = stream.ready
-        self._admission = admission
+        self._registry = registry
         self._address = address
         self._server = server
         self._count = count
@@ -102,17 +102,18 @@ class SseTransport:
             resume_point = await self._locate_cursor(query.since, address)
             chunked = request.version >= HttpVersion11
             form = Form.SSE if chunked else Form.SSE_PLAIN
-            stream = SseStream(form, self._hub, self._stalls, self._forget, self._unsent)
+            stream = SseStream(form, self._hub, self._stalls, self._forget, self._retry, self._unsent)
             taken = take_over(request, stream) is not None
             if taken:
                 self._streams[stream] = address
+                self._registry.add(stream.shut_down)
                 self._begin(stream, query.interest, resume_point)
             return TakenOver(200)
         except TimeoutError:
             return response  # no reply from Redis yet: the client reconnects
         finally:
             if not taken:
-                self._admission.leave(address)
+                self._registry.leave(address)
 
     def _begin(self, stream: SseStream, interest: Interest, resume_point: ResumePoint) -> None:
         here = self._current_cursor()
@@ -138,7 +139,7 @@ class SseTransport:
 
     def _enter(self, address: str) -> None:
         try:
-            self._admission.enter(address)
+            self._registry.enter(address)
         except NotAdmitted as refusal:
             self._count(refusal.incident)
             status = 429 if refusal.incident is Incident.TOO_MANY_FROM_ADDRESS else 503
@@ -148,7 +149,8 @@ class SseTransport:
     def _forget(self, stream: SseStream) -> None:
         address = self._streams.pop(stream, None)
         if address is not None:
-            self._admission.leave(address)
+            self._registry.remove(stream.shut_down)
+            self._registry.leave(address)
             self._left(stream.form, stream.reason)
 
     def _drop(self, stream: SseStream) -> None:
@@ -180,14 +182,3 @@ class SseTransport:
 
     def _mark(self) -> bytes:
         return sse.mark(str(self._current_cursor())) if self._ready.is_set() else _STILL_HERE
-
-    async def close(self, spread: float) -> None:
-        """Refuse new streams and end the open ones, spread over time."""
-        self._admission.stop()
-        streams = list(self._streams)
-        for stream in streams:
-            if stream in self._streams:  # its client may have left meanwhile, and uvloop refuses to write to it then
-                stream.reason = "server shutting down"
-                stream.send(self._retry())
-                stream.end()
-            await asyncio.sleep(spread / len(streams))

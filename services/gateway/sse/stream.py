@@ -24,6 +24,7 @@ class SseStream(Takeover):
         "_hub",
         "_lost",
         "_paused",
+        "_retry",
         "_stall",
         "_stalls",
         "_transport",
@@ -42,6 +43,7 @@ class SseStream(Takeover):
         hub: Hub,
         stalls: "Deadlines[SseStream]",
         lost: Callable[["SseStream"], None],
+        retry: Callable[[], bytes],
         unsent: Unsent,
     ) -> None:
         super().__init__()
@@ -52,6 +54,7 @@ class SseStream(Takeover):
         self._stalls = stalls
         self._stall: Entry[SseStream] | None = None
         self._lost = lost
+        self._retry = retry
         self._unsent = unsent
         self._paused = False
 
@@ -93,6 +96,12 @@ class SseStream(Takeover):
             live = self.subscription is not None and self.subscription.mode is Mode.LIVE
             self.send(mark if live else sign)
 
+    def shut_down(self) -> None:
+        """End in order because the server stops; the client reconnects elsewhere, not at once."""
+        self.reason = "server shutting down"
+        self.send(self._retry())
+        self.end()
+
     def end(self) -> None:
         """End the response; unsent bytes are still sent."""
         self._leave()
@@ -109,8 +118,7 @@ class SseStream(Takeover):
 
     def cut(self) -> None:
         """Cut the connection, because too much is unsent for all clients together."""
-        self.reason = "slow consumer"
-        self.abort()
+        self.abort("slow consumer")
 
     def data_received(self, data: bytes) -> None:
         """Ignore it: this connection takes no further requests."""
