@@ -1,7 +1,6 @@
 """Runs many deadlines of equal length with one timer."""
 
 import asyncio
-import math
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
@@ -91,13 +90,13 @@ class Deadlines(Generic[Item]):
     def _fire(self) -> None:
         # Even after a stall, a reply that is in its socket counts: both loops read before they run late timers.
         self._timer = None
-        self.run(_FIRE_SECONDS)
+        self.run()
 
-    def run(self, seconds: float = math.inf) -> None:
-        """Handle the waits that are due, for so many seconds at most, and arm the timer for the next."""
+    def run(self) -> None:
+        """Handle the waits that are due, in one turn of the loop no more than it has time for; arm the timer."""
         loop = asyncio.get_running_loop()
         now = loop.time() + 0.001  # the resolution of the loop's clock
-        until = monotonic() + seconds
+        until = monotonic() + _FIRE_SECONDS
         while self._entries and self._entries[0].at <= now:
             item = self._entries.popleft().item
             if item is not None:

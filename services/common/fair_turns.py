@@ -14,7 +14,9 @@ PASS_SECONDS = 0.0005
 LONG_SECONDS = 0.001
 
 _CONTENDED_SECONDS = 1.0
-_RESTING = 100  # accounts; beyond, those that have rested are forgotten
+_RESTS = 100  # accounts; beyond, those that have rested are forgotten
+
+_Act = tuple[Callable[[], None], asyncio.Transport | None]
 
 
 class FairTurns:
@@ -25,16 +27,14 @@ class FairTurns:
     """
 
     def __init__(self) -> None:
-        self._waiting: OrderedDict[str, deque[Callable[[], None]]] = OrderedDict()
+        self._waiting: OrderedDict[str, deque[_Act]] = OrderedDict()
         self._spent = 0.0  # in this pass of the loop
-        self._resting: dict[str, float] = {}  # until when
+        self._is_arranged = False
+        self._rests: dict[str, float] = {}  # until when
+        self._resting: dict[str, deque[_Act]] = {}  # what waits of accounts that rest
         self._timer: asyncio.TimerHandle | None = None
         self._last_account: str | None = None
         self._contended_until = -math.inf
-        self._is_arranged = False
-
-    def __len__(self) -> int:
-        return len(self._waiting)
 
     def run(self, act: Callable[..., None], *args: object) -> bool:
         """Do a bounded piece of work, or return False where this pass of the loop has no time for it: then `add` it."""
@@ -42,39 +42,43 @@ class FairTurns:
             return False
         self._arrange()
         began = perf_counter()
-        act(*args)
-        self._spent += perf_counter() - began
+        try:
+            act(*args)
+        finally:
+            self._spent += perf_counter() - began
         return True
 
-    def add(self, account: str, act: Callable[[], None]) -> None:
-        """Do a bounded piece of work, which never fails, in one of the next passes of the loop."""
-        self._waiting.setdefault(account, deque()).append(act)
+    def add(self, account: str, act: Callable[[], None], transport: asyncio.Transport | None = None) -> None:
+        """Do a bounded piece of work in one of the next passes of the loop; if it fails, abort the transport."""
+        if account in self._resting:
+            self._resting[account].append((act, transport))
+            return
+        self._waiting.setdefault(account, deque()).append((act, transport))
         self._arrange()
 
     async def take(self, account: str) -> None:
         """Return when it is this account's turn, for a step of work that fills the rest of this pass of the loop."""
-        if not self._waiting and self._spent < PASS_SECONDS and not self._is_resting(account):
+        if not self._waiting and self._spent < PASS_SECONDS and not self._rests_now(account):
             self.charge(PASS_SECONDS)
             return
         turn = asyncio.get_running_loop().create_future()
         self.add(account, partial(self._grant, turn))
         await turn
 
-    def asked(self, account: str, seconds: float) -> None:
-        """Count a request, which will cost so much at least."""
+    def asked(self, account: str) -> None:
+        """Note which account makes a request, for `is_contended`."""
         if account != self._last_account:
             if self._last_account is not None:
                 self._contended_until = asyncio.get_running_loop().time() + _CONTENDED_SECONDS
             self._last_account = account
-        self.charge(seconds)
 
     @property
     def is_contended(self) -> bool:
-        """Whether requests of more than one account have come in of late."""
+        """Whether more than one account has made requests in the last second."""
         return asyncio.get_running_loop().time() < self._contended_until
 
     def charge(self, seconds: float) -> None:
-        """Count work that is still to be done in this turn's name."""
+        """Charge this pass of the loop for work that will follow, such as that of a request which was just read."""
         self._spent += seconds
         self._arrange()
 
@@ -82,17 +86,17 @@ class FairTurns:
         """Note how long a step has taken: after one that could not be divided, its account rests for as long."""
         if seconds > LONG_SECONDS:
             now = perf_counter()
-            if len(self._resting) > _RESTING:
-                self._resting = {each: until for each, until in self._resting.items() if until > now}
-            self._resting[account] = now + seconds
+            if len(self._rests) > _RESTS:
+                self._rests = {each: until for each, until in self._rests.items() if until > now}
+            self._rests[account] = max(self._rests.get(account, 0.0), now + seconds)
 
-    def _is_resting(self, account: str) -> bool:
-        until = self._resting.get(account)
+    def _rests_now(self, account: str) -> bool:
+        until = self._rests.get(account)
         if until is None:
             return False
         if until > perf_counter():
             return True
-        del self._resting[account]
+        del self._rests[account]
         return False
 
     def _grant(self, turn: "asyncio.Future[None]") -> None:
@@ -108,29 +112,44 @@ class FairTurns:
     def _next_pass(self) -> None:
         self._is_arranged = False
         self._spent = 0.0
-        passed_over = 0
-        while passed_over < len(self._waiting):
+        while self._waiting:
             account, acts = self._waiting.popitem(last=False)
-            if self._is_resting(account):
-                self._waiting[account] = acts
-                passed_over += 1
+            if self._rests_now(account):
+                self._resting[account] = acts
+                self._wake_at(self._rests[account])
                 continue
-            act = acts.popleft()
+            act, transport = acts.popleft()
             if acts:
                 self._waiting[account] = acts  # behind the others
             began = perf_counter()
-            act()
+            try:
+                act()
+            except Exception as error:  # noqa: BLE001 - an error of one client must not cost the others their turn
+                failed = {"message": "What a client has sent could not be read", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(failed)
+                if transport is not None:
+                    transport.abort()
             self._spent += perf_counter() - began
             if self._spent >= PASS_SECONDS:
                 break
-        if self._spent or passed_over < len(self._waiting):
+        if self._spent or self._waiting:
             self._arrange()
-        if passed_over and self._timer is None:
-            rest = min(self._resting.get(account, 0.0) for account in self._waiting) - perf_counter()
-            self._timer = asyncio.get_running_loop().call_later(max(rest, 0.0), self._end_rest)
 
-    def _end_rest(self) -> None:
+    def _wake_at(self, until: float) -> None:
+        loop = asyncio.get_running_loop()
+        at = loop.time() + max(0.0, until - perf_counter())
+        if self._timer is None or at < self._timer.when():
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = loop.call_at(at, self._wake)
+
+    def _wake(self) -> None:
         self._timer = None
+        for account in list(self._resting):
+            if not self._rests_now(account):
+                self._waiting[account] = self._resting.pop(account)
+        if self._resting:
+            self._wake_at(min(self._rests[account] for account in self._resting))
         self._arrange()
 
 

@@ -74,7 +74,7 @@ class Front:
     ) -> None:
         self.connections = connections
         self.count_as = count_as
-        self.turns = turns or FairTurns()
+        self.turns = FairTurns() if turns is None else turns
         self._server = server
         self._open = open
         self._unread = unread
@@ -103,7 +103,7 @@ class Front:
             self.connections.evict_for_descriptors(lowest_free(some))
 
     def dispatch(self, slot: Slot, data: bytes, peer: str, account: str, transport: asyncio.Transport) -> None:
-        """Pass a connection on by the first that its client has said."""
+        """Choose who serves a connection, by its first bytes."""
         if self._open(data, peer, transport):
             return
         protocol = HttpConnection(self._server, slot, self.turns, account)
@@ -153,7 +153,7 @@ class PendingConnection(SlotHolder, asyncio.Protocol):
         turns = self._front.turns
         if not turns.run(self._pass_on, data):
             self._transport.pause_reading()
-            turns.add(self._account, partial(self._resume, data))
+            turns.add(self._account, partial(self._resume, data), self._transport)
 
     def _resume(self, data: bytes) -> None:
         if not self._transport.is_closing():

@@ -44,11 +44,13 @@ class HttpConnection(SlotHolder, AnsweredErrors):
             super().data_received(data)
         elif self._held:
             self._held += data
+            if self.transport is not None:
+                self.transport.pause_reading()  # aiohttp has resumed it
         elif not self._turns.run(self.read, data):
             self._held = data
             if self.transport is not None:
                 self.transport.pause_reading()
-            self._turns.add(self._account, self._read_held)
+            self._turns.add(self._account, self._read_held, self.transport)
 
     def _read_held(self) -> None:
         held = self.take_held()
@@ -76,7 +78,7 @@ class HttpConnection(SlotHolder, AnsweredErrors):
         if self._slot is None:
             return
         if self._messages:
-            self._turns.asked(self._account, REQUEST_SECONDS)
+            self._turns.charge(REQUEST_SECONDS)
             self._slot.request_complete()
         elif self._waiter is not None:
             self._slot.request_begun()
@@ -92,7 +94,7 @@ class HttpConnection(SlotHolder, AnsweredErrors):
     @property
     def is_idle(self) -> bool:
         """Whether it waits for the next request."""
-        return self._waiter is not None and not self._messages
+        return self._waiter is not None and not self._messages and not self._held
 
     def overdue(self) -> ConnectionRefusal:
         """Respond that the request took too long, and close."""

@@ -15,13 +15,13 @@ from services.front.bodies import drain_unread_body, refuse_encoded
 from services.front.connections import ConnectionBounds, Connections
 from services.front.front import KEEPALIVE_SECONDS, UNREAD_SECONDS, Front
 from services.front.runner import Runner
-from services.gateway.edge.admission import Admission
 from services.gateway.edge.capacity import capacity
 from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.fast_path import websocket_fast_path
 from services.gateway.edge.limits import EngineSettings, Incident
 from services.gateway.edge.origin import OriginPolicy
 from services.gateway.edge.peer import Peers, account_of
+from services.gateway.edge.registry import Registry
 from services.gateway.edge.unsent import Unsent
 from services.gateway.http.docs import Docs
 from services.gateway.http.entrance import install_entrance
@@ -85,7 +85,7 @@ class GatewayServer:
             lambda refusal: metrics.incident(Incident(refusal.value)),
         )
         metrics.observe_connections(self._connections)
-        admission = Admission(room.clients, settings.max_connections_per_address)
+        self._clients = Registry(room.clients, settings.max_connections_per_address)
         self._live = LiveOrders(
             stream,
             ids,
@@ -95,11 +95,11 @@ class GatewayServer:
             stall=settings.client_stall_seconds,
         )
         self._sockets = SocketServer(
-            {"/": self._live}, _engine(settings), metrics.incident, admission, self._entrance, unsent, self._turns
+            {"/": self._live}, _engine(settings), metrics.incident, self._clients, self._entrance, unsent, self._turns
         )
         self._sse = SseTransport(
             stream,
-            admission,
+            self._clients,
             self._entrance.peers.address,
             settings.server_name,
             metrics.incident,
@@ -111,7 +111,7 @@ class GatewayServer:
             unsent,
         )
         metrics.sessions.set_function(self._sockets.__len__)
-        metrics.admitted.set_function(admission.__len__)
+        metrics.admitted.set_function(self._clients.__len__)
         self._api = OrdersApi(
             store,
             stream.epoch,
@@ -179,10 +179,11 @@ class GatewayServer:
 
     async def _drain(self) -> None:
         self._draining = True  # the load balancer is to see it before its clients come back
-        log.info("Closing connections", count=len(self._sockets) + len(self._sse))
+        log.info("Closing connections", count=len(self._clients))
         # Without one of the tasks clients would wait for changes that do not come: they are better off elsewhere.
         spread = 0 if self._tasks.has_failed else self._settings.drain_seconds
-        await asyncio.gather(self._sockets.close(spread, self._patience), self._sse.close(spread))
+        await self._clients.drain(spread)
+        await self._sockets.close(patience=self._patience)
 
     async def check(self) -> str:
         """Answer "ok", or that this gateway takes nobody in any more, for `/readyz`."""

@@ -2,12 +2,18 @@
 
 import asyncio
 import itertools
+import socket
 from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
 from services.common import fair_turns
 from services.common.fair_turns import FairTurns, Pace
+from services.front.front import Front
+from services.gateway.engineio.server import EngineServer
+from services.gateway.http.rest import OrdersApi
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -110,13 +116,52 @@ async def test_after_a_step_that_cannot_be_divided_its_account_rests_and_others_
         turns.lasted(f"{number}", 0.002)
     await asyncio.sleep(0.003)
     turns.lasted("one more", 0.002)
-    assert len(turns._resting) < 500
+    assert len(turns._rests) < 500
 
 
 async def test_contended_are_turns_that_several_accounts_ask_for() -> None:
     turns = FairTurns()
-    turns.asked("one", 0.0)
-    turns.asked("one", 0.0)
+    turns.asked("one")
+    turns.asked("one")
     assert not turns.is_contended
-    turns.asked("another", 0.0)
+    turns.asked("another")
     assert turns.is_contended
+
+
+async def test_the_rest_of_one_account_does_not_prolong_that_of_another() -> None:
+    turns = FairTurns()
+    turns.lasted("long", 60.0)
+    turns.lasted("long", 0.002)  # a short step does not end the rest of a long one
+    turns.lasted("short", 0.05)
+    waiting = asyncio.create_task(turns.take("long"))
+    await asyncio.sleep(0)
+    await asyncio.wait_for(turns.take("short"), 5)
+    assert not waiting.done()
+    waiting.cancel()
+
+
+async def test_a_piece_of_work_that_fails_costs_its_connection_and_no_other_its_turn() -> None:
+    turns = FairTurns()
+    done: list[str] = []
+    errors: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context["exception"]))
+    ours, theirs = socket.socketpair()
+    transport, _ = await asyncio.get_running_loop().create_unix_connection(asyncio.Protocol, sock=ours)
+
+    def fail() -> None:
+        raise LookupError("odd")
+
+    turns.add("one", fail, transport)
+    turns.add("another", lambda: done.append("another"))
+    await until(lambda: done == ["another"], "the other has its turn")
+    assert [type(error) for error in errors] == [LookupError]
+    assert transport.is_closing()
+    theirs.close()
+
+
+def test_turns_that_are_handed_on_are_shared() -> None:
+    turns = FairTurns()
+    nothing: Any = None
+    assert Front(nothing, nothing, turns=turns).turns is turns
+    assert EngineServer(nothing, turns=turns).turns is turns
+    assert OrdersApi(nothing, nothing, turns=turns).turns is turns

@@ -8,10 +8,10 @@ from aiohttp import hdrs, web
 
 from services.common.fair_turns import FairTurns
 from services.front.handover import hand_over
-from services.gateway.edge.admission import Admission
 from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.limits import Count, EngineSettings, count_nothing
 from services.gateway.edge.peer import account_of
+from services.gateway.edge.registry import Registry
 from services.gateway.edge.request import Request
 from services.gateway.edge.unsent import Unsent
 from services.gateway.engineio.polling import Polling
@@ -35,7 +35,7 @@ from services.gateway.wire.websocket import CloseCode
 class EngineServer:
     """Calls `accept(session)` for each new session, after its handshake has been sent.
 
-    Pass `admission`, `unsent` and `entrance` where they are shared with other transports. `open` checks the entrance
+    Pass `registry`, `unsent` and `entrance` where they are shared with other transports. `open` checks the entrance
     itself; for `handle` the application has checked it already.
     """
 
@@ -44,18 +44,18 @@ class EngineServer:
         accept: Accept,
         settings: EngineSettings | None = None,
         count: Count = count_nothing,
-        admission: Admission | None = None,
+        registry: Registry | None = None,
         entrance: Entrance | None = None,
         unsent: Unsent | None = None,
         turns: FairTurns | None = None,
     ) -> None:
         self.settings = settings or EngineSettings()
-        if admission is None:
-            admission = Admission(self.settings.max_connections, self.settings.max_connections_per_address)
+        if registry is None:
+            registry = Registry(self.settings.max_connections, self.settings.max_connections_per_address)
         if unsent is None:
             unsent = Unsent(self.settings.max_unsent_of_all, count)
-        self.sessions = Sessions(self.settings, count, admission, unsent)
-        self._turns = turns or FairTurns()
+        self.sessions = Sessions(self.settings, count, registry, unsent)
+        self.turns = FairTurns() if turns is None else turns
         self._accept = accept
         self._count = count
         self._entrance = entrance or Entrance()
@@ -195,7 +195,7 @@ class EngineServer:
             self.settings.max_payload,
             sessions.closing,
             sessions.unsent,
-            self._turns,
+            self.turns,
             account_of(self._entrance.peers.address(request)),
             base64="b64" in request.query,
         )
@@ -217,10 +217,6 @@ class EngineServer:
 
         Clients reconnect by themselves; because the closes are spread out, they do not all do so at once.
         """
-        self.sessions.stop()
-        sessions = list(self.sessions)
-        for session in sessions:
-            session.close("server shutting down", CloseCode.GOING_AWAY)
-            await asyncio.sleep(spread / len(sessions))
+        await self.sessions.registry.drain(spread)
         await self.sessions.drain(patience)
         self.sessions.close()

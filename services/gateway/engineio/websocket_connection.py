@@ -114,7 +114,7 @@ class WebSocketConnection(Takeover):
     def _await_turn(self) -> None:
         self._is_waiting = True
         self._transport.pause_reading()
-        self._turns.add(self._account, self._continue_reading)
+        self._turns.add(self._account, self._continue_reading, self._transport)
 
     def _continue_reading(self) -> None:
         self._is_waiting = False

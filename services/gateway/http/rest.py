@@ -1,5 +1,6 @@
 """The orders over HTTP: list, read, create, change, delete."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from urllib.parse import quote, unquote
@@ -22,10 +23,11 @@ ONE = "/api/orders/{id:(?!events$)[^/]+}"  # not the stream of events, which has
 STREAM_CURSOR = "Stream-Cursor"
 EXPOSED_HEADERS = (STREAM_CURSOR, "Link", "Location", "Retry-After")
 
-# Lists of one address that are read at once: more would only be so many connections to MongoDB, and replies in memory.
+# Lists of one address that are read and sent at once: more would be so many connections to MongoDB, and more memory.
 LISTS_AT_ONCE = 4
-# Orders of one address that are created at once while another one waits for answers, too: MongoDB is busy with them.
+# Orders of one address that are created at once while another one makes requests too: MongoDB is busy with them.
 CREATIONS_AT_ONCE = 4
+SEND_SECONDS = 120.0  # for a client to take all of a list of megabytes; it is kept in memory until then
 PIECE = 262_144  # bytes of a list that are sent in one turn of the loop
 
 
@@ -52,7 +54,7 @@ class OrdersApi:
         self._body_limit = body_limit
         self._body_deadline = body_deadline
         self._account = account
-        self._turns = turns or FairTurns()
+        self.turns = FairTurns() if turns is None else turns
         self._lists = InFlight(LISTS_AT_ONCE)
         self._creations = InFlight(CREATIONS_AT_ONCE)
 
@@ -68,50 +70,59 @@ class OrdersApi:
 
     async def list(self, request: web.Request) -> web.StreamResponse:
         """Answer one page of orders, newest first; ``Link: rel="next"`` leads to the page below."""
+        account = self._asked_by(request)
         with as_problems("query"):
             query = parse_query(request.query.items())
-            account = self._account(request)
-            pace = Pace(self._turns, account)
-            async with self._lists.slot(account):
+        pace = Pace(self.turns, account)
+        async with self._lists.slot(account):  # until it is sent: so long it takes memory
+            with as_problems("query"):
                 page = await self._store.page(query, pace)
-        headers = self._after_snapshot(page.at)
-        if page.next_after is not None:
-            headers["Link"] = f'<{_following(request, page.next_after)}>; rel="next"'
-        return await _list(request, page, headers, pace)
+            headers = self._after_snapshot(page.at)
+            if page.next_after is not None:
+                headers["Link"] = f'<{_following(request, page.next_after)}>; rel="next"'
+            return await _list(request, page, headers, pace)
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer one order."""
+        self._asked_by(request)
         with as_problems("path"):
             found = await self._store.get(_id(request))
         return _json(found.order, self._after_snapshot(found.at))
 
     async def create(self, request: web.Request) -> web.Response:
         """Store a new order and answer it as stored."""
+        account = self._asked_by(request)
         with as_problems("body"):
-            new = parse_new(await self._body(request))
-            account = self._account(request)
-            async with self._creations.slot(account) if self._turns.is_contended else nullcontext():
+            new = parse_new(await self._body(request, account))
+            async with self._creations.slot(account) if self.turns.is_contended else nullcontext():
                 written = await self._store.create(new)
         location = {"Location": f"{COLLECTION}/{quote(str(written.order['_id']), safe='')}"}
         return _json(written.order, {**location, **self._of_write(written.at)}, status=201)
 
     async def update(self, request: web.Request) -> web.Response:
         """Change the given fields of an order and answer the whole of it."""
+        account = self._asked_by(request)
         with as_problems("path"):
             order = _id(request)
         with as_problems("body"):
-            change = parse_change(await self._body(request))
+            change = parse_change(await self._body(request, account))
             written = await self._store.update(order, change)
         return _json(written.order, self._of_write(written.at))
 
     async def delete(self, request: web.Request) -> web.Response:
         """Delete an order and answer what it was."""
+        self._asked_by(request)
         with as_problems("path"):
             written = await self._store.delete(_id(request))
         return _json(written.order, self._of_write(written.at))
 
-    async def _body(self, request: web.Request) -> object:
-        pace = Pace(self._turns, self._account(request))
+    def _asked_by(self, request: web.Request) -> str:
+        account = self._account(request)
+        self.turns.asked(account)
+        return account
+
+    async def _body(self, request: web.Request, account: str) -> object:
+        pace = Pace(self.turns, account)
         return await read_json(request, limit=self._body_limit, deadline=self._body_deadline, pace=pace)
 
     def _after_snapshot(self, at: int) -> dict[str, str]:
@@ -168,11 +179,16 @@ async def _list(request: web.Request, page: OrdersPage, headers: dict[str, str],
     response = web.StreamResponse(headers={**headers, "Content-Type": "application/json"})
     response.content_length = size
     await response.prepare(request)
-    if request.method != hdrs.METH_HEAD:
-        for piece in _pieces(encoded):
-            await response.write(piece)
-            await pace.begin()
-    await response.write_eof()
+    try:
+        async with asyncio.timeout(SEND_SECONDS):
+            if request.method != hdrs.METH_HEAD:
+                for piece in _pieces(encoded):
+                    await pace.begin()
+                    await response.write(piece)
+            await response.write_eof()
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()  # so that it is not taken for a whole list
     return response
 
 
