@@ -1,4 +1,4 @@
-"""Shares the event loop among clients: so much of their work in each pass of the loop, by turns between accounts."""
+"""Shares the event loop among clients: a bounded time for their work in each pass, in turn between accounts."""
 
 import asyncio
 import math
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from time import perf_counter
 
-# Of such work in one pass of the loop. An answer takes some ten passes, so each of them has to be short.
+# For such work in one pass of the loop. A response takes some ten passes, so each of them must be short.
 PASS_SECONDS = 0.0005
 
 # A step that lasts longer is followed by a rest as long as itself.
@@ -22,8 +22,8 @@ _Act = tuple[Callable[[], None], asyncio.Transport | None]
 class FairTurns:
     """Gives out turns to one account after the other, as many in each pass of the loop as there is time for.
 
-    An account is whatever clients share when they are one to us: their address. However much one asks for, another
-    waits for one turn of each that works now, and not for all that was asked before.
+    Clients of one address share an account. However much one account requests, another waits for one turn of each
+    active account, not for all earlier requests.
     """
 
     def __init__(self) -> None:

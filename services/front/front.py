@@ -1,7 +1,7 @@
-"""Meets each new connection: one that asks for something special gets it at once, every other one is aiohttp's.
+"""Meets each new connection: a plain websocket handshake is served at once, everything else by aiohttp.
 
-To have aiohttp make a task, a parser, a request and a response, only to take the connection away from it, is half of
-what it costs to connect; and after a restart thousands come at once.
+For a websocket, aiohttp's task, parser, request and response are thrown away at once, and are half the cost of a
+connect; after a restart thousands of clients connect together.
 """
 
 import asyncio
@@ -140,7 +140,7 @@ class PendingConnection(SlotHolder, asyncio.Protocol):
         descriptor = transport.get_extra_info("socket").fileno()
         front = self._front
         account = front.count_as(self._peer)
-        # A trusted proxy's connections are many clients', so each has turns of its own.
+        # A trusted proxy carries many clients, so each of its connections has turns of its own.
         self._account = f"{self._peer} {descriptor}" if account is None else account
         try:
             self._slot = front.connections.admit(self, account, descriptor)

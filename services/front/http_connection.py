@@ -1,6 +1,6 @@
-"""Lets aiohttp serve a connection, and closes it if a request does not arrive completely in time.
+"""Lets aiohttp serve a connection: holds received bytes until its account's turn, and sets a deadline for heads.
 
-aiohttp has no such deadline: it waits without end for a head that arrives at one byte a second.
+aiohttp has neither: it reads all connections as they come, and waits without end for a head at one byte a second.
 """
 
 import asyncio
@@ -16,15 +16,17 @@ from services.front.handover import SlotHolder
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
-# What a request costs at least, after it was read: it is not known yet what it asks for.
+# The least that a request costs after it was read; what it asks for is not known yet.
 REQUEST_SECONDS = 0.0002
 
 
 class HttpConnection(SlotHolder, AnsweredErrors):
-    """aiohttp's own protocol with a slot among the connections; what comes in is read when it is its account's turn.
+    """aiohttp's own protocol with a slot among the connections.
 
     Checked against aiohttp 3.14: a request whose head is complete is in `_messages` when `data_received` returns, or an
     `_ErrInfo` instead of a malformed one; `_waiter` is set while the connection waits for the next request.
+    `_reading_paused` and `_buffer_paused` say that aiohttp itself has paused the transport; when it resumes, it calls
+    `data_received(b"")` to parse the bytes that it had put aside.
     """
 
     __slots__ = ("_account", "_held", "_is_unreadable", "_slot", "_turns")
@@ -40,7 +42,7 @@ class HttpConnection(SlotHolder, AnsweredErrors):
 
     def data_received(self, data: bytes) -> None:
         """Read on when it is this account's turn; nothing more is taken from the connection before."""
-        if not data:  # aiohttp goes on with what it has put aside itself
+        if not data:  # aiohttp resumes, and parses the bytes that it had put aside
             super().data_received(data)
         elif self._held:
             self._held += data
