@@ -20,7 +20,7 @@ from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.fast_path import websocket_fast_path
 from services.gateway.edge.limits import EngineSettings, Incident
 from services.gateway.edge.origin import OriginPolicy
-from services.gateway.edge.peer import Peers, account_of
+from services.gateway.edge.peer import Peers
 from services.gateway.edge.registry import Registry
 from services.gateway.edge.unsent import Unsent
 from services.gateway.http.docs import Docs
@@ -100,7 +100,7 @@ class GatewayServer:
         self._sse = SseTransport(
             stream,
             self._clients,
-            self._entrance.peers.address,
+            self._entrance.peers.account,
             settings.server_name,
             metrics.incident,
             metrics.disconnected,
@@ -116,7 +116,7 @@ class GatewayServer:
             store,
             stream.epoch,
             body_limit=settings.max_payload_bytes,
-            account=lambda request: account_of(self._entrance.peers.address(request)),
+            account=self._entrance.peers.account,
             turns=self._turns,
         )
         self._page = WebPage(settings.web_dir, settings.client_dir)

@@ -49,6 +49,10 @@ class Peers:
             address = client
         return address
 
+    def account(self, request: Request) -> str:
+        """Return the account of the client that makes the request, as `account_of` its address."""
+        return account_of(self.address(request))
+
     def counted_as(self, peer: str) -> str | None:
         """Return the account that a peer's connections count against; None for a trusted proxy with many clients."""
         return None if self._trusts(peer) else account_of(peer)

@@ -10,7 +10,6 @@ from services.common.fair_turns import FairTurns
 from services.front.handover import hand_over
 from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.limits import Count, EngineSettings, count_nothing
-from services.gateway.edge.peer import account_of
 from services.gateway.edge.registry import Registry
 from services.gateway.edge.request import Request
 from services.gateway.edge.unsent import Unsent
@@ -196,7 +195,7 @@ class EngineServer:
             sessions.closing,
             sessions.unsent,
             self.turns,
-            account_of(self._entrance.peers.address(request)),
+            self._entrance.peers.account(request),
             base64="b64" in request.query,
         )
 

@@ -15,7 +15,6 @@ from services.common.cursor import Cursor, InvalidCursor
 from services.common.deadlines import Deadlines
 from services.common.documents import Json, dumps
 from services.gateway.edge.limits import Count, Incident, OnDisconnect
-from services.gateway.edge.peer import account_of
 from services.gateway.edge.registry import NotAdmitted, Registry
 from services.gateway.edge.takeover import TakenOver, take_over
 from services.gateway.edge.unsent import Unsent
@@ -55,7 +54,7 @@ class SseTransport:
         self,
         stream: Stream,
         registry: Registry,
-        address: Callable[[web.BaseRequest], str],
+        account: Callable[[web.BaseRequest], str],
         server: str,
         count: Count,
         left: OnDisconnect,
@@ -67,7 +66,7 @@ class SseTransport:
         self._current_cursor = stream.current_cursor
         self._ready = stream.ready
         self._registry = registry
-        self._address = address
+        self._account = account
         self._server = server
         self._count = count
         self._left = left
@@ -86,8 +85,8 @@ class SseTransport:
     async def open(self, request: web.Request) -> web.StreamResponse:
         """Open a stream: `connected` first, then every later change that fits the query's filter."""
         query = parse_query(request)
-        address = account_of(self._address(request))
-        self._enter(address)
+        account = self._account(request)
+        self._enter(account)
         taken = False
         try:
             # services/front sets the TCP timeout for unread data; one set here would fire before we count the client.
@@ -99,13 +98,13 @@ class SseTransport:
                 return response
             async with asyncio.timeout(self._settings.ready):
                 await self._ready.wait()
-            resume_point = await self._locate_cursor(query.since, address)
+            resume_point = await self._locate_cursor(query.since, account)
             chunked = request.version >= HttpVersion11
             form = Form.SSE if chunked else Form.SSE_PLAIN
             stream = SseStream(form, self._hub, self._stalls, self._forget, self._retry, self._unsent)
             taken = take_over(request, stream) is not None
             if taken:
-                self._streams[stream] = address
+                self._streams[stream] = account
                 self._registry.add(stream.shut_down)
                 self._begin(stream, query.interest, resume_point)
             return TakenOver(200)
@@ -113,7 +112,7 @@ class SseTransport:
             return response  # no reply from Redis yet: the client reconnects
         finally:
             if not taken:
-                self._registry.leave(address)
+                self._registry.leave(account)
 
     def _begin(self, stream: SseStream, interest: Interest, resume_point: ResumePoint) -> None:
         here = self._current_cursor()
@@ -126,20 +125,20 @@ class SseTransport:
                 stream.resync(resume_point.reason, cursor)
             stream.start(subscription)
 
-    async def _locate_cursor(self, since: str | None, address: str) -> ResumePoint:
+    async def _locate_cursor(self, since: str | None, account: str) -> ResumePoint:
         if not since:
             return ResumePoint(self._current_cursor().position, None)
         try:
-            return await self._locate(Cursor.parse(since), address)
+            return await self._locate(Cursor.parse(since), account)
         except InvalidCursor:
             return ResumePoint(self._current_cursor().position, ResyncReason.INVALID_CURSOR)
 
     def _retry(self) -> bytes:
         return sse.retry(int(self._settings.retry * random.uniform(1, 2) * 1000))
 
-    def _enter(self, address: str) -> None:
+    def _enter(self, account: str) -> None:
         try:
-            self._registry.enter(address)
+            self._registry.enter(account)
         except NotAdmitted as refusal:
             self._count(refusal.incident)
             status = 429 if refusal.incident is Incident.TOO_MANY_FROM_ADDRESS else 503
@@ -147,10 +146,10 @@ class SseTransport:
             raise Problem(status, Kind.HTTP, detail, headers={hdrs.RETRY_AFTER: "5"}) from refusal
 
     def _forget(self, stream: SseStream) -> None:
-        address = self._streams.pop(stream, None)
-        if address is not None:
+        account = self._streams.pop(stream, None)
+        if account is not None:
             self._registry.remove(stream.shut_down)
-            self._registry.leave(address)
+            self._registry.leave(account)
             self._left(stream.form, stream.reason)
 
     def _drop(self, stream: SseStream) -> None:
