@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings
 from services.commands.provision_mongodb import ProvisionSettings
 from services.common.dependency_health import DependencyHealth
 from services.common.dependency_metrics import Dependency
+from services.common.fair_turns import FairTurns
 from services.common.secret_files import SECRET
 from services.common.settings import CommonSettings
 from services.embedded.settings import EmbeddedSettings
@@ -104,7 +105,7 @@ def metrics() -> Iterator[tuple[str, str, str]]:
 def _gateway_registry() -> CollectorRegistry:
     shown, ring = GatewayMetrics(), Ring(10)
     shown.observe_connections(Connections(ConnectionBounds(total=1, per_address=1, last_descriptor=1), lambda _: None))
-    shown.observe(Hub(ring, lambda _: None), ring, Unsent(1), [Dependency.of(DependencyHealth("redis"))])
+    shown.observe(Hub(ring, lambda _: None, FairTurns()), ring, Unsent(1), [Dependency.of(DependencyHealth("redis"))])
     return shown.registry
 
 

@@ -6,6 +6,7 @@ import structlog
 
 from services.common.dependency_health import DependencyHealth
 from services.common.dependency_metrics import Dependency
+from services.common.fair_turns import FairTurns
 from services.common.loop_lag import measuring_lag
 from services.common.process import tune_gc
 from services.common.stream_spec import ORDERS, StreamSpec
@@ -75,14 +76,25 @@ def open_stream(
     """Run a stream in ``tasks``: from Redis, and from the oplog for clients that come back late, to the hub."""
     health = DependencyHealth("redis")
     ring = Ring(settings.ring_events, settings.ring_bytes)
-    history = History(store.database, spec.collection, store.primary)
+    turns = FairTurns()
+    history = History(store.database, spec.collection, store.primary, turns)
     bounds = ReplayBounds(settings.replay_max_events, settings.replay_max_age_seconds)
-    catch_up = CatchUp(source, history, ring, health, metrics.resumed, tasks.spawn, bounds, metrics.replayed)
+    catch_up = CatchUp(
+        source,
+        history,
+        ring,
+        health,
+        metrics.resumed,
+        tasks.spawn,
+        turns=turns,
+        bounds=bounds,
+        replayed=metrics.replayed,
+    )
     feed = Feed(source, history, ring, catch_up.hub, health, FeedSettings(settings.ring_events, settings.stale_seconds))
     metrics.observe(catch_up.hub, ring, unsent, [Dependency.of(health), store.dependency])
     catch_up.start(tasks)
     feed.start(tasks)
-    return feed, Stream(catch_up.hub, feed.ready, feed.current_cursor, catch_up.locate, catch_up.locate_now)
+    return feed, Stream(catch_up.hub, feed.ready, feed.current_cursor, catch_up.locate, catch_up.locate_now, turns)
 
 
 async def _session_ids(settings: GatewaySettings, store: OrderStore, tasks: Tasks) -> SessionIds:

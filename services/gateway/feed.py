@@ -11,6 +11,7 @@ import structlog
 
 from services.common.cursor import Cursor, Position
 from services.common.dependency_health import DependencyHealth
+from services.common.fair_turns import OWN
 from services.common.tasks import Tasks, raise_if_cancelled
 from services.gateway.event import Event
 from services.gateway.history import History, HistoryLost, HistoryUnavailable
@@ -210,7 +211,7 @@ class Feed:
         return None
 
     async def _read_oplog(self, target: Position) -> None:
-        async with aclosing(self._history.after(self._ring.position, self.current_cursor().epoch)) as readings:
+        async with aclosing(self._history.after(self._ring.position, self.current_cursor().epoch, OWN)) as readings:
             async for events, upto in readings:
                 self._add(events)
                 self._ring.advance(min(upto, target))

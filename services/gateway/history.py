@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 from pymongo.asynchronous.database import AsyncDatabase
 
 from services.common.cursor import Position
+from services.common.fair_turns import FairTurns, Pace
 from services.common.normalize import Change, End, token_time
 from services.common.numbering import Numbering, UnreadableEvent, replay_time
 from services.common.tasks import raise_if_cancelled
 from services.gateway.event import Event
 from services.gateway.reach import Reach
-from services.gateway.turns import Turn
 from services.mongodb.change_cursor import Documents
 from services.mongodb.change_reader import StartAt
 from services.mongodb.change_stream import ChangeStream, Images
@@ -54,11 +54,10 @@ class HistoryUnavailable(Exception):
 class History:
     """The changes of one collection, from any time that the oplog still covers."""
 
-    def __init__(self, database: "AsyncDatabase[Any]", collection: str, primary: Primary | None = None) -> None:
+    def __init__(self, database: "AsyncDatabase[Any]", collection: str, primary: Primary, turns: FairTurns) -> None:
         # The driver's public cursor: nothing here is hot enough to justify the faster private one.
-        self._stream = ChangeStream(
-            database, collection, primary or Primary(), STALL_SECONDS, command_cursor, await_ms=AWAIT_MS
-        )
+        self._stream = ChangeStream(database, collection, primary, STALL_SECONDS, command_cursor, await_ms=AWAIT_MS)
+        self._turns = turns
         self._reach = Reach()
         self._asking = asyncio.Lock()
 
@@ -83,16 +82,17 @@ class History:
         self._reach.note(position, reached=found)
         return found
 
-    async def after(self, position: Position, epoch: str) -> AsyncGenerator[HistoryPage]:
+    async def after(self, position: Position, epoch: str, account: str) -> AsyncGenerator[HistoryPage]:
         """Yield the events that follow ``position``, page by page; raise HistoryLost or HistoryUnavailable.
 
-        They carry stored images only: without one there is no data, and the client fetches the order.
+        They carry stored images only: without one there is no data, and the client fetches the order. The time for
+        decoding them counts against ``account``.
 
         Where there is nothing more to read, the token tells up to when. The oplog entry of exactly that time has then
         been read completely, unless it is the start time; with several shards, one may have more of that time.
         """
         numbering = Numbering.replaying(epoch, position)
-        turn = Turn()
+        pace = Pace(self._turns, account)
         start = replay_time(position)
         try:
             with _translated():
@@ -110,8 +110,8 @@ class History:
                             yield HistoryPage([], max(numbering.last, idle))
                             continue
                         answered_at = monotonic()
-                        turn.begin()
-                        async with aclosing(_pages(events, position, numbering, turn)) as pages:
+                        await pace.begin()
+                        async with aclosing(_pages(events, position, numbering, pace)) as pages:
                             async for page in pages:
                                 yield HistoryPage(page, numbering.last)
                         await asyncio.sleep(min(answered_at - asked_at, _LONGEST_REST))
@@ -120,7 +120,7 @@ class History:
             raise
 
 
-async def _pages(events: Documents, after: Position, numbering: Numbering, turn: Turn) -> AsyncGenerator[list[Event]]:
+async def _pages(events: Documents, after: Position, numbering: Numbering, pace: Pace) -> AsyncGenerator[list[Event]]:
     """Yield the events that follow ``after``, in bounded pages."""
     page: list[Event] = []
     size = 0
@@ -131,9 +131,10 @@ async def _pages(events: Documents, after: Position, numbering: Numbering, turn:
         if isinstance(item, Change) and item.position > after:
             page.append(Event(item.envelope, item.images))
             size += len(item.envelope)
-        await turn.end()
+        await pace.step()
         if size >= PAGE_BYTES:
             yield page
+            await pace.begin()  # for the reader may have waited
             page, size = [], 0
     yield page
 

@@ -2,18 +2,19 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import assert_never
 
 from services.common.cursor import Cursor, Position
+from services.common.fair_turns import FairTurns
 from services.gateway.event import Event
 from services.gateway.filters import Interest
 from services.gateway.group import PAGE, Group
 from services.gateway.interest_index import InterestIndex
 from services.gateway.ring import Ring
 from services.gateway.subscription import Mode, Outlet, ResumePoint, ResyncReason, Subscription
-from services.gateway.turns import Soon, Turns, call_soon
 from services.gateway.wire.form import Form
 
 
@@ -23,7 +24,7 @@ class Hub:
     A client's error never leaves the hub: it costs that client its connection and is passed to ``failed``.
     """
 
-    def __init__(self, ring: Ring, fetch: Callable[[Subscription], None], soon: Soon = call_soon) -> None:
+    def __init__(self, ring: Ring, fetch: Callable[[Subscription], None], turns: FairTurns) -> None:
         self._ring = ring
         self._fetch = fetch
         self._groups: dict[tuple[Interest, Form], Group] = {}
@@ -32,7 +33,8 @@ class Hub:
         self._ahead: set[Subscription] = set()
         self._ahead_heap: list[tuple[Position, int, Subscription]] = []  # may still contain clients that have left
         self._tie_breaker = count()
-        self._replays = Turns(self._replay, soon)
+        self._turns = turns
+        self._queued: set[Subscription] = set()  # those that have a turn coming, also where they no longer need it
         self._epoch_reason: str | None = None
         self.log_floor = Position(0, 0)  # the log in Redis is complete from here on
         self.stale: str | None = None
@@ -176,7 +178,7 @@ class Hub:
         """Serve the client from the ring, which holds its position again."""
         if subscription.mode is Mode.BEHIND:
             subscription.mode = Mode.REPLAY
-            self._replays.add(subscription)
+            self._queue_replay(subscription)
 
     def write_page(self, subscription: Subscription, events: Sequence[Event]) -> None:
         """Send a client that is not live the events after its position, until backpressure pauses it."""
@@ -191,6 +193,16 @@ class Hub:
         data = subscription.group.encode(page)
         if data:
             subscription.outlet.write(data)
+
+    def _queue_replay(self, subscription: Subscription) -> None:
+        if subscription not in self._queued:
+            self._queued.add(subscription)
+            self._turns.add(subscription.address, partial(self._take_turn, subscription))
+
+    def _take_turn(self, subscription: Subscription) -> None:
+        self._queued.remove(subscription)
+        if subscription.mode is Mode.REPLAY:
+            self._replay(subscription)
 
     def _replay(self, subscription: Subscription) -> None:
         with self.isolating(subscription):
@@ -210,7 +222,7 @@ class Hub:
         self._ahead.discard(subscription)
         if self._ring.after(subscription.position, 1):
             subscription.mode = Mode.REPLAY
-            self._replays.add(subscription)
+            self._queue_replay(subscription)
         else:
             self._attach(subscription)
 
@@ -240,11 +252,9 @@ class Hub:
                 if not group:
                     del self._groups[group.key]
                     self._index.remove(group, group.interest)
-            case Mode.REPLAY:
-                self._replays.discard(subscription)
             case Mode.AHEAD:
                 self._ahead.discard(subscription)
-            case Mode.PAUSED | Mode.BEHIND:
+            case Mode.PAUSED | Mode.BEHIND | Mode.REPLAY:
                 pass
             case _:
                 assert_never(subscription.mode)

@@ -8,13 +8,13 @@ from time import monotonic
 
 from services.common.cursor import Position
 from services.common.dependency_health import DependencyHealth
+from services.common.fair_turns import FairTurns, Pace
 from services.common.tasks import Tasks, raise_if_cancelled
 from services.gateway.history import History, HistoryLost, HistoryPage, HistoryUnavailable
 from services.gateway.hub import Hub
 from services.gateway.replay import Pass, Replay, ReplayBounds, age
 from services.gateway.ring import Ring
 from services.gateway.subscription import ResyncReason, Subscription
-from services.gateway.turns import Turn
 
 READERS = 2  # each has one connection to MongoDB
 GATHER_SECONDS = 0.05  # before a pass begins: clients that arrive together share it, those that leave cost nothing
@@ -32,11 +32,18 @@ class Replays:
     """All clients that only the oplog can serve. ``ended`` is called with the outcome of each replay."""
 
     def __init__(
-        self, history: History, ring: Ring, hub: Hub, bounds: ReplayBounds, ended: Callable[[str], None]
+        self,
+        history: History,
+        ring: Ring,
+        hub: Hub,
+        turns: FairTurns,
+        bounds: ReplayBounds,
+        ended: Callable[[str], None],
     ) -> None:
         self._history = history
         self._ring = ring
         self._hub = hub
+        self._turns = turns
         self._bounds = bounds
         self._ended = ended
         self._passes: list[Pass] = []
@@ -135,7 +142,7 @@ class Replays:
         epoch = self._ring.epoch or ""
         # Not from further back than needed: the client with the oldest position may have left before the pass began.
         current.at = max(current.at, min(replay.position for replay in current.waiting()))
-        async with aclosing(self._history.after(current.at, epoch)) as readings:
+        async with aclosing(self._history.after(current.at, epoch, current.address)) as readings:
             is_first = True
             async for page in readings:
                 has_more = self._ring.epoch == epoch and await self._serve_page(current, page)
@@ -148,14 +155,15 @@ class Replays:
 
     async def _serve_page(self, current: Pass, page: HistoryPage) -> bool:
         """Send a page to every client that needs it; return whether any client waits for the next one."""
-        turn = Turn()
+        pace = Pace(self._turns, current.address)
+        await pace.begin()
         is_full = False
         while True:
             current.joined.clear()
             for replay in list(current.waiting()):
                 if replay.subscription.is_behind() and replay.position < page.upto:
                     is_full |= not self._serve(replay, page)
-                    await turn.end()
+                    await pace.step()
             waiting = current.waiting()
             if waiting and not any(replay.position < page.upto for replay in waiting):
                 current.at = max(current.at, page.upto)

@@ -9,7 +9,6 @@ from aiohttp import web
 
 from services import __version__
 from services.common.authority import Hosts
-from services.common.fair_turns import FairTurns
 from services.common.tasks import Tasks
 from services.front.bodies import drain_unread_body, refuse_encoded
 from services.front.connections import ConnectionBounds, Connections
@@ -68,7 +67,7 @@ class GatewayServer:
         self._metrics = metrics
         self._tasks = tasks
         self._entrance = _entrance(settings, metrics)
-        self._turns = FairTurns()
+        self._turns = stream.turns
         room = capacity(settings.max_connections)
         if room.clients < settings.max_connections:
             log.warning(

@@ -14,7 +14,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from services.common.cursor import cluster_time
 from services.common.dependency_metrics import Dependency
 from services.common.documents import CODEC, Json
-from services.common.fair_turns import FairTurns, Pace
+from services.common.fair_turns import OWN, FairTurns, Pace
 from services.common.ids import parse_id
 from services.common.order_json import order_json
 from services.common.settings import WrongSetting
@@ -194,7 +194,7 @@ class OrderStore:
 
     async def _read(self, conditions: Document, limit: int, pace: Pace | None = None, skip: int = 0) -> Snapshot:
         async with self._edge(driver_timeout, writing=False):
-            return await read_snapshot(self._orders, conditions, limit, pace or Pace(self._turns, ""), skip)
+            return await read_snapshot(self._orders, conditions, limit, pace or Pace(self._turns, OWN), skip)
 
     async def _change(
         self, id: str, operation: Callable[..., Awaitable[T]], *args: Any, **options: Any

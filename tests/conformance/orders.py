@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from services.common.cursor import Cursor, Position
+from services.common.fair_turns import FairTurns
 from services.common.tasks import Tasks
 from services.gateway.edge.limits import Incident
 from services.gateway.event import Event
@@ -60,7 +61,7 @@ class Orders:
     def left_over(self) -> list[Any]:
         """Everything that the hub still has of anybody."""
         hub = self.hub
-        return [*hub._subscriptions, *hub._groups, *hub._index._by_key, *hub._ahead, *hub._replays._waiting]
+        return [*hub._subscriptions, *hub._groups, *hub._index._by_key, *hub._ahead, *hub._queued]
 
 
 @asynccontextmanager
@@ -85,7 +86,8 @@ async def orders_server(*, ring_events: int = 10_000, stall: float = 30.0, **cha
             else:
                 bring_soon(subscription)
 
-    hub = Hub(ring, bring_soon)
+    turns = FairTurns()
+    hub = Hub(ring, bring_soon, turns)
     ready = asyncio.Event()
     ready.set()
 
@@ -97,7 +99,7 @@ async def orders_server(*, ring_events: int = 10_000, stall: float = 30.0, **cha
         return hub.locate(since)
 
     live = LiveOrders(
-        Stream(hub, ready, current_cursor, locate, hub.locate),
+        Stream(hub, ready, current_cursor, locate, hub.locate, turns),
         SessionIds("secret"),
         "here",
         incidents.append,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from services.common.cursor import Cursor, Position
 from services.common.envelope import Operation
+from services.common.fair_turns import FairTurns
 from services.gateway.filters import EVERYTHING, NOTHING, Filter, Interest
 from services.gateway.hub import Hub
 from services.gateway.ring import Ring
@@ -23,7 +24,7 @@ class Stream:
         self.fetched: list[Subscription] = []
         self.due: list[Callable[[], None]] = []
         self.errors: list[str] = []
-        self.hub = Hub(self.ring, self.fetched.append, self.due.append)
+        self.hub = Hub(self.ring, self.fetched.append, FairTurns(self.due.append))
         self.hub.failed = lambda error: self.errors.append(str(error))
 
     def turn(self) -> None:
@@ -41,7 +42,7 @@ class Stream:
             self.hub._groups,
             self.hub._index._by_key,
             self.hub._ahead,
-            self.hub._replays,
+            self.hub._queued,
             self.hub._subscriptions,
         )
         return not any(len(each) for each in inside)

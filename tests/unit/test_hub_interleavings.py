@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 
 from services.common.cursor import Cursor, Position
 from services.common.envelope import Operation
+from services.common.fair_turns import FairTurns
 from services.gateway import group
 from services.gateway.event import Event
 from services.gateway.filters import EVERYTHING, NOTHING, Filter, Interest, Verdict, verdict
@@ -81,7 +82,7 @@ class Interleavings(RuleBasedStateMachine):
         self.ring.reset("1", Position(0, 0))
         self.fetched: list[Subscription] = []
         self.due: list[Callable[[], None]] = []
-        self.hub = Hub(self.ring, self.fetched.append, self.due.append)
+        self.hub = Hub(self.ring, self.fetched.append, FairTurns(self.due.append))
         self.hub.failed = self._unexpected
         self.history: list[Event] = []
         self.all: list[Client] = []

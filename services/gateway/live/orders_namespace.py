@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from services.common.cursor import Cursor, Position
 from services.common.deadlines import Deadlines
+from services.common.fair_turns import OWN, Pace
 from services.gateway.edge.limits import Count, Incident, OnDisconnect
 from services.gateway.edge.peer import account_of
 from services.gateway.filters import EVERYTHING, NOTHING, Interest, InvalidFilter, parse_filter, union
@@ -15,7 +16,6 @@ from services.gateway.recovery import SessionIds
 from services.gateway.socketio.server import Ack, ConnectionRefused, Namespace, Socket
 from services.gateway.stream import Stream
 from services.gateway.subscription import Mode, ResumePoint
-from services.gateway.turns import Turn
 from services.gateway.wire.socketio import Argument
 
 MARK_SECONDS = 20.0
@@ -39,6 +39,7 @@ class LiveOrders(Namespace[LiveClient]):
         self._stream = stream
         self._current_cursor = stream.current_cursor
         self._ready = stream.ready
+        self._turns = stream.turns
         self._ids = ids
         self._server = server
         self._count = count
@@ -147,13 +148,14 @@ class LiveOrders(Namespace[LiveClient]):
             if not self._ready.is_set() or self._current_cursor() == last:
                 continue
             last = cursor = self._current_cursor()
-            turn = Turn()
+            pace = Pace(self._turns, OWN)
+            await pace.begin()
             for client in list(self._clients):
                 subscription = client.subscription if client in self._clients else None
                 if subscription is not None and subscription.mode is Mode.LIVE and subscription.interest != EVERYTHING:
                     with self._hub.isolating(subscription):
                         client.emit("mark", {}, cursor, subscription.interest)
-                if await turn.end():  # meanwhile the others may have been sent later changes than the mark
+                if await pace.step():  # meanwhile the others may have been sent later changes than the mark
                     last = cursor = self._current_cursor()
 
 

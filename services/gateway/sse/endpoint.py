@@ -14,6 +14,7 @@ from aiohttp_sse import EventSourceResponse
 from services.common.cursor import Cursor, InvalidCursor
 from services.common.deadlines import Deadlines
 from services.common.documents import Json, dumps
+from services.common.fair_turns import OWN, Pace
 from services.gateway.edge.limits import Count, Incident, OnDisconnect
 from services.gateway.edge.registry import NotAdmitted, Registry
 from services.gateway.edge.takeover import TakenOver, take_over
@@ -24,7 +25,6 @@ from services.gateway.sse.query import parse_query
 from services.gateway.sse.stream import SseStream
 from services.gateway.stream import Stream
 from services.gateway.subscription import ResumePoint, ResyncReason
-from services.gateway.turns import Turn
 from services.gateway.wire import sse
 from services.gateway.wire.form import Form
 
@@ -65,6 +65,7 @@ class SseTransport:
         self._locate = stream.locate
         self._current_cursor = stream.current_cursor
         self._ready = stream.ready
+        self._turns = stream.turns
         self._registry = registry
         self._account = account
         self._server = server
@@ -171,12 +172,13 @@ class SseTransport:
         while True:
             await asyncio.sleep(self._settings.heartbeat)
             mark = self._mark()
-            turn = Turn()
+            pace = Pace(self._turns, OWN)
+            await pace.begin()
             for stream in list(self._streams):
                 if stream.subscription is not None and stream in self._streams:
                     with self._hub.isolating(stream.subscription):
                         stream.beat(mark, _STILL_HERE)
-                if await turn.end():  # meanwhile the others may have been sent later changes than the mark
+                if await pace.step():  # meanwhile the others may have been sent later changes than the mark
                     mark = self._mark()
 
     def _mark(self) -> bytes:
