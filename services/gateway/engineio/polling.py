@@ -4,6 +4,7 @@ import asyncio
 
 from aiohttp import web
 
+from services.gateway.edge.body import BodyBroken, BodyTooLarge, BodyTooSlow, read_body
 from services.gateway.edge.limits import Incident
 from services.gateway.edge.takeover import ConnectionWatch
 from services.gateway.engineio.rejection import ErrorCode, Rejected
@@ -166,24 +167,17 @@ class Polling:
 
     async def _body(self, request: web.Request) -> bytes:
         settings = self._session.sessions.settings
-        body = bytearray()
         try:
-            async with asyncio.timeout(settings.body_timeout):
-                if (request.content_length or 0) <= settings.max_payload:
-                    async for chunk in request.content.iter_any():
-                        body += chunk
-                        if len(body) > settings.max_payload:
-                            break
-                    else:
-                        return bytes(body)
-        except TimeoutError:
+            return await read_body(request, limit=settings.max_payload, deadline=settings.body_timeout)
+        except BodyTooLarge:
+            self._session.sessions.count(Incident.PAYLOAD_TOO_BIG)
+            raise _Unread(413) from None
+        except BodyTooSlow:
             self._session.fail(Incident.BODY_TOO_SLOW, CloseCode.POLICY)
             raise _Unread(408) from None
-        except web.RequestPayloadError:
+        except BodyBroken:
             self._session.end("transport close")
             raise _Unread(400) from None
-        self._session.sessions.count(Incident.PAYLOAD_TOO_BIG)
-        raise _Unread(413)
 
     def _receive(self, body: bytes) -> web.Response:
         try:
