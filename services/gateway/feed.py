@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import structlog
 
-from services.common.cursor import Cursor, Position
+from services.common.cursor import Cursor
 from services.common.dependency_health import DependencyHealth
 from services.common.fair_turns import OWN
 from services.common.tasks import Tasks, raise_if_cancelled
@@ -162,16 +162,15 @@ class Feed:
         self.ready.set()
 
     async def _fill(self) -> None:
-        """Read the missing events from the log in Redis."""
-        was_bridged = False
+        """Read the missing events from the log in Redis, and those that it no longer holds from the oplog."""
+        until: float | None = None
         while True:
             page = await self._source.after(self._ring.position)
             if page.head is None or page.head.epoch != self._ring.epoch:
                 return
             if page.lacks(self._ring.position):
-                # A second gap means that Redis trims faster than this gateway reads.
-                reason = ResyncReason.REPLAY_TOO_LONG if was_bridged else await self._bridge(page)
-                was_bridged = True
+                until = until or asyncio.get_running_loop().time() + BRIDGE_SECONDS
+                reason = await self._bridge(page, until)
                 if reason is None:
                     continue
                 log.warning("Missed changes can no longer be read, all clients must resync", reason=reason)
@@ -182,22 +181,22 @@ class Feed:
             if not page.events or self._ring.position >= page.head.position:
                 return
 
-    async def _bridge(self, page: LogPage) -> ResyncReason | None:
-        """Read the changes that Redis no longer holds from the oplog, up to ``page``; or return why that failed.
+    async def _bridge(self, page: LogPage, until: float) -> ResyncReason | None:
+        """Read the oplog until the log in Redis holds what follows; or return why that failed.
 
         It always ends: otherwise this gateway would never follow the stream again.
         """
         log.warning("Redis no longer holds the missed changes, reading them from the oplog")
-        target = page.prev or (page.head.floor if page.head else self._ring.position)
         self._is_bridging = True
         failure = ResyncReason.REPLAY_TOO_LONG
         try:
-            async with asyncio.timeout(BRIDGE_SECONDS):
-                while self._ring.position < target:
+            async with asyncio.timeout_at(until):
+                while True:
                     raise_if_cancelled()
                     failure = ResyncReason.REPLAY_TOO_LONG
                     try:
-                        await self._read_oplog(target)
+                        await self._read_oplog(page)
+                        break
                     except HistoryUnavailable as error:
                         failure = ResyncReason.HISTORY_UNAVAILABLE
                         await asyncio.sleep(self._oplog.failed(str(error)[:300]))
@@ -210,10 +209,16 @@ class Feed:
         self._oplog.succeeded()
         return None
 
-    async def _read_oplog(self, target: Position) -> None:
+    async def _read_oplog(self, page: LogPage) -> None:
+        """Read what the log lacks; what Redis trims meanwhile, too, for to open a change stream again takes longer."""
         async with aclosing(self._history.after(self._ring.position, self.current_cursor().epoch, OWN)) as readings:
+            target = page.begins_after
             async for events, upto in readings:
                 self._add(events)
                 self._ring.advance(min(upto, target))
-                if self._ring.position >= target:
+                if self._ring.position < target:
+                    continue
+                page = await self._source.after(self._ring.position)
+                if page.head is None or page.head.epoch != self._ring.epoch or not page.lacks(self._ring.position):
                     return
+                target = page.begins_after

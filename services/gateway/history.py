@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pymongo.asynchronous.database import AsyncDatabase
 
 from services.common.cursor import Position
-from services.common.fair_turns import FairTurns, Pace
+from services.common.fair_turns import OWN, FairTurns, Pace
 from services.common.normalize import Change, End, token_time
 from services.common.numbering import Numbering, UnreadableEvent, replay_time
 from services.common.tasks import raise_if_cancelled
@@ -26,7 +26,8 @@ from services.mongodb.source_failed import SourceFailed
 
 # Small enough that decoding a batch, with both images of each event, does not block the event loop.
 BATCH_EVENTS = 50
-# MongoDB rests as long as it has worked, or it would spend all its time on old cursors while others ask for orders.
+# MongoDB rests as long as it has worked, or it would spend all its time on old cursors while others ask for orders; not
+# while all clients of this gateway wait for the changes.
 _LONGEST_REST = 0.05
 PAGE_BYTES = 256 * 1024
 AWAIT_MS = 100
@@ -114,7 +115,8 @@ class History:
                         async with aclosing(_pages(events, position, numbering, pace)) as pages:
                             async for page in pages:
                                 yield HistoryPage(page, numbering.last)
-                        await asyncio.sleep(min(answered_at - asked_at, _LONGEST_REST))
+                        if account != OWN:
+                            await asyncio.sleep(min(answered_at - asked_at, _LONGEST_REST))
         except HistoryLost:
             self._reach.note(position, reached=False)
             raise

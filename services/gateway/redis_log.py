@@ -55,10 +55,14 @@ class LogPage(NamedTuple):
     events: list[Event]
     prev: Position | None
 
+    @property
+    def begins_after(self) -> Position:
+        """The position from which on the log is complete; zero where there is no log."""
+        return self.prev or (Position(0, 0) if self.head is None else self.head.floor)
+
     def lacks(self, position: Position) -> bool:
         """Tell whether an entry that followed ``position`` is no longer in the log."""
-        floor = self.prev or (None if self.head is None else self.head.floor)
-        return floor is not None and floor > position
+        return self.begins_after > position
 
 
 class Batch(NamedTuple):
