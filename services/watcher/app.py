@@ -62,6 +62,8 @@ async def run(settings: WatcherSettings) -> None:
         )
         metrics.observe([parts.mongodb, parts.redis])
         await stack.enter_async_context(serve_health(settings, parts))
+        tasks = await stack.enter_async_context(Tasks())
+        tasks.keep("checking the collection", parts.stream.kind.keep_checked())
         log.info("Watcher started", port=settings.watcher_port, owner=parts.state.owner)
         tune_gc()
         await _lead_forever(parts, redis, settings)
