@@ -35,7 +35,7 @@ class Checks:
     They report what traffic and background checks have found out: a health check that asked a database would fail when
     this process is busy, which is when it must not lose its place.
 
-    A problem of one of ``harmless`` does not mean that the process does not work.
+    A problem of one of ``harmless`` does not mean that the process does not work; it is named only while there is one.
     """
 
     def __init__(
@@ -53,4 +53,5 @@ class Checks:
         found = {name: check() for name, check in self._checks.items()}
         wrong = {name for name, answer in found.items() if answer != "ok"}
         kinds = {kind: wrong.isdisjoint(needed) for kind, needed in self._kinds.items()}
-        return Readiness(wrong <= {*self._harmless}, found, kinds)
+        named = {name: answer for name, answer in found.items() if answer != "ok" or name not in self._harmless}
+        return Readiness(wrong <= {*self._harmless}, named, kinds)

@@ -83,7 +83,7 @@ async def test_operators_are_told_what_is_missing_and_for_which_kind(
                 "status": "ready" if status == 200 else "unready",
                 "rest": rest,
                 "stream": stream,
-                "checks": {"mongodb": "ok", "redis": "ok", "room": "ok", "gateway": "ok", **wrong},
+                "checks": {"mongodb": "ok", "redis": "ok", "gateway": "ok", **wrong},
             }
         async with http.get(f"{url}/healthz") as reply:
             assert reply.status == 200
