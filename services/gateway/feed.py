@@ -72,8 +72,8 @@ class Feed:
             raise RuntimeError("the stream is not ready yet")
         return cursor
 
-    async def check(self) -> str:
-        """Return "ok", or what is wrong, for `/readyz`."""
+    def check(self) -> str:
+        """Return "ok", or what is wrong, for `/readyz/stream`."""
         if self._health.error is not None:
             return self._health.error
         if not self.ready.is_set():
@@ -184,7 +184,7 @@ class Feed:
     async def _bridge(self, page: LogPage, until: float) -> ResyncReason | None:
         """Read the oplog until the log in Redis holds what follows; or return why that failed.
 
-        It always ends: otherwise this gateway would never follow the stream again.
+        It ends at ``until``, by the loop's time: otherwise this gateway would never follow the stream again.
         """
         log.warning("Redis no longer holds the missed changes, reading them from the oplog")
         self._is_bridging = True
