@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from services.common.dependency_metrics import Dependency
+from services.common.error_text import error_text
 from services.mongodb.faults import explain
 
 # Between two checks during an outage; each check takes the driver's server selection time as well.
@@ -31,7 +32,9 @@ class Reachability:
             self._is_up = False
             self._outages += 1
             self._lost.set()
-            log.warning("MongoDB does not answer; REST is unavailable until it does", error=explain(str(error))[:300])
+            log.warning(
+                "MongoDB does not answer; REST is unavailable until it does", error=explain(error_text(error))[:300]
+            )
 
     def answered(self) -> None:
         """Record that MongoDB answers."""

@@ -4,7 +4,7 @@ import asyncio
 
 from aiohttp import web
 
-from services.gateway.edge.limits import Incident
+from services.gateway.edge.limits import DisconnectReason, Incident
 from services.gateway.edge.takeover import ConnectionWatch
 from services.gateway.engineio.rejection import ErrorCode, Rejected
 from services.gateway.engineio.session import Session
@@ -140,7 +140,7 @@ class Polling:
 
     def _gone(self) -> None:
         if self._session.carrier is self:
-            self._session.end("transport close")
+            self._session.end(DisconnectReason.TRANSPORT_CLOSE)
         self._answer()
 
     async def post(self, request: web.Request) -> web.Response:
@@ -180,7 +180,7 @@ class Polling:
             self._session.fail(Incident.BODY_TOO_SLOW, CloseCode.POLICY)
             raise _Unread(408) from None
         except web.RequestPayloadError:
-            self._session.end("transport close")
+            self._session.end(DisconnectReason.TRANSPORT_CLOSE)
             raise _Unread(400) from None
         self._session.sessions.count(Incident.PAYLOAD_TOO_BIG)
         raise _Unread(413)
@@ -205,7 +205,7 @@ class Polling:
     def _leave(self) -> None:
         if self._poll is not None:
             self.write(_NOOP)
-        self._session.end("transport close")
+        self._session.end(DisconnectReason.TRANSPORT_CLOSE)
 
     def close(self, code: CloseCode, reason: str, *, orderly: bool) -> bool:  # noqa: ARG002
         """Answer the held GET; return whether unsent packets wait for another."""

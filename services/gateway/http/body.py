@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from services.common.error_text import error_text
 from services.common.fair_turns import Pace
 from services.gateway.http.problems import Kind, Problem
 from services.gateway.orders import FieldFault, InvalidInput
@@ -50,7 +51,7 @@ def _parse(body: bytes) -> Any:
     except UnicodeDecodeError:
         detail = "It is not UTF-8."
     except ValueError as error:  # NaN and Infinity; an integer of thousands of digits
-        detail = str(error) if isinstance(error, _NotJson) else "It holds a number that is too long."
+        detail = error_text(error) if isinstance(error, _NotJson) else "It holds a number that is too long."
     raise Problem(400, Kind.NOT_JSON, detail)
 
 
