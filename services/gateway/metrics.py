@@ -85,43 +85,43 @@ class GatewayMetrics:
             "orders_gateway_disconnects",
             "Closed connections, by transport and reason.",
             ["transport", "reason"],
-            registry=registry,
+            registry=None,
         )
-        self._disconnects = ClosedLabels.of(disconnects, Transport, DisconnectReason)
+        self._disconnects = ClosedLabels.of(registry, disconnects, transport=Transport, reason=DisconnectReason)
         incidents = Counter(
             "orders_gateway_incidents",
             "Refused requests, and connections that the client did not close itself.",
             ["kind"],
-            registry=registry,
+            registry=None,
         )
-        self._incidents = ClosedLabels.of(incidents, Incident)
+        self._incidents = ClosedLabels.of(registry, incidents, kind=Incident)
         resumes = Counter(
             "orders_gateway_resumes",
             "Clients that came back with a cursor, by the source that served them.",
             ["source"],
-            registry=registry,
+            registry=None,
         )
-        self._resumes = ClosedLabels.of(resumes, Source)
+        self._resumes = ClosedLabels.of(registry, resumes, source=Source)
         resyncs = Counter(
-            "orders_gateway_resyncs", "Clients that were told to resync, by reason.", ["reason"], registry=registry
+            "orders_gateway_resyncs", "Clients that were told to resync, by reason.", ["reason"], registry=None
         )
-        self._resyncs = ClosedLabels.of(resyncs, REASONS)
+        self._resyncs = ClosedLabels.of(registry, resyncs, reason=REASONS)
         replays = Counter(
             "orders_gateway_replays",
             "Replays from the oplog that ended: served, or the reason why the client had to resync.",
             ["outcome"],
-            registry=registry,
+            registry=None,
         )
-        self._replays = ClosedLabels.of(replays, ReplayOutcome)
+        self._replays = ClosedLabels.of(registry, replays, outcome=ReplayOutcome)
         requests = Histogram(
             "orders_gateway_request_seconds",
             "Duration of requests to the REST API, by method and status; those that it does not document are `other`.",
             ["method", "status"],
+            registry=None,
             buckets=_DURATION,
-            registry=registry,
         )
         documented = ((method, status) for method, statuses in STATUSES.items() for status in statuses)
-        self._requests = ClosedLabels(requests, documented)
+        self._requests = ClosedLabels(registry, requests, ("method", "status"), documented)
         self.sessions = Gauge(
             "orders_gateway_sessions", "Engine.IO sessions, over polling and websockets.", registry=registry
         )

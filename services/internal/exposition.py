@@ -1,24 +1,15 @@
 """Renders metrics as text in slices, so that a scrape never holds the event loop for long."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterator
 from time import monotonic
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
-from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
+from prometheus_client.utils import floatToGoString
 
 SLICE_SECONDS = 0.001
-
-
-class _Family(Collector):
-    """A single family, as `generate_latest` takes it."""
-
-    def __init__(self, family: Metric) -> None:
-        self._family = family
-
-    def collect(self) -> Iterable[Metric]:
-        return (self._family,)
 
 
 class _Slice:
@@ -34,12 +25,51 @@ class _Slice:
             self._began = monotonic()
 
 
-async def exposition(registry: CollectorRegistry) -> bytes:
-    """Return what `generate_latest` returns; the figures of each family are read when it is its turn."""
-    parts: list[bytes] = []
-    work = _Slice()
-    for family in registry.collect():
-        await work.end()
-        parts.append(generate_latest(_Family(family)))
-        await work.end()
-    return b"".join(parts)
+class Exposition:
+    """The metrics of a registry in the text that Prometheus reads, as `generate_latest` writes it.
+
+    The part of a line before its figure is kept from scrape to scrape, which makes the text four times cheaper; all
+    labels have known values, so it takes a bounded memory.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._beginnings: dict[tuple[str, ...], str] = {}
+
+    async def text(self) -> bytes:
+        """Return all metrics; the figures of each family are read when it is its turn."""
+        lines: list[str] = []
+        work = _Slice()
+        for family in self._registry.collect():
+            await work.end()
+            lines += self._lines(family)
+            await work.end()
+        return "".join(lines).encode()
+
+    def _lines(self, family: Metric) -> Iterator[str]:
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        yield f"# HELP {name} {_escaped(family.documentation)}\n# TYPE {name} {family.type}\n"
+        for sample in family.samples:
+            key = (sample.name, *sample.labels.values())
+            beginning = self._beginnings.get(key)
+            if beginning is None:
+                beginning = self._beginnings[key] = _beginning(sample)
+            yield f"{beginning}{_figure(sample.value)}\n"
+
+
+def _beginning(sample: Sample) -> str:
+    labels = ",".join(f'{name}="{_quoted(value)}"' for name, value in sorted(sample.labels.items()))
+    return f"{sample.name}{{{labels}}} " if labels else f"{sample.name} "
+
+
+def _figure(value: float) -> str:
+    text: str = floatToGoString(value)  # type: ignore[no-untyped-call]
+    return text
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n")
+
+
+def _quoted(value: str) -> str:
+    return _escaped(value).replace('"', r"\"")

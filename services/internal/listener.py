@@ -11,7 +11,7 @@ from services.common.authority import Authority, Hosts, listens_locally
 from services.front.bodies import drain_unread_body, refuse_encoded
 from services.front.connections import Connections
 from services.front.serving import serving
-from services.internal.exposition import exposition
+from services.internal.exposition import Exposition
 from services.internal.readiness import Readiness
 
 _UNCACHED = {"Cache-Control": "no-store"}
@@ -27,6 +27,8 @@ async def internal_listener(
 ) -> AsyncIterator[int]:
     """Serve `/healthz`, `/readyz` and `/metrics`; yield the port. Raise OSError when the port is taken."""
 
+    shown = Exposition(registry)
+
     async def healthz(_request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"}, headers=_UNCACHED)
 
@@ -36,7 +38,7 @@ async def internal_listener(
         return web.json_response(body, status=found.http_status, headers=_UNCACHED)
 
     async def metrics(_request: web.Request) -> web.Response:
-        return web.Response(body=await exposition(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=await shown.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application(middlewares=[drain_unread_body, _for_us(host), refuse_encoded])
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])

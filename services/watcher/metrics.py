@@ -53,21 +53,21 @@ class WatcherMetrics:
             "orders_watcher_epochs",
             "New epochs, by the reason in the clients' resync.",
             ["reason"],
-            registry=self.registry,
+            registry=None,
         )
-        self._epochs = ClosedLabels.of(epochs, EpochReason)
+        self._epochs = ClosedLabels.of(self.registry, epochs, reason=EpochReason)
         self._rebuilds = Counter(
             "orders_watcher_rebuilds", "Times the log in Redis was rebuilt.", registry=self.registry
         )
-        failures = Counter("orders_watcher_failures", "Failures, by what failed.", ["what"], registry=self.registry)
-        self._failures = ClosedLabels.of(failures, WatcherDependency)
+        failures = Counter("orders_watcher_failures", "Failures, by what failed.", ["what"], registry=None)
+        self._failures = ClosedLabels.of(self.registry, failures, what=WatcherDependency)
         counted = Counter(
             "orders_watcher_refusals",
             "Connections that were refused, or closed before they sent a request.",
             ["kind"],
-            registry=self.registry,
+            registry=None,
         )
-        refusals = ClosedLabels.of(counted, ConnectionRefusal)
+        refusals = ClosedLabels.of(self.registry, counted, kind=ConnectionRefusal)
         self.connections = few_connections(lambda refusal: refusals[refusal,].inc())
         self.registry.register(ConnectionCollector("watcher", self.connections))
         self.oplog_headroom = Gauge(
