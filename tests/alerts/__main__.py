@@ -47,8 +47,8 @@ async def _run(chosen: list[Fault]) -> tuple[list[Watched], list[str]]:
 
 async def _ask_dashboards(everything: Scene) -> list[str]:
     """Ask every query while a few clients and writers are there."""
-    gateway = everything.stack.gateways[0]
-    async with writing(everything.orders, 10), streams(gateway, 3), meanwhile(asked(gateway, "/api/orders")):
+    url = everything.stack.gateways[0].url
+    async with writing(everything.orders, 10), streams(url, 3), meanwhile(asked(url, "/api/orders")):
         try:
             await until(lambda: _complete(everything), "every query returns data", 60)
         except AssertionError:

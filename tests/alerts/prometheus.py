@@ -20,6 +20,8 @@ scrape_configs:
     file_sd_configs: [{files: [gateway.json], refresh_interval: 1s}]
   - job_name: watcher
     file_sd_configs: [{files: [watcher.json], refresh_interval: 1s}]
+  - job_name: loadbalancer
+    file_sd_configs: [{files: [loadbalancer.json], refresh_interval: 1s}]
 """
 _REPLICAS = (SHIPPED / "replicas.yml").read_text("utf-8")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from tests.alerts import front
 from tests.alerts.scene import (
     PLACES,
     Scene,
@@ -112,7 +113,7 @@ async def freeze_redis(scene: Scene) -> AsyncIterator[None]:
 
 @fault("OrdersDependencyDown", "OrdersRequestsFail", what="SIGKILL of mongod while clients ask for orders")
 async def kill_mongodb(scene: Scene) -> AsyncIterator[None]:
-    async with meanwhile(asked(scene.stack.gateways[0], "/api/orders")):
+    async with meanwhile(asked(scene.stack.gateways[0].url, "/api/orders")):
         await scene.stack.members[0].kill()
         yield
         await scene.stack.members[0].start()
@@ -137,8 +138,8 @@ async def read_nothing(scene: Scene) -> AsyncIterator[None]:
 
 @fault("OrdersRefused", "OrdersNearlyFull", what="`MAX_CONNECTIONS` streams are open, and clients ask for more")
 async def fill_a_gateway(scene: Scene) -> AsyncIterator[None]:
-    gateway = scene.stack.gateways[0]
-    async with streams(gateway, PLACES), meanwhile(asked(gateway, "/api/orders/events")):
+    url = scene.stack.gateways[0].url
+    async with streams(url, PLACES), meanwhile(asked(url, "/api/orders/events")):
         yield
 
 
@@ -169,8 +170,29 @@ async def shorten_the_oplog(scene: Scene) -> AsyncIterator[None]:
     await scene.orders.database.client.admin.command({"replSetResizeOplog": 1, "size": 990.0})
 
 
-# The front's own alerts, which need a real HAProxy in front of the gateways.
-OF_THE_FRONT = frozenset({"OrdersFrontNoGateway", "OrdersFrontNearlyFull", "OrdersFrontRefuses"})
+@fault("OrdersFrontNoGateway", what="SIGSTOP of all gateways behind HAProxy, then SIGCONT")
+async def freeze_all_gateways(scene: Scene) -> AsyncIterator[None]:
+    for gateway in scene.stack.gateways:
+        gateway.pause()
+    yield
+    for gateway in scene.stack.gateways:
+        gateway.resume()
+
+
+@fault("OrdersFrontNearlyFull", what="As many streams are open through HAProxy as its `maxconn` allows, less one")
+async def fill_the_front(scene: Scene) -> AsyncIterator[None]:
+    async with streams(scene.front.url, front.PLACES - 1):  # the last one is for Prometheus
+        yield
+
+
+@fault("OrdersFrontRefuses", what="One address sends HAProxy more requests than it takes from one")
+async def flood_the_front(scene: Scene) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        for _ in range(4):
+            await stack.enter_async_context(meanwhile(asked(scene.front.url, "/api/orders", pause=0.01)))
+        yield
+
+
 # For every run of the tests: a cause, and the one of its alerts to wait for.
 QUICK = {
     "kill_the_standby": "OrdersServiceDown",

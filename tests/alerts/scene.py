@@ -1,7 +1,6 @@
 """The servers, services and clients among which the causes of alerts are brought about."""
 
 import asyncio
-import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -17,6 +16,7 @@ from redis.asyncio import Redis
 
 from services.embedded.ports import free_port
 from services.embedded.server import EmbeddedServer
+from tests.alerts.front import HAProxy
 from tests.alerts.prometheus import Prometheus
 from tests.faults.oplog import SMALL
 from tests.faults.stack import DATABASE, Shape, Stack
@@ -49,6 +49,7 @@ class Scene:
     """What a cause may break, and the Prometheus that is to notice."""
 
     stack: Stack
+    front: HAProxy
     prometheus: Prometheus
     orders: AsyncCollection[dict[str, Any]]
 
@@ -60,6 +61,7 @@ class Scene:
         """Let Prometheus find all services."""
         self.prometheus.find("gateway", [each.admin_url for each in self.stack.gateways])
         self.prometheus.find("watcher", [each.admin_url for each in self.stack.watchers])
+        self.prometheus.find("loadbalancer", [self.front.metrics_url])
 
     async def start_all(self) -> None:
         """Start whatever does not run."""
@@ -73,11 +75,13 @@ async def scene(folder: Path) -> AsyncIterator[Scene]:
     """Run everything meanwhile."""
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(Stack(folder / "stack", _SHAPE))
+        front = HAProxy(folder=folder / "haproxy", port=free_port(), gateways=services.urls)
+        await stack.enter_async_context(front)
         port = free_port()
         prometheus = Prometheus(folder=folder / "prometheus", port=port, gateways=GATEWAYS)
         client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(services.mongodb_uri)
         await stack.enter_async_context(client)
-        made = Scene(services, prometheus, client[DATABASE]["orders"])
+        made = Scene(services, front, prometheus, client[DATABASE]["orders"])
         made.find_all()
         await stack.enter_async_context(prometheus)
         yield made
@@ -138,22 +142,22 @@ async def resume_from(gateway: ServiceProcess, cursor: str, clients: int) -> Non
 
 
 @asynccontextmanager
-async def streams(gateway: ServiceProcess, count: int) -> AsyncIterator[None]:
+async def streams(url: str, count: int) -> AsyncIterator[None]:
     """Keep so many streams open."""
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
         for _ in range(count):
-            opened = await stack.enter_async_context(session.get(f"{gateway.url}/api/orders/events"))
+            opened = await stack.enter_async_context(session.get(f"{url}/api/orders/events"))
             assert opened.status == 200, opened.status
         yield
 
 
-async def asked(gateway: ServiceProcess, path: str, pause: float = 0.1) -> None:
+async def asked(url: str, path: str, pause: float = 0.1) -> None:
     """Send GETs, whatever the answers are, until cancelled."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=8)) as session:
         while True:
             with suppress(aiohttp.ClientError, TimeoutError):
-                async with session.get(f"{gateway.url}{path}") as response:
+                async with session.get(f"{url}{path}") as response:
                     await response.content.readany()
             await asyncio.sleep(pause)
 
@@ -177,8 +181,3 @@ async def deaf_streams(gateway: ServiceProcess, orders: AsyncCollection[dict[str
         finally:
             for each in deaf:
                 each.close()
-
-
-def kill_now(service: ServiceProcess) -> None:
-    """Kill it without a wait."""
-    service._current().send(signal.SIGKILL)
