@@ -10,6 +10,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from services.common.error_text import error_text
+
 PASSWORDS = {
     "admin": "setup/admin_password",
     "watcher": "setup/watcher_password",
@@ -31,7 +33,7 @@ def main() -> int:
         for path in make(root):
             print(f"Wrote {path}")
     except (OSError, ValueError) as error:
-        print(f"The secrets cannot be made: {error}", file=sys.stderr)
+        print(f"The secrets cannot be made: {error_text(error)}", file=sys.stderr)
         return 1
     return 0
 

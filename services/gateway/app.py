@@ -23,6 +23,7 @@ from services.gateway.recipients import COMPILED
 from services.gateway.recovery import SessionIds
 from services.gateway.redis_log import RedisLog, open_redis_log
 from services.gateway.replay import ReplayBounds
+from services.gateway.resyncs import Resyncs
 from services.gateway.ring import Ring
 from services.gateway.server import GatewayServer
 from services.gateway.settings import GatewaySettings, secrets_in
@@ -56,7 +57,7 @@ async def run(settings: GatewaySettings) -> None:
         places = few_connections(lambda refusal: metrics.incident(Incident(refusal.value)))
         admin = internal_listener(settings.admin_host, settings.admin_port, ready, metrics.registry, places)
         admin_port = await stack.enter_async_context(admin)
-        stack.enter_context(measuring_lag(metrics.lagged))
+        stack.enter_context(measuring_lag(metrics.loop_lag))
         await stack.enter_async_context(server.serving(ready))
         _log_start(settings, admin_port)
         tune_gc()
@@ -93,6 +94,7 @@ def open_stream(
     turns = FairTurns()
     history = History(store.database, spec.collection, store.primary, turns)
     bounds = ReplayBounds(settings.replay_max_events, settings.replay_max_age_seconds)
+    resyncs = Resyncs(metrics.resynced)
     catch_up = CatchUp(
         source,
         history,
@@ -103,6 +105,7 @@ def open_stream(
         turns=turns,
         bounds=bounds,
         replayed=metrics.replayed,
+        resyncs=resyncs,
     )
     feed = Feed(source, history, ring, catch_up.hub, health, FeedSettings(settings.ring_events, settings.stale_seconds))
     metrics.observe(catch_up.hub, ring, unsent, [Dependency.of(health), store.dependency])

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pymongo.asynchronous.database import AsyncDatabase
 
 from services.common.cursor import Position
+from services.common.error_text import error_text
 from services.common.fair_turns import OWN, FairTurns, Pace
 from services.common.normalize import Change, End, token_time
 from services.common.numbering import Numbering, UnreadableEvent, replay_time
@@ -151,6 +152,6 @@ def _translated() -> Iterator[None]:
         yield
     except SourceFailed as error:
         # Errors that a retry does not cure mean that the history is lost: the clients must resync.
-        raise (HistoryUnavailable if error.fault is FaultKind.RETRY else HistoryLost)(str(error)) from error
+        raise (HistoryUnavailable if error.fault is FaultKind.RETRY else HistoryLost)(error_text(error)) from error
     except UnreadableEvent as error:
-        raise HistoryLost(str(error)) from error
+        raise HistoryLost(error_text(error)) from error

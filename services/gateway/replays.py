@@ -8,6 +8,7 @@ from time import monotonic
 
 from services.common.cursor import Position
 from services.common.dependency_health import DependencyHealth
+from services.common.error_text import error_text
 from services.common.fair_turns import FairTurns, Pace
 from services.common.tasks import Tasks, raise_if_cancelled
 from services.gateway.history import History, HistoryLost, HistoryPage, HistoryUnavailable
@@ -22,10 +23,14 @@ LINGER_SECONDS = 1.0  # with a pass whose clients are all paused: otherwise each
 SUPERVISE_SECONDS = 0.25
 
 
-class Outcome(StrEnum):
-    """How a replay ended, besides the reasons to resync."""
+class ReplayOutcome(StrEnum):
+    """How a replay ended: by serving the client, or by a reason to resync."""
 
     SERVED = "served"
+    HISTORY_LOST = ResyncReason.HISTORY_LOST.value
+    HISTORY_UNAVAILABLE = ResyncReason.HISTORY_UNAVAILABLE.value
+    REPLAY_TOO_LONG = ResyncReason.REPLAY_TOO_LONG.value
+    TOO_MANY_REPLAYS = ResyncReason.TOO_MANY_REPLAYS.value
 
 
 class Replays:
@@ -38,7 +43,7 @@ class Replays:
         hub: Hub,
         turns: FairTurns,
         bounds: ReplayBounds,
-        ended: Callable[[str], None],
+        ended: Callable[[ReplayOutcome], None],
     ) -> None:
         self._history = history
         self._ring = ring
@@ -135,7 +140,7 @@ class Replays:
                     self._resync(replay, ResyncReason.HISTORY_LOST)
             except HistoryUnavailable as error:
                 self._is_failing = True
-                await asyncio.sleep(self._health.failed(str(error)[:300]))
+                await asyncio.sleep(self._health.failed(error_text(error)[:300]))
 
     async def _read_once(self, current: Pass) -> None:
         """Read until all clients are served or have left."""
@@ -201,15 +206,15 @@ class Replays:
         if not later or subscription.position >= later[-1].position:
             subscription.position = max(subscription.position, page.upto)
         if subscription.position >= self._until:
-            self._forget(replay, Outcome.SERVED)
+            self._forget(replay, ReplayOutcome.SERVED)
             self._hub.replay_from_ring(subscription)
         return True
 
     def _resync(self, replay: Replay, reason: ResyncReason) -> None:
-        self._forget(replay, reason)
+        self._forget(replay, ReplayOutcome(reason.value))
         self._hub.resync_one(replay.subscription, reason)
 
-    def _forget(self, replay: Replay, outcome: str) -> None:
+    def _forget(self, replay: Replay, outcome: ReplayOutcome) -> None:
         self._replays.pop(replay.subscription, None)
         self._ended(outcome)
 

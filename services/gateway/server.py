@@ -83,7 +83,6 @@ class GatewayServer:
             ),
             lambda refusal: metrics.incident(Incident(refusal.value)),
         )
-        metrics.observe_connections(self._connections)
         self._clients = Registry(room.clients, settings.max_connections_per_address)
         self._live = LiveOrders(
             stream,
@@ -109,8 +108,7 @@ class GatewayServer:
             ),
             unsent,
         )
-        metrics.sessions.set_function(self._sockets.__len__)
-        metrics.admitted.set_function(self._clients.__len__)
+        metrics.observe_connections(self._connections, self._clients, self._sockets)
         self._api = OrdersApi(
             store,
             stream.epoch,

@@ -14,6 +14,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from services.common.cursor import cluster_time
 from services.common.dependency_metrics import Dependency
 from services.common.documents import CODEC, Json
+from services.common.error_text import error_text
 from services.common.fair_turns import OWN, FairTurns, Pace
 from services.common.ids import parse_id
 from services.common.order_json import order_json
@@ -117,7 +118,7 @@ class OrderStore:
                 waitQueueTimeoutMS=2500,
             )
         except (errors.ConfigurationError, ValueError) as error:
-            raise WrongSetting(f"MONGODB_URI: {error}") from error
+            raise WrongSetting(f"MONGODB_URI: {error_text(error)}") from error
         try:
             yield cls(client.get_default_database("realtime_orders"), collection, patience, primary)
         finally:

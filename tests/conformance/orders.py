@@ -9,6 +9,7 @@ from typing import Any
 
 from services.common.cursor import Cursor, Position
 from services.common.fair_turns import FairTurns
+from services.common.normalize import EpochReason
 from services.common.tasks import Tasks
 from services.gateway.edge.limits import Incident
 from services.gateway.event import Event
@@ -49,7 +50,7 @@ class Orders:
         self.last += 1
         self.history.clear()
         self.ring.reset(self.epoch, Position(self.last, 0))
-        self.hub.begin_epoch("collection_dropped")
+        self.hub.begin_epoch(EpochReason.COLLECTION_DROPPED)
 
     def join(self, outlet: Outlet) -> None:
         """Add a client that always listens."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from services.common.cursor import Cursor, Position
 from services.common.envelope import Operation
 from services.common.fair_turns import FairTurns
+from services.common.normalize import EpochReason
 from services.gateway.filters import EVERYTHING, NOTHING, Filter, Interest
 from services.gateway.hub import Hub
 from services.gateway.ring import Ring
@@ -202,7 +203,7 @@ def test_the_end_of_an_epoch_is_announced_to_all_clients_with_the_new_cursor() -
     joined = [stream.join(live, 20), stream.join(paused, 20), stream.join(ahead, 99), stream.join(behind, 1)]
     stream.hub.pause(joined[1])
     stream.ring.reset("e2", Position(50, 0))
-    stream.hub.begin_epoch("collection_dropped")
+    stream.hub.begin_epoch(EpochReason.COLLECTION_DROPPED)
     for outlet in (live, paused, ahead, behind):
         assert outlet.resyncs == [("collection_dropped", "e2.50-0")]
     stream.hub.publish(stream.ring.append(events(51, 52, "e2")))
@@ -232,7 +233,7 @@ def test_a_client_that_left_is_sent_nothing_and_may_leave_twice() -> None:
     stream.hub.unsubscribe(subscription)
     stream.hub.resume(subscription)
     stream.publish(1, 1)
-    stream.hub.begin_epoch("invalidated")
+    stream.hub.begin_epoch(EpochReason.INVALIDATED)
     assert (outlet.writes, outlet.resyncs, len(stream.hub)) == ([], [], 0)
 
 
@@ -313,7 +314,7 @@ def test_cursors_within_reach_are_told_apart_from_those_beyond_it() -> None:
     assert stream.hub.locate(Cursor(EPOCH, Position(4, 9))) == (here, "history_lost")
     assert stream.hub.locate(Cursor(EPOCH, Position(99, 0))) == (Position(99, 0), None)
     assert stream.hub.locate(Cursor("e0", here)) == (here, "epoch_unknown")
-    stream.hub.begin_epoch("collection_renamed")
+    stream.hub.begin_epoch(EpochReason.COLLECTION_RENAMED)
     assert stream.hub.locate(Cursor("e0", here)) == (here, "collection_renamed")
 
 

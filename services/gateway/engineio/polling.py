@@ -5,7 +5,7 @@ import asyncio
 from aiohttp import web
 
 from services.gateway.edge.body import BodyBroken, BodyTooLarge, BodyTooSlow, read_body
-from services.gateway.edge.limits import Incident
+from services.gateway.edge.limits import DisconnectReason, Incident
 from services.gateway.edge.takeover import ConnectionWatch
 from services.gateway.engineio.rejection import ErrorCode, Rejected
 from services.gateway.engineio.session import Session
@@ -141,7 +141,7 @@ class Polling:
 
     def _gone(self) -> None:
         if self._session.carrier is self:
-            self._session.end("transport close")
+            self._session.end(DisconnectReason.TRANSPORT_CLOSE)
         self._answer()
 
     async def post(self, request: web.Request) -> web.Response:
@@ -176,7 +176,7 @@ class Polling:
             self._session.fail(Incident.BODY_TOO_SLOW, CloseCode.POLICY)
             raise _Unread(408) from None
         except BodyBroken:
-            self._session.end("transport close")
+            self._session.end(DisconnectReason.TRANSPORT_CLOSE)
             raise _Unread(400) from None
 
     def _receive(self, body: bytes) -> web.Response:
@@ -199,7 +199,7 @@ class Polling:
     def _leave(self) -> None:
         if self._poll is not None:
             self.write(_NOOP)
-        self._session.end("transport close")
+        self._session.end(DisconnectReason.TRANSPORT_CLOSE)
 
     def close(self, code: CloseCode, reason: str, *, orderly: bool) -> bool:  # noqa: ARG002
         """Answer the held GET; return whether unsent packets wait for another."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
+from services.common.error_text import error_text
 from services.common.fair_turns import Pace
 from services.gateway.edge.body import BodyBroken, BodyTooLarge, BodyTooSlow, read_body
 from services.gateway.http.problems import Kind, Problem
@@ -49,7 +50,7 @@ def _parse(body: bytes) -> Any:
     except UnicodeDecodeError:
         detail = "It is not UTF-8."
     except ValueError as error:  # NaN and Infinity; an integer of thousands of digits
-        detail = str(error) if isinstance(error, _NotJson) else "It holds a number that is too long."
+        detail = error_text(error) if isinstance(error, _NotJson) else "It holds a number that is too long."
     raise Problem(400, Kind.NOT_JSON, detail)
 
 

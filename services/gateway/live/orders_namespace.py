@@ -6,8 +6,9 @@ from contextlib import contextmanager
 
 from services.common.cursor import Cursor, Position
 from services.common.deadlines import Deadlines
+from services.common.error_text import error_text
 from services.common.fair_turns import OWN, Pace
-from services.gateway.edge.limits import Count, Incident, OnDisconnect
+from services.gateway.edge.limits import Count, DisconnectReason, Incident, OnDisconnect
 from services.gateway.edge.peer import account_of
 from services.gateway.filters import EVERYTHING, NOTHING, Interest, InvalidFilter, parse_filter, union
 from services.gateway.live.client import LiveClient, gateway_event
@@ -15,7 +16,7 @@ from services.gateway.live.connect_request import ConnectRequest, parse_connect
 from services.gateway.recovery import SessionIds
 from services.gateway.socketio.server import Ack, ConnectionRefused, Namespace, Socket
 from services.gateway.stream import Stream
-from services.gateway.subscription import Mode, ResumePoint
+from services.gateway.subscription import Mode, Reason, ResumePoint
 from services.gateway.wire.socketio import Argument
 
 MARK_SECONDS = 20.0
@@ -62,7 +63,7 @@ class LiveOrders(Namespace[LiveClient]):
             async with asyncio.timeout(self._ready_timeout):
                 await self._ready.wait()
         except TimeoutError:
-            socket.close("the stream is not there yet")  # the client reconnects by itself
+            socket.close(DisconnectReason.STREAM_MISSING)  # the client reconnects by itself
             raise ConnectionRefused("the stream is not there yet") from None
         resume_point = self._locate_now(request)
         if resume_point is None and request.since is not None:
@@ -79,8 +80,12 @@ class LiveOrders(Namespace[LiveClient]):
         self, socket: Socket[LiveClient], request: ConnectRequest, resume_point: ResumePoint
     ) -> Mapping[str, object]:
         recovered = request.pid is not None and resume_point.reason is None
-        socket.state = LiveClient(socket, self._hub, self._stalls, request.interest, resume_point)
+        incident = "" if resume_point.reason is None else self._note_resync(socket, request, resume_point.reason)
+        socket.state = LiveClient(socket, self._hub, self._stalls, request.interest, resume_point, incident)
         return {"pid": request.pid if recovered else self._ids.issue()}
+
+    def _note_resync(self, socket: Socket[LiveClient], request: ConnectRequest, reason: Reason) -> str:
+        return self._hub.resyncs.one(reason, socket.sid, account_of(socket.address), request.since)
 
     def greeting(self, socket: Socket[LiveClient]) -> tuple[str, Sequence[object]]:
         """Return `connected`: the client's id, the server's name and the position in the stream."""
@@ -94,7 +99,7 @@ class LiveOrders(Namespace[LiveClient]):
         client = socket.state
         interest, resume_point = client.interest, client.resume_point
         if resume_point.reason is not None:
-            client.resync(resume_point.reason, self._cursor(resume_point.position))
+            client.resync(resume_point.reason, self._cursor(resume_point.position), client.incident)
         self._clients.add(client)
         client.start(self._hub.subscribe(client, interest, resume_point.position, account_of(socket.address)))
 
@@ -107,7 +112,7 @@ class LiveOrders(Namespace[LiveClient]):
             interest = _changed(subscription.interest, name, args)
         except InvalidFilter as error:
             if ack is not None:
-                ack({"error": {"field": error.field, "message": str(error)}})
+                ack({"error": {"field": error.field, "message": error_text(error)}})
             return
         self._hub.change_interest(subscription, interest)
         # The position is fixed before the acknowledgement: nothing is missed from here on.
@@ -116,7 +121,7 @@ class LiveOrders(Namespace[LiveClient]):
         if ack is not None:
             ack({"cursor": str(cursor)})
 
-    def disconnected(self, socket: Socket[LiveClient], reason: str) -> None:
+    def disconnected(self, socket: Socket[LiveClient], reason: DisconnectReason) -> None:
         """Forget the client."""
         socket.state.leave()
         self._clients.discard(socket.state)

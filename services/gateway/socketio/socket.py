@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
+from services.gateway.edge.limits import DisconnectReason
 from services.gateway.engineio.session import Session
 from services.gateway.socketio.serial_queue import SerialQueue
 from services.gateway.wire.form import Form
@@ -34,7 +35,7 @@ class Socket(Generic[State]):
         namespace: str,
         sid: str,
         inbox: SerialQueue,
-        gone: "Callable[[Socket[State], str], None]",
+        gone: "Callable[[Socket[State], DisconnectReason], None]",
     ) -> None:
         self._session = session
         self._gone = gone
@@ -85,13 +86,13 @@ class Socket(Generic[State]):
         """Disconnect the client from the namespace. It does not reconnect by itself, as it does after `close`."""
         if self.is_connected:
             self._session.send(disconnect_packet(self.namespace))
-            self._gone(self, "server namespace disconnect")
+            self._gone(self, DisconnectReason.SENT_AWAY)
 
-    def close(self, reason: str) -> None:
+    def close(self, reason: DisconnectReason) -> None:
         """Close the whole connection; the client reconnects by itself."""
         self._session.close(reason)
 
-    def abort(self, reason: str) -> None:
+    def abort(self, reason: DisconnectReason) -> None:
         """Cut the whole connection and discard unsent bytes; the client reconnects by itself."""
         self._session.abort(reason)
 

@@ -15,13 +15,12 @@ from services.common.cursor import Cursor, InvalidCursor
 from services.common.deadlines import Deadlines
 from services.common.documents import Json, dumps
 from services.common.fair_turns import OWN, Pace
-from services.gateway.edge.limits import Count, Incident, OnDisconnect
+from services.gateway.edge.limits import Count, DisconnectReason, Incident, OnDisconnect
 from services.gateway.edge.registry import NotAdmitted, Registry
 from services.gateway.edge.takeover import TakenOver, take_over
 from services.gateway.edge.unsent import Unsent
-from services.gateway.filters import Interest
 from services.gateway.http.problems import Kind, Problem
-from services.gateway.sse.query import parse_query
+from services.gateway.sse.query import StreamQuery, parse_query
 from services.gateway.sse.stream import SseStream
 from services.gateway.stream import Stream
 from services.gateway.subscription import ResumePoint, ResyncReason
@@ -102,12 +101,14 @@ class SseTransport:
             resume_point = await self._locate_cursor(query.since, account)
             chunked = request.version >= HttpVersion11
             form = Form.SSE if chunked else Form.SSE_PLAIN
-            stream = SseStream(form, self._hub, self._stalls, self._forget, self._retry, self._unsent)
+            stream = SseStream(
+                form, self._hub, self._stalls, self._forget, self._retry, self._unsent, secrets.token_urlsafe(12)
+            )
             taken = take_over(request, stream) is not None
             if taken:
                 self._streams[stream] = account
                 self._registry.add(stream.shut_down)
-                self._begin(stream, query.interest, resume_point)
+                self._begin(stream, query, resume_point)
             return TakenOver(200)
         except TimeoutError:
             return response  # no reply from Redis yet: the client reconnects
@@ -115,15 +116,16 @@ class SseTransport:
             if not taken:
                 self._registry.leave(account)
 
-    def _begin(self, stream: SseStream, interest: Interest, resume_point: ResumePoint) -> None:
-        here = self._current_cursor()
+    def _begin(self, stream: SseStream, query: StreamQuery, resume_point: ResumePoint) -> None:
+        here, account = self._current_cursor(), self._streams[stream]
         cursor = Cursor(here.epoch, resume_point.position)
-        hello: Json = {"id": secrets.token_urlsafe(12), "cursor": str(cursor), "server": self._server}
-        subscription = self._hub.subscribe(stream, interest, resume_point.position, self._streams[stream])
+        hello: Json = {"id": stream.client, "cursor": str(cursor), "server": self._server}
+        subscription = self._hub.subscribe(stream, query.interest, resume_point.position, account)
         with self._hub.isolating(subscription):
             stream.send(self._retry() + sse.event("connected", dumps(hello), str(cursor)))
             if resume_point.reason is not None:
-                stream.resync(resume_point.reason, cursor)
+                incident = self._hub.resyncs.one(resume_point.reason, stream.client, account, query.since)
+                stream.resync(resume_point.reason, cursor, incident)
             stream.start(subscription)
 
     async def _locate_cursor(self, since: str | None, account: str) -> ResumePoint:
@@ -155,7 +157,7 @@ class SseTransport:
 
     def _drop(self, stream: SseStream) -> None:
         self._count(Incident.SLOW_CONSUMER)
-        stream.abort("slow consumer")
+        stream.abort(DisconnectReason.SLOW_CONSUMER)
 
     @contextmanager
     def stopping(self) -> Iterator[None]:
@@ -165,7 +167,7 @@ class SseTransport:
         finally:
             self._stalls.close()
             for stream in list(self._streams):
-                stream.abort("server shutting down")
+                stream.abort(DisconnectReason.SHUTTING_DOWN)
 
     async def send_heartbeats(self) -> None:
         """Send heartbeats until cancelled."""
