@@ -206,7 +206,7 @@ def test_half_a_request_is_waited_for_as_long_as_for_none_however_it_comes_in(
     loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
     async def scenario() -> None:
-        async with front(seconds=0.3) as port:
+        async with front(seconds=1.0) as port:
             client = await port.connect()
             trickling = asyncio.ensure_future(trickle(client))
             assert (await client.rest()).startswith(b"HTTP/1.1 408 ")
@@ -347,7 +347,7 @@ async def trickle(client: Client) -> None:
         while True:
             client.writer.write(b"X: y\r\n")
             await client.writer.drain()
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.2)  # a slow client: what is unread when the server closes would cost it the answer
 
 
 def run(scenario: Awaitable[None], loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
