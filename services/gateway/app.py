@@ -11,6 +11,7 @@ from services.common.process import tune_gc
 from services.common.stream_spec import ORDERS, StreamSpec
 from services.common.tasks import Tasks
 from services.front.serving import few_connections
+from services.gateway.access import open_access
 from services.gateway.catch_up import CatchUp
 from services.gateway.edge.limits import Incident
 from services.gateway.edge.unsent import Unsent
@@ -23,7 +24,7 @@ from services.gateway.redis_log import RedisLog, open_redis_log
 from services.gateway.replay import ReplayBounds
 from services.gateway.ring import Ring
 from services.gateway.server import GatewayServer
-from services.gateway.settings import GatewaySettings, secrets_in
+from services.gateway.settings import Auth, GatewaySettings, secrets_in
 from services.gateway.shared_secret import SharedSecret
 from services.gateway.store import OrderStore
 from services.gateway.stream import Stream
@@ -45,11 +46,12 @@ async def run(settings: GatewaySettings) -> None:
         store = await stack.enter_async_context(OrderStore.open(settings.mongodb_uri))
         source = await stack.enter_async_context(open_redis_log(settings.redis_url, StreamKeys.of(ORDERS.name)))
         tasks = await stack.enter_async_context(Tasks())
+        access = await stack.enter_async_context(open_access(settings, metrics.incident, tasks))
         unsent = Unsent(settings.client_buffers_total_bytes, metrics.incident)
         feed, stream = open_stream(ORDERS, settings, store, source, unsent, metrics, tasks)
         tasks.keep("polling for MongoDB's recovery", store.await_return())
         ids = await _session_ids(settings, store, tasks)
-        server = GatewayServer(settings, store, stream, ids, metrics, unsent, tasks)
+        server = GatewayServer(settings, store, stream, ids, metrics, unsent, tasks, access)
         of_mongodb = {"mongodb": store.check, "collection": store.check_collection}
         ready = Checks({**of_mongodb, "redis": feed.check, "gateway": server.check})
         places = few_connections(lambda refusal: metrics.incident(Incident(refusal.value)))
@@ -95,9 +97,9 @@ async def _session_ids(settings: GatewaySettings, store: OrderStore, tasks: Task
 
 
 def _log_start(settings: GatewaySettings, admin_port: int) -> None:
-    name, port = settings.server_name, settings.port
-    log.info("Gateway started", port=port, admin_port=admin_port, server=name, compiled=COMPILED)
-    if not settings.is_local:
+    name, port, auth = settings.server_name, settings.port, settings.auth.value
+    log.info("Gateway started", port=port, admin_port=admin_port, server=name, compiled=COMPILED, auth=auth)
+    if settings.auth is Auth.NONE and not settings.is_local:
         log.warning(
             "There is no sign-in: anyone who can reach this address can read, change and delete every order",
             host=settings.host,

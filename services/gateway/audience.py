@@ -1,12 +1,18 @@
 """What one client is shown: the orders that it wants, among those that it may see."""
 
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from services.gateway.filters import EVERYTHING, FilteredChange, Interest, Verdict, conjunction, verdict
 
 Rights = Interest
 """The orders that a client may see and change: those that fit any of these filters."""
+
+
+def permits(rights: Rights, id: str, fields: Mapping[str, Any]) -> bool:
+    """Tell whether the order with this id and these deciding fields is one of those."""
+    return any(each.holds(id, fields) for each in rights)
 
 
 class Audience(NamedTuple):

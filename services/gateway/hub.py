@@ -120,7 +120,7 @@ class Hub:
             for group in self._candidates(event):
                 candidates.setdefault(group, []).append(event)
         due = []
-        undecided = []
+        undecided: list[Subscription] = []
         for group, concerning in candidates.items():
             try:
                 data = group.encode(concerning)

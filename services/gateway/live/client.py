@@ -1,9 +1,13 @@
 """One Socket.IO client of the orders."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 from services.common.cursor import Cursor
 from services.common.deadlines import Deadlines, Entry
+from services.common.documents import iso
+from services.gateway.edge.lifetime import Lifetime
+from services.gateway.edge.principal import Denial, Principal
 from services.gateway.filters import Interest
 from services.gateway.group import offset_suffix
 from services.gateway.hub import Hub
@@ -20,7 +24,17 @@ def gateway_event(fields: Mapping[str, object], cursor: Cursor, interest: Intere
 class LiveClient:
     """One client: the hub's outlet, and the receiver of its connection's backpressure."""
 
-    __slots__ = ("_hub", "_socket", "_stall", "_stalls", "interest", "resume_point", "subscription")
+    __slots__ = (
+        "_hub",
+        "_socket",
+        "_stall",
+        "_stalls",
+        "interest",
+        "lifetime",
+        "principal",
+        "resume_point",
+        "subscription",
+    )
 
     def __init__(
         self,
@@ -29,6 +43,7 @@ class LiveClient:
         stalls: "Deadlines[LiveClient]",
         interest: Interest,
         resume_point: ResumePoint,
+        principal: Principal,
     ) -> None:
         self._socket = socket
         self._hub = hub
@@ -36,6 +51,8 @@ class LiveClient:
         self._stall: Entry[LiveClient] | None = None
         self.interest = interest
         self.resume_point = resume_point
+        self.principal = principal
+        self.lifetime: Lifetime | None = None  # where it ends with a token
         self.subscription: Subscription | None = None
 
     @property
@@ -65,6 +82,20 @@ class LiveClient:
         """Notify the client whether its data may be old."""
         interest = self.interest if self.subscription is None else self.subscription.interest
         self.emit("status", {"stale": stale is not None, "reason": stale}, cursor, interest)
+
+    def live_until(self, expires_at: float | None) -> None:
+        """End with the token."""
+        if self.lifetime is not None:
+            self.lifetime.renew(expires_at)
+        elif expires_at is not None:
+            self.lifetime = Lifetime(expires_at, self._warn, self._expire)
+
+    def _warn(self, expires_at: float) -> None:
+        self._socket.emit("expiring", {"at": iso(datetime.fromtimestamp(expires_at, UTC))})
+
+    def _expire(self) -> None:
+        self._socket.emit("ended", {"reason": Denial.TOKEN_EXPIRED})
+        self._socket.disconnect(Denial.TOKEN_EXPIRED)
 
     def abort(self) -> None:
         """Cut the connection after an error of ours."""
@@ -104,6 +135,8 @@ class LiveClient:
     def leave(self) -> None:
         """Forget the client."""
         self._cancel_stall()
+        if self.lifetime is not None:
+            self.lifetime.cancel()
         if self.subscription is not None:
             self._hub.unsubscribe(self.subscription)
 
