@@ -60,15 +60,16 @@ def valkey_users(watcher: str, gateway: str) -> str:
     """Return Valkey's ACL file; it holds hashes only.
 
     Without a password, only PING is allowed. The watcher writes the log by scripts, which run with its rights; the
-    gateways read it and subscribe.
+    gateways read it and subscribe, and keep the tickets of clients.
     """
     keys, channel = "~{orders}:*", "&{orders}:events"
     writes = "+@connection +@read +@write -@dangerous +eval +evalsha +script|load +script|exists +publish +time"
     reads = "+@connection +@read -@dangerous +@transaction +@pubsub -publish -spublish +time"
+    tickets = "(~{orders}:ticket:* -@all +set +getdel)"
     return (
         "user default reset on nopass -@all +ping\n"
         f"user watcher reset on #{_sha256(watcher)} {keys} {channel} -@all {writes}\n"
-        f"user gateway reset on #{_sha256(gateway)} %R{keys} {channel} -@all {reads}\n"
+        f"user gateway reset on #{_sha256(gateway)} %R{keys} {channel} -@all {reads} {tickets}\n"
     )
 
 
