@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
+from services.common.auth import Auth
 from services.common.settings import WrongSetting
 from services.common.stream_spec import ORDERS
 from services.common.tasks import Tasks
@@ -12,7 +13,7 @@ from services.gateway.edge.key_source import FixedKeys, KeySource, PublishedKeys
 from services.gateway.edge.limits import Count
 from services.gateway.edge.principal import Principal
 from services.gateway.edge.tokens import TokenRules, UnusableKey, keys_of_pem, keys_of_secrets
-from services.gateway.settings import Auth, GatewaySettings, WithoutRights, secrets_in
+from services.gateway.settings import GatewaySettings, WithoutRights, secrets_in
 from services.gateway.tickets import open_tickets
 from services.redis.schema import StreamKeys
 

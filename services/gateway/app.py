@@ -4,6 +4,7 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from services.common.auth import Auth
 from services.common.dependency_health import DependencyHealth
 from services.common.dependency_metrics import Dependency
 from services.common.loop_lag import measuring_lag
@@ -24,7 +25,7 @@ from services.gateway.redis_log import RedisLog, open_redis_log
 from services.gateway.replay import ReplayBounds
 from services.gateway.ring import Ring
 from services.gateway.server import GatewayServer
-from services.gateway.settings import Auth, GatewaySettings, secrets_in
+from services.gateway.settings import GatewaySettings, secrets_in
 from services.gateway.shared_secret import SharedSecret
 from services.gateway.store import OrderStore
 from services.gateway.stream import Stream

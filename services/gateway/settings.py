@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, StringConstraints, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
+from services.common.auth import RIGHTS_CLAIM, Auth, check_public
 from services.common.authority import Authority, listens_locally
 from services.common.secret_files import SECRET
 from services.common.settings import CommonSettings
@@ -22,13 +23,6 @@ Bytes = Annotated[int, Field(ge=1024)]
 
 
 _MIN_SECRET_LENGTH = 32  # characters
-
-
-class Auth(StrEnum):
-    """Who may use the gateway."""
-
-    NONE = "none"
-    JWT = "jwt"
 
 
 class WithoutRights(StrEnum):
@@ -74,7 +68,7 @@ class GatewaySettings(CommonSettings):
         default=5.0, ge=0, le=300, description="By how much the clocks of issuer and gateway may differ."
     )
     jwt_rights_claim: Annotated[str, StringConstraints(min_length=1)] = Field(
-        default="rights",
+        default=RIGHTS_CLAIM,
         description="The claim that restricts a token to some orders: a filter as clients write it, several in a list, "
         'or `"*"` for all orders.',
     )
@@ -194,12 +188,8 @@ class GatewaySettings(CommonSettings):
     @classmethod
     def _check_auth(cls, auth: Auth, info: ValidationInfo) -> Auth:
         known = info.data  # without the settings that are wrong themselves
+        check_public(auth, known.get("host", "localhost"), confirmed=known.get("auth_none_on_public", True))
         if auth is Auth.NONE:
-            if not listens_locally(known.get("host", "localhost")) and not known.get("auth_none_on_public", True):
-                raise ValueError(
-                    "anyone who can reach HOST could read, change and delete every order; set AUTH=jwt, a HOST of this "
-                    "machine only, or AUTH_NONE_ON_PUBLIC=yes if something else decides who gets there"
-                )
             return auth
         keys = [known.get(name) for name in ("jwt_secret", "jwt_public_key", "jwt_jwks")]
         if None not in keys and sum(map(bool, keys)) != 1:
