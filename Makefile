@@ -28,7 +28,7 @@ ALERTS_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run setup-db demo-write test test-compose test-alerts faults check bench bench-quick format lock clean node-if-there node-or-stop
+.PHONY: help setup run setup-db demo-write token test test-compose test-alerts faults check bench bench-quick format lock clean node-if-there node-or-stop
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ setup-db: $(RUNNABLE) ## Prepare the database at MONGODB_URI, or of `make run`: 
 
 demo-write: $(RUNNABLE) ## Change an order in MongoDB itself, bypassing the API, while `make run` runs
 	@exec $(PYTHON) -m services.commands.demo_write
+
+token: $(RUNNABLE) ## Print a token for `AUTH=jwt make run`: make token SUB=ada SCOPE="orders:read orders:write" CUSTOMER="Ada Lovelace"
+	@exec $(PYTHON) -m services.commands.make_token
 
 test: $(INSTALLED) node-or-stop ## Run all tests on real servers, real clients and a real browser
 	@tests/install-system-packages

@@ -62,8 +62,8 @@ def valkey_users(watcher: str, gateway: str, admin: str | None = None) -> str:
     """Return Valkey's ACL file; it holds hashes only.
 
     Without a password, only PING is allowed. The watcher writes the log by scripts, which run with its rights; the
-    gateways read it and subscribe. The user `operator` has the administrator's password: it sees figures and
-    connections and has these users reloaded, but reads and writes no data.
+    gateways read it and subscribe, and keep the tickets of clients. The user `operator` has the administrator's
+    password: it sees figures and connections and has these users reloaded, but reads and writes no data.
     """
     keys, channel = "~{orders}:*", "&{orders}:events"
     writes = "+@connection +@read +@write -@dangerous +eval +evalsha +script|load +script|exists +publish +time +info"
@@ -72,10 +72,11 @@ def valkey_users(watcher: str, gateway: str, admin: str | None = None) -> str:
         "+ping +info +slowlog +latency +memory +client|list +client|info +client|id +dbsize +xlen +acl|load +acl|whoami"
     )
     operator = f"user operator reset on #{_sha256(admin)} %R{keys} -@all {looks}\n" if admin else ""
+    tickets = "(~{orders}:ticket:* -@all +set +getdel)"
     return (
         "user default reset on nopass -@all +ping\n"
         f"user watcher reset on #{_sha256(watcher)} {keys} {channel} -@all {writes}\n"
-        f"user gateway reset on #{_sha256(gateway)} %R{keys} {channel} -@all {reads}\n"
+        f"user gateway reset on #{_sha256(gateway)} %R{keys} {channel} -@all {reads} {tickets}\n"
         f"{operator}"
     )
 

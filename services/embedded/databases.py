@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from services.common.auth import DEVELOPMENT_KEY
 from services.common.error_text import error_text
 from services.common.running_stack import FILE, AlreadyRunning, RunningStack, claimed
 from services.embedded.errors import EmbeddedError
@@ -47,7 +48,7 @@ class Databases:
         if not self.embedded:
             yield lambda _: None
             return
-        folder = private_folder(self._settings.data_dir, known=frozenset({"mongodb", "valkey", FILE}))
+        folder = private_folder(self._settings.data_dir, known=frozenset({"mongodb", "valkey", FILE, DEVELOPMENT_KEY}))
         try:
             with claimed(folder) as announce:
                 yield announce

@@ -4,6 +4,7 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from services.common.auth import Auth
 from services.common.dependency_health import DependencyHealth
 from services.common.dependency_metrics import Dependency
 from services.common.fair_turns import FairTurns
@@ -12,6 +13,7 @@ from services.common.process import tune_gc
 from services.common.stream_spec import ORDERS, StreamSpec
 from services.common.tasks import Tasks
 from services.front.serving import few_connections
+from services.gateway.access import open_access
 from services.gateway.catch_up import CatchUp
 from services.gateway.edge.limits import Incident
 from services.gateway.edge.unsent import Unsent
@@ -48,11 +50,12 @@ async def run(settings: GatewaySettings) -> None:
         store = await stack.enter_async_context(OrderStore.open(settings.mongodb_uri))
         source = await stack.enter_async_context(open_redis_log(settings.redis_url, StreamKeys.of(ORDERS.name)))
         tasks = await stack.enter_async_context(Tasks())
+        access = await stack.enter_async_context(open_access(settings, metrics.incident, tasks))
         unsent = Unsent(settings.client_buffers_total_bytes, metrics.incident)
         feed, stream = open_stream(ORDERS, settings, store, source, unsent, metrics, tasks)
         tasks.keep("checking MongoDB", store.keep_checked())  # at once: what is missing is logged at the start
         ids = await _session_ids(settings, store, tasks)
-        server = GatewayServer(settings, store, stream, ids, metrics, unsent, tasks)
+        server = GatewayServer(settings, store, stream, ids, metrics, unsent, tasks, access)
         ready = readiness(store, feed, server)
         places = few_connections(lambda refusal: metrics.incident(Incident(refusal.value)))
         admin = internal_listener(settings.admin_host, settings.admin_port, ready, metrics.registry, places)
@@ -124,9 +127,9 @@ async def _session_ids(settings: GatewaySettings, store: OrderStore, tasks: Task
 
 
 def _log_start(settings: GatewaySettings, admin_port: int) -> None:
-    name, port = settings.server_name, settings.port
-    log.info("Gateway started", port=port, admin_port=admin_port, server=name, compiled=COMPILED)
-    if not settings.is_local:
+    name, port, auth = settings.server_name, settings.port, settings.auth.value
+    log.info("Gateway started", port=port, admin_port=admin_port, server=name, compiled=COMPILED, auth=auth)
+    if settings.auth is Auth.NONE and not settings.is_local:
         log.warning(
             "There is no sign-in: anyone who can reach this address can read, change and delete every order",
             host=settings.host,

@@ -11,8 +11,9 @@ from typing import assert_never
 from services.common.cursor import Cursor, Position
 from services.common.fair_turns import FairTurns
 from services.common.normalize import EpochReason
+from services.gateway.audience import Audience, Rights
 from services.gateway.event import Event
-from services.gateway.filters import Interest
+from services.gateway.filters import EVERYTHING, Interest
 from services.gateway.group import PAGE, Group
 from services.gateway.interest_index import InterestIndex
 from services.gateway.resyncs import Resyncs
@@ -38,7 +39,7 @@ class Hub:
     ) -> None:
         self._ring = ring
         self._fetch = fetch
-        self._groups: dict[tuple[Interest, Form], Group] = {}
+        self._groups: dict[tuple[Audience, Form], Group] = {}
         self._index: InterestIndex[Group] = InterestIndex()
         self._subscriptions: set[Subscription] = set()
         self._ahead: set[Subscription] = set()
@@ -77,9 +78,11 @@ class Hub:
             return ResumePoint(self._ring.position, ResyncReason.HISTORY_LOST)
         return ResumePoint(since.position, None)
 
-    def subscribe(self, outlet: Outlet, interest: Interest, position: Position, address: str = "") -> Subscription:
-        """Register a client; once resumed, it is sent everything after ``position``."""
-        subscription = Subscription(outlet, interest, position, address)
+    def subscribe(
+        self, outlet: Outlet, interest: Interest, position: Position, address: str = "", rights: Rights = EVERYTHING
+    ) -> Subscription:
+        """Register a client; once resumed, it is sent everything after ``position`` that it wants and may see."""
+        subscription = Subscription(outlet, interest, position, address, rights)
         self._subscriptions.add(subscription)
         self._census[subscription.counted_as] += 1
         return subscription
@@ -99,6 +102,17 @@ class Hub:
         if not paused:
             self.resume(subscription)
 
+    def change_rights(self, subscription: Subscription, rights: Rights) -> None:
+        """Show the client the orders of these rights from now on; where they are others than before, it must reload."""
+        if rights == subscription.rights:
+            return
+        paused = subscription.mode is Mode.PAUSED
+        self._detach(subscription, Mode.PAUSED)
+        subscription.rights = rights
+        self.resync_one(subscription, ResyncReason.RIGHTS_CHANGED)
+        if not paused:
+            self.resume(subscription)
+
     def pause(self, subscription: Subscription) -> None:
         """Stop sending: its connection is full. It keeps its position and is served from there later."""
         self._detach(subscription, Mode.PAUSED)
@@ -109,7 +123,7 @@ class Hub:
             return
         with self.isolating(subscription):
             # Fixed until the next pause: whatever changes meanwhile, the client is found in the group that it joined.
-            key = (subscription.interest, subscription.outlet.form)
+            key = (subscription.audience, subscription.outlet.form)
             subscription.group = self._groups.get(key) or Group(*key)
             self._change_mode(subscription, Mode.REPLAY)
             self._notify_stale(subscription)
@@ -127,9 +141,14 @@ class Hub:
             for group in self._candidates(event):
                 candidates.setdefault(group, []).append(event)
         due = []
-        for group, shown in candidates.items():
+        undecided: list[Subscription] = []
+        for group, concerning in candidates.items():
             try:
-                due.append((group.form, group.encode(shown), group.recipients()))
+                data = group.encode(concerning)
+                if data is None:
+                    undecided += group
+                else:
+                    due.append((group.form, data, group.recipients()))
             except Exception as error:  # noqa: BLE001 - the event or the filter is at fault, not the other groups
                 for subscription in group:
                     self._abandon(subscription, error)
@@ -139,6 +158,8 @@ class Hub:
                 written += len(recipients)
                 self.sent_bytes[form] += len(data) * len(recipients)
                 recipients.write(data, self._abandon)
+        for subscription in undecided:
+            self.resync_one(subscription, ResyncReason.RIGHTS_UNDECIDED)
         self.published(events, written)
         self._serve_ahead()
 
@@ -225,14 +246,20 @@ class Hub:
             while events and subscription.mode is not Mode.PAUSED:
                 page = subscription.group.first_page(events)
                 events = events[len(page) :]
-                self._write_page(subscription, page)
+                if not self._write_page(subscription, page):
+                    return
 
-    def _write_page(self, subscription: Subscription, page: Sequence[Event]) -> None:
-        subscription.position = page[-1].position
+    def _write_page(self, subscription: Subscription, page: Sequence[Event]) -> bool:
+        """Send a page; return False where the client must reload instead."""
         data = subscription.group.encode(page)
+        if data is None:
+            self.resync_one(subscription, ResyncReason.RIGHTS_UNDECIDED)
+            return False
+        subscription.position = page[-1].position
         if data:
             self.sent_bytes[subscription.group.form] += len(data)
             subscription.outlet.write(data)
+        return True
 
     def _queue_replay(self, subscription: Subscription) -> None:
         if subscription not in self._queued:
@@ -255,8 +282,8 @@ class Hub:
             self._fetch(subscription)
             return
         page = subscription.group.first_page(self._ring.after(subscription.position, PAGE))
-        if page:
-            self._write_page(subscription, page)
+        if page and not self._write_page(subscription, page):
+            return
         if subscription.mode is Mode.PAUSED:
             return
         self._ahead.discard(subscription)
@@ -281,7 +308,7 @@ class Hub:
         self._change_mode(subscription, Mode.LIVE)
         if len(group) == 1:
             self._groups[group.key] = group
-            self._index.add(group, group.interest)
+            self._index.add(group, group.shown)
 
     def _detach(self, subscription: Subscription, mode: Mode) -> None:
         match subscription.mode:
@@ -292,7 +319,7 @@ class Hub:
                 group.leave(subscription)
                 if not group:
                     del self._groups[group.key]
-                    self._index.remove(group, group.interest)
+                    self._index.remove(group, group.shown)
             case Mode.AHEAD:
                 self._ahead.discard(subscription)
             case Mode.PAUSED | Mode.BEHIND | Mode.REPLAY:

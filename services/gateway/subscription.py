@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from services.common.cursor import Cursor, Position
 from services.common.normalize import EpochReason
-from services.gateway.filters import Interest
+from services.gateway.audience import Audience, Rights
+from services.gateway.filters import EVERYTHING, Interest
 from services.gateway.wire.form import Form
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ class ResyncReason(StrEnum):
     TOO_MANY_REPLAYS = "too_many_replays"  # too many other clients, in all or from this address, are being replayed
     EPOCH_UNKNOWN = "epoch_unknown"  # the cursor is of an epoch that this stream has not had, or has forgotten
     INVALID_CURSOR = "invalid_cursor"  # it is not a cursor
-    INVALID_SESSION = "invalid_session"  # the session id was not issued here, or has been altered
+    INVALID_SESSION = "invalid_session"  # the session id was not issued here or to this subject, or has been altered
+    RIGHTS_CHANGED = "rights_changed"  # a new token restricts the client to other orders than before
+    RIGHTS_UNDECIDED = "rights_undecided"  # a change without images: it may or may not be of an order of the client's
 
 
 Reason = ResyncReason | EpochReason
@@ -75,21 +78,29 @@ class Mode(Enum):
 class Subscription:
     """One client's place in the stream. While it is live, its position is the stream's own.
 
-    ``group`` fixes the form and the interest of its events, from when it resumes until it pauses.
+    ``group`` fixes the form and the audience of its events, from when it resumes until it pauses.
     """
 
-    __slots__ = ("address", "counted_as", "group", "interest", "mode", "notified_stale", "outlet", "position")
+    __slots__ = ("address", "counted_as", "group", "interest", "mode", "notified_stale", "outlet", "position", "rights")
 
     group: "Group"
 
-    def __init__(self, outlet: Outlet, interest: Interest, position: Position, address: str = "") -> None:
+    def __init__(
+        self, outlet: Outlet, interest: Interest, position: Position, address: str = "", rights: Rights = EVERYTHING
+    ) -> None:
         self.outlet = outlet
         self.address = address  # against which its cost to MongoDB is counted
         self.interest = interest
+        self.rights = rights
         self.position = position
         self.mode = Mode.PAUSED
         self.counted_as = outlet.form, Mode.PAUSED  # in the hub's census
         self.notified_stale: str | None = None
+
+    @property
+    def audience(self) -> Audience:
+        """What it is to be shown."""
+        return Audience(self.interest, self.rights)
 
     def is_behind(self) -> bool:
         """Tell whether it must be served from the log in Redis or the oplog."""

@@ -8,6 +8,7 @@ import pytest
 
 from services.common.cursor import Cursor, Position
 from services.common.normalize import EpochReason
+from services.gateway.audience import Audience
 from services.gateway.event import Event
 from services.gateway.filters import EVERYTHING, Filter, Interest
 from services.gateway.subscription import Mode
@@ -209,5 +210,5 @@ def test_a_client_is_found_where_it_was_put_whatever_has_changed_meanwhile(
     assert (outlet.aborted, stream.errors) == (0, [])
     stream.hub.unsubscribe(subscription)
     assert len(stream.hub) == 1
-    assert [group.key for group in stream.hub._groups.values()] == [(EVERYTHING, Form.SSE_PLAIN)]
+    assert [group.key for group in stream.hub._groups.values()] == [(Audience(EVERYTHING), Form.SSE_PLAIN)]
     assert subscription.mode is Mode.PAUSED

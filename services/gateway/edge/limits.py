@@ -13,6 +13,8 @@ class Incident(StrEnum):
     BAD_REQUEST = "bad_request"
     HOST_REFUSED = "host_refused"
     ORIGIN_REFUSED = "origin_refused"
+    TOKEN_REFUSED = "token_refused"
+    SCOPE_MISSING = "scope_missing"
     UNREADABLE_ADDRESS = "unreadable_address"
     TOO_MANY_CONNECTIONS = "too_many_connections"
     TOO_MANY_FROM_ADDRESS = "too_many_from_address"
@@ -50,6 +52,7 @@ class DisconnectReason(StrEnum):
     SERVER_ERROR = "server error"
     SHUTTING_DOWN = "server shutting down"
     STREAM_MISSING = "the stream is not there yet"
+    TOKEN_EXPIRED = "token_expired"  # as the client is told
 
 
 OnDisconnect = Callable[[Form, DisconnectReason], None]

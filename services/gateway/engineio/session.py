@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from services.common.deadlines import Entry
 from services.gateway.edge.limits import DisconnectReason, Incident
+from services.gateway.edge.principal import NO_CREDENTIALS, Credentials
 from services.gateway.engineio.carrier import Carrier
 from services.gateway.wire.engineio import (
     EnginePacket,
@@ -55,6 +56,7 @@ class Session:
         "_tokens",
         "_tokens_at",
         "address",
+        "credentials",
         "is_open",
         "sessions",
         "sid",
@@ -62,10 +64,11 @@ class Session:
         "writable",
     )
 
-    def __init__(self, sessions: "Sessions", sid: str, address: str) -> None:
+    def __init__(self, sessions: "Sessions", sid: str, address: str, credentials: Credentials) -> None:
         self.sessions = sessions
         self.sid = sid
         self.address = address
+        self.credentials = credentials  # of the handshake, until they are taken
         self.is_open = True
         self.writable = False
         self.upgrade: Upgrade | None = None
@@ -79,6 +82,11 @@ class Session:
         self.writable = writable
         self._heartbeat: Entry[Session] = self.sessions.ping_due.add(self)
         self._application = accept(self)
+
+    def take_credentials(self) -> Credentials:
+        """Return what came with the handshake, the first time."""
+        credentials, self.credentials = self.credentials, NO_CREDENTIALS
+        return credentials
 
     @property
     def form(self) -> Form:

@@ -13,6 +13,7 @@ from services.gateway.store_errors import (
     OrderRefused,
     OrderTooLarge,
     OutcomeUnknown,
+    OutsideRights,
     RuleBroken,
     StoreError,
     StoreFailed,
@@ -24,6 +25,7 @@ from services.gateway.store_errors import (
 _REFUSALS = {RuleBroken: (422, Kind.RULE), ValueTaken: (409, Kind.TAKEN), OrderTooLarge: (413, Kind.ORDER_TOO_LARGE)}
 _PROBLEMS: dict[type[StoreError], tuple[int, Kind, str, dict[str, str]]] = {
     OrderNotFound: (404, Kind.NOT_FOUND, "There is no order with this id; it may have been deleted.", {}),
+    OutsideRights: (403, Kind.OUTSIDE, "It would be an order that you may not see. Nothing was written.", {}),
     OrderBusy: (
         409,
         Kind.BUSY,

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from services.common.cursor import Cursor, InvalidCursor
 from services.common.error_text import error_text
+from services.gateway.edge.principal import Credentials
 from services.gateway.filters import EVERYTHING, Interest, InvalidFilter, parse_filter, union
 from services.gateway.recovery import Offset, SessionIds
 from services.gateway.socketio.namespace import ConnectionRefused
@@ -25,7 +26,17 @@ class ConnectRequest(NamedTuple):
     reason: ResyncReason | None
 
 
-def parse_connect(auth: Mapping[str, Argument], ids: SessionIds) -> ConnectRequest:
+def credentials_in(auth: Mapping[str, Argument], handshake: Credentials) -> Credentials:
+    """Return the token or ticket in the auth payload, else what came with the handshake."""
+    token, ticket = auth.get("token"), auth.get("ticket")
+    if token is not None:
+        return Credentials(token=token if isinstance(token, str) else "")
+    if ticket is not None:
+        return Credentials(ticket=ticket if isinstance(ticket, str) else "")
+    return handshake
+
+
+def parse_connect(auth: Mapping[str, Argument], ids: SessionIds, subject: str = "") -> ConnectRequest:
     """Parse the auth payload ``{since?, filter?}``, to which a reconnecting stock client adds ``{pid, offset}``.
 
     Raise ConnectionRefused for an invalid filter: there is no telling what the client should be shown.
@@ -34,7 +45,7 @@ def parse_connect(auth: Mapping[str, Argument], ids: SessionIds) -> ConnectReque
     pid, offset, since = auth.get("pid"), auth.get("offset"), auth.get("since")
     try:
         if pid is not None:
-            if not isinstance(pid, str) or not ids.is_genuine(pid):
+            if not isinstance(pid, str) or not ids.is_genuine(pid, subject):
                 return ConnectRequest(interest, None, None, ResyncReason.INVALID_SESSION)
             back = Offset.parse(offset if isinstance(offset, str) else "")
             return ConnectRequest(back.interest, back.cursor, pid, None)

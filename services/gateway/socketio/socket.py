@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from services.gateway.edge.limits import DisconnectReason
+from services.gateway.edge.principal import Credentials
 from services.gateway.engineio.session import Session
 from services.gateway.socketio.serial_queue import SerialQueue
 from services.gateway.wire.form import Form
@@ -50,6 +51,10 @@ class Socket(Generic[State]):
         """The client's address, as far as trusted proxies report it."""
         return self._session.address
 
+    def take_credentials(self) -> Credentials:
+        """Return what came with the handshake of the connection, to the first who asks."""
+        return self._session.take_credentials()
+
     @property
     def form(self) -> Form:
         """The form that `write_encoded` expects: WEBSOCKET complete frames, POLLING packets joined by the separator."""
@@ -82,11 +87,11 @@ class Socket(Generic[State]):
         if self.is_connected:
             send_packets(self._session, event_packets(self.namespace, name, args))
 
-    def disconnect(self) -> None:
+    def disconnect(self, reason: DisconnectReason = DisconnectReason.SENT_AWAY) -> None:
         """Disconnect the client from the namespace. It does not reconnect by itself, as it does after `close`."""
         if self.is_connected:
             self._session.send(disconnect_packet(self.namespace))
-            self._gone(self, DisconnectReason.SENT_AWAY)
+            self._gone(self, reason)
 
     def close(self, reason: DisconnectReason) -> None:
         """Close the whole connection; the client reconnects by itself."""

@@ -15,10 +15,13 @@ from services.common.cursor import Cursor, InvalidCursor
 from services.common.deadlines import Deadlines
 from services.common.documents import Json, dumps
 from services.common.fair_turns import OWN, Pace
+from services.gateway.edge.lifetime import Lifetime
 from services.gateway.edge.limits import Count, DisconnectReason, Incident, OnDisconnect
+from services.gateway.edge.principal import Principal
 from services.gateway.edge.registry import NotAdmitted, Registry
 from services.gateway.edge.takeover import TakenOver, take_over
 from services.gateway.edge.unsent import Unsent
+from services.gateway.http.identity import STREAM, anyone
 from services.gateway.http.problems import Kind, Problem
 from services.gateway.sse.query import StreamQuery, parse_query
 from services.gateway.sse.stream import SseStream
@@ -26,8 +29,6 @@ from services.gateway.stream import Stream
 from services.gateway.subscription import ResumePoint, ResyncReason
 from services.gateway.wire import sse
 from services.gateway.wire.form import Form
-
-PATH = "/api/orders/events"
 
 # A compressing proxy buffers until it has enough, on a quiet stream for ever: `no-transform` forbids it (RFC 9111,
 # 5.2.2.6). nginx heeds only `X-Accel-Buffering: no`, which aiohttp-sse sends: it compresses, but forwards at once.
@@ -59,7 +60,10 @@ class SseTransport:
         left: OnDisconnect,
         settings: SseSettings,
         unsent: Unsent,
+        *,
+        principal: Callable[[web.BaseRequest], Principal] = anyone,
     ) -> None:
+        self._principal = principal
         self._hub = stream.hub
         self._locate = stream.locate
         self._current_cursor = stream.current_cursor
@@ -77,14 +81,15 @@ class SseTransport:
 
     def routes(self) -> list[web.RouteDef]:
         """Return the route, ready for ``app.add_routes``."""
-        return [web.get(PATH, self.open)]
+        return [web.get(STREAM, self.open)]
 
     def __len__(self) -> int:
         return len(self._streams)
 
     async def open(self, request: web.Request) -> web.StreamResponse:
-        """Open a stream: `connected` first, then every later change that fits the query's filter."""
+        """Open a stream: `connected` first, then every later change that fits the query's filter and the rights."""
         query = parse_query(request)
+        principal = self._principal(request)
         account = self._account(request)
         self._enter(account)
         taken = False
@@ -108,7 +113,7 @@ class SseTransport:
             if taken:
                 self._streams[stream] = account
                 self._registry.add(stream.shut_down)
-                self._begin(stream, query, resume_point)
+                self._begin(stream, query, resume_point, principal)
             return TakenOver(200)
         except TimeoutError:
             return response  # no reply from Redis yet: the client reconnects
@@ -116,17 +121,22 @@ class SseTransport:
             if not taken:
                 self._registry.leave(account)
 
-    def _begin(self, stream: SseStream, query: StreamQuery, resume_point: ResumePoint) -> None:
-        here, account = self._current_cursor(), self._streams[stream]
+    def _begin(self, stream: SseStream, query: StreamQuery, resume_point: ResumePoint, principal: Principal) -> None:
+        here = self._current_cursor()
         cursor = Cursor(here.epoch, resume_point.position)
         hello: Json = {"id": stream.client, "cursor": str(cursor), "server": self._server}
-        subscription = self._hub.subscribe(stream, query.interest, resume_point.position, account)
+        position, account = resume_point.position, self._streams[stream]
+        subscription = self._hub.subscribe(stream, query.interest, position, account, principal.rights)
         with self._hub.isolating(subscription):
             stream.send(self._retry() + sse.event("connected", dumps(hello), str(cursor)))
             if resume_point.reason is not None:
                 incident = self._hub.resyncs.one(resume_point.reason, stream.client, account, query.since)
                 stream.resync(resume_point.reason, cursor, incident)
             stream.start(subscription)
+        if principal.expires_at is not None and stream in self._streams:
+            stream.lifetime = Lifetime(
+                principal.expires_at, stream.warn, lambda: stream.end_because(DisconnectReason.TOKEN_EXPIRED)
+            )
 
     async def _locate_cursor(self, since: str | None, account: str) -> ResumePoint:
         if not since:

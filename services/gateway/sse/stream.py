@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import cast
 
 from services.common.cursor import Cursor
 from services.common.deadlines import Deadlines, Entry
-from services.common.documents import Json, dumps
+from services.common.documents import Json, dumps, iso
 from services.front.connections import State
 from services.front.handover import Takeover
 from services.gateway.edge.descriptor import unbuffered_descriptor
+from services.gateway.edge.lifetime import Lifetime
 from services.gateway.edge.limits import DisconnectReason
 from services.gateway.edge.unsent import Unsent
 from services.gateway.hub import Hub
@@ -33,6 +35,7 @@ class SseStream(Takeover):
         "client",
         "descriptor",
         "form",
+        "lifetime",
         "reason",
         "subscription",
     )
@@ -54,6 +57,7 @@ class SseStream(Takeover):
         self.form = form
         self.reason = DisconnectReason.TRANSPORT_CLOSE  # reported when it ends
         self.subscription: Subscription | None = None
+        self.lifetime: Lifetime | None = None  # where it ends with a token
         self._hub = hub
         self._stalls = stalls
         self._stall: Entry[SseStream] | None = None
@@ -100,6 +104,16 @@ class SseStream(Takeover):
         if self.subscription is None or self.subscription.mode is not Mode.PAUSED:
             live = self.subscription is not None and self.subscription.mode is Mode.LIVE
             self.send(mark if live else sign)
+
+    def warn(self, expires_at: float) -> None:
+        """Warn the client that its token ends soon: it is to connect again with a new one."""
+        self.send(sse.event("expiring", dumps({"at": iso(datetime.fromtimestamp(expires_at, UTC))})))
+
+    def end_because(self, reason: DisconnectReason) -> None:
+        """Tell the client why the stream is over, and end it."""
+        self.reason = reason
+        self.send(sse.event("ended", dumps({"reason": reason})))
+        self.end()
 
     def shut_down(self) -> None:
         """End in order because the server stops; the client reconnects elsewhere, not at once."""
@@ -156,6 +170,8 @@ class SseStream(Takeover):
             self._hub.resume(self.subscription)
 
     def _leave(self) -> None:
+        if self.lifetime is not None:
+            self.lifetime.cancel()
         if self.subscription is not None:
             self._hub.unsubscribe(self.subscription)
 
