@@ -15,14 +15,24 @@ PAGE_BYTES = 65_536  # of no more bytes than this, or a single larger one
 OFFSET_SEPARATOR = "~"  # between the cursor and the interest, in what Socket.IO clients send back to recover
 
 
+class SentBytes:
+    """Counts the bytes of changes that were written in one form; all groups of the form share it."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
 class Group:
     """The live clients with equal interest and form: one decision, one encoding, one write each."""
 
-    __slots__ = ("_live", "_recipients", "form", "interest", "suffix")
+    __slots__ = ("_live", "_recipients", "form", "interest", "sent", "suffix")
 
-    def __init__(self, interest: Interest, form: Form) -> None:
+    def __init__(self, interest: Interest, form: Form, sent: SentBytes) -> None:
         self.interest = interest
         self.form = form
+        self.sent = sent
         self.suffix = offset_suffix(interest) if form in (Form.WEBSOCKET, Form.POLLING) else ""
         self._live: dict[Subscription, int | None] = {}  # with the file descriptor to each
         self._recipients: Recipients[Subscription] | None = None

@@ -11,7 +11,7 @@ from services.common.cursor import Cursor, Position
 from services.common.normalize import EpochReason
 from services.gateway.event import Event
 from services.gateway.filters import Interest
-from services.gateway.group import PAGE, Group
+from services.gateway.group import PAGE, Group, SentBytes
 from services.gateway.interest_index import InterestIndex
 from services.gateway.resyncs import Resyncs
 from services.gateway.ring import Ring
@@ -45,7 +45,7 @@ class Hub:
         self._tie_breaker = count()
         self._replays = Turns(self._replay, soon)
         self._census: Counter[tuple[Form, Mode]] = Counter()
-        self.sent_bytes: Counter[Form] = Counter()
+        self._sent = {form: SentBytes() for form in Form}
         self.resyncs = Resyncs() if resyncs is None else resyncs
         self._epoch: str | None = None
         self._ended: dict[str, Reason] = {}  # the epochs that this gateway has seen end, and why they did
@@ -58,6 +58,10 @@ class Hub:
     def census(self) -> Mapping[tuple[Form, Mode], int]:
         """Return how many clients have each wire form and mode: kept up to date, since a scrape must not walk them."""
         return self._census
+
+    def sent_bytes(self, form: Form) -> int:
+        """Return how many bytes of changes were written in this form."""
+        return self._sent[form].count
 
     def __len__(self) -> int:
         return len(self._subscriptions)
@@ -108,7 +112,7 @@ class Hub:
         with self.isolating(subscription):
             # Fixed until the next pause: whatever changes meanwhile, the client is found in the group that it joined.
             key = (subscription.interest, subscription.outlet.form)
-            subscription.group = self._groups.get(key) or Group(*key)
+            subscription.group = self._groups.get(key) or Group(*key, self._sent[key[1]])
             self._change_mode(subscription, Mode.REPLAY)
             self._notify_stale(subscription)
             self._serve(subscription)
@@ -127,15 +131,16 @@ class Hub:
         due = []
         for group, shown in candidates.items():
             try:
-                due.append((group.form, group.encode(shown), group.recipients()))
+                due.append((group.sent, group.encode(shown), group.recipients()))
             except Exception as error:  # noqa: BLE001 - the event or the filter is at fault, not the other groups
                 for subscription in group:
                     self._abandon(subscription, error)
         written = 0
-        for form, data, recipients in due:
+        for sent, data, recipients in due:
             if data:
-                written += len(recipients)
-                self.sent_bytes[form] += len(data) * len(recipients)
+                clients = len(recipients)
+                written += clients
+                sent.count += clients * len(data)
                 recipients.write(data, self._abandon)
         self.published(events, written)
         self._serve_ahead()
@@ -229,7 +234,7 @@ class Hub:
         subscription.position = page[-1].position
         data = subscription.group.encode(page)
         if data:
-            self.sent_bytes[subscription.group.form] += len(data)
+            subscription.group.sent.count += len(data)
             subscription.outlet.write(data)
 
     def _replay(self, subscription: Subscription) -> None:
