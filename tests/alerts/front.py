@@ -11,7 +11,7 @@ from services.embedded.ports import free_port
 from services.embedded.server import EmbeddedServer
 
 PLACES = 20
-REQUESTS = 50  # of one address in a second
+REQUESTS = 30  # of one address in a second
 
 _CONFIGURATION = """\
 global

@@ -188,7 +188,7 @@ async def fill_the_front(scene: Scene) -> AsyncIterator[None]:
 @fault("OrdersFrontRefuses", what="One address sends HAProxy more requests than it takes from one")
 async def flood_the_front(scene: Scene) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
-        for _ in range(4):
+        for _ in range(20):
             await stack.enter_async_context(meanwhile(asked(scene.front.url, "/api/orders", pause=0.01)))
         yield
 
