@@ -80,7 +80,7 @@ class HAProxy(EmbeddedServer):
             "bind :8404": f"bind 127.0.0.1:{self.metrics_port}",
             " gateway:3000": f" gateway:{self.gateway_port}",
             "nameserver network 127.0.0.11:53": f"nameserver network 127.0.0.1:{self.resolver_port}",
-            "/tmp/haproxy.sock": f"{self.folder}/haproxy.sock",
+            "setenv RUN /tmp": f"setenv RUN {self.folder}",
             "/run/tls/certificate.pem": str(self.certificate),
             **self.smaller,
         }
@@ -123,7 +123,7 @@ class HAProxy(EmbeddedServer):
         return int(next(line.partition(": ")[2] for line in lines if line.startswith(f"{name}:")))
 
     async def metrics(self) -> str:
-        async with aiohttp.ClientSession() as session, session.get(f"{self.metrics_url}/metrics") as response:
+        async with aiohttp.ClientSession() as session, session.get(f"{self.metrics_url}/metrics?no-maint") as response:
             assert response.status == 200
             return await response.text()
 
