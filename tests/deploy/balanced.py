@@ -51,12 +51,14 @@ class Stack:
 
 
 @asynccontextmanager
-async def balanced_stack(folder: Path, settings: Mapping[str, str]) -> AsyncIterator[Stack]:
-    """Start two watchers, three gateways and the load balancer, and give them as soon as all serve."""
+async def balanced_stack(
+    folder: Path, settings: Mapping[str, str], *, gateways: int = 3, started: int | None = None, tls: Path | None = None
+) -> AsyncIterator[Stack]:
+    """Start two watchers, some gateways (or the first of them) and the load balancer; give them as soon as all serve."""
     port = free_port()
-    gateways = [
+    every = [
         Gateway(service="gateway", port=port, folder=folder, settings=settings, address=f"127.0.0.{10 + number}")
-        for number in range(3)
+        for number in range(gateways)
     ]
     watchers = [
         ServiceProcess(
@@ -66,17 +68,17 @@ async def balanced_stack(folder: Path, settings: Mapping[str, str]) -> AsyncIter
     ]
 
     def addresses(name: str) -> Sequence[str]:
-        return [one.address for one in gateways if one.running and name in ("gateway", one.name)]
+        return [one.address for one in every if one.running and name in ("gateway", one.name)]
 
-    processes = (*watchers, *gateways)
+    processes = (*watchers, *every)
 
     async def stop() -> None:
         await asyncio.gather(*(process.stop() for process in processes))
 
     async with AsyncExitStack() as stack:
         stack.push_async_callback(stop)
-        await asyncio.gather(*(process.start() for process in processes))
+        await asyncio.gather(*(process.start() for process in (*watchers, *every[:started])))
         resolver_port = await stack.enter_async_context(name_server(addresses))
-        front = HAProxy(folder=folder, gateway_port=port, resolver_port=resolver_port)
+        front = HAProxy(folder=folder, gateway_port=port, resolver_port=resolver_port, certificate=tls)
         await stack.enter_async_context(front)
-        yield Stack(front, gateways, watchers)
+        yield Stack(front, every, watchers)
