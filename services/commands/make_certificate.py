@@ -52,8 +52,7 @@ def subject_names(allowed_hosts: str) -> list[str]:
 def _is_good(path: Path, names: Sequence[str]) -> bool:
     if not path.exists():
         return False
-    command = ["openssl", "x509", "-in", path, "-noout", "-checkend", str(_RENEWED_BEFORE_SECONDS), "-ext"]
-    found = subprocess.run([*command, "subjectAltName"], capture_output=True, check=False)
+    found = _openssl("x509", "-in", path, "-noout", "-checkend", _RENEWED_BEFORE_SECONDS, "-ext", "subjectAltName")
     # openssl writes an IPv6 address in a form of its own, so only names are compared.
     there = {name.strip() for name in found.stdout.decode().replace("\n", ",").split(",")}
     return found.returncode == 0 and {name for name in names if name.startswith("DNS:")} <= there
@@ -64,12 +63,15 @@ def _make(path: Path, names: Sequence[str]) -> None:
     with TemporaryDirectory(dir=path.parent) as folder:  # the rest of the container is read-only
         key, certificate, both = (Path(folder) / name for name in ("key", "certificate", "both"))
         subject = ["-subj", "/CN=Real-time orders", "-addext", f"subjectAltName={','.join(names)}"]
-        kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", str(DAYS)]
-        command = ["openssl", "req", "-x509", *kind, *subject, "-keyout", str(key), "-out", str(certificate)]
-        subprocess.run(command, capture_output=True, check=True)
+        kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", DAYS]
+        _openssl("req", "-x509", *kind, *subject, "-keyout", key, "-out", certificate).check_returncode()
         both.write_bytes(certificate.read_bytes() + key.read_bytes())
         both.chmod(_READABLE)
         both.replace(path)  # all of it, or none
+
+
+def _openssl(*arguments: object) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["openssl", *map(str, arguments)], capture_output=True, check=False)  # noqa: S603, S607
 
 
 if __name__ == "__main__":

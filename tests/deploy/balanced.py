@@ -54,7 +54,7 @@ class Stack:
 async def balanced_stack(
     folder: Path, settings: Mapping[str, str], *, gateways: int = 3, started: int | None = None, tls: Path | None = None
 ) -> AsyncIterator[Stack]:
-    """Start two watchers, some gateways (or the first of them) and the load balancer; give them as soon as all serve."""
+    """Start two watchers, the gateways (or the first of them) and the load balancer; give them once all serve."""
     port = free_port()
     every = [
         Gateway(service="gateway", port=port, folder=folder, settings=settings, address=f"127.0.0.{10 + number}")

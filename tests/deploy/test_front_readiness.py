@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -17,7 +18,7 @@ STREAMS = ("/api/orders/events", "/socket.io/?EIO=4&transport=polling")
 async def all_up(balanced: Balanced) -> None:
     count = len(balanced.gateways)
     for backend in ("rest", "streams", "living"):
-        await until(lambda backend=backend: _is(balanced, backend, count), f"{count} gateways are up for {backend}")
+        await until(partial(_is, balanced, backend, count), f"{count} gateways are up for {backend}")
 
 
 async def _is(balanced: Balanced, backend: str, count: int) -> bool:
@@ -69,7 +70,7 @@ async def test_what_no_gateway_is_ready_for_is_answered_by_one_that_lives(tmp_pa
         for gateway in balanced.gateways:
             gateway.ready = gateway.takes_streams = False
         for backend in ("rest", "streams"):
-            await until(lambda backend=backend: _is(balanced, backend, 0), "none is ready")
+            await until(partial(_is, balanced, backend, 0), "none is ready")
         names = {gateway.name for gateway in balanced.gateways}
         for path in ("/api/orders", *STREAMS):
             assert {await served_by(http, balanced.url + path) for _ in range(20)} == names

@@ -1,6 +1,7 @@
 """The load balancer reads its configuration again: no request is refused, and open connections stay."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -32,8 +33,8 @@ async def test_a_reload_refuses_no_request_and_leaves_connections_open(tmp_path:
             for _ in range(3):
                 worker, asked = await balanced.front.info("Pid"), len(statuses)
                 balanced.front.reload()
-                await until(lambda worker=worker: _is_another(balanced.front, worker), "a new process serves")
-                await until(lambda asked=asked: len(statuses) > asked + 100, "it has answered for a while")
+                await until(partial(_is_another, balanced.front, worker), "a new process serves")
+                await until(partial(_more_than, statuses, asked + 100), "it has answered for a while")
             done.set()
         assert set(statuses) == {200}
         await socket.send_str("still there")
@@ -59,6 +60,10 @@ async def test_it_stops_at_once_when_no_request_is_in_flight(tmp_path: Path) -> 
     async with stand_ins(tmp_path) as balanced:
         async with asyncio.timeout(5):
             await balanced.front.stop()
+
+
+def _more_than(some: list[int], count: int) -> bool:
+    return len(some) > count
 
 
 async def _is_another(front: HAProxy, worker: int) -> bool:
