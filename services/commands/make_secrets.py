@@ -10,6 +10,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from services.common.error_text import error_text
+
 PASSWORDS = {
     "admin": "setup/admin_password",
     "watcher": "setup/watcher_password",
@@ -31,7 +33,7 @@ def main() -> int:
         for path in make(root):
             print(f"Wrote {path}")
     except (OSError, ValueError) as error:
-        print(f"The secrets cannot be made: {error}", file=sys.stderr)
+        print(f"The secrets cannot be made: {error_text(error)}", file=sys.stderr)
         return 1
     return 0
 
@@ -52,23 +54,30 @@ def files(passwords: Mapping[str, str]) -> dict[str, str]:
         "watcher/redis_url": _redis_url("watcher", watcher),
         "gateway/mongodb_uri": _mongodb_uri("gateway", gateway),
         "gateway/redis_url": _redis_url("gateway", gateway),
-        "valkey/users.acl": valkey_users(watcher, gateway),
+        "valkey/users.acl": valkey_users(watcher, gateway, passwords["admin"]),
     }
 
 
-def valkey_users(watcher: str, gateway: str) -> str:
+def valkey_users(watcher: str, gateway: str, admin: str | None = None) -> str:
     """Return Valkey's ACL file; it holds hashes only.
 
     Without a password, only PING is allowed. The watcher writes the log by scripts, which run with its rights; the
-    gateways read it and subscribe.
+    gateways read it and subscribe, and keep the tickets of clients. The user `operator` has the administrator's
+    password: it sees figures and connections and has these users reloaded, but reads and writes no data.
     """
     keys, channel = "~{orders}:*", "&{orders}:events"
-    writes = "+@connection +@read +@write -@dangerous +eval +evalsha +script|load +script|exists +publish +time"
+    writes = "+@connection +@read +@write -@dangerous +eval +evalsha +script|load +script|exists +publish +time +info"
     reads = "+@connection +@read -@dangerous +@transaction +@pubsub -publish -spublish +time"
+    looks = (
+        "+ping +info +slowlog +latency +memory +client|list +client|info +client|id +dbsize +xlen +acl|load +acl|whoami"
+    )
+    operator = f"user operator reset on #{_sha256(admin)} %R{keys} -@all {looks}\n" if admin else ""
+    tickets = "(~{orders}:ticket:* -@all +set +getdel)"
     return (
         "user default reset on nopass -@all +ping\n"
         f"user watcher reset on #{_sha256(watcher)} {keys} {channel} -@all {writes}\n"
-        f"user gateway reset on #{_sha256(gateway)} %R{keys} {channel} -@all {reads}\n"
+        f"user gateway reset on #{_sha256(gateway)} %R{keys} {channel} -@all {reads} {tickets}\n"
+        f"{operator}"
     )
 
 

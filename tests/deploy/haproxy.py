@@ -36,7 +36,6 @@ class HAProxy(EmbeddedServer):
     proxies: Sequence[str] = ()
     smaller: Mapping[str, str] = field(default_factory=dict)
     certificate: Path | None = None
-    stream_readiness: str | None = None  # as the configuration says
     name: str = "haproxy"
     log: Path = field(init=False)
 
@@ -64,7 +63,6 @@ class HAProxy(EmbeddedServer):
             "TMPDIR": str(self.folder),
             "LOADBALANCER_DESCRIPTORS": "20000",
             "TLS": "" if self.certificate is None else "own",
-            **({} if self.stream_readiness is None else {"STREAM_READINESS": self.stream_readiness}),
         }
 
     def configure(self) -> None:

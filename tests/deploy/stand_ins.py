@@ -134,7 +134,6 @@ async def stand_ins(
             proxies=proxies,
             smaller=smaller or {},
             certificate=certificate,
-            stream_readiness="/readyz/stream",
         )
         await stack.enter_async_context(front)
         yield Balanced(front, gateways, names)

@@ -76,6 +76,21 @@ async def test_what_no_gateway_is_ready_for_is_answered_by_one_that_lives(tmp_pa
             assert {await served_by(http, balanced.url + path) for _ in range(20)} == names
 
 
+async def test_streams_that_no_gateway_is_ready_for_go_to_those_that_take_requests(tmp_path: Path) -> None:
+    """Most likely Redis is away; a draining gateway, which is not ready for anything, must not get them."""
+    async with stand_ins(tmp_path, 2, smaller=SOON) as balanced, aiohttp.ClientSession() as http:
+        draining, other = balanced.gateways
+        draining.ready = draining.takes_streams = other.takes_streams = False
+        await until(lambda: _is(balanced, "rest", 1), "one takes requests")
+        await until(lambda: _is(balanced, "streams", 0), "none takes streams")
+        for path in STREAMS:
+            assert {await served_by(http, balanced.url + path) for _ in range(20)} == {other.name}
+        async with http.get(balanced.url + STREAMS[0]) as stream:
+            await asyncio.sleep(2)  # longer than a request may take
+            other.release.set()
+            assert b"released" in await stream.content.read()
+
+
 async def test_without_any_gateway_the_answer_says_so_and_when_to_come_back(tmp_path: Path) -> None:
     async with stand_ins(tmp_path) as balanced, aiohttp.ClientSession() as http:
         balanced.names.clear()

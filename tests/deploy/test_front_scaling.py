@@ -59,7 +59,7 @@ async def take_part(stack: Stack, count: int) -> None:
     async def seen() -> bool:
         return await stack.front.up("rest") == count
 
-    await until(seen, f"{count} gateways are ready", 40)
+    await until(seen, f"{count} gateways are ready", 120)
 
 
 @pytest.mark.timeout(300)
@@ -77,11 +77,12 @@ async def test_no_request_is_refused_while_gateways_come_go_crash_and_freeze(
         making_orders(stack.url, per_second=20) as orders,
     ):
         first, *others = stack.gateways
-        await asyncio.gather(*(gateway.start() for gateway in others))  # 1 → 6: listed before they listen
+        for gateway in others:  # 1 → 6: listed before they listen
+            await gateway.launch()
         await take_part(stack, 6)
         await asyncio.gather(*(gateway.stop() for gateway in others[1:]))  # → 2
         await take_part(stack, 2)
-        await others[1].start()  # an update: the new one beside the old one
+        await others[1].launch()  # an update: the new one beside the old one
         await take_part(stack, 3)
         await first.stop()
         await take_part(stack, 2)

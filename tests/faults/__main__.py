@@ -7,6 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
+from tests.alerts.report import filled, part_of, without
 from tests.faults.audit import QUICK, Load
 from tests.faults.catalogue import SCENARIOS
 from tests.faults.report import DOCUMENT, amended, details, document, line
@@ -38,12 +39,10 @@ def main() -> int:
 
 
 def _write(results: list[Result], seed: int, *, again: bool) -> None:
-    if again:
-        text = amended(DOCUMENT.read_text(encoding="utf-8"), results, seed)
-    else:
-        text = document(results, seed)
-        DOCUMENT.parent.mkdir(exist_ok=True)
-    DOCUMENT.write_text(text, encoding="utf-8")
+    before = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else ""
+    text = amended(without(before), results, seed) if again else document(results, seed)
+    DOCUMENT.parent.mkdir(exist_ok=True)
+    DOCUMENT.write_text(filled(text, part_of(before)), encoding="utf-8")  # of `make test-alerts`
     _say(f"Written: {DOCUMENT}")
 
 

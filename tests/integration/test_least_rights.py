@@ -63,14 +63,14 @@ async def guarded(tmp_path: Path, own_valkey: OwnValkey) -> AsyncIterator[Guarde
     arguments = (*SMALL_OPLOG, "--keyFile", str(key))
     async with Mongod(folder=tmp_path / "mongod", port=free_port(), alone=False, arguments=arguments) as mongod:
         users = tmp_path / "users.acl"
-        users.write_text(valkey_users("watcher", "gateway"))
+        users.write_text(valkey_users("watcher", "gateway", "admin"))
         guarded = Guarded(mongod, await own_valkey("--aclfile", str(users)))
         await asyncio.to_thread(lambda: [*provision(guarded.settings), *setup(guarded.mongodb_uri("admin"))])
         yield guarded
 
 
 async def test_both_services_work_with_the_rights_of_their_users(guarded: Guarded, run_service: RunService) -> None:
-    await run_service("watcher", guarded.uris("watcher"))
+    watcher = await run_service("watcher", guarded.uris("watcher"))
     gateway = await run_service("gateway", guarded.uris("gateway"))
     assert "secret of the session ids cannot be read" not in gateway.output
     async with (
@@ -89,6 +89,7 @@ async def test_both_services_work_with_the_rights_of_their_users(guarded: Guarde
         async with session.get(f"{gateway.url}/api/orders/events?since={cursor}") as response:
             text = (await response.content.readuntil(orders[1].encode())).decode()
             assert "event: resync" not in text
+    assert await watcher.metric("orders_watcher_redis_memory_bytes") > 0
 
 
 async def test_neither_user_can_act_beyond_its_rights(guarded: Guarded) -> None:
@@ -109,13 +110,45 @@ async def test_neither_user_can_act_beyond_its_rights(guarded: Guarded) -> None:
             redis.xadd(KEYS.log, {"e": "forged"}),
             redis.publish(KEYS.channel, "forged"),
             redis.eval("return 1", 0),
+            redis.set(KEYS.head, "forged"),
+            redis.getdel(KEYS.log),
             redis.get("something else"),
             redis.flushall(),
         ):
             with pytest.raises(NoPermissionError):
                 await write
+        assert await redis.set(KEYS.ticket("one"), "1", ex=30, nx=True)
+        assert await redis.getdel(KEYS.ticket("one")) == b"1"
     async with Redis.from_url(guarded.redis_url("watcher")) as redis:
         for other in (redis.set("something else", "1"), redis.flushall(), redis.config_get("*")):
+            with pytest.raises(NoPermissionError):
+                await other
+
+
+async def test_operators_see_figures_and_no_data(guarded: Guarded) -> None:
+    url = guarded.redis_url("watcher").replace("//watcher:watcher@", "//operator:admin@")
+    async with Redis.from_url(guarded.redis_url("watcher")) as redis:
+        await redis.xadd(KEYS.log, {"e": "an order"})
+    async with Redis.from_url(url) as redis:
+        assert int((await redis.info("memory"))["used_memory"]) > 0
+        assert await redis.slowlog_get() is not None
+        assert {client["user"] for client in await redis.client_list()} >= {"operator"}
+        assert await redis.xlen(KEYS.log) == 1
+        assert await redis.memory_usage(KEYS.log) is not None
+        await redis.execute_command("LATENCY", "LATEST")  # type: ignore[no-untyped-call]
+        await redis.execute_command("MEMORY", "STATS")  # type: ignore[no-untyped-call]
+        assert await redis.acl_load()
+        for other in (
+            redis.xrange(KEYS.log),
+            redis.hgetall(KEYS.head),
+            redis.xtrim(KEYS.log, maxlen=0),
+            redis.config_get("*"),
+            redis.config_set("maxmemory", "1"),
+            redis.acl_list(),
+            redis.client_kill("127.0.0.1:1"),
+            redis.flushall(),
+            redis.shutdown(),
+        ):
             with pytest.raises(NoPermissionError):
                 await other
 
