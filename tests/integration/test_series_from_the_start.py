@@ -24,6 +24,7 @@ from services.gateway.subscription import Mode, ResyncReason
 from services.gateway.wire.form import Form
 from services.internal import exposition
 from services.internal.exposition import Exposition
+from services.watcher.log_metrics import TrimReason
 from services.watcher.metrics import WatcherDependency, WatcherMetrics
 from tests.conftest import RunService
 from tests.service_process import ServiceProcess
@@ -61,6 +62,7 @@ WATCHER: Mapping[str, set[Values]] = {
     "orders_watcher_dependency_up": each(DEPENDENCIES),
     "orders_watcher_epochs": each(EpochReason),
     "orders_watcher_failures": each(WatcherDependency),
+    "orders_watcher_log_trims": each(TrimReason),
     "orders_watcher_refusals": each(ConnectionRefusal),
 }
 
