@@ -42,6 +42,8 @@ async def rest_load(url: str, per_second: float = PER_SECOND) -> AsyncIterator[R
                     async with kept.get(url + path) as response:
                         response.raise_for_status()
                         await response.read()
+            except aiohttp.ClientResponseError as error:
+                load.refused.append(f"{'POST' if number % 3 == 0 else 'GET'}: {error.status}")
             except (aiohttp.ClientError, TimeoutError) as error:
                 load.refused.append(f"{'POST' if number % 3 == 0 else 'GET'}: {type(error).__name__} {error}")
 
