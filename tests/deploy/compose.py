@@ -19,7 +19,7 @@ from tests.deploy.audience import audience
 from tests.deploy.compose_report import DOCUMENT, Outcome, amended, line
 from tests.deploy.orders import create
 from tests.deploy.rest_load import rest_load
-from tests.deploy.rows import Row, rows
+from tests.deploy.rows import NotRun, Row, rows
 from tests.deploy.running_stack import Failed, RunningStack, docker, docker_is_here, require, running_stack
 
 OURS = ("setup", "watcher", "gateway", "loadbalancer")
@@ -95,6 +95,8 @@ async def run(row: Row, stack: RunningStack) -> Outcome:
                 outcome.seconds = time.monotonic() - started
                 outcome.sent, outcome.refused = load.sent, load.refused
                 outcome.tally = crowd.tally(load.acknowledged[:-10])  # the last ones may be on their way
+    except NotRun as reason:
+        outcome = Outcome(row, not_run=str(reason))
     except (Failed, AssertionError, TimeoutError, aiohttp.ClientError, ExceptionGroup) as error:
         outcome.failure = f"{type(error).__name__}: {error}"
     return outcome

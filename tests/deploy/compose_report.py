@@ -30,6 +30,7 @@ class Outcome:
     tally: Tally = field(default_factory=lambda: Tally(0, 0, 0, 0, ()))
     note: str = ""
     failure: str = ""
+    not_run: str = ""
     seconds: float = 0
 
     @property
@@ -40,7 +41,7 @@ class Outcome:
             found.append(f"{len(self.refused)} requests refused: {', '.join(sorted(set(self.refused))[:3])}")
         counts = {what: getattr(self.tally, what) for what in ("lost", "doubled", "reordered")}
         found += [f"{count} events {what}" for what, count in counts.items() if count]
-        if self.tally.resyncs:
+        if self.tally.resyncs and not self.row.resyncs:
             found.append(f"resyncs: {', '.join(sorted(set(self.tally.resyncs)))}")
         return found
 
@@ -56,8 +57,8 @@ class Outcome:
             str(tally.lost),
             str(tally.doubled),
             str(len(tally.resyncs)),
-            self.note,
-            "FAILED" if self.faults else "clean",
+            self.not_run or self.note,
+            "NOT RUN" if self.not_run else "FAILED" if self.faults else "clean",
         ]
 
 

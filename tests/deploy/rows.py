@@ -6,12 +6,17 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from tests.deploy.audience import ROOT
 from tests.deploy.idle_clients import idle_clients
 from tests.deploy.running_stack import Failed, RunningStack, docker, require
 from tests.deploy.secret_search import look_for_secrets
 
 MOST_GATEWAYS = 6
 FROZEN_SECONDS = 8
+
+
+class NotRun(Exception):
+    """The row cannot be run here; the message says why."""
 
 
 @dataclass
@@ -26,6 +31,8 @@ class Row:
     """How many there are when it begins."""
     refuses: bool = False
     """Whether requests may be refused meanwhile."""
+    resyncs: bool = False
+    """Whether clients must load their orders anew."""
     seconds: float = 300
     """How long it may take."""
     before: Callable[[RunningStack], Awaitable[None]] | None = field(default=None)
@@ -203,6 +210,31 @@ def freeze(service: str) -> Callable[[RunningStack], Awaitable[str]]:
     return act
 
 
+async def restore(stack: RunningStack) -> str:
+    """Do what docs/operations.md says, word by word."""
+    if not await stack("exec", "--no-TTY", "mongodb", "sh", "-c", "command -v mongodump mongorestore", check=False):
+        raise NotRun("the image of MongoDB has no mongodump")
+    text = (ROOT / "docs" / "operations.md").read_text("utf-8").partition("\n## Backup and restore\n")[2]
+    back_up, put_back = re.findall(r"(?:^    .*\n)+", text, re.MULTILINE)[:2]
+    sign_in = re.split(r"^(?=    docker compose exec .* mongodump )", back_up, flags=re.MULTILINE)[0]
+    await stack.run("sh", "-ec", back_up)
+    before = await count_orders(stack)
+    await asyncio.sleep(3)
+    require(await count_orders(stack) > before, "orders are made after the backup")
+    await stack.run("sh", "-ec", sign_in + put_back)
+    await stack.up()
+    return f"{before} orders"
+
+
+async def count_orders(stack: RunningStack) -> int:
+    script = (
+        "from pathlib import Path; from pymongo import MongoClient; "
+        "print(MongoClient(Path('/run/secrets/mongodb_uri').read_text()).get_default_database()"
+        "['orders'].count_documents({}))"
+    )
+    return int(await stack("exec", "--no-TTY", "gateway", "python", "-c", script))
+
+
 async def search(stack: RunningStack) -> str:
     return await look_for_secrets(stack, await held(stack))
 
@@ -239,6 +271,7 @@ def rows(clients: int) -> list[Row]:
         Row("fill-redis", "Another client fills Redis up to its limit", fill_redis),
         Row("freeze-redis", "`docker compose pause valkey`", freeze("valkey")),
         Row("freeze-mongodb", "`docker compose pause mongodb`", freeze("mongodb"), refuses=True),
+        Row("restore", "A backup is made and restored while orders are made", restore, refuses=True, resyncs=True),
         Row("scale-down", "`GATEWAY_REPLICAS` is lowered, `docker compose up`", scale_down, gateways=MOST_GATEWAYS),
     ]
 

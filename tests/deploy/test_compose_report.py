@@ -19,8 +19,14 @@ def test_a_row_is_clean_only_if_nothing_was_refused_lost_doubled_or_resynced() -
 
 
 def test_requests_may_be_refused_only_without_the_database() -> None:
-    assert [row.name for row in ROWS if row.refuses] == ["freeze-mongodb"]
+    assert [row.name for row in ROWS if row.refuses] == ["freeze-mongodb", "restore"]
     assert Outcome(BY_NAME["freeze-mongodb"], 5, ["POST: 503"], CLEAN).faults == []
+
+
+def test_a_row_that_cannot_be_run_here_is_neither_clean_nor_failed() -> None:
+    outcome = Outcome(BY_NAME["restore"], not_run="there is no mongodump")
+    assert outcome.faults == []
+    assert outcome.cells()[-2:] == ["there is no mongodump", "NOT RUN"]
 
 
 def test_a_row_that_is_run_again_takes_the_place_of_its_line_and_the_others_stay() -> None:
