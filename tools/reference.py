@@ -26,6 +26,7 @@ from services.gateway.hub import Hub
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.ring import Ring
 from services.gateway.settings import ROOT, GatewaySettings
+from services.watcher.log_metrics import LogMetrics
 from services.watcher.metrics import WatcherMetrics
 from services.watcher.settings import WatcherSettings
 
@@ -112,6 +113,7 @@ def _gateway_registry() -> CollectorRegistry:
 def _watcher_registry() -> CollectorRegistry:
     shown = WatcherMetrics()
     shown.observe([DependencyHealth("redis")])
+    LogMetrics(shown.registry)
     return shown.registry
 
 

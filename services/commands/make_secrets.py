@@ -29,6 +29,7 @@ PASSWORDS = {
 SERVICES = ("watcher", "gateway")
 # Grafana takes its password from the file at its first start only.
 ROTATED = (*SERVICES, "admin")
+OPERATOR = "operator"
 
 # Readable for every user of the containers that mount the folder; each runs one service, under a user of its own.
 _READABLE = 0o444
@@ -96,17 +97,22 @@ def valkey_users(watcher: str, gateway: str, admin: str | None = None) -> str:
     """Return Valkey's ACL file for these passwords, as `logins` parses them; it holds hashes only.
 
     Without a password, only PING is allowed. The watcher writes the log by scripts, which run with its rights; the
-    gateways read it and subscribe. The set-up makes Valkey read this file again.
+    gateways read it and subscribe. The user `operator` has the administrator's password: it sees figures and
+    connections and has these users reloaded, but reads and writes no data.
     """
     keys, channel = "~{orders}:*", "&{orders}:events"
-    writes = "+@connection +@read +@write -@dangerous +eval +evalsha +script|load +script|exists +publish +time"
+    writes = "+@connection +@read +@write -@dangerous +eval +evalsha +script|load +script|exists +publish +time +info"
     reads = "+@connection +@read -@dangerous +@transaction +@pubsub -publish -spublish +time"
+    looks = (
+        "+ping +info +slowlog +latency +memory +client|list +client|info +client|id +dbsize +xlen +acl|load +acl|whoami"
+    )
+    operator = [Login(OPERATOR, password) for _, password in logins("admin", admin)] if admin else []
     return "".join(
         [
             "user default reset on nopass -@all +ping\n",
             *_users(logins("watcher", watcher), f"{keys} {channel} -@all {writes}"),
             *_users(logins("gateway", gateway), f"%R{keys} {channel} -@all {reads}"),
-            *_users(logins("admin", admin) if admin else [], "-@all +ping +acl|load"),
+            *_users(operator, f"%R{keys} -@all {looks}"),
         ]
     )
 

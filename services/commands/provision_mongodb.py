@@ -32,8 +32,8 @@ class ProvisionSettings(SettingsWithSecrets):
 
     admin_password: SecretStr = Field(
         default=SecretStr("admin"),
-        description="Password of the user admin in MongoDB and Valkey, for the set-up only; compose makes a random "
-        "one. After a comma, the one that it replaces.",
+        description="Password of the user admin in MongoDB and operator in Valkey, for the set-up and for operators; "
+        "compose makes a random one. After a comma, the one that it replaces.",
         json_schema_extra=SECRET,
     )
     watcher_password: SecretStr = Field(

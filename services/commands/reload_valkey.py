@@ -11,6 +11,7 @@ from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from services.commands.logins import Login
+from services.commands.make_secrets import OPERATOR
 from services.commands.provision_mongodb import ADMIN, ProvisionSettings
 from services.commands.setup_db import wrong_settings
 from services.common.secret_files import WrongSetting
@@ -42,7 +43,7 @@ def reload(settings: ProvisionSettings) -> Iterator[str]:
     try:
         # In the middle of a rotation Valkey may know the newest password already, or only the one before.
         if not any(_load(address, login) for login in settings.logins(ADMIN)):
-            raise ReloadError(f"Valkey at {address} knows no user admin with ADMIN_PASSWORD yet: restart it once.")
+            raise ReloadError(f"Valkey at {address} knows no user operator with ADMIN_PASSWORD yet: restart it once.")
     except RedisError as error:
         raise ReloadError(f"Valkey at {address} did not read its users again: {error}") from error
     yield f"Valkey at {address} has read its users again"
@@ -54,7 +55,7 @@ def _load(address: str, login: Login) -> bool:
     with Redis(
         host=host,
         port=int(port),
-        username=ADMIN,
+        username=OPERATOR,
         password=login.password,
         socket_connect_timeout=_PATIENCE,
         socket_timeout=_PATIENCE,

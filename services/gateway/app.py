@@ -16,6 +16,7 @@ from services.gateway.edge.limits import Incident
 from services.gateway.edge.unsent import Unsent
 from services.gateway.feed import Feed, FeedSettings
 from services.gateway.history import History
+from services.gateway.http.health import REST, STREAM
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.recipients import COMPILED
 from services.gateway.recovery import SessionIds
@@ -47,11 +48,10 @@ async def run(settings: GatewaySettings) -> None:
         tasks = await stack.enter_async_context(Tasks())
         unsent = Unsent(settings.client_buffers_total_bytes, metrics.incident)
         feed, stream = open_stream(ORDERS, settings, store, source, unsent, metrics, tasks)
-        tasks.keep("polling for MongoDB's recovery", store.await_return())
+        tasks.keep("checking MongoDB", store.keep_checked())  # at once: what is missing is logged at the start
         ids = await _session_ids(settings, store, tasks)
         server = GatewayServer(settings, store, stream, ids, metrics, unsent, tasks)
-        of_mongodb = {"mongodb": store.check, "collection": store.check_collection}
-        ready = Checks({**of_mongodb, "redis": feed.check, "gateway": server.check})
+        ready = readiness(store, feed, server)
         places = few_connections(lambda refusal: metrics.incident(Incident(refusal.value)))
         admin = internal_listener(settings.admin_host, settings.admin_port, ready, metrics.registry, places)
         admin_port = await stack.enter_async_context(admin)
@@ -59,8 +59,22 @@ async def run(settings: GatewaySettings) -> None:
         await stack.enter_async_context(server.serving(ready))
         _log_start(settings, admin_port)
         tune_gc()
-        await ready()  # logs at once what is missing, before the first request
         await tasks.forever()
+
+
+def readiness(store: OrderStore, feed: Feed, server: GatewayServer) -> Checks:
+    """Return what this gateway checks: REST needs MongoDB and not Redis, streams the reverse."""
+    return Checks(
+        {
+            "mongodb": store.mongodb_state,
+            "collection": store.collection_state,
+            "redis": feed.check,
+            "room": server.check_room,
+            "gateway": server.check,
+        },
+        kinds={REST: ("mongodb", "collection", "gateway"), STREAM: ("redis", "room", "gateway")},
+        harmless={"room"},  # a full gateway works
+    )
 
 
 def open_stream(

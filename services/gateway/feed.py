@@ -71,8 +71,8 @@ class Feed:
             raise RuntimeError("the stream is not ready yet")
         return cursor
 
-    async def check(self) -> str:
-        """Return "ok", or what is wrong, for `/readyz`."""
+    def check(self) -> str:
+        """Return "ok", or what is wrong, for `/readyz/stream`."""
         if self._health.error is not None:
             return self._health.error
         if not self.ready.is_set():

@@ -104,6 +104,13 @@ class GatewaySettings(CommonSettings):
         default=268_435_456,
         description="Most bytes that wait here for all clients together; beyond, those slow the longest are closed.",
     )
+    drain_delay_seconds: float = Field(
+        default=3.0,
+        ge=0,
+        le=600,
+        description="Time that a gateway which stops goes on serving while it says that it is not ready, so that load "
+        "balancers notice: longer than theirs between two checks, times the failures that they count.",
+    )
     drain_seconds: float = Field(
         default=5.0, ge=0, le=600, description="Time over which connections are closed when the gateway stops."
     )

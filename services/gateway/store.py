@@ -93,9 +93,9 @@ class OrderStore:
         """The state of MongoDB for the metrics."""
         return self._edge.reachability.dependency
 
-    async def await_return(self) -> None:
-        """Poll for MongoDB's recovery during each outage, for ever."""
-        await self._edge.reachability.await_return(self.check)
+    async def keep_checked(self) -> None:
+        """Keep the state of MongoDB and of the collection true, for ever."""
+        await self._edge.reachability.keep_checked(self.check)
 
     @classmethod
     @asynccontextmanager
@@ -129,12 +129,16 @@ class OrderStore:
         return self._database
 
     async def check(self) -> str:
-        """Return "ok" when the primary answers, else what is wrong."""
+        """Ask the primary; return the same as `mongodb_state` does."""
         return await self._edge.check()
 
-    async def check_collection(self) -> str:
+    def mongodb_state(self) -> str:
+        """Return "ok" when the primary answered last, else what is wrong."""
+        return self._edge.reachability.state
+
+    def collection_state(self) -> str:
         """Return "ok" when the collection is of a kind that can be served, else what is wrong and what to do."""
-        return await self._edge.kind.check()
+        return self._edge.kind.state
 
     async def page(self, query: ListQuery, pace: Pace | None = None) -> OrdersPage:
         """Return one page of orders, newest id first, read at the ``pace`` given."""

@@ -1,6 +1,6 @@
 """Serves health, detailed readiness and metrics on a separate listener, which clients must not reach."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import hdrs, web
@@ -11,7 +11,7 @@ from services.common.authority import Authority, Hosts, listens_locally
 from services.front.bodies import drain_unread_body, refuse_encoded
 from services.front.connections import Connections
 from services.front.serving import serving
-from services.internal.readiness import Readiness
+from services.internal.readiness import Readiness, http_status, word
 
 _UNCACHED = {"Cache-Control": "no-store"}
 
@@ -20,7 +20,7 @@ _UNCACHED = {"Cache-Control": "no-store"}
 async def internal_listener(
     host: str,
     port: int,
-    readiness: Callable[[], Awaitable[Readiness]],
+    readiness: Callable[[], Readiness],
     registry: CollectorRegistry,
     connections: Connections,
 ) -> AsyncIterator[int]:
@@ -30,9 +30,10 @@ async def internal_listener(
         return web.json_response({"status": "ok"}, headers=_UNCACHED)
 
     async def readyz(_request: web.Request) -> web.Response:
-        found = await readiness()
-        body = {"status": found.status, "checks": dict(found.checks)}
-        return web.json_response(body, status=found.http_status, headers=_UNCACHED)
+        found = readiness()
+        kinds = {kind: word(ready) for kind, ready in found.kinds.items()}
+        body = {"status": word(found.ready), **kinds, "checks": dict(found.checks)}
+        return web.json_response(body, status=http_status(found.ready), headers=_UNCACHED)
 
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

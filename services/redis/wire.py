@@ -19,6 +19,7 @@ from redis.exceptions import (
     ConnectionError,  # noqa: A004
     InvalidResponse,
     NoScriptError,
+    OutOfMemoryError,
     ResponseError,
 )
 
@@ -148,4 +149,7 @@ def _fail_handshake(ready: "asyncio.Future[None]", error: Exception) -> None:
 
 
 def _error(text: str) -> Exception:
+    # Redis 6.2 wraps an error within a script, so that the code is no longer the first word.
+    if "OOM command not allowed" in text:
+        return OutOfMemoryError(text)
     return _KINDS.get(text.partition(" ")[0], ResponseError)(text)

@@ -26,9 +26,12 @@ from services.redis.schema import StreamKeys
 from services.watcher import lease
 from services.watcher.health import serve_health
 from services.watcher.leader import Leader, Parts
+from services.watcher.log_metrics import LogMetrics
+from services.watcher.log_upkeep import LogUpkeep
 from services.watcher.metrics import WatcherMetrics
 from services.watcher.oplog import OplogWindow
 from services.watcher.publisher import Fenced, Publisher, ping
+from services.watcher.redis_memory import watch_memory
 from services.watcher.relay import RelayBounds
 from services.watcher.settings import WatcherSettings
 from services.watcher.state import LeaseLost, StateUnavailable, StreamState
@@ -62,20 +65,27 @@ async def run(settings: WatcherSettings) -> None:
         )
         metrics.observe([parts.mongodb, parts.redis])
         await stack.enter_async_context(serve_health(settings, parts))
+        tasks = await stack.enter_async_context(Tasks())
+        tasks.keep("checking the collection", parts.stream.kind.keep_checked())
+        log_metrics = LogMetrics(metrics.registry)
+        tasks.keep("watching the memory of Redis", watch_memory(redis, log_metrics))
         log.info("Watcher started", port=settings.watcher_port, owner=parts.state.owner)
         tune_gc()
-        await _lead_forever(parts, redis, settings)
+        await _lead_forever(parts, redis, settings, log_metrics)
 
 
-async def _lead_forever(parts: Parts, redis: Redis, settings: WatcherSettings) -> None:
-    above = 0
+async def _lead_forever(parts: Parts, redis: Redis, settings: WatcherSettings, log_metrics: LogMetrics) -> None:
+    above, keys = 0, StreamKeys.of(ORDERS.name)
     while True:
         while_waiting = partial(ping, redis, parts.redis)
         term = await lease.acquire(parts.state, parts.mongodb, while_waiting, above)
-        publisher = Publisher(redis, StreamKeys.of(ORDERS.name), term, settings.log_max_events)
+        publisher = Publisher(redis, keys, term, settings.log_max_events, settings.log_max_bytes, log_metrics.trimmed)
+        upkeep = LogUpkeep(redis, keys, term, settings.log_max_seconds, publisher.size, log_metrics)
+        leader = Leader(parts, publisher, term)
         try:
-            async with _holding_lease(parts, term, settings.lease_seconds), aclosing(publisher):
-                await Leader(parts, publisher, term).lead()
+            async with _holding_lease(parts, term, settings.lease_seconds) as tasks, aclosing(publisher):
+                tasks.keep("keeping the log short", upkeep.watch(leader.token_time))
+                await leader.lead()
         except* LeaseLost as lost:
             log.warning("The lease is lost, standing by", error=str(leaves(lost)[0]))
         except* Fenced as fenced:
@@ -84,14 +94,17 @@ async def _lead_forever(parts: Parts, redis: Redis, settings: WatcherSettings) -
 
 
 @asynccontextmanager
-async def _holding_lease(parts: Parts, term: int, seconds: float) -> AsyncIterator[None]:
-    """Hold the lease within the context, and release it afterwards, so that a standby takes over at once."""
+async def _holding_lease(parts: Parts, term: int, seconds: float) -> AsyncIterator[Tasks]:
+    """Hold the lease within the context, and release it afterwards, so that a standby takes over at once.
+
+    The tasks that it gives run until then.
+    """
     parts.metrics.leader.set(1)
     parts.metrics.term.set(term)
     try:
         async with Tasks(LeaseLost) as tasks:
             tasks.keep("holding the lease", lease.hold(parts.state, term, seconds))
-            yield
+            yield tasks
     finally:
         parts.metrics.leader.set(0)
         with suppress(StateUnavailable, LeaseLost, TimeoutError):

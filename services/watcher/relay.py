@@ -186,6 +186,7 @@ class Relay:
                 answer = await self._publisher.answer()
                 break
             except PublishFailed as error:
+                self._metrics.failed(self._health.what)
                 await asyncio.sleep(self._health.failed(error))
             self._send(batch)
         self._health.succeeded()

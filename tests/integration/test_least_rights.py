@@ -66,7 +66,8 @@ class Guarded:
         except OperationFailure:
             mongodb = False
         try:
-            async with Redis(port=self.valkey.port, username=user, password=password) as redis:
+            known = "operator" if user == "admin" else user
+            async with Redis(port=self.valkey.port, username=known, password=password) as redis:
                 await redis.ping()
         except AuthenticationError:
             valkey = False
@@ -97,7 +98,7 @@ async def guarded(tmp_path: Path, own_valkey: OwnValkey) -> AsyncIterator[Guarde
 
 
 async def test_both_services_work_with_the_rights_of_their_users(guarded: Guarded, run_service: RunService) -> None:
-    await run_service("watcher", guarded.uris("watcher"))
+    watcher = await run_service("watcher", guarded.uris("watcher"))
     gateway = await run_service("gateway", guarded.uris("gateway"))
     assert "secret of the session ids cannot be read" not in gateway.output
     async with (
@@ -116,6 +117,7 @@ async def test_both_services_work_with_the_rights_of_their_users(guarded: Guarde
         async with session.get(f"{gateway.url}/api/orders/events?since={cursor}") as response:
             text = (await response.content.readuntil(orders[1].encode())).decode()
             assert "event: resync" not in text
+    assert await watcher.metric("orders_watcher_redis_memory_bytes") > 0
 
 
 async def test_neither_user_can_act_beyond_its_rights(guarded: Guarded) -> None:
@@ -143,6 +145,34 @@ async def test_neither_user_can_act_beyond_its_rights(guarded: Guarded) -> None:
                 await write
     async with Redis.from_url(guarded.redis_url("watcher")) as redis:
         for other in (redis.set("something else", "1"), redis.flushall(), redis.config_get("*")):
+            with pytest.raises(NoPermissionError):
+                await other
+
+
+async def test_operators_see_figures_and_no_data(guarded: Guarded) -> None:
+    url = guarded.redis_url("watcher").replace("//watcher:watcher@", "//operator:admin@")
+    async with Redis.from_url(guarded.redis_url("watcher")) as redis:
+        await redis.xadd(KEYS.log, {"e": "an order"})
+    async with Redis.from_url(url) as redis:
+        assert int((await redis.info("memory"))["used_memory"]) > 0
+        assert await redis.slowlog_get() is not None
+        assert {client["user"] for client in await redis.client_list()} >= {"operator"}
+        assert await redis.xlen(KEYS.log) == 1
+        assert await redis.memory_usage(KEYS.log) is not None
+        await redis.execute_command("LATENCY", "LATEST")  # type: ignore[no-untyped-call]
+        await redis.execute_command("MEMORY", "STATS")  # type: ignore[no-untyped-call]
+        assert await redis.acl_load()
+        for other in (
+            redis.xrange(KEYS.log),
+            redis.hgetall(KEYS.head),
+            redis.xtrim(KEYS.log, maxlen=0),
+            redis.config_get("*"),
+            redis.config_set("maxmemory", "1"),
+            redis.acl_list(),
+            redis.client_kill("127.0.0.1:1"),
+            redis.flushall(),
+            redis.shutdown(),
+        ):
             with pytest.raises(NoPermissionError):
                 await other
 

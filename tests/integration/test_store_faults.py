@@ -129,7 +129,7 @@ async def test_a_mongodb_that_is_not_there_yet_is_found_when_it_comes(own_mongod
 async def test_the_return_of_mongodb_is_noticed_without_a_request(own_mongod: OwnMongod) -> None:
     server = await own_mongod()
     async with OrderStore.open(server.uri("orders"), patience=1) as store, Tasks() as tasks:
-        tasks.keep("return", store.await_return())
+        tasks.keep("checking MongoDB", store.keep_checked())
         with capture_logs() as lines:
             await server.kill()
             with pytest.raises(StoreUnavailable):

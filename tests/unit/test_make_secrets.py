@@ -145,4 +145,4 @@ def test_the_administrators_password_keeps_its_user_and_valkey_takes_both_meanwh
     new, _, kept = found["setup/admin_password"].partition(",")
     assert (kept, ":" in new) == (old, False)
     assert f"admin:{new}@" in found["setup/mongodb_uri"]
-    assert len(re.findall("#", re.findall("user admin .*", found["valkey/users.acl"])[0])) == 2
+    assert len(re.findall("#", re.findall("user operator .*", found["valkey/users.acl"])[0])) == 2

@@ -17,7 +17,11 @@ class NotAdmitted(Exception):
 
 
 class Registry:
-    """The clients of one gateway: websockets, polling sessions and event streams."""
+    """The clients of one gateway: websockets, polling sessions and event streams.
+
+    ``is_full`` from the limit on until a twentieth of the room is free again: at the limit each client that leaves
+    would change it, and load balancers need several checks to notice.
+    """
 
     def __init__(self, limit: int, limit_per_address: int) -> None:
         self._limit = limit
@@ -26,6 +30,8 @@ class Registry:
         self._per_address: Counter[str] = Counter()
         self._clients: dict[Callable[[], None], None] = {}  # in the order in which they came
         self._stopping = False
+        self._room_from = limit - max(1, limit // 20)
+        self.is_full = False
 
     def __len__(self) -> int:
         """Count the admitted clients, those included that are still being served their first response."""
@@ -46,11 +52,15 @@ class Registry:
             raise NotAdmitted(Incident.TOO_MANY_FROM_ADDRESS)
         self._per_address[account] += 1
         self._admitted += 1
+        if self._admitted >= self._limit:
+            self.is_full = True
 
     def leave(self, address: str) -> None:
         """Return a slot."""
         account = account_of(address)
         self._admitted -= 1
+        if self._admitted <= self._room_from:
+            self.is_full = False
         self._per_address[account] -= 1
         if self._per_address[account] <= 0:
             del self._per_address[account]
