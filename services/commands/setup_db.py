@@ -13,17 +13,16 @@ from typing import Any
 
 import pymongo
 from pydantic import ValidationError
-from pymongo import DESCENDING, IndexModel, MongoClient, WriteConcern
+from pymongo import DESCENDING, IndexModel, WriteConcern
 from pymongo.database import Database
 from pymongo.errors import (
     BulkWriteError,
-    ConfigurationError,
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
 )
 
-from services.commands.target import find_target
+from services.commands.target import find_target, mongo_client
 from services.common.secret_document import COLLECTION as SECRETS
 from services.common.secret_document import RECOVERY, announced, new_secret, rotated
 from services.common.settings import WrongSetting
@@ -124,10 +123,10 @@ def setup(
     it, or a new one. `patience`: the seconds that a step may wait for the server.
     """
     try:
-        client: MongoClient[dict[str, Any]] = MongoClient(
-            mongodb_uri, serverSelectionTimeoutMS=int(patience * 1000), appname="orders-setup-db", tz_aware=True
-        )
-        with client:
+        patience_ms = int(patience * 1000)
+        with mongo_client(
+            mongodb_uri, serverSelectionTimeoutMS=patience_ms, appname="orders-setup-db", tz_aware=True
+        ) as client:
             secret = _rotate_secret if rotate else _announce_secret if announce else _share_secret
             for step in _steps(secret, samples=samples):
                 with pymongo.timeout(patience):
@@ -135,8 +134,8 @@ def setup(
                 yield done
     except OperationFailure as error:
         raise SetupError(f"MongoDB refused a step: {(error.details or {}).get('errmsg', error)}") from error
-    except ConfigurationError as error:
-        raise SetupError(f"MONGODB_URI cannot be used: {error}") from error
+    except WrongSetting as error:
+        raise SetupError(str(error)) from error
     except PyMongoError as error:
         raise SetupError(f"MongoDB went away during a step: {explain(str(error))}") from error
 

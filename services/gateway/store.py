@@ -17,7 +17,7 @@ from services.common.documents import CODEC, Json
 from services.common.fair_turns import FairTurns, Pace
 from services.common.ids import parse_id
 from services.common.order_json import order_json
-from services.common.settings import WrongSetting
+from services.common.secret_files import unusable_uri
 from services.common.stream_spec import ORDERS
 from services.gateway.batch_loader import BatchLoader
 from services.gateway.conditions import exact_matches, ids_condition, query_conditions
@@ -116,8 +116,8 @@ class OrderStore:
                 serverSelectionTimeoutMS=2500,
                 waitQueueTimeoutMS=2500,
             )
-        except (errors.ConfigurationError, ValueError) as error:
-            raise WrongSetting(f"MONGODB_URI: {error}") from error
+        except (errors.ConfigurationError, ValueError, OSError) as error:
+            raise unusable_uri("MONGODB_URI", uri, error) from None
         try:
             yield cls(client.get_default_database("realtime_orders"), collection, patience, primary)
         finally:

@@ -10,6 +10,7 @@ from tests.deploy.audience import ROOT
 from tests.deploy.idle_clients import idle_clients
 from tests.deploy.running_stack import Failed, RunningStack, docker, require
 from tests.deploy.secret_search import look_for_secrets
+from tests.waiting import until
 
 MOST_GATEWAYS = 6
 FROZEN_SECONDS = 8
@@ -206,6 +207,12 @@ def freeze(service: str) -> Callable[[RunningStack], Awaitable[str]]:
             await asyncio.sleep(FROZEN_SECONDS)
         finally:
             await docker("unpause", name)
+
+        async def healthy() -> bool:
+            state = (await stack.inspect(name))["State"]
+            return bool(state["Health"]["Status"] == "healthy")
+
+        await until(healthy, f"{service} is healthy again", 60)
         return f"frozen for {FROZEN_SECONDS} s"
 
     return act
