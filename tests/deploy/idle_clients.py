@@ -34,7 +34,7 @@ class CrowdContainer:
 async def _crowd(number: int, clients: int, image: str) -> AsyncIterator[CrowdContainer]:
     name = f"{PROJECT}-idle-{number}"
     process = await asyncio.create_subprocess_exec(
-        *("docker", "run", "--rm", "--name", name, "--network", f"{PROJECT}_edge", "--ulimit", "nofile=4096"),
+        *("docker", "run", "--rm", "--name", name, "--network", f"{PROJECT}_edge", "--no-healthcheck"),
         *(image, "python", "-c", SCRIPT.read_text("utf-8"), str(clients)),
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,
