@@ -20,7 +20,7 @@ NODE_ENV = {"NODE_ENV": "production"}
 
 @dataclass(eq=False, kw_only=True)
 class Part(EmbeddedServer):
-    """One process of a contestant; it is ready when /readyz says so or, without ``has_readyz``, it prints `ready`."""
+    """One process of a contestant; it is ready when ``readyz`` is 200 or, without ``has_readyz``, it prints `ready`."""
 
     name: str
     command: Sequence[str]
@@ -29,6 +29,7 @@ class Part(EmbeddedServer):
     port: int = field(default_factory=ports.free_port)
     port_setting: str = "PORT"
     has_readyz: bool = True
+    readyz: str = "/readyz"
     serves_clients: bool = True
     pinned: bool = True
     log: Path = field(init=False)
@@ -54,7 +55,10 @@ class Part(EmbeddedServer):
             return self.log.exists() and "ready" in self.log.read_text()
         try:
             timeout = aiohttp.ClientTimeout(total=2)
-            async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{self.url}/readyz") as response:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.get(self.url + self.readyz) as response,
+            ):
                 return response.status == 200
         except (aiohttp.ClientError, TimeoutError):
             return False
@@ -119,7 +123,8 @@ def _as_delivered(env: Mapping[str, str], folder: Path) -> list[Part]:
 
 def _gateway(settings: Mapping[str, str], folder: Path) -> Part:
     serve = [sys.executable, "-m", "services.gateway"]
-    return Part(name="gateway", command=serve, folder=folder, settings={"PYTHONPATH": str(ROOT), **settings})
+    fixed = {"PYTHONPATH": str(ROOT), "DRAIN_DELAY_SECONDS": "0"}
+    return Part(name="gateway", command=serve, folder=folder, settings={**fixed, **settings}, readyz="/readyz/stream")
 
 
 def watcher(settings: Mapping[str, str], folder: Path, *, serves_clients: bool = True) -> Part:

@@ -162,15 +162,14 @@ class Feed:
 
     async def _fill(self) -> None:
         """Read the missing events from the log in Redis."""
-        was_bridged = False
+        until = asyncio.get_running_loop().time() + BRIDGE_SECONDS
         while True:
             page = await self._source.after(self._ring.position)
             if page.head is None or page.head.epoch != self._ring.epoch:
                 return
             if page.lacks(self._ring.position):
-                # A second gap means that Redis trims faster than this gateway reads.
-                reason = ResyncReason.REPLAY_TOO_LONG if was_bridged else await self._bridge(page)
-                was_bridged = True
+                # Perhaps not for the first time: a log that is short because Redis is full may be trimmed meanwhile.
+                reason = await self._bridge(page, until)
                 if reason is None:
                     continue
                 log.warning("Missed changes can no longer be read, all clients must resync", reason=reason)
@@ -181,17 +180,17 @@ class Feed:
             if not page.events or self._ring.position >= page.head.position:
                 return
 
-    async def _bridge(self, page: LogPage) -> ResyncReason | None:
+    async def _bridge(self, page: LogPage, until: float) -> ResyncReason | None:
         """Read the changes that Redis no longer holds from the oplog, up to ``page``; or return why that failed.
 
-        It always ends: otherwise this gateway would never follow the stream again.
+        It ends at ``until``, by the loop's time: otherwise this gateway would never follow the stream again.
         """
         log.warning("Redis no longer holds the missed changes, reading them from the oplog")
         target = page.prev or (page.head.floor if page.head else self._ring.position)
         self._is_bridging = True
         failure = ResyncReason.REPLAY_TOO_LONG
         try:
-            async with asyncio.timeout(BRIDGE_SECONDS):
+            async with asyncio.timeout_at(until):
                 while self._ring.position < target:
                     raise_if_cancelled()
                     failure = ResyncReason.REPLAY_TOO_LONG

@@ -7,7 +7,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from services.common.cursor import InvalidCursor, Position
+from services.common.cursor import Position
 from services.common.tasks import raise_if_cancelled
 from services.redis.schema import HeadField, StreamKeys
 from services.watcher.log_metrics import LogExtent, LogMetrics, TrimReason
@@ -43,7 +43,7 @@ class LogUpkeep:
                 try:
                     async with asyncio.timeout(TIMEOUT_SECONDS):
                         await self.once(now())
-                except (RedisError, OSError, InvalidCursor):
+                except (RedisError, OSError, ValueError):
                     self._metrics.extent = None  # whoever publishes reports what is wrong
                 raise_if_cancelled()
                 await asyncio.sleep(EVERY_SECONDS)

@@ -13,7 +13,7 @@ from services.commands.setup_db import setup
 from tests.conftest import OwnMongod, OwnValkey, RunService
 from tests.e2e.clients import Listener, curl, node
 from tests.e2e.conftest import Product
-from tests.service_process import ServiceProcess
+from tests.service_process import ROOT, ServiceProcess
 from tests.waiting import until
 
 ORDER = {"customer_name": "Ada", "product_name": "Tea", "status": "pending"}
@@ -183,3 +183,25 @@ async def test_the_delay_before_the_drain_ends_by_itself(product: Product) -> No
     await becomes(gateway, rest=503, stream=503)
     assert await gateway.wait() == 0
     assert "Closing connections" in gateway.output
+
+
+@pytest.mark.timeout(60)
+async def test_the_health_check_of_the_containers_agrees(product: Product) -> None:
+    async def healthy(*arguments: str) -> bool:
+        check = await asyncio.create_subprocess_exec(
+            "bash",
+            ROOT / "services/commands/healthcheck.sh",
+            *arguments,
+            env={"ADMIN_PORT": str(gateway.admin_port)},
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        return await check.wait() == 0
+
+    gateway = await product.run("gateway", product.environment, wait=False)
+    await until(lambda: gateway.status("/healthz"), "it runs")
+    assert not await healthy(), "there is no stream yet"
+    watcher = await product.watcher()
+    await until(healthy, "it works")
+    assert await healthy(str(watcher.port))
+    await gateway.kill()
+    assert not await healthy()

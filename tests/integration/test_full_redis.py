@@ -14,13 +14,16 @@ from structlog.testing import capture_logs
 
 from services.common.cursor import Position
 from services.common.normalize import Change, EpochReason
+from services.common.tasks import Tasks
 from services.redis.wire import RedisWire
 from services.watcher.log_metrics import LogMetrics, RedisMemory, TrimReason
 from services.watcher.log_upkeep import LogUpkeep
 from services.watcher.publisher import LEAST_EVENTS, Fenced, Published, Publisher, PublishFailed
+from services.watcher.redis_memory import watch_memory
 from tests.conftest import OwnValkey
 from tests.log_entries import KEYS, entries, head, ids, publish
 from tests.stream_events import change
+from tests.waiting import until
 
 RUNBOOK = Path(__file__).parents[2] / "docs" / "operations.md"
 START = Position(10, 0)
@@ -196,7 +199,8 @@ async def test_the_log_is_bounded_in_bytes(redis: Redis, sizes: Sequence[int]) -
             assert await memory_of_log(redis) < bound + 2 * MB  # and the last batches
         assert await is_whole(redis, last)
         assert set(reasons) == {TrimReason.BYTES}
-        assert publisher.size.bytes > bound / 2, "it is not trimmed more than it has to be"
+        assert publisher.size.events == len(await ids(redis))
+        assert await memory_of_log(redis) > bound / 2, "it is not trimmed more than it has to be"
 
 
 async def test_a_new_leader_knows_how_many_bytes_are_there(redis: Redis) -> None:
@@ -245,6 +249,27 @@ def test_figures_that_are_not_known_are_absent_and_every_reason_is_there_from_th
     text = generate_latest(registry).decode()
     assert "\norders_watcher_redis_memory_bytes 7.0" in text
     assert "\norders_watcher_redis_memory_limit_bytes 0.0" in text
+
+
+async def test_the_memory_of_redis_is_shown_where_the_user_may_ask_and_nothing_is_logged_where_not(
+    own_valkey: OwnValkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.watcher.redis_memory.EVERY_SECONDS", 0.05)
+    server = await own_valkey("--maxmemory", "64mb")
+    metrics = LogMetrics(CollectorRegistry())
+    with capture_logs() as lines:
+        async with Redis.from_url(server.uri()) as admin, Redis.from_url(server.uri()) as redis, Tasks() as tasks:
+            tasks.keep("watching", watch_memory(redis, metrics))
+            await until(lambda: metrics.memory is not None, "it is shown")
+            assert metrics.memory is not None
+            assert (metrics.memory.used > 0, metrics.memory.limit) == (True, 64 * MB)
+            await admin.execute_command("ACL", "SETUSER", "default", "-info")  # type: ignore[no-untyped-call]
+            await until(lambda: metrics.memory is None, "it is not shown any more")
+            await admin.execute_command("ACL", "SETUSER", "default", "+info")  # type: ignore[no-untyped-call]
+            await until(lambda: metrics.memory is not None, "it is shown again")
+            await server.kill()
+            await until(lambda: metrics.memory is None, "it is not shown any more")
+    assert not lines
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from pymongo import AsyncMongoClient
 from pymongo.errors import (
     AutoReconnect,
     ExecutionTimeout,
@@ -28,6 +29,7 @@ from services.gateway.store_errors import OutcomeUnknown, StoreError, StoreFaile
 from services.gateway.store_faults import store_error
 from tests.conftest import OwnMongod, OwnMongodSet
 from tests.integration.rest_api import JOHN, Client, orders_at, serve
+from tests.servers import SMALL_OPLOG
 from tests.waiting import until
 
 NEW = NewOrder.model_validate(JOHN)
@@ -141,6 +143,26 @@ async def test_the_return_of_mongodb_is_noticed_without_a_request(own_mongod: Ow
             "MongoDB does not answer; REST is unavailable until it does",
             "MongoDB answers again",
         ]
+
+
+async def test_checks_that_get_no_connection_and_a_slow_answer_are_no_outage(own_mongod: OwnMongod) -> None:
+    server = await own_mongod(*SMALL_OPLOG, "--setParameter", "enableTestCommands=1")
+    uri = f"{server.uri('orders')}{'&' if '?' in server.uri('orders') else '?'}maxPoolSize=1"
+    async with OrderStore.open(uri, patience=20) as store, AsyncMongoClient[dict[str, Any]](server.uri()) as admin:
+        assert await store.check() == "ok"
+        slow = {"failCommands": ["find"], "blockConnection": True, "blockTimeMS": 6_000}
+        set_up = await admin.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": slow})
+        held = {"waitForFailPoint": "failCommand", "timesEntered": set_up["count"] + 1, "maxTimeMS": 10_000}
+        with capture_logs() as lines:
+            reading = asyncio.create_task(store.database["orders"].find_one())
+            await admin.admin.command(held)
+            checks = 0
+            while not reading.done():
+                assert await store.check() == "ok"
+                checks += 1
+            await reading
+            assert checks > 1, "they waited for the only connection"
+        assert not lines
 
 
 async def test_a_write_that_no_majority_confirms_is_not_acknowledged(own_mongod_set: OwnMongodSet) -> None:
