@@ -1,5 +1,6 @@
 """The results of `make test-compose`: lines for the terminal, and the table in docs/faults.md."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -38,7 +39,10 @@ class Outcome:
         """What the row does not allow."""
         found = [self.failure] if self.failure else []
         if self.refused and not self.row.refuses:
-            found.append(f"{len(self.refused)} requests refused: {', '.join(sorted(set(self.refused))[:3])}")
+            kinds = Counter(answer[:120] for answer in self.refused).most_common(4)
+            found.append(
+                f"{len(self.refused)} requests refused: {'; '.join(f'{count} {kind}' for kind, count in kinds)}"
+            )
         counts = {what: getattr(self.tally, what) for what in ("lost", "doubled", "reordered")}
         found += [f"{count} events {what}" for what, count in counts.items() if count]
         if self.tally.resyncs and not self.row.resyncs:

@@ -12,7 +12,7 @@ CLEAN = Tally(events=10, lost=0, doubled=0, reordered=0, resyncs=())
 def test_a_row_is_clean_only_if_nothing_was_refused_lost_doubled_or_resynced() -> None:
     update = BY_NAME["update"]
     assert Outcome(update, 5, [], CLEAN).faults == []
-    assert Outcome(update, 5, ["GET: 503"], CLEAN).faults == ["1 requests refused: GET: 503"]
+    assert Outcome(update, 5, ["GET: 503"], CLEAN).faults == ["1 requests refused: 1 GET: 503"]
     assert Outcome(update, 5, [], CLEAN, failure="it did not start").faults == ["it did not start"]
     for tally in (Tally(10, 1, 0, 0, ()), Tally(10, 0, 1, 0, ()), Tally(10, 0, 0, 1, ()), Tally(10, 0, 0, 0, ("x",))):
         assert len(Outcome(update, 5, [], tally).faults) == 1
