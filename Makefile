@@ -26,9 +26,12 @@ FAULTS_ARGS ?=
 # `make test-compose COMPOSE_ARGS="--only update roll-back"` runs a part; --list names the rows.
 COMPOSE_ARGS ?=
 
+# `make test-alerts ALERTS_ARGS="redis standby"` raises only some; docs/faults.md is written by a run of all.
+ALERTS_ARGS ?=
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run setup-db demo-write test test-compose check bench bench-quick format lock clean node-if-there node-or-stop
+.PHONY: help setup run setup-db demo-write token test test-compose test-alerts faults check bench bench-quick format lock clean node-if-there node-or-stop
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,12 +47,19 @@ setup-db: $(RUNNABLE) ## Prepare the database at MONGODB_URI, or of `make run`: 
 demo-write: $(RUNNABLE) ## Change an order in MongoDB itself, bypassing the API, while `make run` runs
 	@exec $(PYTHON) -m services.commands.demo_write
 
+token: $(RUNNABLE) ## Print a token for `AUTH=jwt make run`: make token SUB=ada SCOPE="orders:read orders:write" CUSTOMER="Ada Lovelace"
+	@exec $(PYTHON) -m services.commands.make_token
+
 test: $(INSTALLED) node-or-stop ## Run all tests on real servers, real clients and a real browser
 	@tests/install-system-packages
 	$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-compose: $(INSTALLED) node-or-stop ## Start compose.yaml for real, update, rotate and break it, and write docs/faults.md (needs Docker)
 	@exec $(PYTHON) -m tests.deploy.compose $(COMPOSE_ARGS)
+
+test-alerts: $(INSTALLED) ## Raise every alert by its real cause in a real Prometheus, and write the table in docs/faults.md (ten minutes)
+	@tests/install-system-packages
+	$(PYTHON) -m tests.alerts $(ALERTS_ARGS)
 
 faults: $(INSTALLED) node-if-there ## Break everything while an auditor watches, and write docs/faults.md (half an hour)
 	@tests/faults/install-system-packages

@@ -71,6 +71,7 @@ class Running:
     url: str
     server: int
     others: Sequence[int]
+    admin_url: str | None = None  # where it serves its metrics
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,10 @@ class Contestant:
                 await stack.enter_async_context(part)
             await asyncio.sleep(0.5)  # node-seed reports ready before it has opened its change stream
             server = next(part for part in parts if part.serves_clients)
-            yield Running(server.url, server.pid, [part.pid for part in parts if part is not server])
+            others = [part.pid for part in parts if part is not server]
+            admin_port = server.settings.get("ADMIN_PORT")
+            admin_url = None if admin_port is None else f"http://127.0.0.1:{admin_port}"
+            yield Running(server.url, server.pid, others, admin_url)
 
 
 def _ours(env: Mapping[str, str], folder: Path) -> list[Part]:
@@ -109,7 +113,7 @@ def _ours(env: Mapping[str, str], folder: Path) -> list[Part]:
         # The peers send none, and they would come at another place in each client's bytes.
         "SSE_HEARTBEAT_SECONDS": "3600",
         "DRAIN_SECONDS": "0",
-        "ADMIN_PORT": "0",  # several may run
+        "ADMIN_PORT": str(ports.free_port()),
     }
     return [watcher(env, folder, serves_clients=False), _gateway({**env, **limits}, folder)]
 

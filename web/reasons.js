@@ -10,6 +10,8 @@ const WORDS = new Map([
   ["epoch_unknown", "the record of changes was restarted"],
   ["invalid_cursor", "the server did not understand this page's position"],
   ["invalid_session", "the server does not know this page's session"],
+  ["rights_changed", "you may see other orders than before"],
+  ["rights_undecided", "it could not be told whether a change was of an order that you may see"],
   ["first_start", "the record of changes has begun"],
   ["state_lost", "the record of changes was lost and restarted"],
   ["token_unknown", "the database no longer knows the record of changes"],

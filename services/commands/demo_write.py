@@ -15,6 +15,7 @@ from pymongo.errors import ConnectionFailure, PyMongoError
 
 from services.commands.setup_db import COLLECTION, DEFAULT_DATABASE, wrong_settings
 from services.commands.target import find_target, mongo_client
+from services.common.error_text import error_text
 from services.common.settings import WrongSetting
 from services.mongodb.faults import explain
 
@@ -46,7 +47,7 @@ def main() -> int:
 
 
 def _reason(error: PyMongoError, target: str) -> str:
-    why = explain(str(error))
+    why = explain(error_text(error))
     if isinstance(error, ConnectionFailure):
         return f"no answer from {target} ({why}). Start `make run`, or set MONGODB_URI."
     return f"{target} refused it ({why})."

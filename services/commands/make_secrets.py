@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from services.commands.logins import Login, logins, text_of, users
+from services.common.error_text import error_text
 
 PASSWORDS = {
     "admin": "setup/admin_password",
@@ -51,7 +52,7 @@ def main() -> int:
         for path in make(options.folder, add=options.add, use=options.use, withdraw=options.withdraw):
             print(f"Wrote {path}")
     except (OSError, ValueError) as error:
-        print(f"The secrets cannot be made: {error}", file=sys.stderr)
+        print(f"The secrets cannot be made: {error_text(error)}", file=sys.stderr)
         return 1
     return 0
 
@@ -97,8 +98,8 @@ def valkey_users(watcher: str, gateway: str, admin: str | None = None) -> str:
     """Return Valkey's ACL file for these passwords, as `logins` parses them; it holds hashes only.
 
     Without a password, only PING is allowed. The watcher writes the log by scripts, which run with its rights; the
-    gateways read it and subscribe. The user `operator` has the administrator's password: it sees figures and
-    connections and has these users reloaded, but reads and writes no data.
+    gateways read it and subscribe, and keep the tickets of clients. The user `operator` has the administrator's
+    password: it sees figures and connections and has these users reloaded, but reads and writes no data.
     """
     keys, channel = "~{orders}:*", "&{orders}:events"
     writes = "+@connection +@read +@write -@dangerous +eval +evalsha +script|load +script|exists +publish +time +info"
@@ -106,12 +107,13 @@ def valkey_users(watcher: str, gateway: str, admin: str | None = None) -> str:
     looks = (
         "+ping +info +slowlog +latency +memory +client|list +client|info +client|id +dbsize +xlen +acl|load +acl|whoami"
     )
+    tickets = "(~{orders}:ticket:* -@all +set +getdel)"
     operator = [Login(OPERATOR, password) for _, password in logins("admin", admin)] if admin else []
     return "".join(
         [
             "user default reset on nopass -@all +ping\n",
             *_users(logins("watcher", watcher), f"{keys} {channel} -@all {writes}"),
-            *_users(logins("gateway", gateway), f"%R{keys} {channel} -@all {reads}"),
+            *_users(logins("gateway", gateway), f"%R{keys} {channel} -@all {reads} {tickets}"),
             *_users(operator, f"%R{keys} -@all {looks}"),
         ]
     )

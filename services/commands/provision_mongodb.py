@@ -16,6 +16,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from services.commands.logins import Login, logins, users
 from services.commands.setup_db import wrong_settings
+from services.common.error_text import error_text
 from services.common.secret_files import SECRET, SettingsWithSecrets, WrongSetting
 from services.mongodb.faults import explain
 
@@ -114,9 +115,9 @@ def provision(settings: ProvisionSettings, patience: float = 30.0) -> Iterator[s
             raise ProvisionError(
                 "ADMIN_PASSWORD is not the password that this MongoDB was provisioned with."
             ) from error
-        raise ProvisionError(f"MongoDB refused a step: {error}") from error
+        raise ProvisionError(f"MongoDB refused a step: {error_text(error)}") from error
     except PyMongoError as error:
-        raise ProvisionError(f"No MongoDB answers at {address}: {explain(str(error))}") from error
+        raise ProvisionError(f"No MongoDB answers at {address}: {explain(error_text(error))}") from error
 
 
 def watcher_rights(database: str) -> list[Mapping[str, Any]]:

@@ -14,6 +14,7 @@ from services.commands.logins import Login
 from services.commands.make_secrets import OPERATOR
 from services.commands.provision_mongodb import ADMIN, ProvisionSettings
 from services.commands.setup_db import wrong_settings
+from services.common.error_text import error_text
 from services.common.secret_files import WrongSetting
 
 _PATIENCE = 10.0
@@ -45,7 +46,7 @@ def reload(settings: ProvisionSettings) -> Iterator[str]:
         if not any(_load(address, login) for login in settings.logins(ADMIN)):
             raise ReloadError(f"Valkey at {address} knows no user operator with ADMIN_PASSWORD yet: restart it once.")
     except RedisError as error:
-        raise ReloadError(f"Valkey at {address} did not read its users again: {error}") from error
+        raise ReloadError(f"Valkey at {address} did not read its users again: {error_text(error)}") from error
     yield f"Valkey at {address} has read its users again"
 
 

@@ -23,6 +23,7 @@ from pymongo.errors import (
 )
 
 from services.commands.target import find_target, mongo_client
+from services.common.error_text import error_text
 from services.common.secret_document import COLLECTION as SECRETS
 from services.common.secret_document import RECOVERY, announced, new_secret, rotated
 from services.common.settings import WrongSetting
@@ -104,7 +105,7 @@ def main() -> int:
 def wrong_settings(error: ValidationError | WrongSetting) -> str:
     """Return one sentence with the invalid settings, without their values, which may be secret."""
     if isinstance(error, WrongSetting):
-        return str(error)
+        return error_text(error)
     faults = (f"{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors())
     return f"A setting is wrong: {'; '.join(faults)}."
 
@@ -135,9 +136,9 @@ def setup(
     except OperationFailure as error:
         raise SetupError(f"MongoDB refused a step: {(error.details or {}).get('errmsg', error)}") from error
     except WrongSetting as error:
-        raise SetupError(str(error)) from error
+        raise SetupError(error_text(error)) from error
     except PyMongoError as error:
-        raise SetupError(f"MongoDB went away during a step: {explain(str(error))}") from error
+        raise SetupError(f"MongoDB went away during a step: {explain(error_text(error))}") from error
 
 
 def _require_replica_set(database: Database[dict[str, Any]]) -> str:

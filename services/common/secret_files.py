@@ -8,6 +8,8 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, PydanticBaseSettingsSource
 
+from services.common.error_text import error_text
+
 SECRET: dict[str, Any] = {"secret": True}
 """The mark of such a setting: `Field(…, json_schema_extra=SECRET)`. `NAME_FILE` then names a file with its value."""
 
@@ -30,7 +32,7 @@ def unusable_uri(name: str, uri: str, error: Exception) -> WrongSetting:
     """Return our error for a URI that its driver cannot parse. Drivers quote what they stumble over: the password."""
     if "@" in _authority(uri)[1]:
         return WrongSetting(f"{name}: write / ? # and @ in a user or password as %2F %3F %23 and %40")
-    return WrongSetting(f"{name}: {error}")
+    return WrongSetting(f"{name}: {error_text(error)}")
 
 
 def _authority(uri: str) -> tuple[str, str]:

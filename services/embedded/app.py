@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import aiohttp
 
+from services.common.auth import DEVELOPMENT_ISSUER, RIGHTS_CLAIM, Auth
 from services.embedded.databases import Databases, choose_port
+from services.embedded.development_key import development_key
 from services.embedded.errors import EmbeddedError
 from services.embedded.ports import require_free
 from services.embedded.program import Program
@@ -31,7 +33,7 @@ async def run(settings: EmbeddedSettings, terminal: Terminal) -> None:
             await _start_services(settings, databases, supervisor, terminal)
             report(f"MongoDB for mongosh and your programs: {_without_password(databases.mongodb_uri)}")
             report(f"To see it recover, kill something: {supervisor.kill_commands()}")
-            report(_no_sign_in(settings))
+            report(_who_may_use_it(settings))
             report(f"Ready: {settings.url} (Ctrl-C stops everything; the data stays in {settings.data_dir})")
             await supervisor.watch()
 
@@ -53,6 +55,7 @@ async def _start_services(
         "DRAIN_DELAY_SECONDS": "0",  # there is no load balancer
         "DRAIN_SECONDS": str(settings.drain_seconds),
         "LOG_FORMAT": settings.log_format.value,
+        **_tokens(settings, databases),
     }
     # Not into the user's own database: no one asked for samples there.
     samples = ["--samples"] if settings.mongodb_uri is None else []
@@ -67,7 +70,30 @@ def _without_password(uri: str) -> str:
     return f"{before.partition('://')[0]}://…@{after}" if at else uri
 
 
-def _no_sign_in(settings: EmbeddedSettings) -> str:
+def _tokens(settings: EmbeddedSettings, databases: Databases) -> dict[str, str]:
+    """Make the key of `make token`, and return the settings with which a gateway accepts its tokens only."""
+    if not settings.needs_key and not databases.embedded:
+        return {}  # it needs no data folder
+    key = development_key(settings.data_dir)
+    if not settings.needs_key:
+        return {}
+    return {
+        "JWT_SECRET": "",
+        "JWT_SECRET_FILE": str(key.resolve()),
+        "JWT_ISSUER": DEVELOPMENT_ISSUER,
+        "JWT_AUDIENCE": "",
+        "JWT_RIGHTS_CLAIM": RIGHTS_CLAIM,
+    }
+
+
+def _who_may_use_it(settings: EmbeddedSettings) -> str:
+    if settings.needs_key:
+        return (
+            'Clients need a token (AUTH=jwt): `make token SUB=ada SCOPE="orders:read orders:write" '
+            'CUSTOMER="Ada Lovelace"` prints one.'
+        )
+    if settings.auth is Auth.JWT:
+        return "Clients need a token (AUTH=jwt) that your key verifies."
     if settings.is_local:
         return (
             f"There is no sign-in. Only programs on this machine reach the gateway (HOST={settings.host}), and each of "

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from services.common.auth import Auth, check_public
 from services.common.authority import LOOPBACKS, listen_addresses, listens_locally
 from services.common.secret_files import SECRET, SettingsWithSecrets
 from services.common.settings import LogFormat, MongoUri, RedisUrl
@@ -37,6 +38,11 @@ class EmbeddedSettings(SettingsWithSecrets):
         default=None, description="Your own Redis, instead of the embedded one.", json_schema_extra=SECRET
     )
     host: str = Field(default="localhost", description="Addresses that the gateway listens on, separated by commas.")
+    auth_none_on_public: bool = Field(default=False, description="As for the gateway.")
+    jwt_secret: SecretStr = Field(default=SecretStr(""), description="As for the gateway.", json_schema_extra=SECRET)
+    jwt_public_key: str = Field(default="", description="As for the gateway.", json_schema_extra=SECRET)
+    jwt_jwks: str = Field(default="", description="As for the gateway.")
+    auth: Auth = Field(default=Auth.NONE, validate_default=True, description="As for the gateway.")
     port: Port = Field(default=3000, description="Port of the gateway.")
     admin_port: Port = Field(default=3002, description="Port of the gateway for operators, on loopback.")
     watcher_port: Port = Field(default=3001, description="Port of the watcher's health and metrics.")
@@ -44,6 +50,20 @@ class EmbeddedSettings(SettingsWithSecrets):
         default=0.2, ge=0, description="As for the gateway; short, so that Ctrl-C stops at once."
     )
     log_format: LogFormat = Field(default=LogFormat.CONSOLE, description="How the services log; here for people.")
+
+    @field_validator("auth")
+    @classmethod
+    def _check_auth(cls, auth: Auth, info: ValidationInfo) -> Auth:
+        host, confirmed = info.data.get("host", "localhost"), info.data.get("auth_none_on_public", True)
+        check_public(auth, host, confirmed=confirmed)
+        return auth
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether tokens are asked for, and no key of one's own verifies them."""
+        return self.auth is Auth.JWT and not (
+            self.jwt_secret.get_secret_value() or self.jwt_public_key or self.jwt_jwks
+        )
 
     @property
     def url(self) -> str:

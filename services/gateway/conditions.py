@@ -1,14 +1,15 @@
-"""Translates list queries into MongoDB conditions, and filters the results exactly as live filters do."""
+"""Translates list queries and rights into MongoDB conditions, and filters the results exactly as live filters do."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bson import Decimal128, Int64
 
 from services.common.filter_fields import FILTER_FIELDS
 from services.common.ids import parse_id
-from services.gateway.filters import is_one_of
+from services.gateway.audience import Rights
+from services.gateway.filters import EVERYTHING, Filter, is_one_of
 from services.gateway.orders import ListQuery
 from services.gateway.snapshot import DecodedOrder, Document
 
@@ -36,6 +37,45 @@ def ids_condition(ids: Sequence[str]) -> Document:
     """
     conditions: list[Document] = [{"_id": _exactly(parse_id(one))} for one in ids]
     return conditions[0] if len(conditions) == 1 else {"$or": conditions}
+
+
+def permitted(condition: Document, rights: Rights, changed: Mapping[str, str] | None = None) -> Document:
+    """Restrict a condition to the orders of these rights; with ``changed``, to those that are so once it is written.
+
+    It is exact under any collation, because a write is decided by it alone.
+    """
+    if rights == EVERYTHING:
+        return condition
+    ways = [way for each in rights if (way := _fits(each, changed or {})) is not None]
+    if {} in ways:
+        return condition
+    return {"$and": [condition, {"$or": ways} if ways else _NOTHING]}
+
+
+_NOTHING: Document = {"_id": {"$in": []}}
+
+
+def _fits(wanted: Filter, changed: Mapping[str, str]) -> Document | None:
+    """Return the condition for the orders that fit, or None where none does."""
+    conditions = [] if wanted.ids is None else [ids_condition(wanted.ids)]
+    for name in FILTER_FIELDS:
+        values: Sequence[str] | None = getattr(wanted, name)
+        if values is None:
+            continue
+        if name not in changed:
+            conditions.append({name: _exactly_one_of(values)})
+        elif changed[name] not in values:
+            return None
+    return {"$and": conditions} if conditions else {}
+
+
+def _exactly_one_of(values: Sequence[str]) -> Document:
+    """Return the condition for a string that is one of these: found by `$in` in an index, and compared by the pattern.
+
+    No collation applies to a pattern. Arrays are excluded, because to MongoDB an array equals each of its elements.
+    """
+    pattern = "|".join(map(re.escape, values))
+    return {"$in": [*values], "$not": {"$type": "array"}, "$regex": rf"\A(?:{pattern})\z"}
 
 
 def _exactly(value: Any) -> Document:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Protocol, get_args
 import msgspec
 
 from services.common.envelope import Operation
+from services.common.error_text import error_text
 from services.common.ids import InvalidId, canonical
 from services.gateway.orders import LONGEST_NAME, NO_ID, Status
 
@@ -49,6 +50,7 @@ class Verdict(Enum):
     SHOW = "show"
     LEFT = "left"  # the order was in the client's view and is no longer
     HIDE = "hide"
+    UNKNOWN = "unknown"  # nobody can tell whether the client may see the order, or could before
 
 
 class InvalidFilter(ValueError):
@@ -66,20 +68,47 @@ class Filter(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     status: tuple[str, ...] | None = None
     customer_name: tuple[str, ...] | None = None
 
-    def verdict(self, change: FilteredChange) -> Verdict:
-        """Return how to show the change to the client; an unknown change is shown rather than hidden."""
+    @property
+    def needs_images(self) -> bool:
+        """Whether the id alone does not decide it."""
+        return self.status is not None or self.customer_name is not None
+
+    def verdict(self, change: FilteredChange, unknown: Verdict = Verdict.SHOW) -> Verdict:
+        """Return how to show the change to the client, or ``unknown`` where its images do not tell."""
         if self.ids is not None and change.id not in self.ids:
             return Verdict.HIDE
-        if self._fits(change.data):
-            return Verdict.SHOW
-        if change.operation is Operation.UPDATE and self._fits(change.before):
-            return Verdict.LEFT
-        return Verdict.HIDE
+        after = self._fits(change.data)
+        if after is not False:
+            return Verdict.SHOW if after else unknown
+        if change.operation is not Operation.UPDATE:
+            return Verdict.HIDE
+        before = self._fits(change.before)
+        if before is None:
+            return Verdict.LEFT if unknown is Verdict.SHOW else unknown
+        return Verdict.LEFT if before else Verdict.HIDE
 
-    def _fits(self, fields: Mapping[str, Any] | None) -> bool:
+    def _fits(self, fields: Mapping[str, Any] | None) -> bool | None:
+        """Tell whether an order with these deciding fields fits, whatever its id; None where that is unknown."""
         if fields is None:
-            return True  # unknown
+            return None if self.needs_images else True
         return is_one_of(fields, "status", self.status) and is_one_of(fields, "customer_name", self.customer_name)
+
+    def holds(self, id: str, fields: Mapping[str, Any]) -> bool:
+        """Tell whether the order with this id and these deciding fields fits."""
+        return (self.ids is None or id in self.ids) and self._fits(fields) is True
+
+    def narrowed(self, other: "Filter") -> "Filter | None":
+        """Return the filter of the orders that fit both, or None where none can."""
+        ids = _common(self.ids, other.ids)
+        status = _common(self.status, other.status)
+        customer_name = _common(self.customer_name, other.customer_name)
+        return None if () in (ids, status, customer_name) else Filter(ids, status, customer_name)
+
+
+def _common(one: tuple[str, ...] | None, other: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return tuple(value for value in one if value in other)
 
 
 def is_one_of(fields: Mapping[str, Any], name: str, values: Collection[str] | None) -> bool:
@@ -103,12 +132,19 @@ EVERYTHING: Interest = frozenset({Filter()})
 NOTHING: Interest = frozenset()
 
 
-def verdict(interest: Interest, change: FilteredChange) -> Verdict:
-    """Return how to show the change to a client with this interest."""
-    verdicts = {wanted.verdict(change) for wanted in interest}
-    if Verdict.SHOW in verdicts:
-        return Verdict.SHOW
-    return Verdict.LEFT if Verdict.LEFT in verdicts else Verdict.HIDE
+def verdict(interest: Interest, change: FilteredChange, unknown: Verdict = Verdict.SHOW) -> Verdict:
+    """Return how to show the change to a client with this interest; an unknown one is shown rather than hidden."""
+    verdicts = {wanted.verdict(change, unknown) for wanted in interest}
+    return next((each for each in _STRONGEST_FIRST if each in verdicts), Verdict.HIDE)
+
+
+_STRONGEST_FIRST = (Verdict.SHOW, Verdict.UNKNOWN, Verdict.LEFT)
+
+
+def conjunction(one: Interest, other: Interest) -> Interest:
+    """Return the interest in the orders that fit both."""
+    both = (each.narrowed(another) for each in one for another in other)
+    return frozenset(each for each in both if each is not None)
 
 
 def parse_filter(asked: object) -> Filter:
@@ -116,7 +152,7 @@ def parse_filter(asked: object) -> Filter:
     try:
         fields = msgspec.convert(asked, _FilterFields)
     except msgspec.ValidationError as error:
-        raise _invalid_filter(str(error)) from error
+        raise _invalid_filter(error_text(error)) from error
     wanted = _filter(fields)
     for field in _FIELDS:
         try:

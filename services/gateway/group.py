@@ -1,7 +1,8 @@
-"""The clients that receive identical bytes: those with equal interest and form."""
+"""The clients that receive identical bytes: those with equal audience and form."""
 
 from collections.abc import Iterator, Sequence
 
+from services.gateway.audience import Audience
 from services.gateway.event import SEPARATOR, Event
 from services.gateway.filters import EVERYTHING, Interest, Verdict, to_text, verdict
 from services.gateway.recipients import Recipients
@@ -16,14 +17,17 @@ OFFSET_SEPARATOR = "~"  # between the cursor and the interest, in what Socket.IO
 
 
 class Group:
-    """The live clients with equal interest and form: one decision, one encoding, one write each."""
+    """The live clients with equal audience and form: one decision, one encoding, one write each."""
 
-    __slots__ = ("_live", "_recipients", "form", "interest", "suffix")
+    __slots__ = ("_live", "_recipients", "_unknown", "audience", "form", "shown", "suffix")
 
-    def __init__(self, interest: Interest, form: Form) -> None:
-        self.interest = interest
+    def __init__(self, audience: Audience, form: Form) -> None:
+        self.audience = audience
+        self.shown = audience.shown
+        self._unknown = audience.unknown
         self.form = form
-        self.suffix = offset_suffix(interest) if form in (Form.WEBSOCKET, Form.POLLING) else ""
+        # Without the rights: a client that recovers has those of then.
+        self.suffix = offset_suffix(audience.interest) if form in (Form.WEBSOCKET, Form.POLLING) else ""
         self._live: dict[Subscription, int | None] = {}  # with the file descriptor to each
         self._recipients: Recipients[Subscription] | None = None
 
@@ -44,9 +48,9 @@ class Group:
         return iter(tuple(self._live))
 
     @property
-    def key(self) -> tuple[Interest, Form]:
-        """The interest and form that its clients share."""
-        return self.interest, self.form
+    def key(self) -> tuple[Audience, Form]:
+        """The audience and form that its clients share."""
+        return self.audience, self.form
 
     def recipients(self) -> Recipients[Subscription]:
         """Return the clients that are live now."""
@@ -65,26 +69,28 @@ class Group:
                 return page[:count]
         return page
 
-    def encode(self, events: Sequence[Event]) -> bytes:
-        """Return the bytes that this group's clients get for these events; empty if no event concerns them."""
-        if self.interest == EVERYTHING:
-            shown = events
-        else:
-            shown = [seen for event in events if (seen := _seen(self.interest, event)) is not None]
-        return SEPARATOR[self.form].join([event.encoded(self.form, self.suffix) for event in shown])
+    def encode(self, events: Sequence[Event]) -> bytes | None:
+        """Return the bytes that this group's clients get for these events; empty if no event concerns them.
+
+        None where it cannot be told whether they may see one of the events: they must reload.
+        """
+        told: Sequence[Event] = events
+        if self.shown != EVERYTHING:
+            told = []
+            for event in events:
+                match verdict(self.shown, event, self._unknown):
+                    case Verdict.SHOW:
+                        told.append(event)
+                    case Verdict.LEFT:
+                        told.append(event.left)
+                    case Verdict.UNKNOWN:
+                        return None
+                    case Verdict.HIDE:
+                        pass
+        return SEPARATOR[self.form].join([event.encoded(self.form, self.suffix) for event in told])
 
 
 def offset_suffix(interest: Interest) -> str:
     """Return the suffix to a cursor from which any replica can restore the client's interest."""
     text = to_text(interest)
     return OFFSET_SEPARATOR + text if text else ""
-
-
-def _seen(interest: Interest, event: Event) -> Event | None:
-    match verdict(interest, event):
-        case Verdict.SHOW:
-            return event
-        case Verdict.LEFT:
-            return event.left
-        case Verdict.HIDE:
-            return None

@@ -8,6 +8,7 @@ from contextlib import suppress
 import structlog
 
 from services.common.dependency_metrics import Dependency
+from services.common.error_text import error_text
 from services.common.tasks import raise_if_cancelled
 from services.mongodb.faults import explain
 
@@ -45,7 +46,9 @@ class Reachability:
             self._is_announced = True
             self._outages += 1
             self._lost.set()
-            log.warning("MongoDB does not answer; REST is unavailable until it does", error=explain(str(error))[:300])
+            log.warning(
+                "MongoDB does not answer; REST is unavailable until it does", error=explain(error_text(error))[:300]
+            )
 
     def slow(self, error: Exception, state: str) -> None:
         """Record that a check was not answered in time: twice in a row, that is an outage."""

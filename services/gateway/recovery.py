@@ -6,6 +6,7 @@ import secrets
 from typing import NamedTuple
 
 from services.common.cursor import LONGEST_CURSOR, Cursor, InvalidCursor
+from services.common.error_text import error_text
 from services.gateway.filters import MAX_TEXT, Interest, InvalidFilter, from_text
 from services.gateway.group import OFFSET_SEPARATOR
 
@@ -32,11 +33,13 @@ class Offset(NamedTuple):
         try:
             return cls(Cursor.parse(cursor), from_text(interest))
         except InvalidFilter as error:
-            raise InvalidCursor(str(error)) from error
+            raise InvalidCursor(error_text(error)) from error
 
 
 class SessionIds:
     """Issues session ids (Socket.IO's `pid`) that every replica with the same secret can verify.
+
+    An id is good for the subject only that it was issued to, if any.
 
     While no secret is known, ids are signed with a secret of this process: its own clients recover here, clients of
     other replicas must resync.
@@ -50,18 +53,20 @@ class SessionIds:
         """Sign with the first secret from now on; ids signed with the others, or with the process's own, stay valid."""
         self._keys = [*(hashlib.sha256(secret.encode()).digest() for secret in known), self._own]
 
-    def issue(self) -> str:
+    def issue(self, subject: str = "") -> str:
         """Return a new id."""
         nonce = secrets.token_urlsafe(_NONCE_BYTES)
-        return f"{nonce}.{_sign(self._keys[0], nonce)}"
+        return f"{nonce}.{_sign(self._keys[0], nonce, subject)}"
 
-    def is_genuine(self, pid: str) -> bool:
-        """Tell whether the id is signed with one of the secrets."""
+    def is_genuine(self, pid: str, subject: str = "") -> bool:
+        """Tell whether the id was issued to the subject, and is signed with one of the secrets."""
         if len(pid) != _PID_LENGTH:
             return False
         nonce, _, signature = pid.partition(".")
-        return any(hmac.compare_digest(signature.encode(), _sign(key, nonce).encode()) for key in self._keys)
+        return any(hmac.compare_digest(signature.encode(), _sign(key, nonce, subject).encode()) for key in self._keys)
 
 
-def _sign(key: bytes, nonce: str) -> str:
-    return hmac.digest(key, nonce.encode(), "sha256").hex()[:24]
+def _sign(key: bytes, nonce: str, subject: str) -> str:
+    # No id that a client sends can make one text look like another: subjects are printable, so none has a line break.
+    signed = f"{nonce}\n{subject}" if subject else nonce
+    return hmac.digest(key, signed.encode(), "sha256").hex()[:24]

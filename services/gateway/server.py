@@ -9,12 +9,12 @@ from aiohttp import web
 
 from services import __version__
 from services.common.authority import Hosts
-from services.common.fair_turns import FairTurns
 from services.common.tasks import Tasks
 from services.front.bodies import drain_unread_body, refuse_encoded
 from services.front.connections import ConnectionBounds, Connections
 from services.front.front import KEEPALIVE_SECONDS, UNREAD_SECONDS, Front
 from services.front.runner import Runner
+from services.gateway.access import Access
 from services.gateway.edge.capacity import capacity
 from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.fast_path import websocket_fast_path
@@ -27,10 +27,12 @@ from services.gateway.http.docs import Docs
 from services.gateway.http.entrance import install_entrance
 from services.gateway.http.headers import add_security_headers
 from services.gateway.http.health import Health
+from services.gateway.http.identity import anyone, install_identity, principal_of
 from services.gateway.http.openapi import openapi_document
 from services.gateway.http.page import WebPage
 from services.gateway.http.problems import problems
 from services.gateway.http.rest import EXPOSED_HEADERS, OrdersApi
+from services.gateway.http.tickets_api import TicketsApi
 from services.gateway.live.orders_namespace import LiveOrders
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.recovery import SessionIds
@@ -39,6 +41,7 @@ from services.gateway.socketio.server import SocketServer
 from services.gateway.sse.endpoint import SseSettings, SseTransport
 from services.gateway.store import OrderStore
 from services.gateway.stream import Stream
+from services.gateway.tickets import SECONDS
 from services.internal.readiness import Readiness
 
 # Between the last connection that is accepted and the end of those that ask nothing: what was just sent is to arrive.
@@ -59,8 +62,11 @@ class GatewayServer:
         metrics: GatewayMetrics,
         unsent: Unsent,
         tasks: Tasks,
+        access: Access | None,
     ) -> None:
         self._settings = settings
+        self._access = access
+        principal = anyone if access is None else principal_of
         self._draining = False
         # For requests and closing handshakes that are under way when we stop: nobody waits longer for them than for the
         # drain, yet they are given a moment where there is none.
@@ -68,7 +74,7 @@ class GatewayServer:
         self._metrics = metrics
         self._tasks = tasks
         self._entrance = _entrance(settings, metrics)
-        self._turns = FairTurns()
+        self._turns = stream.turns
         room = capacity(settings.max_connections)
         if room.clients < settings.max_connections:
             log.warning(
@@ -84,7 +90,6 @@ class GatewayServer:
             ),
             lambda refusal: metrics.incident(Incident(refusal.value)),
         )
-        metrics.observe_connections(self._connections)
         self._clients = Registry(room.clients, settings.max_connections_per_address)
         self._live = LiveOrders(
             stream,
@@ -93,6 +98,7 @@ class GatewayServer:
             metrics.incident,
             metrics.disconnected,
             stall=settings.client_stall_seconds,
+            doors=None if access is None else access.doors,
         )
         self._sockets = SocketServer(
             {"/": self._live}, _engine(settings), metrics.incident, self._clients, self._entrance, unsent, self._turns
@@ -109,15 +115,16 @@ class GatewayServer:
                 stall=settings.client_stall_seconds,
             ),
             unsent,
+            principal=principal,
         )
-        metrics.sessions.set_function(self._sockets.__len__)
-        metrics.admitted.set_function(self._clients.__len__)
+        metrics.observe_connections(self._connections, self._clients, self._sockets)
         self._api = OrdersApi(
             store,
             stream.epoch,
             body_limit=settings.max_payload_bytes,
             account=self._entrance.peers.account,
             turns=self._turns,
+            principal=principal,
         )
         self._page = WebPage(settings.web_dir, settings.client_dir)
 
@@ -126,6 +133,9 @@ class GatewayServer:
         app = web.Application(middlewares=[drain_unread_body, self._metrics.time_request, problems(), refuse_encoded])
         app.on_response_prepare.append(add_security_headers)
         install_entrance(app, self._entrance)
+        if self._access is not None:
+            install_identity(app, self._access.doors)
+            app.add_routes(TicketsApi(self._access.issue, SECONDS).routes())
         app.add_routes(self._sse.routes())  # before /api/orders/{id}
         app.add_routes(self._api.routes())
         app.add_routes(Docs(openapi_document(__version__)).routes())

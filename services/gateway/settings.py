@@ -2,13 +2,15 @@
 
 import secrets
 import socket
+from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, StringConstraints, field_validator
+from pydantic import Field, SecretStr, StringConstraints, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
+from services.common.auth import RIGHTS_CLAIM, Auth, check_public
 from services.common.authority import Authority, listens_locally
 from services.common.secret_files import SECRET
 from services.common.settings import CommonSettings
@@ -23,13 +25,62 @@ Bytes = Annotated[int, Field(ge=1024)]
 _MIN_SECRET_LENGTH = 32  # characters
 
 
+class WithoutRights(StrEnum):
+    """What a token allows that says nothing of rights."""
+
+    NONE = "none"
+    ALL = "all"
+
+
 class GatewaySettings(CommonSettings):
     """What the gateway reads from the environment and from `.env`."""
 
     host: str = Field(
         default="localhost",
-        description="Addresses that the gateway listens on, separated by commas; `localhost` is 127.0.0.1 and ::1. "
-        "There is no sign-in: anyone who can reach one can do everything.",
+        description="Addresses that the gateway listens on, separated by commas; `localhost` is 127.0.0.1 and ::1.",
+    )
+    auth_none_on_public: bool = Field(
+        default=False,
+        description="`yes` allows AUTH=none although HOST is not loopback: something else decides who gets there.",
+    )
+    jwt_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="Secret that signs the tokens by HS256: at least 32 characters; after a comma, earlier ones that "
+        "stay valid.",
+        json_schema_extra=SECRET,
+    )
+    jwt_public_key: str = Field(
+        default="",
+        description="Public keys that the tokens are signed for, in PEM, one after the other: RSA (RS256), EC P-256 "
+        "(ES256) or Ed25519 (EdDSA).",
+        json_schema_extra=SECRET,
+    )
+    jwt_jwks: Annotated[str, StringConstraints(pattern=r"^(https?://\S+)?$")] = Field(
+        default="",
+        description="Address where the issuer publishes its keys (JWKS), which it may change; needs JWT_ISSUER and "
+        "JWT_AUDIENCE.",
+    )
+    jwt_issuer: str = Field(default="", description="The `iss` that a token must have; empty: it is not compared.")
+    jwt_audience: str = Field(
+        default="", description="The `aud` that a token must have; empty: tokens for an audience are refused."
+    )
+    jwt_leeway_seconds: float = Field(
+        default=5.0, ge=0, le=300, description="By how much the clocks of issuer and gateway may differ."
+    )
+    jwt_rights_claim: Annotated[str, StringConstraints(min_length=1)] = Field(
+        default=RIGHTS_CLAIM,
+        description="The claim that restricts a token to some orders: a filter as clients write it, several in a list, "
+        'or `"*"` for all orders.',
+    )
+    jwt_without_rights: WithoutRights = Field(
+        default=WithoutRights.NONE,
+        description="What a token without this claim may see: `none` or `all` orders.",
+    )
+    auth: Auth = Field(
+        default=Auth.NONE,
+        validate_default=True,
+        description="Who may use the gateway: `none` is everyone who can reach it, for everything; `jwt` those with a "
+        "token, for what it says.",
     )
     port: Port = Field(default=3000, description="Port that the gateway listens on.")
     admin_host: str = Field(
@@ -140,7 +191,22 @@ class GatewaySettings(CommonSettings):
         # Not the host's by default: the name is public.
         return socket.gethostname() if name == "@hostname" else name or secrets.token_hex(4)
 
-    @field_validator("recovery_secret")
+    @field_validator("auth")
+    @classmethod
+    def _check_auth(cls, auth: Auth, info: ValidationInfo) -> Auth:
+        known = info.data  # without the settings that are wrong themselves
+        check_public(auth, known.get("host", "localhost"), confirmed=known.get("auth_none_on_public", True))
+        if auth is Auth.NONE:
+            return auth
+        keys = [known.get(name) for name in ("jwt_secret", "jwt_public_key", "jwt_jwks")]
+        if None not in keys and sum(map(bool, keys)) != 1:
+            raise ValueError("it needs one of JWT_SECRET, JWT_PUBLIC_KEY and JWT_JWKS, and not more than one")
+        # An issuer signs the tokens of many applications with the same keys: only the audience tells which one is ours.
+        if known.get("jwt_jwks") and "" in {known.get("jwt_issuer"), known.get("jwt_audience")}:
+            raise ValueError("with JWT_JWKS it needs JWT_ISSUER and JWT_AUDIENCE")
+        return auth
+
+    @field_validator("recovery_secret", "jwt_secret")
     @classmethod
     def _check_secret(cls, secret: SecretStr) -> SecretStr:
         # A session id allows an attacker to guess the secret offline, without any rate limit.

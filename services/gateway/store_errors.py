@@ -2,6 +2,7 @@
 
 StoreError
 ├── OrderNotFound
+├── OutsideRights
 ├── OrderBusy
 ├── OrderRefused
 │   ├── RuleBroken
@@ -21,6 +22,10 @@ class StoreError(Exception):
 
 class OrderNotFound(StoreError):
     """There is no order with this id."""
+
+
+class OutsideRights(StoreError):
+    """The order would be one that the subject may not see; nothing was written."""
 
 
 class OrderBusy(StoreError):

@@ -4,7 +4,9 @@ from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from services.common.cursor import Cursor, Position
-from services.gateway.filters import Interest
+from services.common.normalize import EpochReason
+from services.gateway.audience import Audience, Rights
+from services.gateway.filters import EVERYTHING, Interest
 from services.gateway.wire.form import Form
 
 if TYPE_CHECKING:
@@ -20,11 +22,21 @@ class ResyncReason(StrEnum):
     TOO_MANY_REPLAYS = "too_many_replays"  # too many other clients, in all or from this address, are being replayed
     EPOCH_UNKNOWN = "epoch_unknown"  # the cursor is of an epoch that this stream has not had, or has forgotten
     INVALID_CURSOR = "invalid_cursor"  # it is not a cursor
-    INVALID_SESSION = "invalid_session"  # the session id was not issued here, or has been altered
+    INVALID_SESSION = "invalid_session"  # the session id was not issued here or to this subject, or has been altered
+    RIGHTS_CHANGED = "rights_changed"  # a new token restricts the client to other orders than before
+    RIGHTS_UNDECIDED = "rights_undecided"  # a change without images: it may or may not be of an order of the client's
+
+
+Reason = ResyncReason | EpochReason
+"""Why a client must resync."""
 
 
 class Outlet(Protocol):
     """The hub's end of one client's connection. An exception from it costs the client this connection."""
+
+    @property
+    def client(self) -> str:
+        """The public id of the connection, for the log."""
 
     @property
     def form(self) -> Form:
@@ -37,8 +49,11 @@ class Outlet(Protocol):
     def write(self, data: bytes | memoryview) -> None:
         """Send complete encoded events; may call ``pause``."""
 
-    def resync(self, reason: str, cursor: Cursor) -> None:
-        """Tell the client to reload, because of ``reason``; later events follow ``cursor``."""
+    def resync(self, reason: Reason, cursor: Cursor, incident: str) -> None:
+        """Tell the client to reload, because of ``reason``; later events follow ``cursor``.
+
+        ``incident`` is the id under which it is logged.
+        """
 
     def status(self, stale: str | None, cursor: Cursor) -> None:
         """Notify the client why its data may be old, or with None that it is not; ``cursor`` is its position.
@@ -63,20 +78,29 @@ class Mode(Enum):
 class Subscription:
     """One client's place in the stream. While it is live, its position is the stream's own.
 
-    ``group`` fixes the form and the interest of its events, from when it resumes until it pauses.
+    ``group`` fixes the form and the audience of its events, from when it resumes until it pauses.
     """
 
-    __slots__ = ("address", "group", "interest", "mode", "notified_stale", "outlet", "position")
+    __slots__ = ("address", "counted_as", "group", "interest", "mode", "notified_stale", "outlet", "position", "rights")
 
     group: "Group"
 
-    def __init__(self, outlet: Outlet, interest: Interest, position: Position, address: str = "") -> None:
+    def __init__(
+        self, outlet: Outlet, interest: Interest, position: Position, address: str = "", rights: Rights = EVERYTHING
+    ) -> None:
         self.outlet = outlet
         self.address = address  # against which its cost to MongoDB is counted
         self.interest = interest
+        self.rights = rights
         self.position = position
         self.mode = Mode.PAUSED
+        self.counted_as = outlet.form, Mode.PAUSED  # in the hub's census
         self.notified_stale: str | None = None
+
+    @property
+    def audience(self) -> Audience:
+        """What it is to be shown."""
+        return Audience(self.interest, self.rights)
 
     def is_behind(self) -> bool:
         """Tell whether it must be served from the log in Redis or the oplog."""
@@ -87,4 +111,4 @@ class ResumePoint(NamedTuple):
     """Where a client that came with a cursor can resume; with a ``reason``, it has missed something."""
 
     position: Position
-    reason: str | None
+    reason: Reason | None

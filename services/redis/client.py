@@ -23,6 +23,7 @@ from redis.asyncio.connection import parse_url
 from redis.crc import key_slot
 from redis.exceptions import ClusterDownError, ConnectionError, MovedError, ReadOnlyError, RedisError  # noqa: A004
 
+from services.common.error_text import error_text
 from services.common.secret_files import unusable_uri
 
 _PORTS = {"sentinel": 26379, "cluster": 6379}
@@ -131,7 +132,7 @@ class _Seeds:
                 async with aclosing(Redis(host=seed.host, port=seed.port, **options)) as client:
                     return await client.execute_command(*command), seed  # type: ignore[no-untyped-call]
             except (RedisError, OSError) as error:
-                failure = f"{seed.host}:{seed.port}: {error}"
+                failure = f"{seed.host}:{seed.port}: {error_text(error)}"
         raise ConnectionError(f"no server says where the primary is ({failure})")
 
 
@@ -158,7 +159,7 @@ class MovingConnection(Connection):
             return await super().read_response(*args, **options)
         except _MOVED as error:
             await self.disconnect()
-            raise ConnectionError(f"the primary has moved: {error}") from error
+            raise ConnectionError(f"the primary has moved: {error_text(error)}") from error
 
 
 class _SecureMovingConnection(MovingConnection, SSLConnection):

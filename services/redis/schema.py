@@ -26,6 +26,10 @@ class StreamKeys(NamedTuple):
         tag = f"{{{stream}}}"
         return cls(log=f"{tag}:log", head=f"{tag}:head", channel=f"{tag}:events")
 
+    def ticket(self, name: str) -> str:
+        """Name the key of a ticket, by which a gateway recognizes a client that another has identified."""
+        return f"{self.log.removesuffix('log')}ticket:{name}"
+
 
 class EntryField(StrEnum):
     """The fields of an entry in the log."""

@@ -23,6 +23,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
+from services.common.error_text import error_text
 from services.redis.client import MovingConnection
 
 _INCOMPLETE = object()
@@ -59,7 +60,7 @@ class RedisWire(asyncio.Protocol):
         except TimeoutError as error:
             raise ConnectionError(f"no answer from Redis within {plan.socket_connect_timeout} s") from error
         except OSError as error:
-            raise ConnectionError(f"no connection to Redis: {error}") from error
+            raise ConnectionError(f"no connection to Redis: {error_text(error)}") from error
 
     @classmethod
     async def _connected(cls, plan: Any, on_reply: Callable[[Any], None], on_lost: Callable[[Exception], None]) -> Self:

@@ -14,6 +14,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from services.common.dependency_health import DependencyHealth
+from services.common.error_text import error_text
+from services.common.loop_lag import measuring_lag
 from services.common.process import tune_gc
 from services.common.secret_files import unusable_uri
 from services.common.stream_spec import ORDERS
@@ -28,7 +30,7 @@ from services.watcher.health import serve_health
 from services.watcher.leader import Leader, Parts
 from services.watcher.log_metrics import LogMetrics
 from services.watcher.log_upkeep import LogUpkeep
-from services.watcher.metrics import WatcherMetrics
+from services.watcher.metrics import WatcherDependency, WatcherMetrics
 from services.watcher.oplog import OplogWindow
 from services.watcher.publisher import Fenced, Publisher, ping
 from services.watcher.redis_memory import watch_memory
@@ -37,6 +39,7 @@ from services.watcher.settings import WatcherSettings
 from services.watcher.state import LeaseLost, StateUnavailable, StreamState
 
 DEFAULT_DATABASE = "realtime_orders"
+LAG_INTERVAL = 0.05  # seconds: nobody waits for a watcher but the stream, so it need not wake up more often
 
 log = structlog.get_logger("watcher")
 
@@ -59,11 +62,17 @@ async def run(settings: WatcherSettings) -> None:
             bounds=RelayBounds(settings.batch_max_events, settings.queue_max_events),
             window=settings.replay_window_seconds,
             metrics=metrics,
-            mongodb=DependencyHealth("mongodb"),
-            redis=DependencyHealth("redis"),
+            mongodb=DependencyHealth(WatcherDependency.MONGODB),
+            redis=DependencyHealth(WatcherDependency.REDIS),
             oplog=OplogWindow(client, settings.oplog_warning_seconds, metrics),
         )
-        metrics.observe([parts.mongodb, parts.redis])
+        metrics.observe(
+            [parts.mongodb, parts.redis],
+            ahead=settings.queue_max_events,
+            batch=settings.batch_max_events,
+            log=settings.log_max_events,
+        )
+        stack.enter_context(measuring_lag(metrics.loop_lag, LAG_INTERVAL))
         await stack.enter_async_context(serve_health(settings, parts))
         tasks = await stack.enter_async_context(Tasks())
         tasks.keep("checking the collection", parts.stream.kind.keep_checked())
@@ -87,7 +96,7 @@ async def _lead_forever(parts: Parts, redis: Redis, settings: WatcherSettings, l
                 tasks.keep("keeping the log short", upkeep.watch(leader.token_time))
                 await leader.lead()
         except* LeaseLost as lost:
-            log.warning("The lease is lost, standing by", error=str(leaves(lost)[0]))
+            log.warning("The lease is lost, standing by", error=error_text(leaves(lost)[0]))
         except* Fenced as fenced:
             above = max(error.term for error in leaves(fenced))
             log.warning("A newer term has claimed the log, this one is over", term=term, claimed=above)

@@ -14,6 +14,7 @@ from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
 
 from services.common.cursor import Position
 from services.common.dependency_health import DependencyHealth
+from services.common.error_text import error_text
 from services.common.normalize import Change, EpochReason
 from services.redis.schema import StreamKeys
 from services.redis.wire import packed
@@ -237,4 +238,4 @@ class Publisher:
         try:
             return await self._pipeline.replies()
         except (RedisError, OSError) as error:
-            raise PublishFailed(str(error)) from error
+            raise PublishFailed(error_text(error)) from error

@@ -25,7 +25,7 @@ def section(service: str) -> str:
 @pytest.mark.parametrize(("service", "settings"), [("watcher", WatcherSettings), ("gateway", GatewaySettings)])
 def test_every_setting_of_a_service_reaches_it_from_the_dotenv_file(service: str, settings: type[BaseSettings]) -> None:
     named = set(re.findall(r"^      ([A-Z][A-Z0-9_]*):", section(service), re.MULTILINE))
-    secret = {"mongodb_uri", "redis_url"}
+    secret = {"mongodb_uri", "redis_url", "jwt_secret", "jwt_public_key"}
     wanted = {f"{name}_file" if name in secret else name for name in settings.model_fields if name not in ELSEWHERE}
     assert named == {name.upper() for name in wanted}
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
+import jwt
 import pytest
 
 from services.common.running_stack import claimed
@@ -168,13 +169,68 @@ async def command(stack: Stack, name: str) -> str:
 
 
 async def test_opening_it_to_others_prints_what_they_may_do(stack: Stack, mongodb_uri: str, redis_url: str) -> None:
-    stack.settings |= {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, "HOST": "0.0.0.0"}
+    stack.settings |= {
+        "MONGODB_URI": mongodb_uri,
+        "REDIS_URL": redis_url,
+        "HOST": "0.0.0.0",
+        "AUTH_NONE_ON_PUBLIC": "yes",
+    }
     await stack.start()
     await stack.shows("Ready: ")
     shown = "".join(stack.screen)
     assert f"There is no sign-in: anyone who can reach port {stack.settings['PORT']} of this machine" in shown
     assert "sample orders" not in shown  # they were not asked for in a database of one's own
     assert f"0.0.0.0:{stack.settings['PORT']}" in listening_of_all(stack)
+
+
+async def test_with_auth_jwt_its_own_tokens_are_let_in_and_no_others(
+    stack: Stack, mongodb_uri: str, redis_url: str
+) -> None:
+    stack.settings |= {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url, "AUTH": "jwt", "HOST": "0.0.0.0"}
+    no_key = await make_token(stack, SUB="ada")
+    assert "start `AUTH=jwt make run` once" in no_key
+    await stack.start()
+    await stack.shows("Clients need a token (AUTH=jwt): `make token")
+    await stack.shows("Ready: ")
+    key = stack.folder / ".data" / "token.key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    url = f"http://127.0.0.1:{stack.settings['PORT']}/api/orders"
+    texts = {
+        "all": await make_token(stack, SUB="ada"),
+        "Ada": await make_token(stack, SUB="ada", SCOPE="orders:read orders:write", CUSTOMER="Ada Lovelace"),
+        "pending": await make_token(stack, SUB="ada", RIGHTS='{"status": "pending"}', SECONDS="60"),
+        "reads": await make_token(stack, SUB="ada", SCOPE="orders:read"),
+        "expired": await make_token(stack, SUB="ada", SECONDS="-60"),
+        "forged": jwt.encode({"sub": "ada", "exp": 2**32, "iss": "make token"}, "x" * 64),
+    }
+    order = {"customer_name": "Eve", "product_name": "Lamp", "status": "shipped"}
+    async with aiohttp.ClientSession() as session:
+        found = {}
+        for name, text in texts.items():
+            headers = {"Authorization": f"Bearer {text}"}
+            async with session.post(url, json=order, headers=headers) as response:
+                found[name] = response.status
+    assert found == {"all": 201, "Ada": 403, "pending": 403, "reads": 403, "expired": 401, "forged": 401}
+    for wrong in ({}, {"SUB": "ada", "RIGHTS": "{"}, {"SUB": "ada", "RIGHTS": "{}", "CUSTOMER": "Ada"}):
+        assert "No token" in await make_token(stack, **wrong)
+
+
+async def make_token(stack: Stack, **asked: str) -> str:
+    """Run `make token`'s command in the folder of the stack, and return what it prints."""
+    command = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.commands.make_token"),
+        cwd=stack.folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **asked},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    return (await command.communicate())[0].decode().strip()
+
+
+async def test_without_tokens_it_is_not_opened_to_others_unless_that_is_confirmed(stack: Stack) -> None:
+    stack.settings |= {"HOST": "0.0.0.0"}
+    await stack.start()
+    await stack.shows("AUTH: Value error, anyone who can reach 0.0.0.0 could read, change and delete every order")
 
 
 def test_a_data_folder_that_holds_other_things_too_is_left_as_it_is(tmp_path: Path) -> None:

@@ -138,11 +138,15 @@ async def test_neither_user_can_act_beyond_its_rights(guarded: Guarded) -> None:
             redis.xadd(KEYS.log, {"e": "forged"}),
             redis.publish(KEYS.channel, "forged"),
             redis.eval("return 1", 0),
+            redis.set(KEYS.head, "forged"),
+            redis.getdel(KEYS.log),
             redis.get("something else"),
             redis.flushall(),
         ):
             with pytest.raises(NoPermissionError):
                 await write
+        assert await redis.set(KEYS.ticket("one"), "1", ex=30, nx=True)
+        assert await redis.getdel(KEYS.ticket("one")) == b"1"
     async with Redis.from_url(guarded.redis_url("watcher")) as redis:
         for other in (redis.set("something else", "1"), redis.flushall(), redis.config_get("*")):
             with pytest.raises(NoPermissionError):

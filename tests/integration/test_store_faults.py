@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -23,12 +23,12 @@ from structlog.testing import capture_logs
 
 from services.common.tasks import Tasks
 from services.embedded.mongod import Mongod
-from services.gateway.orders import ListQuery, NewOrder
+from services.gateway.orders import ListQuery, NewOrder, OrderChange
 from services.gateway.store import OrderStore
 from services.gateway.store_errors import OutcomeUnknown, StoreError, StoreFailed, StoreUnavailable
 from services.gateway.store_faults import store_error
 from tests.conftest import OwnMongod, OwnMongodSet
-from tests.integration.rest_api import JOHN, Client, orders_at, serve
+from tests.integration.rest_api import JOHN, Client, orders_at, serve, store_of
 from tests.servers import SMALL_OPLOG
 from tests.waiting import until
 
@@ -180,6 +180,34 @@ async def test_a_write_that_no_majority_confirms_is_not_acknowledged(own_mongod_
             for other in members.members:
                 if other is not primary:
                     other.resume()
+
+
+@pytest.mark.parametrize("command", ["insert", "findAndModify"])
+async def test_a_write_whose_write_concern_fails_is_retried_and_else_has_an_unknown_outcome(
+    own_mongod: OwnMongod, command: str
+) -> None:
+    mongod = await own_mongod("--setParameter", "enableTestCommands=1")
+    async with orders_at(mongod.uri("orders")) as orders:
+        store = store_of(orders)
+        order = str((await store.create(NEW)).order["_id"])
+
+        def write() -> Awaitable[object]:
+            return store.create(NEW) if command == "insert" else store.update(order, OrderChange(product_name="b"))
+
+        # Not one of a change of state, after which the driver would wait for news of the server.
+        failure = {"code": 6, "codeName": "HostUnreachable", "errmsg": "no majority", "errInfo": {}}
+        data = {
+            "failCommands": [command],
+            "writeConcernError": failure,
+            "errorLabels": ["RetryableWriteError"],
+        }
+        admin = orders.database.client.admin
+        await admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": data})
+        await write()
+        await admin.command({"configureFailPoint": "failCommand", "mode": "alwaysOn", "data": data})
+        with pytest.raises(OutcomeUnknown):
+            await write()
+        await admin.command({"configureFailPoint": "failCommand", "mode": "off"})
 
 
 async def test_a_command_that_mongodb_refuses_is_logged_with_the_number_that_the_client_gets(

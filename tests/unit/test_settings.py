@@ -108,8 +108,8 @@ def test_a_secret_may_stand_in_a_file(
     assert getattr(settings(), name.lower()) == given
 
 
-def test_every_setting_that_holds_a_password_may_stand_in_a_file() -> None:
-    secret = re.compile("password|secret|uri|url")
+def test_every_setting_that_holds_a_password_or_a_key_may_stand_in_a_file() -> None:
+    secret = re.compile("password|secret|uri|url|public_key")
     for settings in CLASSES:
         assert secret_fields(settings) == [name for name in settings.model_fields if secret.search(name)]
 

@@ -13,6 +13,8 @@ class Incident(StrEnum):
     BAD_REQUEST = "bad_request"
     HOST_REFUSED = "host_refused"
     ORIGIN_REFUSED = "origin_refused"
+    TOKEN_REFUSED = "token_refused"
+    SCOPE_MISSING = "scope_missing"
     UNREADABLE_ADDRESS = "unreadable_address"
     TOO_MANY_CONNECTIONS = "too_many_connections"
     TOO_MANY_FROM_ADDRESS = "too_many_from_address"
@@ -37,7 +39,23 @@ class Incident(StrEnum):
 Count = Callable[[Incident], None]
 
 
-OnDisconnect = Callable[[Form, str], None]
+class DisconnectReason(StrEnum):
+    """Why a client has disconnected. The names of the reference server, where it has one."""
+
+    TRANSPORT_CLOSE = "transport close"
+    TRANSPORT_ERROR = "transport error"
+    PARSE_ERROR = "parse error"
+    PING_TIMEOUT = "ping timeout"
+    CLIENT_LEFT = "client namespace disconnect"
+    SENT_AWAY = "server namespace disconnect"
+    SLOW_CONSUMER = "slow consumer"
+    SERVER_ERROR = "server error"
+    SHUTTING_DOWN = "server shutting down"
+    STREAM_MISSING = "the stream is not there yet"
+    TOKEN_EXPIRED = "token_expired"  # as the client is told
+
+
+OnDisconnect = Callable[[Form, DisconnectReason], None]
 """Called when a client has disconnected, with its wire form and the reason."""
 
 

@@ -10,6 +10,7 @@ from services.common.fair_turns import FairTurns
 from services.front.handover import hand_over
 from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.limits import Count, EngineSettings, count_nothing
+from services.gateway.edge.principal import Credentials
 from services.gateway.edge.registry import Registry
 from services.gateway.edge.request import Request
 from services.gateway.edge.unsent import Unsent
@@ -131,7 +132,7 @@ class EngineServer:
     def _admit(self, request: Request) -> Session:
         if request.query.get("EIO") != PROTOCOL:
             raise Rejected(ErrorCode.UNSUPPORTED_PROTOCOL_VERSION)
-        return self.sessions.admit(self._entrance.peers.address(request))
+        return self.sessions.admit(self._entrance.peers.address(request), Credentials.of(request))
 
     async def _poll(self, request: web.Request, session: Session) -> web.StreamResponse:
         polling = session.carrier

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from services.common.deadlines import Deadlines
 from services.gateway.edge.limits import Count, EngineSettings, Incident
+from services.gateway.edge.principal import NO_CREDENTIALS, Credentials
 from services.gateway.edge.registry import NotAdmitted, Registry
 from services.gateway.edge.unsent import Unsent
 from services.gateway.engineio.rejection import ErrorCode, Rejected
@@ -50,7 +51,7 @@ class Sessions:
         """Tell whether a session is still registered: it is open, or lingers until its last packets are fetched."""
         return self._by_sid.get(session.sid) is session
 
-    def admit(self, address: str) -> Session:
+    def admit(self, address: str, credentials: Credentials = NO_CREDENTIALS) -> Session:
         """Return a new session, or raise `Rejected` if it is not admitted."""
         try:
             self.registry.enter(address)
@@ -58,7 +59,7 @@ class Sessions:
             status = 429 if refused.incident is Incident.TOO_MANY_FROM_ADDRESS else 503
             message = "Server is stopping" if refused.incident is Incident.STOPPING else "Too many connections"
             raise Rejected(ErrorCode.FORBIDDEN, message, status=status, incident=refused.incident) from refused
-        session = Session(self, self._new_sid(), address)
+        session = Session(self, self._new_sid(), address, credentials)
         self._by_sid[session.sid] = session
         self.registry.add(session.shut_down)
         return session

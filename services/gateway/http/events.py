@@ -31,6 +31,10 @@ EVENTS = [
         "The changes after your cursor can no longer be delivered: reload the list.",
     ),
     EventKind("status", "server", _BOTH, "Status", "Whether your data may be old, and why."),
+    EventKind(
+        "expiring", "server", _BOTH, "Expiring", "Your token ends soon: renew it, or connect again with another."
+    ),
+    EventKind("ended", "server", _BOTH, "Ended", "The last event: your token has ended."),
     EventKind("subscribed", "server", _SOCKETS, "Subscribed", "Your new filters apply from here on."),
     EventKind("mark", "server", _SOCKETS, "Mark", "Your position, when your filters have hidden the latest changes."),
     EventKind(
@@ -46,6 +50,14 @@ EVENTS = [
         _SOCKETS,
         "Filter",
         "Remove a filter; without one, remove all and see nothing. Acknowledged likewise.",
+    ),
+    EventKind(
+        "authenticate",
+        "client",
+        _SOCKETS,
+        "Authenticate",
+        "Renew your token. Acknowledged with `{expires_at}` or `{error: {reason}}`; with other rights than before, "
+        "`resync` follows.",
     ),
 ]
 
@@ -86,12 +98,13 @@ STREAM_SCHEMAS: dict[str, _Schema] = {
     "Resync": {
         "type": "object",
         "title": "Resync",
-        "required": ["reason", "cursor"],
+        "required": ["reason", "incident", "cursor"],
         "properties": {
             "reason": {
                 "type": "string",
                 "description": "Why: `history_lost`, `replay_too_long`, `too_many_replays`, `collection_dropped`, …",
             },
+            "incident": {"type": "string", "description": "Under which the server has logged it."},
             "cursor": _CURSOR,
         },
     },
@@ -104,6 +117,24 @@ STREAM_SCHEMAS: dict[str, _Schema] = {
             "reason": {"enum": ["redis_unreachable", "watcher_silent", "gateway_behind", None]},
             "cursor": _CURSOR,
         },
+    },
+    "Expiring": {
+        "type": "object",
+        "title": "Expiring",
+        "required": ["at"],
+        "properties": {"at": {"type": "string", "format": "date-time", "description": "When, ISO 8601 UTC."}},
+    },
+    "Ended": {
+        "type": "object",
+        "title": "Ended",
+        "required": ["reason"],
+        "properties": {"reason": {"enum": ["token_expired"]}},
+    },
+    "Authenticate": {
+        "type": "object",
+        "title": "Authenticate",
+        "required": ["token"],
+        "properties": {"token": {"type": "string", "description": "A new token of the same subject."}},
     },
     "Subscribed": {
         "type": "object",
@@ -147,6 +178,10 @@ and over any transport; where that is impossible it gets `resync` with the reaso
 
 **Socket.IO** at `/socket.io/`: any stock client of version 3 or newer, by websocket or long-polling. `auth` may hold
 `since` (a cursor) and `filter`. With connection state recovery the stock client resumes by itself.
+
+**Tokens**, where the gateway asks for them: Socket.IO takes one as `auth.token`, SSE as `Authorization: Bearer`, both a
+`?ticket=` from `POST /api/tickets`. A refused Socket.IO client gets `connect_error` with the reason as its message. A
+stream shows only orders within the rights of its token, and ends with it.
 
 **Server-Sent Events** at `/api/orders/events`: each event's `id:` is its cursor. A client resumes by the header
 `Last-Event-ID`, which browsers send by themselves, or by `?since=`.

@@ -16,19 +16,23 @@ _CURSOR = (
 )
 _PROBLEMS = {
     "400": "The body is not JSON.",
+    "401": "Only where the gateway asks for tokens: there is none, or it is not valid (`…:not-authenticated`).",
+    "403": "The page's origin is not allowed. Or, where the gateway asks for tokens, the token lacks the scope "
+    "(`…:scope-missing`), or the order would be one that its bearer may not see (`…:outside-rights`).",
     "404": "There is no order with this id.",
     "408": "The body did not arrive in time.",
     "409": "Another transaction holds the order (`…:order-busy`), or another order has a value that must be unique "
     "(`…:value-taken`). Nothing was written.",
     "413": "The body is too large, or the order would become too large (`…:order-too-large`).",
     "415": "The body is not application/json.",
+    "429": "Too many within a short time.",
     "422": "The input breaks the rules, or a rule of the collection (`…:rule-broken`); `errors` names each field.",
     "500": "A server error, logged under the id in `incident`.",
     "503": "MongoDB does not answer: nothing was written (`…:store-unavailable`), or it is unknown whether the write "
     "was done (`…:outcome-unknown`). Or it is too slow for this (`…:store-too-slow`), or the orders' collection cannot "
     "be served (`…:collection-unfit`).",
 }
-_OF_ALL = ("500", "503")
+_OF_ALL = ("401", "403", "500", "503")
 _OF_BODY = ("400", "408", "409", "413", "415", "422")
 
 
@@ -51,8 +55,13 @@ def openapi_document(version: str) -> _Schema:
             "/api/orders": {"get": _list(query), "post": _create()},
             "/api/orders/{id}": {"parameters": [_ID], "get": _get(), "put": _update(), "delete": _delete()},
             "/api/orders/events": {"get": _events(query)},
+            "/api/tickets": {"post": _ticket()},
         },
-        "components": {"schemas": {**schemas, "Order": _ORDER, **STREAM_SCHEMAS, "Problem": _PROBLEM}},
+        "components": {
+            "schemas": {**schemas, "Order": _ORDER, **STREAM_SCHEMAS, "Ticket": _TICKET, "Problem": _PROBLEM},
+            "securitySchemes": {"token": _TOKEN},
+        },
+        "security": [{}, {"token": []}],
         # OpenAPI cannot describe events; an extension does.
         "x-stream": {
             "description": STREAM_TEXT.strip(),
@@ -111,6 +120,12 @@ def _delete() -> _Schema:
 
 def _events(query: _Schema) -> _Schema:
     since = {"name": "since", "in": "query", "description": "A cursor to follow from.", "schema": {"type": "string"}}
+    ticket = {
+        "name": "ticket",
+        "in": "query",
+        "description": "From `POST /api/tickets`, in place of a token.",
+        "schema": {"type": "string"},
+    }
     filters = [_parameter(name, query["properties"][name]) for name in ("id", "status", "customer_name")]
     return {
         "operationId": "followOrders",
@@ -118,13 +133,30 @@ def _events(query: _Schema) -> _Schema:
         "description": "Events `connected`, `orderUpdate`, `resync` and `status`; each event's id is its cursor. "
         "[The stream](#stream) describes them. "
         f"All filters together may take {MAX_TEXT} bytes as JSON in base64: some 55 ids.",
-        "parameters": [since, *filters],
+        "parameters": [since, ticket, *filters],
         "responses": {
             "200": {
                 "description": "A stream that does not end.",
                 "content": {"text/event-stream": {"schema": {"type": "string"}}},
             },
             **_problems("422"),
+        },
+    }
+
+
+def _ticket() -> _Schema:
+    return {
+        "operationId": "createTicket",
+        "summary": "Get a ticket for one stream",
+        "description": "For clients that can send no header, as EventSource: `?ticket=` opens one stream of events, "
+        "over SSE or Socket.IO, with the rights of the token and until it expires. Only where the gateway asks for "
+        "tokens.",
+        "responses": {
+            "201": {
+                "description": "The ticket: for a single use, soon.",
+                "content": {"application/json": {"schema": _ref("Ticket")}},
+            },
+            **_problems("404", "429"),
         },
     }
 
@@ -188,6 +220,23 @@ _ORDER: _Schema = {
         "status": {"description": "`pending`, `shipped` or `delivered`.", "examples": ["pending"]},
         "updated_at": {"description": "Last change, ISO 8601 UTC.", "examples": ["2026-01-01T00:00:00.000Z"]},
     },
+}
+_TICKET: _Schema = {
+    "type": "object",
+    "title": "Ticket",
+    "required": ["ticket", "expires_in"],
+    "properties": {
+        "ticket": {"type": "string"},
+        "expires_in": {"type": "integer", "description": "Seconds in which it must be used."},
+    },
+}
+_TOKEN: _Schema = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": "Where the gateway asks for tokens (`AUTH=jwt`), every request below `/api/` needs one, except for "
+    "this description: with the scope `orders:read`, or `orders:write` to write. Orders outside of its rights do not "
+    "exist.",
 }
 _PROBLEM: _Schema = {
     "type": "object",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from services.common.error_text import error_text
 from services.gateway.http.problems import Kind, Problem
 from services.gateway.orders import FieldFault, InvalidInput
 from services.gateway.store_errors import (
@@ -12,6 +13,7 @@ from services.gateway.store_errors import (
     OrderRefused,
     OrderTooLarge,
     OutcomeUnknown,
+    OutsideRights,
     RuleBroken,
     StoreError,
     StoreFailed,
@@ -23,6 +25,7 @@ from services.gateway.store_errors import (
 _REFUSALS = {RuleBroken: (422, Kind.RULE), ValueTaken: (409, Kind.TAKEN), OrderTooLarge: (413, Kind.ORDER_TOO_LARGE)}
 _PROBLEMS: dict[type[StoreError], tuple[int, Kind, str, dict[str, str]]] = {
     OrderNotFound: (404, Kind.NOT_FOUND, "There is no order with this id; it may have been deleted.", {}),
+    OutsideRights: (403, Kind.OUTSIDE, "It would be an order that you may not see. Nothing was written.", {}),
     OrderBusy: (
         409,
         Kind.BUSY,
@@ -51,13 +54,13 @@ def as_problems(place: str) -> Iterator[None]:
     try:
         yield
     except InvalidInput as error:
-        raise Problem(422, Kind.INVALID, str(error), faults=error.faults, place=place) from error
+        raise Problem(422, Kind.INVALID, error_text(error), faults=error.faults, place=place) from error
     except OrderRefused as error:
         status, kind = _REFUSALS[type(error)]
         faults = [FieldFault(field, f"is refused by {error.rule}") for field in error.fields]
         raise Problem(status, kind, f"MongoDB refuses it by {error.rule}.", faults=faults) from error
     except CollectionUnfit as error:
-        raise Problem(503, Kind.UNFIT, str(error)) from error
+        raise Problem(503, Kind.UNFIT, error_text(error)) from error
     except StoreFailed:
         raise  # our fault: logged, and answered 500
     except StoreError as error:

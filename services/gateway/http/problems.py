@@ -21,6 +21,9 @@ class Kind(StrEnum):
     NOT_JSON = "not-json"
     INVALID = "invalid-input"
     NOT_FOUND = "order-not-found"
+    UNAUTHENTICATED = "not-authenticated"
+    SCOPE = "scope-missing"
+    OUTSIDE = "outside-rights"
     TOO_LARGE = "body-too-large"
     TOO_SLOW = "body-too-slow"
     MEDIA_TYPE = "unsupported-media-type"
@@ -45,6 +48,9 @@ _TITLES = {
     Kind.NOT_JSON: "The body is not JSON",
     Kind.INVALID: "The input breaks the rules",
     Kind.NOT_FOUND: "No such order",
+    Kind.UNAUTHENTICATED: "A valid token is needed",
+    Kind.SCOPE: "The token does not allow this",
+    Kind.OUTSIDE: "The order would be outside of your rights",
     Kind.TOO_LARGE: "The body is too large",
     Kind.TOO_SLOW: "The body did not arrive in time",
     Kind.MEDIA_TYPE: "The body must be application/json, not compressed",

@@ -11,12 +11,14 @@ from services.common.cursor import Cursor, Position
 from services.common.documents import Json, dumps
 from services.common.fair_turns import FairTurns, Pace
 from services.front.bodies import LONGEST_TARGET
+from services.gateway.edge.principal import Principal, Scope
 from services.gateway.http.body import read_json
+from services.gateway.http.identity import anyone
 from services.gateway.http.problem_translation import as_problems
 from services.gateway.http.problems import Kind, Problem
 from services.gateway.in_flight import InFlight
 from services.gateway.orders import FieldFault, InvalidInput, parse_change, parse_id, parse_new, parse_query
-from services.gateway.store import OrdersPage, OrderStore
+from services.gateway.store import OrdersPage, OrderStore, Written
 
 COLLECTION = "/api/orders"
 ONE = "/api/orders/{id:(?!events$)[^/]+}"  # not the stream of events, which has other methods
@@ -37,6 +39,8 @@ class OrdersApi:
     Every answer carries the header ``Stream-Cursor`` where it is known. On a read it marks the end of the snapshot
     that the answer shows: a client that follows the stream from there gets every later change and none twice. On a
     write it is the change's own place: once the stream has passed it, the change has been announced.
+
+    Every route is limited to the rights of the request's principal.
     """
 
     def __init__(
@@ -48,8 +52,10 @@ class OrdersApi:
         body_deadline: float = 30.0,
         account: Callable[[web.BaseRequest], str] = lambda request: request.remote or "",
         turns: FairTurns | None = None,
+        principal: Callable[[web.BaseRequest], Principal] = anyone,
     ) -> None:
         self._store = store
+        self._principal = principal
         self._epoch = epoch
         self._body_limit = body_limit
         self._body_deadline = body_deadline
@@ -76,7 +82,7 @@ class OrdersApi:
         pace = Pace(self.turns, account)
         async with self._lists.slot(account):  # until it is sent: so long it takes memory
             with as_problems("query"):
-                page = await self._store.page(query, pace)
+                page = await self._store.page(query, pace, self._principal(request).rights)
             headers = self._after_snapshot(page.at)
             if page.next_after is not None:
                 headers["Link"] = f'<{_following(request, page.next_after)}>; rel="next"'
@@ -86,35 +92,38 @@ class OrdersApi:
         """Answer one order."""
         self._asked_by(request)
         with as_problems("path"):
-            found = await self._store.get(_id(request))
+            found = await self._store.get(_id(request), self._principal(request).rights)
         return _json(found.order, self._after_snapshot(found.at))
 
     async def create(self, request: web.Request) -> web.Response:
         """Store a new order and answer it as stored."""
         account = self._asked_by(request)
+        principal = self._principal(request)
         with as_problems("body"):
             new = parse_new(await self._body(request, account))
             async with self._creations.slot(account) if self.turns.is_contended else nullcontext():
-                written = await self._store.create(new)
+                written = await self._store.create(new, principal.rights)
         location = {"Location": f"{COLLECTION}/{quote(str(written.order['_id']), safe='')}"}
-        return _json(written.order, {**location, **self._of_write(written.at)}, status=201)
+        return self._written(written, principal, location, status=201)
 
     async def update(self, request: web.Request) -> web.Response:
         """Change the given fields of an order and answer the whole of it."""
         account = self._asked_by(request)
+        principal = self._principal(request)
         with as_problems("path"):
             order = _id(request)
         with as_problems("body"):
             change = parse_change(await self._body(request, account))
-            written = await self._store.update(order, change)
-        return _json(written.order, self._of_write(written.at))
+            written = await self._store.update(order, change, principal.rights)
+        return self._written(written, principal)
 
     async def delete(self, request: web.Request) -> web.Response:
         """Delete an order and answer what it was."""
         self._asked_by(request)
+        principal = self._principal(request)
         with as_problems("path"):
-            written = await self._store.delete(_id(request))
-        return _json(written.order, self._of_write(written.at))
+            written = await self._store.delete(_id(request), principal.rights)
+        return self._written(written, principal)
 
     def _asked_by(self, request: web.Request) -> str:
         account = self._account(request)
@@ -124,6 +133,13 @@ class OrdersApi:
     async def _body(self, request: web.Request, account: str) -> object:
         pace = Pace(self.turns, account)
         return await read_json(request, limit=self._body_limit, deadline=self._body_deadline, pace=pace)
+
+    def _written(
+        self, written: Written, principal: Principal, headers: dict[str, str] | None = None, *, status: int = 200
+    ) -> web.Response:
+        """Answer a write with the order, or with its id only where the token does not allow to read."""
+        order = written.order if Scope.READ in principal.scopes else {"_id": written.order["_id"]}
+        return _json(order, {**(headers or {}), **self._of_write(written.at)}, status=status)
 
     def _after_snapshot(self, at: int) -> dict[str, str]:
         return self._cursor(Position.end_of(at))

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from services.common.cursor import Cursor, InvalidCursor
+from services.common.error_text import error_text
+from services.gateway.edge.principal import Credentials
 from services.gateway.filters import EVERYTHING, Interest, InvalidFilter, parse_filter, union
 from services.gateway.recovery import Offset, SessionIds
 from services.gateway.socketio.namespace import ConnectionRefused
@@ -24,7 +26,17 @@ class ConnectRequest(NamedTuple):
     reason: ResyncReason | None
 
 
-def parse_connect(auth: Mapping[str, Argument], ids: SessionIds) -> ConnectRequest:
+def credentials_in(auth: Mapping[str, Argument], handshake: Credentials) -> Credentials:
+    """Return the token or ticket in the auth payload, else what came with the handshake."""
+    token, ticket = auth.get("token"), auth.get("ticket")
+    if token is not None:
+        return Credentials(token=token if isinstance(token, str) else "")
+    if ticket is not None:
+        return Credentials(ticket=ticket if isinstance(ticket, str) else "")
+    return handshake
+
+
+def parse_connect(auth: Mapping[str, Argument], ids: SessionIds, subject: str = "") -> ConnectRequest:
     """Parse the auth payload ``{since?, filter?}``, to which a reconnecting stock client adds ``{pid, offset}``.
 
     Raise ConnectionRefused for an invalid filter: there is no telling what the client should be shown.
@@ -33,7 +45,7 @@ def parse_connect(auth: Mapping[str, Argument], ids: SessionIds) -> ConnectReque
     pid, offset, since = auth.get("pid"), auth.get("offset"), auth.get("since")
     try:
         if pid is not None:
-            if not isinstance(pid, str) or not ids.is_genuine(pid):
+            if not isinstance(pid, str) or not ids.is_genuine(pid, subject):
                 return ConnectRequest(interest, None, None, ResyncReason.INVALID_SESSION)
             back = Offset.parse(offset if isinstance(offset, str) else "")
             return ConnectRequest(back.interest, back.cursor, pid, None)
@@ -50,4 +62,4 @@ def _interest_of(auth: Mapping[str, Argument]) -> Interest:
     try:
         return union([parse_filter(auth["filter"])])
     except InvalidFilter as error:
-        raise ConnectionRefused("invalid filter", {"field": error.field, "message": str(error)}) from error
+        raise ConnectionRefused("invalid filter", {"field": error.field, "message": error_text(error)}) from error

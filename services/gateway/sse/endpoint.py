@@ -14,21 +14,21 @@ from aiohttp_sse import EventSourceResponse
 from services.common.cursor import Cursor, InvalidCursor
 from services.common.deadlines import Deadlines
 from services.common.documents import Json, dumps
-from services.gateway.edge.limits import Count, Incident, OnDisconnect
+from services.common.fair_turns import OWN, Pace
+from services.gateway.edge.lifetime import Lifetime
+from services.gateway.edge.limits import Count, DisconnectReason, Incident, OnDisconnect
+from services.gateway.edge.principal import Principal
 from services.gateway.edge.registry import NotAdmitted, Registry
 from services.gateway.edge.takeover import TakenOver, take_over
 from services.gateway.edge.unsent import Unsent
-from services.gateway.filters import Interest
+from services.gateway.http.identity import STREAM, anyone
 from services.gateway.http.problems import Kind, Problem
-from services.gateway.sse.query import parse_query
+from services.gateway.sse.query import StreamQuery, parse_query
 from services.gateway.sse.stream import SseStream
 from services.gateway.stream import Stream
 from services.gateway.subscription import ResumePoint, ResyncReason
-from services.gateway.turns import Turn
 from services.gateway.wire import sse
 from services.gateway.wire.form import Form
-
-PATH = "/api/orders/events"
 
 # A compressing proxy buffers until it has enough, on a quiet stream for ever: `no-transform` forbids it (RFC 9111,
 # 5.2.2.6). nginx heeds only `X-Accel-Buffering: no`, which aiohttp-sse sends: it compresses, but forwards at once.
@@ -60,11 +60,15 @@ class SseTransport:
         left: OnDisconnect,
         settings: SseSettings,
         unsent: Unsent,
+        *,
+        principal: Callable[[web.BaseRequest], Principal] = anyone,
     ) -> None:
+        self._principal = principal
         self._hub = stream.hub
         self._locate = stream.locate
         self._current_cursor = stream.current_cursor
         self._ready = stream.ready
+        self._turns = stream.turns
         self._registry = registry
         self._account = account
         self._server = server
@@ -77,14 +81,15 @@ class SseTransport:
 
     def routes(self) -> list[web.RouteDef]:
         """Return the route, ready for ``app.add_routes``."""
-        return [web.get(PATH, self.open)]
+        return [web.get(STREAM, self.open)]
 
     def __len__(self) -> int:
         return len(self._streams)
 
     async def open(self, request: web.Request) -> web.StreamResponse:
-        """Open a stream: `connected` first, then every later change that fits the query's filter."""
+        """Open a stream: `connected` first, then every later change that fits the query's filter and the rights."""
         query = parse_query(request)
+        principal = self._principal(request)
         account = self._account(request)
         self._enter(account)
         taken = False
@@ -101,12 +106,14 @@ class SseTransport:
             resume_point = await self._locate_cursor(query.since, account)
             chunked = request.version >= HttpVersion11
             form = Form.SSE if chunked else Form.SSE_PLAIN
-            stream = SseStream(form, self._hub, self._stalls, self._forget, self._retry, self._unsent)
+            stream = SseStream(
+                form, self._hub, self._stalls, self._forget, self._retry, self._unsent, secrets.token_urlsafe(12)
+            )
             taken = take_over(request, stream) is not None
             if taken:
                 self._streams[stream] = account
                 self._registry.add(stream.shut_down)
-                self._begin(stream, query.interest, resume_point)
+                self._begin(stream, query, resume_point, principal)
             return TakenOver(200)
         except TimeoutError:
             return response  # no reply from Redis yet: the client reconnects
@@ -114,16 +121,22 @@ class SseTransport:
             if not taken:
                 self._registry.leave(account)
 
-    def _begin(self, stream: SseStream, interest: Interest, resume_point: ResumePoint) -> None:
+    def _begin(self, stream: SseStream, query: StreamQuery, resume_point: ResumePoint, principal: Principal) -> None:
         here = self._current_cursor()
         cursor = Cursor(here.epoch, resume_point.position)
-        hello: Json = {"id": secrets.token_urlsafe(12), "cursor": str(cursor), "server": self._server}
-        subscription = self._hub.subscribe(stream, interest, resume_point.position, self._streams[stream])
+        hello: Json = {"id": stream.client, "cursor": str(cursor), "server": self._server}
+        position, account = resume_point.position, self._streams[stream]
+        subscription = self._hub.subscribe(stream, query.interest, position, account, principal.rights)
         with self._hub.isolating(subscription):
             stream.send(self._retry() + sse.event("connected", dumps(hello), str(cursor)))
             if resume_point.reason is not None:
-                stream.resync(resume_point.reason, cursor)
+                incident = self._hub.resyncs.one(resume_point.reason, stream.client, account, query.since)
+                stream.resync(resume_point.reason, cursor, incident)
             stream.start(subscription)
+        if principal.expires_at is not None and stream in self._streams:
+            stream.lifetime = Lifetime(
+                principal.expires_at, stream.warn, lambda: stream.end_because(DisconnectReason.TOKEN_EXPIRED)
+            )
 
     async def _locate_cursor(self, since: str | None, account: str) -> ResumePoint:
         if not since:
@@ -154,7 +167,7 @@ class SseTransport:
 
     def _drop(self, stream: SseStream) -> None:
         self._count(Incident.SLOW_CONSUMER)
-        stream.abort("slow consumer")
+        stream.abort(DisconnectReason.SLOW_CONSUMER)
 
     @contextmanager
     def stopping(self) -> Iterator[None]:
@@ -164,19 +177,20 @@ class SseTransport:
         finally:
             self._stalls.close()
             for stream in list(self._streams):
-                stream.abort("server shutting down")
+                stream.abort(DisconnectReason.SHUTTING_DOWN)
 
     async def send_heartbeats(self) -> None:
         """Send heartbeats until cancelled."""
         while True:
             await asyncio.sleep(self._settings.heartbeat)
             mark = self._mark()
-            turn = Turn()
+            pace = Pace(self._turns, OWN)
+            await pace.begin()
             for stream in list(self._streams):
                 if stream.subscription is not None and stream in self._streams:
                     with self._hub.isolating(stream.subscription):
                         stream.beat(mark, _STILL_HERE)
-                if await turn.end():  # meanwhile the others may have been sent later changes than the mark
+                if await pace.step():  # meanwhile the others may have been sent later changes than the mark
                     mark = self._mark()
 
     def _mark(self) -> bytes:

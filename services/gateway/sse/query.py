@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+from services.common.error_text import error_text
 from services.gateway.filters import Interest, InvalidFilter, parse_filter, union
 from services.gateway.http.problems import Kind, Problem
 from services.gateway.orders import FieldFault
@@ -11,6 +12,7 @@ from services.gateway.orders import FieldFault
 _FIELD_OF = {"id": "ids", "status": "status", "customer_name": "customer_name"}
 _PARAMETER_OF = {field: parameter for parameter, field in _FIELD_OF.items()}
 _SINCE, _LAST_EVENT_ID = _CURSORS = ("since", "Last-Event-ID")
+_TICKET = "ticket"
 _LAST_EVENT_IDS = frozenset({"lasteventid", "evslasteventid"})  # lastEventId, last-event-id, evs_last_event_id, …
 
 
@@ -30,6 +32,8 @@ def parse_query(request: web.BaseRequest) -> StreamQuery:
     asked: dict[str, list[str]] = {}
     cursors: dict[str, str] = {}
     for name, value in request.query.items():
+        if name == _TICKET:
+            continue  # of the one who asks, not of what is asked for
         if name in _FIELD_OF:
             asked.setdefault(_FIELD_OF[name], []).append(value)
             continue
@@ -43,7 +47,7 @@ def parse_query(request: web.BaseRequest) -> StreamQuery:
     try:
         return StreamQuery(union([parse_filter(asked)]), since)
     except InvalidFilter as error:
-        raise _unprocessable(_PARAMETER_OF.get(error.field, error.field), str(error)) from error
+        raise _unprocessable(_PARAMETER_OF.get(error.field, error.field), error_text(error)) from error
 
 
 def _plain(name: str) -> str:

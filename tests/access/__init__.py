@@ -1,0 +1,1 @@
+"""Who may see and change what: every path, every attack."""

@@ -1,0 +1,64 @@
+"""The table of alerts in `docs/faults.md`."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.alerts.rules import FACTOR
+from tests.alerts.watching import Watched
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "faults.md"
+_INTRODUCTION = f"""\
+Written by `make test-alerts`: a real Prometheus with the shipped rules watches the services, while one cause after the
+other is brought about and removed. Each `for` and each range of the rules is divided by {FACTOR}; thresholds are as
+shipped. *Fired after* counts from the cause, *stopped after* from its end.\
+""".splitlines()
+BEGIN, END = "<!-- alerts: made by make test-alerts -->", "<!-- alerts: end -->"
+
+
+def section(watched: Sequence[Watched], dashboards: int) -> str:
+    """Return the part of the document between its marks, with them."""
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    tried = sum(one.not_run is None for one in watched)
+    lines = [
+        BEGIN,
+        "",
+        "## What raises each alert, and that it stops",
+        "",
+        *_INTRODUCTION,
+        "",
+        f"**{tried} of {len(watched)} fired and stopped**; all {dashboards} dashboard queries had data; {today}.",
+        "",
+        "| alert | cause | fired after | stopped after |",
+        "| --- | --- | ---: | ---: |",
+        *map(_row, sorted(watched, key=lambda one: one.alert)),
+        "",
+        END,
+    ]
+    return "\n".join(lines)
+
+
+def _row(one: Watched) -> str:
+    times = f"{one.fired:.0f} s | {one.stopped:.0f} s" if one.not_run is None else f"not run: {one.not_run} | "
+    return f"| `{one.alert}` | {one.what} | {times} |"
+
+
+def filled(document: str, part: str) -> str:
+    """Return the document with this part in place of the older one, or at its end."""
+    if not part:
+        return document
+    if BEGIN not in document:
+        return f"{document.rstrip()}\n\n{part}\n"
+    before, _, rest = document.partition(BEGIN)
+    return f"{before}{part}{rest.partition(END)[2]}"
+
+
+def without(document: str) -> str:
+    """Return the document without this part."""
+    return document.replace(part_of(document), "").rstrip() + "\n"
+
+
+def part_of(document: str) -> str:
+    """Return what stands between the marks, with them; empty where there is none."""
+    _, found, rest = document.partition(BEGIN)
+    return f"{found}{rest.partition(END)[0]}{END}" if found else ""
