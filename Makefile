@@ -23,6 +23,9 @@ PYTEST_ARGS ?=
 # `make faults FAULTS_ARGS="--only redis --seed 7"` runs a part; --list names the scenarios.
 FAULTS_ARGS ?=
 
+# `make test-compose COMPOSE_ARGS="--only update roll-back"` runs a part; --list names the rows.
+COMPOSE_ARGS ?=
+
 # `make test-alerts ALERTS_ARGS="redis standby"` raises only some; docs/faults.md is written by a run of all.
 ALERTS_ARGS ?=
 
@@ -51,8 +54,8 @@ test: $(INSTALLED) node-or-stop ## Run all tests on real servers, real clients a
 	@tests/install-system-packages
 	$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
-test-compose: $(INSTALLED) node-or-stop ## Start compose.yaml for real, scale it and kill parts of it (needs Docker)
-	@$(PYTHON) -m tests.deploy.compose
+test-compose: $(INSTALLED) node-or-stop ## Start compose.yaml for real, update, rotate and break it, and write docs/faults.md (needs Docker)
+	@exec $(PYTHON) -m tests.deploy.compose $(COMPOSE_ARGS)
 
 test-alerts: $(INSTALLED) ## Raise every alert by its real cause in a real Prometheus, and write the table in docs/faults.md (ten minutes)
 	@tests/install-system-packages

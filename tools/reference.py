@@ -80,7 +80,8 @@ def env_example() -> str:
     """Return an `.env` that names every variable and sets none."""
     lines = [
         "# Copy it to .env and set what you need; every variable has the default shown.",
-        "# Made from the settings' definitions by python -m tools.reference.",
+        "# Made from the settings' definitions by python -m tools.reference. compose.yaml has some of its own besides:",
+        "# GATEWAY_REPLICAS, WATCHER_REPLICAS and others, which docs/operations.md lists under The stack.",
     ]
     for title, fields in _sections():
         lines += ["", f"# --- {title.replace('`', '')}"]

@@ -14,12 +14,11 @@ from pymongo.asynchronous.database import AsyncDatabase
 from services.common.cursor import cluster_time
 from services.common.dependency_metrics import Dependency
 from services.common.documents import CODEC, Json
-from services.common.error_text import error_text
 from services.common.fair_turns import OWN, FairTurns, Pace
 from services.common.filter_fields import deciding_fields
 from services.common.ids import parse_id
 from services.common.order_json import order_json
-from services.common.settings import WrongSetting
+from services.common.secret_files import unusable_uri
 from services.common.stream_spec import ORDERS
 from services.gateway.audience import Rights, permits
 from services.gateway.batch_loader import BatchLoader
@@ -130,8 +129,8 @@ class OrderStore:
                 serverSelectionTimeoutMS=2500,
                 waitQueueTimeoutMS=2500,
             )
-        except (errors.ConfigurationError, ValueError) as error:
-            raise WrongSetting(f"MONGODB_URI: {error_text(error)}") from error
+        except (errors.ConfigurationError, ValueError, OSError) as error:
+            raise unusable_uri("MONGODB_URI", uri, error) from None
         try:
             yield cls(client.get_default_database("realtime_orders"), collection, patience, primary)
         finally:

@@ -24,7 +24,7 @@ from redis.crc import key_slot
 from redis.exceptions import ClusterDownError, ConnectionError, MovedError, ReadOnlyError, RedisError  # noqa: A004
 
 from services.common.error_text import error_text
-from services.common.settings import WrongSetting
+from services.common.secret_files import unusable_uri
 
 _PORTS = {"sentinel": 26379, "cluster": 6379}
 _QUESTION_SECONDS = 2.0
@@ -47,7 +47,7 @@ def redis_client(url: str, key: str, **options: Any) -> Redis:
     try:
         return _redis_client(url, key, options)
     except ValueError as error:
-        raise WrongSetting(f"REDIS_URL: {error_text(error)}") from error
+        raise unusable_uri("REDIS_URL", url, error) from None
 
 
 def _redis_client(url: str, key: str, options: dict[str, Any]) -> Redis:

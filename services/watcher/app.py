@@ -17,7 +17,7 @@ from services.common.dependency_health import DependencyHealth
 from services.common.error_text import error_text
 from services.common.loop_lag import measuring_lag
 from services.common.process import tune_gc
-from services.common.settings import WrongSetting
+from services.common.secret_files import unusable_uri
 from services.common.stream_spec import ORDERS
 from services.common.tasks import Tasks, leaves
 from services.mongodb.change_stream import ChangeStream
@@ -51,8 +51,8 @@ async def run(settings: WatcherSettings) -> None:
         primary = Primary()
         try:
             client = await stack.enter_async_context(_mongo(settings.mongodb_uri, primary))
-        except (ConfigurationError, ValueError) as error:
-            raise WrongSetting(f"MONGODB_URI: {error_text(error)}") from error
+        except (ConfigurationError, ValueError, OSError) as error:
+            raise unusable_uri("MONGODB_URI", settings.mongodb_uri, error) from None
         redis = await stack.enter_async_context(_redis(settings.redis_url))
         database = client.get_default_database(DEFAULT_DATABASE)
         metrics = WatcherMetrics()

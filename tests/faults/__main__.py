@@ -7,10 +7,9 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.alerts.report import filled, part_of, without
 from tests.faults.audit import QUICK, Load
 from tests.faults.catalogue import SCENARIOS
-from tests.faults.report import DOCUMENT, amended, details, document, line
+from tests.faults.report import DOCUMENT, amended, details, document, line, parts
 from tests.faults.scenario import Result, Scenario, run_scenario
 
 LOGS = Path(".data") / "faults"
@@ -39,10 +38,10 @@ def main() -> int:
 
 
 def _write(results: list[Result], seed: int, *, again: bool) -> None:
-    before = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else ""
-    text = amended(without(before), results, seed) if again else document(results, seed)
+    before, others = parts(DOCUMENT.read_text(encoding="utf-8")) if DOCUMENT.exists() else ("", "")
+    text = amended(before, results, seed) if again else document(results, seed)
     DOCUMENT.parent.mkdir(exist_ok=True)
-    DOCUMENT.write_text(filled(text, part_of(before)), encoding="utf-8")  # of `make test-alerts`
+    DOCUMENT.write_text(text.rstrip("\n") + "\n" + others, encoding="utf-8")
     _say(f"Written: {DOCUMENT}")
 
 
