@@ -170,16 +170,16 @@ async def shorten_the_oplog(scene: Scene) -> AsyncIterator[None]:
     await scene.orders.database.client.admin.command({"replSetResizeOplog": 1, "size": 990.0})
 
 
-@fault("OrdersServiceDown", what="SIGKILL of HAProxy, whose address leaves the discovery; it is started again")
+@fault("OrdersServiceDown", what="HAProxy is stopped, and its address leaves the discovery; it is started again")
 async def lose_the_front(scene: Scene) -> AsyncIterator[None]:
-    await scene.front.kill()
+    await scene.front.stop()
     scene.prometheus.find("loadbalancer", [])
     yield
     await scene.front.start()
     scene.find_all()
 
 
-@fault("OrdersFrontNoGateway", what="SIGSTOP of all gateways behind HAProxy, then SIGCONT")
+@fault("OrdersFrontNoGateway", what="SIGSTOP of the gateways behind HAProxy, then SIGCONT")
 async def freeze_all_gateways(scene: Scene) -> AsyncIterator[None]:
     for gateway in scene.stack.gateways:
         gateway.pause()
