@@ -20,8 +20,8 @@ TRANSPORTS = ("websocket", "sse")
 NOTES = [
     f"""One gateway behind a load balancer, {MORE:,} idle clients after {FIRST}, then {CLIENTS} clients and
 {EVENTS} single events. Memory is the processes' own (anonymous) memory; the kernel's for two sockets comes on top. CPU
-time is that of the load balancer's processes, and in parentheses the gateway's for the same deliveries. Streams are only
-opened: a load balancer may put several events into one chunk, and the listening process compares bytes.""",
+time is that of the load balancer's processes, and in parentheses the gateway's for the same deliveries. Streams are
+only opened: a load balancer may put several events into one chunk, and the listening process compares bytes.""",
 ]
 
 
