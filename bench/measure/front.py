@@ -11,7 +11,7 @@ from bench.cpu import cpu_seconds
 from bench.fronts import Front
 from bench.plan import Plan
 from bench.report.section import Section, Verdict
-from bench.rounds import alternate
+from bench.rounds import alternate, ratio
 from bench.stage import Stage
 
 FIRST, MORE = 500, 2000
@@ -42,14 +42,15 @@ async def measure(stage: Stage, plan: Plan) -> Section:
     for transport in TRANSPORTS:
         results = await alternate(names, plan.rounds, partial(_cost, stage, transport), plan.progress)
         rows += [[transport, name, *_figures(found)] for name, found in zip(names, results, strict=True)]
-        if names[0] == fronts.OURS:
+        by_name = dict(zip(names, results, strict=True))
+        if {fronts.OURS, fronts.NGINX} <= by_name.keys():
+            ours, nginx = ([cost.memory for cost in by_name[name]] for name in (fronts.OURS, fronts.NGINX))
             verdicts.append(
                 Verdict(
                     measure=f"load balancer, {transport}: memory per idle client",
-                    target="≤ 8 KiB",
-                    reached=median(cost.memory for cost in results[0]) / 1024,
-                    limit=8,
-                    unit="KiB",
+                    target="≤ 0.6 × nginx",
+                    reached=ratio(ours, nginx),
+                    limit=0.6,
                 )
             )
     headers = ("transport", "load balancer", "memory per idle client", "CPU per connect", "CPU per delivery")
