@@ -66,12 +66,12 @@ async def main(names: Sequence[str], clients: int) -> int:
         except Failed as failed:
             sys.stderr.write(f"FAILED: {failed}\n{await stack('logs', '--tail', '30', *OURS, check=False)}\n")
             return 1
+        machine = await _machine(stack)
         for row in known:
             if not names or row.name in names:
                 outcomes.append(await run(row, stack))
                 say(line(outcomes[-1]))
-        machine = await _machine(stack)
-    DOCUMENT.write_text(amended(DOCUMENT.read_text("utf-8"), outcomes, known, machine), "utf-8")
+                DOCUMENT.write_text(amended(DOCUMENT.read_text("utf-8"), outcomes, known, machine), "utf-8")
     failed_rows = [outcome.row.name for outcome in outcomes if outcome.faults]
     say(f"==> {len(outcomes) - len(failed_rows)} of {len(outcomes)} rows are clean. Failed: {failed_rows or 'none'}")
     return int(bool(failed_rows))
