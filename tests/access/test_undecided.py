@@ -11,7 +11,7 @@ from services.common.documents import Json
 from services.common.envelope import Operation
 from services.gateway.audience import Audience, Rights
 from services.gateway.event import Event
-from services.gateway.filters import EVERYTHING, NOTHING, Filter, Interest, Verdict
+from services.gateway.filters import EVERYTHING, NOTHING, Filter, Interest, Verdict, verdict
 from services.gateway.interest_index import InterestIndex
 from services.gateway.subscription import Mode
 from services.gateway.wire.form import Form
@@ -47,21 +47,27 @@ CASES: list[tuple[Operation, Any, Any, Verdict]] = [
 ]
 
 
+def judged(interest: Interest, rights: Rights, change: Event) -> Verdict:
+    """Judge as a group does."""
+    audience = Audience(interest, rights)
+    return verdict(audience.shown, change, audience.unknown)
+
+
 @pytest.mark.parametrize(("operation", "after", "before", "expected"), CASES)
 def test_rights_fail_closed_where_images_are_missing(
     operation: Operation, after: Any, before: Any, expected: Verdict
 ) -> None:
     change = event(1, operation, data=after, before=before)
-    assert Audience(EVERYTHING, OF_ADA).verdict(change) is expected
-    assert Audience(NOTHING, OF_ADA).verdict(change) is Verdict.HIDE
-    assert Audience(EVERYTHING, NOTHING).verdict(change) is Verdict.HIDE
-    assert Audience(EVERYTHING).verdict(change) is Verdict.SHOW
+    assert judged(EVERYTHING, OF_ADA, change) is expected
+    assert judged(NOTHING, OF_ADA, change) is Verdict.HIDE
+    assert judged(EVERYTHING, NOTHING, change) is Verdict.HIDE
+    assert judged(EVERYTHING, EVERYTHING, change) is Verdict.SHOW
     # What is not wanted in any case need not be reloaded for.
     other: Interest = frozenset({Filter(ids=("another",))})
-    assert Audience(other, OF_ADA).verdict(change) is Verdict.HIDE
+    assert judged(other, OF_ADA, change) is Verdict.HIDE
     # Rights by id need no images.
-    assert Audience(EVERYTHING, frozenset({Filter(ids=("a",))})).verdict(change) is Verdict.SHOW
-    assert Audience(EVERYTHING, frozenset({Filter(ids=("b",))})).verdict(change) is Verdict.HIDE
+    assert judged(EVERYTHING, frozenset({Filter(ids=("a",))}), change) is Verdict.SHOW
+    assert judged(EVERYTHING, frozenset({Filter(ids=("b",))}), change) is Verdict.HIDE
 
 
 @pytest.mark.parametrize("form", [Form.SSE_PLAIN, Form.POLLING])
@@ -164,7 +170,7 @@ def test_the_index_finds_every_audience_that_a_change_concerns_and_few_others() 
             data=chance.choice([None, *_rows(chance)]),
             before=chance.choice([None, *_rows(chance)]),
         )
-        concerned = {n for n, each in enumerate(audiences) if each.verdict(change) is not Verdict.HIDE}
+        concerned = {n for n, each in enumerate(audiences) if judged(*each, change) is not Verdict.HIDE}
         assert concerned <= set(index.candidates(change))
 
 
@@ -200,7 +206,7 @@ def test_audiences_judge_like_interest_and_rights_together() -> None:
             return all(any(each.holds(id, fields) for each in one) for one in both)
 
         expected = Verdict.SHOW if visible(after) else Verdict.LEFT if visible(before) else Verdict.HIDE
-        assert Audience(interest, rights).verdict(change) is expected
+        assert judged(interest, rights, change) is expected
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
