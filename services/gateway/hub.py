@@ -14,7 +14,7 @@ from services.common.normalize import EpochReason
 from services.gateway.audience import Audience, Rights
 from services.gateway.event import Event
 from services.gateway.filters import EVERYTHING, Interest
-from services.gateway.group import PAGE, Group
+from services.gateway.group import PAGE, Group, SentBytes
 from services.gateway.interest_index import InterestIndex
 from services.gateway.resyncs import Resyncs
 from services.gateway.ring import Ring
@@ -48,7 +48,7 @@ class Hub:
         self._turns = turns
         self._queued: set[Subscription] = set()  # those that have a turn coming, also where they no longer need it
         self._census: Counter[tuple[Form, Mode]] = Counter()
-        self.sent_bytes: Counter[Form] = Counter()
+        self._sent = {form: SentBytes() for form in Form}
         self.resyncs = Resyncs() if resyncs is None else resyncs
         self._epoch: str | None = None
         self._ended: dict[str, Reason] = {}  # the epochs that this gateway has seen end, and why they did
@@ -61,6 +61,10 @@ class Hub:
     def census(self) -> Mapping[tuple[Form, Mode], int]:
         """Return how many clients have each wire form and mode: kept up to date, since a scrape must not walk them."""
         return self._census
+
+    def sent_bytes(self, form: Form) -> int:
+        """Return how many bytes of changes were written in this form."""
+        return self._sent[form].count
 
     def __len__(self) -> int:
         return len(self._subscriptions)
@@ -124,7 +128,7 @@ class Hub:
         with self.isolating(subscription):
             # Fixed until the next pause: whatever changes meanwhile, the client is found in the group that it joined.
             key = (subscription.audience, subscription.outlet.form)
-            subscription.group = self._groups.get(key) or Group(*key)
+            subscription.group = self._groups.get(key) or Group(*key, self._sent[key[1]])
             self._change_mode(subscription, Mode.REPLAY)
             self._notify_stale(subscription)
             self._serve(subscription)
@@ -148,15 +152,16 @@ class Hub:
                 if data is None:
                     undecided += group
                 else:
-                    due.append((group.form, data, group.recipients()))
+                    due.append((group.sent, data, group.recipients()))
             except Exception as error:  # noqa: BLE001 - the event or the filter is at fault, not the other groups
                 for subscription in group:
                     self._abandon(subscription, error)
         written = 0
-        for form, data, recipients in due:
+        for sent, data, recipients in due:
             if data:
-                written += len(recipients)
-                self.sent_bytes[form] += len(data) * len(recipients)
+                clients = len(recipients)
+                written += clients
+                sent.count += clients * len(data)
                 recipients.write(data, self._abandon)
         for subscription in undecided:
             self.resync_one(subscription, ResyncReason.RIGHTS_UNDECIDED)
@@ -257,7 +262,7 @@ class Hub:
             return False
         subscription.position = page[-1].position
         if data:
-            self.sent_bytes[subscription.group.form] += len(data)
+            subscription.group.sent.count += len(data)
             subscription.outlet.write(data)
         return True
 

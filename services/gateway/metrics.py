@@ -175,9 +175,9 @@ class GatewayMetrics:
         log.debug("A client came back with a cursor", served_from=source.value)
         self._resumes[source,].inc()
 
-    def resynced(self, reason: Reason) -> None:
-        """Count one client that must resync."""
-        self._resyncs[reason,].inc()
+    def resynced(self, reason: Reason, clients: int) -> None:
+        """Count clients that must resync."""
+        self._resyncs[reason,].inc(clients)
 
     def replayed(self, outcome: ReplayOutcome) -> None:
         """Count one replay from the oplog."""
@@ -256,7 +256,7 @@ class _StateCollector(Collector):
             labels=["transport"],
         )
         for transport, forms in _forms().items():
-            family.add_metric([transport.value], sum(self._hub.sent_bytes[form] for form in forms))
+            family.add_metric([transport.value], sum(self._hub.sent_bytes(form) for form in forms))
         return family
 
 

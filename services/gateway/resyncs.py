@@ -24,7 +24,9 @@ class Resyncs:
     """Every id that it gives is in the log, and however many clients must resync, they fill no disk."""
 
     def __init__(
-        self, count: Callable[[Reason], None] = lambda _reason: None, now: Callable[[], float] = monotonic
+        self,
+        count: Callable[[Reason, int], None] = lambda _reason, _clients: None,
+        now: Callable[[], float] = monotonic,
     ) -> None:
         self._count = count
         self._now = now
@@ -36,7 +38,7 @@ class Resyncs:
 
     def one(self, reason: Reason, client: str, address: str, cursor: Cursor | str | None) -> str:
         """Note a client whose last position was ``cursor``; return the id of the incident."""
-        self._count(reason)
+        self._count(reason, 1)
         now = self._now()
         if now >= self._last_at + CALM_SECONDS:
             self._left = BURST
@@ -63,6 +65,5 @@ class Resyncs:
 
     def everyone(self, reason: Reason, clients: int) -> str:
         """Count that all clients must resync; return the id of the incident, which the feed logs with its cause."""
-        for _ in range(clients):
-            self._count(reason)
+        self._count(reason, clients)
         return secrets.token_hex(4)

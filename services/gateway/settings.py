@@ -40,8 +40,9 @@ class GatewaySettings(CommonSettings):
         description="Addresses that the gateway listens on, separated by commas; `localhost` is 127.0.0.1 and ::1.",
     )
     auth_none_on_public: bool = Field(
-        default=False,
-        description="`yes` allows AUTH=none although HOST is not loopback: something else decides who gets there.",
+        default=True,
+        description="`no` refuses to start with AUTH=none where HOST is not loopback; `yes` says that something else "
+        "decides who gets there.",
     )
     jwt_secret: SecretStr = Field(
         default=SecretStr(""),

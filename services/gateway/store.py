@@ -30,6 +30,7 @@ from services.gateway.page_mark import PageMark
 from services.gateway.snapshot import RAW, DecodedOrder, Document, Snapshot, read, read_snapshot
 from services.gateway.store_edge import StoreEdge, TimeLimit, driver_timeout
 from services.gateway.store_errors import OrderBusy, OrderNotFound, OutsideRights
+from services.mongodb.condition_wait import mend_waits
 from services.mongodb.primary import Primary
 
 Order = dict[str, Json]
@@ -117,6 +118,7 @@ class OrderStore:
         unreachable MongoDB is not an error here.
         """
         primary = Primary()
+        mend_waits()
         try:
             client: AsyncMongoClient[Document] = AsyncMongoClient(
                 uri,

@@ -8,6 +8,8 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from services.common.closed_labels import ClosedLabels
+
 
 class TrimReason(StrEnum):
     """Why the log was trimmed."""
@@ -41,19 +43,15 @@ class LogMetrics(Collector):
     def __init__(self, registry: CollectorRegistry) -> None:
         self.memory: RedisMemory | None = None
         self.extent: LogExtent | None = None
-        self._trims = Counter(
-            "orders_watcher_log_trims",
-            "Times the log in Redis was trimmed, by the bound.",
-            ["reason"],
-            registry=registry,
+        trims = Counter(
+            "orders_watcher_log_trims", "Times the log in Redis was trimmed, by the bound.", ["reason"], registry=None
         )
-        for reason in TrimReason:
-            self._trims.labels(reason)
+        self._trims = ClosedLabels.of(registry, trims, reason=TrimReason)
         registry.register(self)
 
     def trimmed(self, reason: TrimReason) -> None:
         """Count one trimming."""
-        self._trims.labels(reason).inc()
+        self._trims[reason,].inc()
 
     def collect(self) -> Iterable[Metric]:
         """Return the figures that are known."""

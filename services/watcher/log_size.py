@@ -1,17 +1,16 @@
 """Counts the changes and bytes of the log in Redis: to measure them there would take Redis ten milliseconds."""
 
 from collections import deque
-from collections.abc import Iterable
 
-_CHUNK = 100  # changes that are counted together
+_CHUNK = 100  # changes that are counted together, and the rest of a batch
 # Per entry: its position, that of its predecessor, field names, and what the allocator rounds up.
 _OVERHEAD = 100
 _ROUNDED = 8
 
 
-def entry_bytes(content: int) -> int:
-    """Return about how many bytes an entry takes in Redis whose envelope and images have so many."""
-    return content + max(_OVERHEAD, content // _ROUNDED)
+def memory_of(events: int, content: int) -> int:
+    """Return about how many bytes so many entries take in Redis whose envelopes and images have ``content`` bytes."""
+    return content + max(_OVERHEAD * events, content // _ROUNDED)
 
 
 class _Chunk:
@@ -35,17 +34,17 @@ class LogSize:
         self.events, self.bytes = events, bytes
         self._chunks = deque([_Chunk(events, bytes)] if events else [])
 
-    def add(self, contents: Iterable[int]) -> None:
-        """Count appended entries by the bytes of their contents."""
-        for content in contents:
-            if not self._chunks or self._chunks[-1].events >= _CHUNK:
-                self._chunks.append(_Chunk(0, 0))
-            size = entry_bytes(content)
-            last = self._chunks[-1]
-            last.events += 1
-            last.bytes += size
-            self.events += 1
-            self.bytes += size
+    def add(self, events: int, content: int) -> None:
+        """Count appended entries whose envelopes and images have so many bytes together."""
+        if not events:
+            return
+        if not self._chunks or self._chunks[-1].events >= _CHUNK:
+            self._chunks.append(_Chunk(0, 0))
+        last, size = self._chunks[-1], memory_of(events, content)
+        last.events += events
+        last.bytes += size
+        self.events += events
+        self.bytes += size
 
     def drop(self, events: int) -> None:
         """Count so many trimmed entries, the oldest."""

@@ -19,7 +19,7 @@ from services.common.normalize import Change, EpochReason
 from services.redis.schema import StreamKeys
 from services.redis.wire import packed
 from services.watcher.log_metrics import TrimReason
-from services.watcher.log_size import LogSize, entry_bytes
+from services.watcher.log_size import LogSize, memory_of
 from services.watcher.log_upkeep import TRIM
 from services.watcher.pipeline import Pipeline
 from services.watcher.script import Script
@@ -30,6 +30,7 @@ PING_TIMEOUT_SECONDS = 1.0  # the longest that a ping delays taking over a free 
 # Trimming the log and renewing the heartbeat is a quarter of the script's work, too much for each single change. Redis
 # trims by the hundred anyway, and gateways call a watcher silent only after seconds.
 UPKEEP_CHANGES = 100
+UPKEEP_BYTES = 1 << 20
 UPKEEP_SECONDS = 0.5
 # What is left of the log where Redis is full: enough for a gateway that was away for a moment, and too little to be
 # worth the other data's place. Older cursors are served from the oplog.
@@ -108,10 +109,10 @@ class Publisher:
         self._keep: int | None = None  # the most entries after the batch in flight
         self._pressed_at: float | None = None
         self._upkeep_at = -inf
-        self._changes_since_upkeep = 0
+        self._changes_since_upkeep = self._bytes_since_upkeep = 0
         self._pipeline = Pipeline(redis, TIMEOUT_SECONDS)
         self._batch: _Call | None = None
-        self._contents: Sequence[int] = ()  # the bytes of each change in it
+        self._events = self._content = 0  # in it: changes, and bytes of their envelopes and images
 
     async def aclose(self) -> None:
         """Close the connection."""
@@ -138,8 +139,9 @@ class Publisher:
 
         Duplicates are skipped. With no changes, check that the log still ends at ``prev``, and renew the heartbeat.
         """
-        self._contents = [len(change.envelope) + len(change.images) for change in changes]
-        self._keep = self._most_kept() if changes and self._upkeep_is_due(len(changes)) else None
+        self._events = len(changes)
+        self._content = sum([len(change.envelope) + len(change.images) for change in changes])
+        self._keep = self._most_kept() if changes and self._upkeep_is_due() else None
         maxlen = "" if self._keep is None else str(self._keep)
         token = changes[-1].token if changes else ""
         args: list[str | bytes] = [self._term, epoch, str(prev), maxlen, token]
@@ -148,18 +150,23 @@ class Publisher:
         self._batch = _Call(PUBLISH, self._all_keys, args, (_PING_FIRST,))
         self._send(self._batch)
 
-    def _upkeep_is_due(self, changes: int) -> bool:
-        self._changes_since_upkeep += changes
+    def _upkeep_is_due(self) -> bool:
+        self._changes_since_upkeep += self._events
+        self._bytes_since_upkeep += self._content
         now = monotonic()
-        if self._changes_since_upkeep < UPKEEP_CHANGES and now - self._upkeep_at < UPKEEP_SECONDS:
+        if (
+            self._changes_since_upkeep < UPKEEP_CHANGES
+            and self._bytes_since_upkeep < UPKEEP_BYTES
+            and now - self._upkeep_at < UPKEEP_SECONDS
+        ):
             return False
-        self._changes_since_upkeep, self._upkeep_at = 0, now
+        self._changes_since_upkeep, self._bytes_since_upkeep, self._upkeep_at = 0, 0, now
         return True
 
     def _most_kept(self) -> int:
         """Return how many entries may stay, those of the batch included, which always do."""
-        fitting = self.size.fitting(self._max_bytes - sum(map(entry_bytes, self._contents)))
-        return self._maxlen if fitting == self.size.events else min(self._maxlen, fitting + len(self._contents))
+        fitting = self.size.fitting(self._max_bytes - memory_of(self._events, self._content))
+        return self._maxlen if fitting == self.size.events else min(self._maxlen, fitting + self._events)
 
     async def answer(self) -> Published:
         """Wait for the outcome of the batch sent last; raise PublishFailed or Fenced."""
@@ -169,8 +176,8 @@ class Publisher:
         if answer[0] != b"OK":
             return Published.GAP
         # Once, also where the first attempt was executed and its reply was lost.
-        self.size.add(self._contents)
-        self._contents = ()
+        self.size.add(self._events, self._content)
+        self._events = self._content = 0
         if dropped := answer[2]:
             self.size.drop(dropped)
             self._trimmed(TrimReason.EVENTS if self._keep == self._maxlen else TrimReason.BYTES)
@@ -210,7 +217,7 @@ class Publisher:
         _, dropped, kept = await self._unwrap(await self._reply(trim))
         if not dropped:
             raise PublishFailed(
-                f"OOM: Redis is full, and not of our log, which was trimmed to its last {kept} changes: "
+                f"OOM: Redis is full, and not of our log, which is down to its last {kept} changes: "
                 "raise maxmemory, or remove other data"
             ) from error
         self.size.drop(dropped)

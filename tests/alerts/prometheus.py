@@ -39,7 +39,7 @@ class Prometheus(EmbeddedServer):
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = self.folder / "prometheus.log"
-        replicas = _REPLICAS.replace("vector(1)", f"vector({self.gateways})")
+        replicas = _REPLICAS.replace("vector(1)", f"vector({self.gateways})", 1)  # the first is the gateways'
         texts = {
             "prometheus.yml": _CONFIGURATION,
             "alerts.yml": shortened((SHIPPED / "alerts.yml").read_text("utf-8")),

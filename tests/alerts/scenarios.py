@@ -170,7 +170,16 @@ async def shorten_the_oplog(scene: Scene) -> AsyncIterator[None]:
     await scene.orders.database.client.admin.command({"replSetResizeOplog": 1, "size": 990.0})
 
 
-@fault("OrdersFrontNoGateway", what="SIGSTOP of all gateways behind HAProxy, then SIGCONT")
+@fault("OrdersServiceDown", what="HAProxy is stopped, and its address leaves the discovery; it is started again")
+async def lose_the_front(scene: Scene) -> AsyncIterator[None]:
+    await scene.front.stop()
+    scene.prometheus.find("loadbalancer", [])
+    yield
+    await scene.front.start()
+    scene.find_all()
+
+
+@fault("OrdersFrontNoGateway", what="SIGSTOP of the gateways behind HAProxy, then SIGCONT")
 async def freeze_all_gateways(scene: Scene) -> AsyncIterator[None]:
     for gateway in scene.stack.gateways:
         gateway.pause()
@@ -188,7 +197,7 @@ async def fill_the_front(scene: Scene) -> AsyncIterator[None]:
 @fault("OrdersFrontRefuses", what="One address sends HAProxy more requests than it takes from one")
 async def flood_the_front(scene: Scene) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
-        for _ in range(4):
+        for _ in range(20):
             await stack.enter_async_context(meanwhile(asked(scene.front.url, "/api/orders", pause=0.01)))
         yield
 

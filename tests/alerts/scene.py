@@ -16,8 +16,9 @@ from redis.asyncio import Redis
 
 from services.embedded.ports import free_port
 from services.embedded.server import EmbeddedServer
-from tests.alerts.front import HAProxy
+from tests.alerts.front import in_front_of
 from tests.alerts.prometheus import Prometheus
+from tests.deploy.haproxy import HAProxy
 from tests.faults.oplog import SMALL
 from tests.faults.stack import DATABASE, Shape, Stack
 from tests.service_process import ServiceProcess
@@ -75,8 +76,7 @@ async def scene(folder: Path) -> AsyncIterator[Scene]:
     """Run everything meanwhile."""
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(Stack(folder / "stack", _SHAPE))
-        front = HAProxy(folder=folder / "haproxy", port=free_port(), gateways=services.urls)
-        await stack.enter_async_context(front)
+        front = await stack.enter_async_context(in_front_of(services.gateways[0].port, folder))
         port = free_port()
         prometheus = Prometheus(folder=folder / "prometheus", port=port, gateways=GATEWAYS)
         client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(services.mongodb_uri)
@@ -149,6 +149,7 @@ async def streams(url: str, count: int) -> AsyncIterator[None]:
         for _ in range(count):
             opened = await stack.enter_async_context(session.get(f"{url}/api/orders/events"))
             assert opened.status == 200, opened.status
+            await asyncio.sleep(0.05)  # no faster than HAProxy lets one address
         yield
 
 

@@ -110,7 +110,6 @@ class HAProxy(EmbeddedServer):
         reader, writer = await asyncio.open_unix_connection(str(self.folder / "haproxy.sock"))
         try:
             writer.write(f"{text}\n".encode())
-            await writer.drain()
             return (await reader.read()).decode().strip()
         finally:
             writer.close()

@@ -94,6 +94,8 @@ async def test_a_full_gateway_is_ready_for_requests_and_not_for_streams(product:
         assert await gateway.status("/readyz/stream") == 503  # one place would be taken before the next check
         streams.pop().close()
         await becomes(gateway, rest=200, stream=200)
+        for stream in streams:
+            stream.close()
 
 
 @pytest.mark.timeout(60)

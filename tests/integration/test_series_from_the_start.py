@@ -3,6 +3,7 @@
 A counter that is born as 1 shows Prometheus no increase: the first event would raise no alert.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from itertools import product
 
@@ -21,7 +22,9 @@ from services.gateway.metrics import STATUSES, GatewayMetrics, Transport
 from services.gateway.replays import ReplayOutcome
 from services.gateway.subscription import Mode, ResyncReason
 from services.gateway.wire.form import Form
+from services.internal import exposition
 from services.internal.exposition import Exposition
+from services.watcher.log_metrics import TrimReason
 from services.watcher.metrics import WatcherDependency, WatcherMetrics
 from tests.conftest import RunService
 from tests.service_process import ServiceProcess
@@ -59,6 +62,7 @@ WATCHER: Mapping[str, set[Values]] = {
     "orders_watcher_dependency_up": each(DEPENDENCIES),
     "orders_watcher_epochs": each(EpochReason),
     "orders_watcher_failures": each(WatcherDependency),
+    "orders_watcher_log_trims": each(TrimReason),
     "orders_watcher_refusals": each(ConnectionRefusal),
 }
 
@@ -134,3 +138,20 @@ async def test_the_text_is_that_of_the_library_and_follows_the_figures() -> None
         assert stable == [line for line in theirs if not line.startswith("process_")]
     assert 'orders_gateway_incidents_total{kind="evicted"} 3.0' in stable
     assert 'orders_gateway_disconnects_total{reason="ping timeout",transport="sse"} 3.0' in stable
+
+
+async def test_a_scrape_lets_the_loop_do_other_things_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exposition, "SLICE_SECONDS", -1.0)  # each slice has lasted
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    metrics = GatewayMetrics()
+    counting = asyncio.create_task(count())
+    await Exposition(metrics.registry).text()
+    counting.cancel()
+    assert turns >= len(list(metrics.registry.collect()))

@@ -24,7 +24,7 @@ class Noted:
     def __init__(self) -> None:
         self.now = 0.0
         self.counted: Counter[Reason] = Counter()
-        self.resyncs = Resyncs(lambda reason: self.counted.update([reason]), lambda: self.now)
+        self.resyncs = Resyncs(lambda reason, clients: self.counted.update({reason: clients}), lambda: self.now)
 
     def one(self, client: str = "somebody") -> str:
         return self.resyncs.one(ResyncReason.HISTORY_LOST, client, "192.0.2.1", CURSOR)

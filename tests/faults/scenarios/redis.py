@@ -161,7 +161,7 @@ async def trim_the_log_of_a_full_redis(audit: Audit) -> None:
             used = int((await redis.info("memory"))["used_memory"])
             await redis.config_set("maxmemory", str(used - log // 4))
             audit.injected()
-            await audit.expect_recovery("a full Redis", within=1.0)
+            await audit.expect_recovery("a full Redis", within=RESTART)
             await audit.run_for(1)
             await redis.config_set("maxmemory", "0")
     leader = await audit.stack.leader()
