@@ -32,6 +32,9 @@ def match_stage(collection: str) -> dict[str, Any]:
 # All fields that are used; the others (update descriptions, sessions, …) need not cross the network.
 FIELDS = ("operationType", "clusterTime", "wallTime", "documentKey")
 IMAGES = ("fullDocument", "fullDocumentBeforeChange")
+# What an event has in place of images that are too large: only their fields that decide filters, so that filters and
+# rights judge a change whatever its size.
+DECIDING = {"fullDocument": "deciding", "fullDocumentBeforeChange": "decidingBefore"}
 
 # Larger envelopes are sent without their data, for clients to fetch: megabytes to each of a thousand clients would
 # stall the live stream. The REST API takes no order of this size.
@@ -106,15 +109,27 @@ def normalize(event: Mapping[str, Any], epoch: str, last: Position) -> Change | 
         end = ENDS.get(kind)
         return Unknown(kind, token) if end is None else End(end, token, cluster_time(event["clusterTime"]))
     position = last.next_at(cluster_time(event["clusterTime"]))
-    document = event.get("fullDocumentBeforeChange" if operation is Operation.DELETE else "fullDocument")
+    image = "fullDocumentBeforeChange" if operation is Operation.DELETE else "fullDocument"
+    document = event.get(image)
     data = None if document is None else order_json(document)
     name, cursor, at = id_text(event["documentKey"]["_id"]), str(Cursor(epoch, position)), _committed(event)
     envelope = encode_envelope(operation, name, data, cursor, at)
     if len(envelope) > LARGEST_ENVELOPE:
         envelope = encode_envelope(operation, name, None, cursor, at)
-    before = event.get("fullDocumentBeforeChange") if operation is Operation.UPDATE else None
-    images = orjson.dumps({"after": deciding_fields(document), "before": deciding_fields(before)})
+    before = _deciding(event, "fullDocumentBeforeChange") if operation is Operation.UPDATE else None
+    images = orjson.dumps({"after": _deciding(event, image), "before": before})
     return Change(position, token, envelope, images)
+
+
+def without_images(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the event with only those fields of its images that decide filters."""
+    reduced = {name: value for name, value in event.items() if name not in IMAGES}
+    return reduced | {DECIDING[image]: deciding_fields(event[image]) for image in IMAGES if image in event}
+
+
+def _deciding(event: Mapping[str, Any], image: str) -> dict[str, str] | None:
+    document = event.get(image)
+    return deciding_fields(event.get(DECIDING[image]) if document is None else document)
 
 
 def token_time(token: str) -> int | None:

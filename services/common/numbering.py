@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from services.common.cursor import LAST_ORDINAL, Position
-from services.common.normalize import IMAGES, Change, End, Unknown, normalize
+from services.common.normalize import Change, End, Unknown, normalize, without_images
 
 
 class UnreadableEvent(ValueError):
@@ -37,7 +37,7 @@ class Numbering:
             item = self._normalized(event)
         except _UNREADABLE:
             try:
-                item = self._normalized({name: value for name, value in event.items() if name not in IMAGES})
+                item = self._normalized(without_images(event))
             except _UNREADABLE as error:
                 raise UnreadableEvent(f"a change cannot be encoded as JSON: {error!r}") from error
         if isinstance(item, Change):

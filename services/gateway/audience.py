@@ -1,10 +1,9 @@
 """What one client is shown: the orders that it wants, among those that it may see."""
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, NamedTuple
 
-from services.gateway.filters import EVERYTHING, FilteredChange, Interest, Verdict, conjunction, verdict
+from services.gateway.filters import EVERYTHING, Interest, Verdict, conjunction
 
 Rights = Interest
 """The orders that a client may see and change: those that fit any of these filters."""
@@ -24,7 +23,7 @@ class Audience(NamedTuple):
     @property
     def shown(self) -> Interest:
         """The orders that it is shown: those that it wants and may see."""
-        return self.interest if self.rights == EVERYTHING else _shown(self.interest, self.rights)
+        return self.interest if self.rights == EVERYTHING else conjunction(self.interest, self.rights)
 
     @property
     def unknown(self) -> Verdict:
@@ -33,12 +32,3 @@ class Audience(NamedTuple):
         What a filter cannot decide is shown. What rights cannot decide is not: it may be another one's order.
         """
         return Verdict.UNKNOWN if any(each.needs_images for each in self.rights) else Verdict.SHOW
-
-    def verdict(self, change: FilteredChange) -> Verdict:
-        """Return how to show the change."""
-        return verdict(self.shown, change, self.unknown)
-
-
-@lru_cache(1024)  # of clients that come and go with the same rights
-def _shown(interest: Interest, rights: Rights) -> Interest:
-    return conjunction(interest, rights)

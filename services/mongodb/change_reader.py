@@ -42,19 +42,31 @@ class ReadMode(Enum):
 
     BATCHED = "batched"  # many at once
     ONE_BY_ONE = "one by one"  # one of the batch is unreadable, and MongoDB delivers a batch entirely or not at all
-    WITHOUT_IMAGES = "without images"  # the next event is the unreadable one: its images make it too large
+    FIELDS_ONLY = "fields only"  # the next event is the unreadable one: its images make it too large
+    WITHOUT_IMAGES = "without images"  # not even with these few fields of its images can it be read
+
+
+class Detail(Enum):
+    """What comes with an event of the documents before and after it."""
+
+    IMAGES = "images"
+    FIELDS = "fields"  # only the fields that decide filters
+    NOTHING = "nothing"
+
+
+_DETAIL = {ReadMode.FIELDS_ONLY: Detail.FIELDS, ReadMode.WITHOUT_IMAGES: Detail.NOTHING}
 
 
 class OpenWith(Protocol):
     """Opens the stream; raise SourceFailed."""
 
     def __call__(
-        self, start: StartPoint, batch_size: int, *, images: bool
+        self, start: StartPoint, batch_size: int, *, detail: Detail
     ) -> AbstractAsyncContextManager[OpenStream]: ...
 
 
 class ChangeReader:
-    """All events from ``start`` on, at most ``batch_size`` at once; an unreadable event comes without its images.
+    """All events from ``start`` on, at most ``batch_size`` at once; an unreadable event comes without its documents.
 
     Positions are therefore numbered as if every event could be read.
     """
@@ -99,7 +111,7 @@ class ChangeReader:
     def _consume_and_advance(self, consume: Callable[[Documents], T], events: Documents) -> T:
         self._start = StartAfter(events[-1]["_id"]["_data"])
         self._left_one_by_one -= 1
-        if self._mode is ReadMode.WITHOUT_IMAGES:
+        if self._mode in _DETAIL:
             self._switch(ReadMode.ONE_BY_ONE)
         elif self._mode is ReadMode.ONE_BY_ONE and self._left_one_by_one <= 0:
             self._switch(ReadMode.BATCHED)
@@ -112,12 +124,14 @@ class ChangeReader:
         if self._mode is ReadMode.BATCHED and self._batch_size > 1:
             self._left_one_by_one = self._batch_size
             self._switch(ReadMode.ONE_BY_ONE)
+        elif self._mode is ReadMode.FIELDS_ONLY:
+            self._switch(ReadMode.WITHOUT_IMAGES)
         else:
             log.warning(
                 "A change is too large to be delivered or cannot be decoded, clients must fetch the order",
                 error=error_text(error)[:300],
             )
-            self._switch(ReadMode.WITHOUT_IMAGES)
+            self._switch(ReadMode.FIELDS_ONLY)
 
     def _switch(self, mode: ReadMode) -> None:
         self._mode = mode
@@ -129,10 +143,10 @@ class ChangeReader:
             await self._stack.aclose()
         while self._stream is None:
             batch_size = self._batch_size if self._mode is ReadMode.BATCHED else 1
-            images = self._mode is not ReadMode.WITHOUT_IMAGES
+            detail = _DETAIL.get(self._mode, Detail.IMAGES)
             try:
                 self._stream = await self._stack.enter_async_context(
-                    self._open_with(self._start, batch_size, images=images)
+                    self._open_with(self._start, batch_size, detail=detail)
                 )
             except SourceFailed as error:
                 self._degrade(error)

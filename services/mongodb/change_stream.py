@@ -13,9 +13,10 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from services.common.cursor import cluster_time, timestamp
 from services.common.documents import CODEC
-from services.common.normalize import FIELDS, IMAGES, match_stage
+from services.common.filter_fields import FILTER_FIELDS, LONGEST_VALUE
+from services.common.normalize import DECIDING, FIELDS, IMAGES, match_stage
 from services.mongodb.change_cursor import OpenCursor
-from services.mongodb.change_reader import ChangeReader, StartAfter, StartAt, StartPoint
+from services.mongodb.change_reader import ChangeReader, Detail, StartAfter, StartAt, StartPoint
 from services.mongodb.collection_kind import CollectionKind
 from services.mongodb.command_cursor import run_read
 from services.mongodb.deployment import Deployment
@@ -99,15 +100,17 @@ class ChangeStream:
 
     @asynccontextmanager
     async def _open_stream(
-        self, wanted: Images, start: StartPoint, batch_size: int, *, images: bool
+        self, wanted: Images, start: StartPoint, batch_size: int, *, detail: Detail
     ) -> AsyncIterator[OpenStream]:
         options: dict[str, Any] = _start_option(start)
-        if images:
+        if detail is not Detail.NOTHING:
             # Prefer the stored image of the change; a lookup returns only the current document.
             look_up = wanted is Images.LOOKED_UP and not await self._keeps_images()
             options["fullDocument"] = _LOOK_UP if look_up else "whenAvailable"
             options["fullDocumentBeforeChange"] = "whenAvailable"
-        project = {"$project": dict.fromkeys(FIELDS + IMAGES if images else FIELDS, 1)}
+        project: dict[str, Any] = {"$project": dict.fromkeys(FIELDS + IMAGES if detail is Detail.IMAGES else FIELDS, 1)}
+        if detail is Detail.FIELDS:
+            project["$project"] |= {DECIDING[image]: _deciding(f"${image}") for image in IMAGES}
         # Not by the driver's `watch`, which resumes by itself on whatever server answers: perhaps a database that was
         # restored in between, which silently accepts a token of a quiet moment. We must check first.
         pipeline = [{"$changeStream": options}, self._match, project]
@@ -163,6 +166,22 @@ class ChangeStream:
 
 
 _OUT_OF_REACH = (FaultKind.HISTORY_LOST, FaultKind.TOKEN_UNKNOWN, FaultKind.NO_REPLICA_SET)
+
+
+def _deciding(image: str) -> dict[str, Any]:
+    """Return the expression for the fields of an image that can decide filters, or null where there is no image.
+
+    It is small whatever the document has in these fields.
+    """
+    fields = {name: _short_string(f"{image}.{name}") for name in FILTER_FIELDS}
+    return {"$cond": [{"$eq": [{"$type": image}, "object"]}, fields, None]}
+
+
+def _short_string(path: str) -> dict[str, Any]:
+    is_short = {"$lte": [{"$strLenBytes": path}, 4 * LONGEST_VALUE]}  # in characters MongoDB may find it invalid
+    return {
+        "$cond": [{"$eq": [{"$type": path}, "string"]}, {"$cond": [is_short, path, "$$REMOVE"]}, "$$REMOVE"],
+    }
 
 
 def _start_option(start: StartPoint) -> dict[str, Any]:

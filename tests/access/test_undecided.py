@@ -2,22 +2,25 @@
 
 import random
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from services.common.cursor import Position
 from services.common.documents import Json
 from services.common.envelope import Operation
 from services.gateway.audience import Audience, Rights
 from services.gateway.event import Event
-from services.gateway.filters import EVERYTHING, NOTHING, Filter, Interest, Verdict
+from services.gateway.filters import EVERYTHING, NOTHING, Filter, Interest, Verdict, verdict
 from services.gateway.interest_index import InterestIndex
 from services.gateway.subscription import Mode
 from services.gateway.wire.form import Form
 from tests.access.conftest import Guarded
-from tests.access.tokens import token
-from tests.access.viewers import TRANSPORTS, viewer
+from tests.access.tokens import bearer, token
+from tests.access.viewers import TRANSPORTS, sse, viewer
+from tests.log_entries import KEYS
 from tests.stream_events import Outlet, event
 from tests.unit.test_hub import Stream
 
@@ -47,21 +50,27 @@ CASES: list[tuple[Operation, Any, Any, Verdict]] = [
 ]
 
 
+def judged(interest: Interest, rights: Rights, change: Event) -> Verdict:
+    """Judge as a group does."""
+    audience = Audience(interest, rights)
+    return verdict(audience.shown, change, audience.unknown)
+
+
 @pytest.mark.parametrize(("operation", "after", "before", "expected"), CASES)
 def test_rights_fail_closed_where_images_are_missing(
     operation: Operation, after: Any, before: Any, expected: Verdict
 ) -> None:
     change = event(1, operation, data=after, before=before)
-    assert Audience(EVERYTHING, OF_ADA).verdict(change) is expected
-    assert Audience(NOTHING, OF_ADA).verdict(change) is Verdict.HIDE
-    assert Audience(EVERYTHING, NOTHING).verdict(change) is Verdict.HIDE
-    assert Audience(EVERYTHING).verdict(change) is Verdict.SHOW
+    assert judged(EVERYTHING, OF_ADA, change) is expected
+    assert judged(NOTHING, OF_ADA, change) is Verdict.HIDE
+    assert judged(EVERYTHING, NOTHING, change) is Verdict.HIDE
+    assert judged(EVERYTHING, EVERYTHING, change) is Verdict.SHOW
     # What is not wanted in any case need not be reloaded for.
     other: Interest = frozenset({Filter(ids=("another",))})
-    assert Audience(other, OF_ADA).verdict(change) is Verdict.HIDE
+    assert judged(other, OF_ADA, change) is Verdict.HIDE
     # Rights by id need no images.
-    assert Audience(EVERYTHING, frozenset({Filter(ids=("a",))})).verdict(change) is Verdict.SHOW
-    assert Audience(EVERYTHING, frozenset({Filter(ids=("b",))})).verdict(change) is Verdict.HIDE
+    assert judged(EVERYTHING, frozenset({Filter(ids=("a",))}), change) is Verdict.SHOW
+    assert judged(EVERYTHING, frozenset({Filter(ids=("b",))}), change) is Verdict.HIDE
 
 
 @pytest.mark.parametrize("form", [Form.SSE_PLAIN, Form.POLLING])
@@ -164,7 +173,7 @@ def test_the_index_finds_every_audience_that_a_change_concerns_and_few_others() 
             data=chance.choice([None, *_rows(chance)]),
             before=chance.choice([None, *_rows(chance)]),
         )
-        concerned = {n for n, each in enumerate(audiences) if each.verdict(change) is not Verdict.HIDE}
+        concerned = {n for n, each in enumerate(audiences) if judged(*each, change) is not Verdict.HIDE}
         assert concerned <= set(index.candidates(change))
 
 
@@ -200,7 +209,7 @@ def test_audiences_judge_like_interest_and_rights_together() -> None:
             return all(any(each.holds(id, fields) for each in one) for one in both)
 
         expected = Verdict.SHOW if visible(after) else Verdict.LEFT if visible(before) else Verdict.HIDE
-        assert Audience(interest, rights).verdict(change) is expected
+        assert judged(interest, rights, change) is expected
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -225,3 +234,55 @@ async def test_changes_of_a_collection_without_images_make_restricted_subjects_r
     assert [one["id"] for one in everyone.updates] == ["e", "b"]
     assert [one["id"] for one in ada.updates] == ["b"], "not even the id of another one's order"
     assert "resync" not in everyone.names
+
+
+@pytest.mark.parametrize("source", ["live", "resumed"])
+async def test_changes_that_are_too_large_for_mongodb_to_deliver_are_judged_all_the_same(
+    guarded: Guarded, source: str
+) -> None:
+    """An event with two images of 9 MB comes without them, but with the fields that decide."""
+    await guarded.watcher()
+    gateway = await guarded.gateway()
+    since = None
+    if source == "resumed":
+        async with sse(gateway.url, headers=bearer(token(rights="*"))) as first:
+            since = first.named("connected")[0]["cursor"]
+        await write_large(guarded)
+        async with Redis.from_url(guarded.redis_url) as redis:
+            until_logged = sse(gateway.url, {"since": since}, bearer(token(rights="*")))
+            async with until_logged as before:
+                await before.has("orderUpdate", 6, 30)
+            await redis.delete(KEYS.log, KEYS.head)
+        gateway = await guarded.gateway(RING_EVENTS="10")
+    rights = {"ada": {"customer_name": "Ada"}, "eve": {"customer_name": "Eve"}, "all": "*"}
+    async with AsyncExitStack() as stack:
+        shown = {
+            who: await stack.enter_async_context(viewer(gateway.url, "sse", token(who, rights=one), since=since))
+            for who, one in rights.items()
+        }
+        if source == "live":
+            await write_large(guarded)
+        await shown["all"].has("orderUpdate", 6, 30)
+        await shown["eve"].has("orderUpdate", 3, 30)
+        await shown["ada"].has("orderUpdate", 4, 30)
+    told = {who: [as_told(one) for one in each.updates] for who, each in shown.items()}
+    assert told == {
+        "ada": ["INSERT large", "UPDATE large", "LEFT large", "INSERT last"],
+        "eve": ["UPDATE large", "UPDATE large", "DELETE large"],
+        "all": ["INSERT large", "UPDATE large", "UPDATE large", "UPDATE large", "DELETE large", "INSERT last"],
+    }
+    assert not any("resync" in each.names for each in shown.values())
+
+
+def as_told(envelope: dict[str, Any]) -> str:
+    return f"{'LEFT' if envelope.get('left') else envelope['operation']} {envelope['id']}"
+
+
+async def write_large(guarded: Guarded) -> None:
+    orders, key = guarded.orders, {"_id": "large"}
+    await orders.insert_one({**key, **ADA, "filler": "x" * 9_000_000})
+    await orders.update_one(key, {"$set": {"status": "shipped"}})
+    await orders.update_one(key, {"$set": {"customer_name": "Eve"}})
+    await orders.update_one(key, {"$set": {"status": "delivered"}})
+    await orders.delete_one(key)
+    await orders.insert_one({"_id": "last", **ADA})

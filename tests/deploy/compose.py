@@ -12,9 +12,11 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import aiohttp
 
+from services.common.error_text import error_text
 from tests.deploy.audience import audience
 from tests.deploy.compose_report import DOCUMENT, Outcome, amended, line
 from tests.deploy.orders import create
@@ -33,6 +35,7 @@ CLIENTS = {
         "sse": ["sse"],
     }.items()
 }
+FAILURES = (Failed, AssertionError, TimeoutError, aiohttp.ClientError, ExceptionGroup)
 SETTLE = 3.0  # seconds in which the load goes on after a row
 
 
@@ -66,12 +69,12 @@ async def main(names: Sequence[str], clients: int) -> int:
         except Failed as failed:
             sys.stderr.write(f"FAILED: {failed}\n{await stack('logs', '--tail', '30', *OURS, check=False)}\n")
             return 1
+        machine = await _machine(stack)
         for row in known:
             if not names or row.name in names:
                 outcomes.append(await run(row, stack))
                 say(line(outcomes[-1]))
-        machine = await _machine(stack)
-    DOCUMENT.write_text(amended(DOCUMENT.read_text("utf-8"), outcomes, known, machine), "utf-8")
+                DOCUMENT.write_text(amended(DOCUMENT.read_text("utf-8"), outcomes, known, machine), "utf-8")
     failed_rows = [outcome.row.name for outcome in outcomes if outcome.faults]
     say(f"==> {len(outcomes) - len(failed_rows)} of {len(outcomes)} rows are clean. Failed: {failed_rows or 'none'}")
     return int(bool(failed_rows))
@@ -89,16 +92,18 @@ async def run(row: Row, stack: RunningStack) -> Outcome:
             try:
                 async with asyncio.timeout(row.seconds):
                     outcome.note = await row.act(stack)
-                await asyncio.sleep(SETTLE)
-                await crowd.until_all_have(list(load.acknowledged), 60)
-            finally:
-                outcome.seconds = time.monotonic() - started
-                outcome.sent, outcome.refused = load.sent, load.refused
-                outcome.tally = crowd.tally(load.acknowledged[:-10])  # the last ones may be on their way
+            except FAILURES as error:  # what was lost by then is known only when the rest has arrived
+                outcome.failure = error_text(error)
+            await asyncio.sleep(SETTLE)
+            made = list(load.acknowledged)
+            with suppress(AssertionError):  # those that are missing are counted
+                await crowd.until_all_have(made, 60)
+            outcome.seconds = time.monotonic() - started
+            outcome.sent, outcome.refused, outcome.tally = load.sent, load.refused, crowd.tally(made)
     except NotRun as reason:
         outcome = Outcome(row, not_run=str(reason))
-    except (Failed, AssertionError, TimeoutError, aiohttp.ClientError, ExceptionGroup) as error:
-        outcome.failure = f"{type(error).__name__}: {error}"
+    except FAILURES as error:
+        outcome.failure = error_text(error)
     return outcome
 
 

@@ -7,7 +7,7 @@ import asyncio
 import sys
 
 HOST, PORT = "loadbalancer", 3000
-CONNECTING_AT_ONCE = 20
+CONNECTING_AT_ONCE = 5
 _REQUEST = (
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
     b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"

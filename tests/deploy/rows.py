@@ -274,7 +274,7 @@ def rows(clients: int) -> list[Row]:
             f"{clients:,} idle clients connect through the load balancer and stay for 30 s",
             idle_clients(clients),
             gateways=4,
-            seconds=600,
+            seconds=1200,
         ),
         Row("fill-redis", "Another client fills Redis up to its limit", fill_redis),
         Row("freeze-redis", "`docker compose pause valkey`", freeze("valkey")),

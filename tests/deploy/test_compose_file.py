@@ -39,7 +39,7 @@ def test_no_service_is_handed_the_dotenv_file_or_a_password() -> None:
             assert f"{name.upper()}:" not in code
 
 
-@pytest.mark.parametrize("service", ["setup", "watcher", "gateway", "valkey", "grafana"])
+@pytest.mark.parametrize("service", ["setup", "watcher", "gateway", "valkey", "grafana", "loadbalancer"])
 def test_each_service_sees_its_own_secrets_only_and_cannot_change_them(service: str) -> None:
     mounted = re.findall(r"secrets-(\w+):(\S+?)[\s\]]", section(service))
     assert mounted == [(service, "/run/secrets:ro")]

@@ -44,14 +44,13 @@ async def test_curl_speaks_both_versions_and_users_keep_their_address(
         assert balanced.gateways[0].seen == [("GET", "/api/orders/a%2Fb")]
 
 
-async def test_old_versions_of_tls_are_refused(tmp_path: Path) -> None:
+async def test_old_versions_of_tls_and_plain_text_are_not_served(tmp_path: Path) -> None:
     made = make_certificates(tmp_path)
     async with stand_ins(tmp_path, certificate=made.both) as balanced:
-        context = ssl.create_default_context(cafile=str(made.authority))
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.maximum_version = ssl.TLSVersion.TLSv1_1
-        plain = await curl("--max-time", "5", f"http://127.0.0.1:{balanced.front.port}/")
-        assert "gateway" not in plain, "the same port does not serve without TLS"
+        for arguments in (("--tls-max", "1.1", balanced.url), (balanced.url.replace("https:", "http:"),)):
+            said = await curl("--max-time", "5", "--cacert", made.authority, *arguments)
+            assert "gateway" not in said
+        assert balanced.gateways[0].seen == []
 
 
 @pytest.mark.timeout(120)

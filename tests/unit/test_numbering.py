@@ -75,13 +75,14 @@ def test_after_the_end_of_a_cluster_time_reading_starts_at_the_next_one() -> Non
     assert replay_time(Position(TS, 0)) == TS
 
 
-def test_a_document_that_cannot_be_put_into_json_goes_out_without_its_data() -> None:
+def test_a_document_that_cannot_be_put_into_json_goes_out_without_its_data_but_with_what_decides_filters() -> None:
     numbering = Numbering("e1", Position.before(TS))
-    item = numbering.of(event("update", 5, fullDocument=nested(5000), fullDocumentBeforeChange=nested(5000)))
+    before, after = ({**nested(5000), "status": status} for status in ("pending", "shipped"))
+    item = numbering.of(event("update", 5, fullDocument=after, fullDocumentBeforeChange=before))
     assert isinstance(item, Change)
     assert item.position == numbering.last == Position(TS, 0)
     assert json.loads(item.envelope)["data"] is None
-    assert json.loads(item.images) == {"after": None, "before": None}
+    assert json.loads(item.images) == {"after": {"status": "shipped"}, "before": {"status": "pending"}}
 
 
 def test_a_change_without_a_usable_id_is_an_error_of_its_own_and_is_not_counted() -> None:
