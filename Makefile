@@ -26,7 +26,7 @@ FAULTS_ARGS ?=
 # `make test-compose COMPOSE_ARGS="--only update roll-back"` runs a part; --list names the rows.
 COMPOSE_ARGS ?=
 
-# `make test-alerts ALERTS_ARGS="redis standby"` raises only some; docs/faults.md is written by a run of all.
+# `make test-alerts ALERTS_ARGS="redis standby"` raises only some, and writes their rows again.
 ALERTS_ARGS ?=
 
 .DEFAULT_GOAL := help

@@ -37,7 +37,7 @@ def main() -> int:
             database = client.get_default_database(DEFAULT_DATABASE)
             done = move_on(database.get_collection(COLLECTION, write_concern=WriteConcern("majority")))
     except WrongSetting as error:
-        print(f"Nothing was written: {error}", file=sys.stderr)
+        print(f"Nothing was written: {error_text(error)}", file=sys.stderr)
         return 1
     except PyMongoError as error:
         print(f"Nothing was written: {_reason(error, target.sentence)}", file=sys.stderr)

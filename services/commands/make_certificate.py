@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from services.common.error_text import error_text
+
 DAYS = 800  # clients of Apple refuse more than 825
 _RENEWED_BEFORE_SECONDS = 30 * 86_400
 _SELF_SIGNED = "self-signed"
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] = sys.argv[1:], environment: Mapping[str, str]
         print(f"The certificate cannot be made: {error.stderr.decode(errors='replace').strip()}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"The certificate cannot be made: {error}", file=sys.stderr)
+        print(f"The certificate cannot be made: {error_text(error)}", file=sys.stderr)
         return 1
     return 0
 

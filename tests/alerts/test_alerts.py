@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.alerts.report import DOCUMENT, filled, part_of, section, without
+from tests.alerts.report import DOCUMENT, filled, merged, part_of, rows_of, section, without
 from tests.alerts.rules import FACTOR, SHIPPED, alert_names, shortened
 from tests.alerts.scenarios import FAULTS, QUICK
 from tests.alerts.scene import scene
@@ -18,7 +18,7 @@ def test_every_alert_has_a_cause_that_raises_it() -> None:
 
 def test_the_document_has_a_row_for_each_alert() -> None:
     shown = part_of(DOCUMENT.read_text("utf-8"))
-    assert [alert for fault in FAULTS for alert in fault.alerts if f"| `{alert}` |" not in shown] == []
+    assert {one.alert for one in rows_of(shown) if one.not_run is None} == set(alert_names())
 
 
 def test_only_durations_of_the_rules_are_shortened() -> None:
@@ -31,11 +31,14 @@ def test_only_durations_of_the_rules_are_shortened() -> None:
 
 
 def test_the_table_takes_the_place_of_an_older_one() -> None:
-    one = section([Watched("A", "a cause", 1, 2), Watched("B", "another", not_run="no reason")], 3)
+    one = section([Watched("A", "a cause", 1, 2), Watched("B", "another", not_run="no reason")], 3, 3)
     document = filled("# Faults\n", one)
     assert "| `A` | a cause | 1 s | 2 s |" in document
     assert "**1 of 2 fired and stopped**" in document
-    other = section([Watched("A", "a cause", 5, 6)], 3)
+    assert rows_of(one) == [Watched("A", "a cause", 1, 2), Watched("B", "another", not_run="no reason")]
+    again = [Watched("B", "another", 3, 4)]
+    assert merged(rows_of(one), again) == [Watched("A", "a cause", 1, 2), *again]
+    other = section([Watched("A", "a cause", 5, 6)], 3, 2)
     assert part_of(filled(document, other)) == other
     assert without(filled(document, other)) == "# Faults\n"
 

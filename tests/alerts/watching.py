@@ -32,7 +32,7 @@ async def watch(scene: Scene, fault: Fault, only: str | None = None) -> list[Wat
     """
     prometheus, alerts = scene.prometheus, {only} if only else set(fault.alerts)
     if fault.needs is not None and not await prometheus.query(fault.needs):
-        return [Watched(alert, fault.what, not_run=f"there is no `{fault.needs}`") for alert in fault.alerts]
+        return [Watched(alert, fault.what, not_run=f"not run: there is no `{fault.needs}`") for alert in fault.alerts]
 
     async def quiet() -> bool:
         return not alerts & await prometheus.active()
