@@ -157,6 +157,7 @@ async def running_stack(**settings: str) -> AsyncIterator[RunningStack]:
         (folder / ".env").write_text("", "utf-8")
         stack = RunningStack(folder, port)
         stack.configure(COMPOSE_PROJECT_NAME=PROJECT, ORDERS_IMAGE=IMAGE, PORT=str(port), **settings)
+        await _remove(stack)  # what a run has left that was killed
         try:
             yield stack
         finally:
