@@ -54,7 +54,7 @@ def _credentials(request: web.Request) -> Credentials:
 def _refused(denial: Denial, scope: Scope) -> Problem:
     if denial is Denial.UNAVAILABLE:
         detail = "It cannot be checked now who you are."
-        return Problem(503, Kind.UNAUTHENTICATED, detail, headers={hdrs.RETRY_AFTER: "2"})
+        return Problem(503, Kind.HTTP, detail, headers={hdrs.RETRY_AFTER: "2"})
     if denial is Denial.SCOPE_MISSING:
         challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'
         return Problem(403, Kind.SCOPE, f"It needs the scope {scope}.", headers={hdrs.WWW_AUTHENTICATE: challenge})
