@@ -23,9 +23,15 @@ PYTEST_ARGS ?=
 # `make faults FAULTS_ARGS="--only redis --seed 7"` runs a part; --list names the scenarios.
 FAULTS_ARGS ?=
 
+# `make test-compose COMPOSE_ARGS="--only update roll-back"` runs a part; --list names the rows.
+COMPOSE_ARGS ?=
+
+# `make test-alerts ALERTS_ARGS="redis standby"` raises only some, and writes their rows again.
+ALERTS_ARGS ?=
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run setup-db demo-write token test test-compose check bench bench-quick format lock clean node-if-there node-or-stop
+.PHONY: help setup run setup-db demo-write token test test-compose test-alerts faults check bench bench-quick format lock clean node-if-there node-or-stop
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,8 +54,12 @@ test: $(INSTALLED) node-or-stop ## Run all tests on real servers, real clients a
 	@tests/install-system-packages
 	$(PYTHON) -m pytest $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
-test-compose: $(INSTALLED) node-or-stop ## Start compose.yaml for real, scale it and kill parts of it (needs Docker)
-	@$(PYTHON) -m tests.deploy.compose
+test-compose: $(INSTALLED) node-or-stop ## Start compose.yaml for real, update, rotate and break it, and write docs/faults.md (needs Docker)
+	@exec $(PYTHON) -m tests.deploy.compose $(COMPOSE_ARGS)
+
+test-alerts: $(INSTALLED) ## Raise every alert by its real cause in a real Prometheus, and write the table in docs/faults.md (ten minutes)
+	@tests/install-system-packages
+	$(PYTHON) -m tests.alerts $(ALERTS_ARGS)
 
 faults: $(INSTALLED) node-if-there ## Break everything while an auditor watches, and write docs/faults.md (half an hour)
 	@tests/faults/install-system-packages

@@ -11,7 +11,20 @@ from time import monotonic
 
 from bench import network
 from bench.cpu import Stolen
-from bench.measure import bystander, connections, drain, fanout, filters, growth, latency, rest, stalled, storm, way
+from bench.measure import (
+    bystander,
+    connections,
+    drain,
+    fanout,
+    filters,
+    front,
+    growth,
+    latency,
+    rest,
+    stalled,
+    storm,
+    way,
+)
 from bench.plan import Plan
 from bench.report import page
 from bench.report.machine import machine
@@ -36,6 +49,7 @@ MEASURES: dict[str, Measure] = {
     "stalled": stalled.measure,
     "rest": rest.measure,
     "bystander": bystander.measure,
+    "front": front.measure,
     "growth": growth.measure,
 }
 CLOCKED = ("latency", "way", "bystander")  # measured in wall-clock time, not in CPU time

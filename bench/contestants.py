@@ -20,7 +20,7 @@ NODE_ENV = {"NODE_ENV": "production"}
 
 @dataclass(eq=False, kw_only=True)
 class Part(EmbeddedServer):
-    """One process of a contestant; it is ready when /readyz says so or, without ``has_readyz``, it prints `ready`."""
+    """One process of a contestant; it is ready when ``readyz`` is 200 or, without ``has_readyz``, it prints `ready`."""
 
     name: str
     command: Sequence[str]
@@ -29,6 +29,7 @@ class Part(EmbeddedServer):
     port: int = field(default_factory=ports.free_port)
     port_setting: str = "PORT"
     has_readyz: bool = True
+    readyz: str = "/readyz"
     serves_clients: bool = True
     pinned: bool = True
     log: Path = field(init=False)
@@ -54,7 +55,10 @@ class Part(EmbeddedServer):
             return self.log.exists() and "ready" in self.log.read_text()
         try:
             timeout = aiohttp.ClientTimeout(total=2)
-            async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{self.url}/readyz") as response:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.get(self.url + self.readyz) as response,
+            ):
                 return response.status == 200
         except (aiohttp.ClientError, TimeoutError):
             return False
@@ -67,6 +71,7 @@ class Running:
     url: str
     server: int
     others: Sequence[int]
+    admin_url: str | None = None  # where it serves its metrics
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,10 @@ class Contestant:
                 await stack.enter_async_context(part)
             await asyncio.sleep(0.5)  # node-seed reports ready before it has opened its change stream
             server = next(part for part in parts if part.serves_clients)
-            yield Running(server.url, server.pid, [part.pid for part in parts if part is not server])
+            others = [part.pid for part in parts if part is not server]
+            admin_port = server.settings.get("ADMIN_PORT")
+            admin_url = None if admin_port is None else f"http://127.0.0.1:{admin_port}"
+            yield Running(server.url, server.pid, others, admin_url)
 
 
 def _ours(env: Mapping[str, str], folder: Path) -> list[Part]:
@@ -105,7 +113,7 @@ def _ours(env: Mapping[str, str], folder: Path) -> list[Part]:
         # The peers send none, and they would come at another place in each client's bytes.
         "SSE_HEARTBEAT_SECONDS": "3600",
         "DRAIN_SECONDS": "0",
-        "ADMIN_PORT": "0",  # several may run
+        "ADMIN_PORT": str(ports.free_port()),
     }
     return [watcher(env, folder, serves_clients=False), _gateway({**env, **limits}, folder)]
 
@@ -119,7 +127,8 @@ def _as_delivered(env: Mapping[str, str], folder: Path) -> list[Part]:
 
 def _gateway(settings: Mapping[str, str], folder: Path) -> Part:
     serve = [sys.executable, "-m", "services.gateway"]
-    return Part(name="gateway", command=serve, folder=folder, settings={"PYTHONPATH": str(ROOT), **settings})
+    fixed = {"PYTHONPATH": str(ROOT), "DRAIN_DELAY_SECONDS": "0"}
+    return Part(name="gateway", command=serve, folder=folder, settings={**fixed, **settings}, readyz="/readyz/stream")
 
 
 def watcher(settings: Mapping[str, str], folder: Path, *, serves_clients: bool = True) -> Part:

@@ -19,7 +19,8 @@ class ServiceProcess(EmbeddedServer):
 
     It may open so many ``descriptors``, where that is given, as its hard limit.
 
-    `start` returns when /readyz answers 200; `launch` does not wait. The output of all its runs is in `log`.
+    `start` returns when /readyz for operators answers 200: all works; `launch` does not wait. The output of all its
+    runs is in `log`.
     """
 
     service: str
@@ -56,19 +57,28 @@ class ServiceProcess(EmbeddedServer):
         return ["sh", "-c", f'ulimit -n {self.descriptors}; exec "$@"', "sh", *service]
 
     def env(self) -> Mapping[str, str]:
-        return {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "ADMIN_PORT": str(self.admin_port), **self.settings}
+        return {
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "ADMIN_PORT": str(self.admin_port),
+            "DRAIN_DELAY_SECONDS": "0",  # no load balancer is to notice
+            **self.settings,
+        }
 
     def cwd(self) -> Path:
         return self.folder
 
     async def answers(self) -> bool:
-        return await self.status("/readyz") == 200
+        return await self.status("/readyz", self.admin_url) == 200
 
-    async def status(self, path: str) -> int | None:
-        """Return the HTTP status of a GET, or None while the port is closed."""
+    async def status(self, path: str, url: str | None = None) -> int | None:
+        """Return the HTTP status of a GET, at the public port unless `url` is another; None while it is closed."""
         timeout = aiohttp.ClientTimeout(total=5)
         try:
-            async with aiohttp.ClientSession(timeout=timeout) as session, session.get(self.url + path) as response:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.get((url or self.url) + path) as response,
+            ):
                 return response.status
         except (aiohttp.ClientError, TimeoutError):
             return None

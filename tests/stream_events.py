@@ -66,9 +66,11 @@ class Outlet:
     full: Callable[[], None] = lambda: None
     writes: list[list[dict[str, Any]]] = field(default_factory=list)
     resyncs: list[tuple[str, str]] = field(default_factory=list)
+    incidents: list[str] = field(default_factory=list)
     statuses: list[str | None] = field(default_factory=list)
     aborted: int = 0
 
+    client: ClassVar[str] = "somebody"
     descriptor: ClassVar[None] = None
 
     def write(self, data: bytes | memoryview) -> None:
@@ -77,8 +79,9 @@ class Outlet:
         if self.room <= 0:
             self.full()
 
-    def resync(self, reason: str, cursor: Cursor) -> None:
-        self.resyncs.append((reason, str(cursor)))
+    def resync(self, reason: str, cursor: Cursor, incident: str = "") -> None:
+        self.resyncs.append((str(reason), str(cursor)))
+        self.incidents.append(incident)
 
     def status(self, stale: str | None, cursor: Cursor) -> None:  # noqa: ARG002
         self.statuses.append(stale)

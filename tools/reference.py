@@ -17,15 +17,18 @@ from pydantic_settings import BaseSettings
 from services.commands.provision_mongodb import ProvisionSettings
 from services.common.dependency_health import DependencyHealth
 from services.common.dependency_metrics import Dependency
+from services.common.fair_turns import FairTurns
 from services.common.secret_files import SECRET
 from services.common.settings import CommonSettings
 from services.embedded.settings import EmbeddedSettings
 from services.front.connections import ConnectionBounds, Connections
+from services.gateway.edge.registry import Registry
 from services.gateway.edge.unsent import Unsent
 from services.gateway.hub import Hub
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.ring import Ring
 from services.gateway.settings import ROOT, GatewaySettings
+from services.watcher.log_metrics import LogMetrics
 from services.watcher.metrics import WatcherMetrics
 from services.watcher.settings import WatcherSettings
 
@@ -77,7 +80,8 @@ def env_example() -> str:
     """Return an `.env` that names every variable and sets none."""
     lines = [
         "# Copy it to .env and set what you need; every variable has the default shown.",
-        "# Made from the settings' definitions by python -m tools.reference.",
+        "# Made from the settings' definitions by python -m tools.reference. compose.yaml has some of its own besides:",
+        "# GATEWAY_REPLICAS, WATCHER_REPLICAS and others, which docs/operations.md lists under The stack.",
     ]
     for title, fields in _sections():
         lines += ["", f"# --- {title.replace('`', '')}"]
@@ -96,21 +100,23 @@ def metrics() -> Iterator[tuple[str, str, str]]:
     """Yield the name, kind and description of each metric, as in Prometheus."""
     for registry in (_gateway_registry(), _watcher_registry()):
         for family in sorted(registry.collect(), key=lambda family: family.name):
-            if family.name.startswith("orders_"):
+            if family.name.startswith(("orders_gateway_", "orders_watcher_")):
                 name = f"{family.name}_total" if family.type == "counter" else family.name
                 yield name, family.type, family.documentation
 
 
 def _gateway_registry() -> CollectorRegistry:
     shown, ring = GatewayMetrics(), Ring(10)
-    shown.observe_connections(Connections(ConnectionBounds(total=1, per_address=1, last_descriptor=1), lambda _: None))
-    shown.observe(Hub(ring, lambda _: None), ring, Unsent(1), [Dependency.of(DependencyHealth("redis"))])
+    connections = Connections(ConnectionBounds(total=1, per_address=1, last_descriptor=1), lambda _: None)
+    shown.observe_connections(connections, Registry(1, 1), ())
+    shown.observe(Hub(ring, lambda _: None, FairTurns()), ring, Unsent(1), [Dependency.of(DependencyHealth("redis"))])
     return shown.registry
 
 
 def _watcher_registry() -> CollectorRegistry:
     shown = WatcherMetrics()
-    shown.observe([DependencyHealth("redis")])
+    shown.observe([DependencyHealth("redis")], ahead=1, batch=1, log=1)
+    LogMetrics(shown.registry)
     return shown.registry
 
 

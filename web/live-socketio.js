@@ -76,7 +76,7 @@ export function followBySocketIO(io, { position, listener }, transports = ["webs
   socket.on("mark", (/** @type {any} */ mark) => listener.reached(String(mark?.cursor)));
   socket.on("status", (/** @type {any} */ status) => listener.stale(status?.stale ? String(status.reason) : null));
   socket.on("resync", (/** @type {any} */ notice) =>
-    listener.mustResync(String(notice?.reason ?? "the server asked for it"), notice?.cursor ?? null),
+    listener.mustResync(String(notice?.reason ?? "the server asked for it"), notice?.cursor ?? null, notice?.incident),
   );
   socket.on("connect_error", (/** @type {Error} */ error) => lost(error.message));
   socket.on("disconnect", (/** @type {string} */ reason) => {

@@ -68,7 +68,10 @@ export function followBySSE({ position, listener }) {
       ["connected", greeted],
       ["orderUpdate", (envelope) => listener.changed(envelope)],
       ["status", (status) => listener.stale(status?.stale ? String(status.reason) : null)],
-      ["resync", (notice) => listener.mustResync(String(notice?.reason ?? ""), notice?.cursor ?? null)],
+      [
+        "resync",
+        (notice) => listener.mustResync(String(notice?.reason ?? ""), notice?.cursor ?? null, notice?.incident),
+      ],
     ]);
     return new EventStreamParser({
       event: (name, data) => acts.get(name)?.(JSON.parse(data)),

@@ -12,12 +12,12 @@ import { followBySSE } from "./live-sse.js";
  * The events of the connection. A greeting comes with every connection; `continued` means that the server resumed from
  * this client's position, so that no change is missing. `reached`: a filtered client has missed nothing up to the cursor.
  * `retrying`: the time of the next attempt to connect, null while it is being made. `stale`: why the server itself may not
- * receive changes, null if it does. `mustResync`: reload the list, at least as new as the cursor.
+ * receive changes, null if it does. `mustResync`: reload the list, at least as new as the cursor; the server has logged why under `incident`.
  * @typedef {{
  *   greeted(greeting: Greeting | null, continued: boolean): void,
  *   changed(envelope: Envelope): void,
  *   reached(cursor: string): void,
- *   mustResync(reason: string | null, cursor: string | null): void,
+ *   mustResync(reason: string | null, cursor: string | null, incident?: string): void,
  *   stale(why: string | null): void,
  *   heard(): void,
  *   transport(name: Transport): void,

@@ -166,7 +166,9 @@ export class Sync {
       greeted: (greeting, continued) => this.#greeted(greeting, continued),
       changed: (envelope) => this.#changed(envelope),
       reached: (cursor) => this.store.reached(cursor),
-      mustResync: (reason, cursor) => {
+      mustResync: (reason, cursor, incident) => {
+        // For whoever looks for the reason: the gateway's log has a line with this id.
+        if (incident) console.info(`resync ${incident}: ${reason}`);
         if (reason !== null) this.#parts.onNotice(`The list was read again: ${reasonInWords(reason)}.`);
         void this.reload(cursor);
       },

@@ -4,7 +4,9 @@ import asyncio
 from dataclasses import dataclass
 from statistics import median
 
-from bench.contestants import NODE_SEED, OURS, PYTHON_SOCKETIO, Contestant
+import aiohttp
+
+from bench.contestants import NODE_SEED, OURS, PYTHON_SOCKETIO, Contestant, Running
 from bench.cpu import collected_bytes, cpu_seconds
 from bench.plan import Plan
 from bench.report.section import Section, Verdict
@@ -14,6 +16,7 @@ from bench.stage import Stage
 FIRST, MORE = 2000, 8000
 QUICK_FIRST, QUICK_MORE = 500, 2000
 MANY = 10_000
+SCRAPES = 20
 NOTES = [
     """Socket.IO over websockets, from the TCP connection to the greeting. Some connections are open already, so that
 one-time costs are not counted. Memory is the process's own (anonymous) memory before and after, at rest; Node is made
@@ -57,7 +60,7 @@ async def measure(stage: Stage, plan: Plan) -> Section:
         ),
     ]
     if not plan.quick:
-        verdicts.append(await _many(stage, plan))
+        verdicts += await _many(stage, plan)
     headers = ("server", "CPU per connect", "memory per idle connection")
     return Section(title="Connections", notes=NOTES, headers=headers, rows=rows, verdicts=verdicts)
 
@@ -76,23 +79,45 @@ async def _cost(stage: Stage, contestant: Contestant, plan: Plan) -> Cost:
         return Cost(cpu / more, (await collected_bytes(running.server) - memory) / more)
 
 
-async def _many(stage: Stage, plan: Plan) -> Verdict:
-    """Hold ten thousand for five minutes, with an event to all at both ends; every client must be there for both."""
+async def _many(stage: Stage, plan: Plan) -> list[Verdict]:
+    """Hold ten thousand for five minutes, with an event to all at both ends; every client must be there for both.
+
+    In between, measure a scrape of the metrics.
+    """
     async with stage.running(OURS) as running:
         await stage.listener.ask(do="open", url=running.url, count=MANY, protocol=OURS.protocols["websocket"])
         await _event(stage)
+        scrape = await scrape_seconds(running)
         for minute in range(5):
             await asyncio.sleep(60)
             plan.progress(f"{MANY:,} connections, minute {minute + 1} of 5")
         await _event(stage)
         lost: int = (await stage.listener.ask(do="lost"))["lost"]
-    return Verdict(
+    held = Verdict(
         measure=f"{MANY:,} connections, an event to all, five minutes, another event",
         target="none lost",
         reached=lost,
         limit=0,
         unit="lost",
     )
+    scraped = Verdict(
+        measure=f"a scrape of the metrics with {MANY:,} connections, CPU time",
+        target="≤ 5 ms",
+        reached=scrape * 1000,
+        limit=5,
+        unit="ms",
+    )
+    return [held, scraped]
+
+
+async def scrape_seconds(running: Running) -> float:
+    """Return the server's CPU time for one scrape of its metrics, all of it in the event loop's thread."""
+    async with aiohttp.ClientSession() as session:
+        cpu = cpu_seconds([running.server])
+        for _ in range(SCRAPES):
+            async with session.get(f"{running.admin_url}/metrics") as response:
+                await response.read()
+        return (cpu_seconds([running.server]) - cpu) / SCRAPES
 
 
 async def _event(stage: Stage) -> None:

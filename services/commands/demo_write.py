@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ValidationError
-from pymongo import DESCENDING, MongoClient, WriteConcern
+from pymongo import DESCENDING, WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import ConnectionFailure, PyMongoError
 
 from services.commands.setup_db import COLLECTION, DEFAULT_DATABASE, wrong_settings
-from services.commands.target import find_target
+from services.commands.target import find_target, mongo_client
+from services.common.error_text import error_text
 from services.common.settings import WrongSetting
 from services.mongodb.faults import explain
 
@@ -32,12 +33,12 @@ def main() -> int:
         print(wrong_settings(error), file=sys.stderr)
         return 1
     try:
-        client: MongoClient[dict[str, Any]] = MongoClient(
-            target.uri, serverSelectionTimeoutMS=_PATIENCE_MS, appname="orders-demo-write"
-        )
-        with client:
+        with mongo_client(target.uri, serverSelectionTimeoutMS=_PATIENCE_MS, appname="orders-demo-write") as client:
             database = client.get_default_database(DEFAULT_DATABASE)
             done = move_on(database.get_collection(COLLECTION, write_concern=WriteConcern("majority")))
+    except WrongSetting as error:
+        print(f"Nothing was written: {error_text(error)}", file=sys.stderr)
+        return 1
     except PyMongoError as error:
         print(f"Nothing was written: {_reason(error, target.sentence)}", file=sys.stderr)
         return 1
@@ -46,7 +47,7 @@ def main() -> int:
 
 
 def _reason(error: PyMongoError, target: str) -> str:
-    why = explain(str(error))
+    why = explain(error_text(error))
     if isinstance(error, ConnectionFailure):
         return f"no answer from {target} ({why}). Start `make run`, or set MONGODB_URI."
     return f"{target} refused it ({why})."

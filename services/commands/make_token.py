@@ -17,6 +17,7 @@ import jwt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.common.auth import DEVELOPMENT_ISSUER, DEVELOPMENT_KEY, RIGHTS_CLAIM
+from services.common.error_text import error_text
 
 _ALL = "*"
 
@@ -37,7 +38,7 @@ def main() -> int:
         print(f"There is no {path}: start `AUTH=jwt make run` once, which makes it.", file=sys.stderr)
         return 1
     except (OSError, ValueError) as error:
-        print(f"No token: {error}", file=sys.stderr)
+        print(f"No token: {error_text(error)}", file=sys.stderr)
         return 1
     return 0
 

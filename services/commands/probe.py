@@ -1,4 +1,4 @@
-"""Asks a service on this machine whether it is ready: `python -m services.commands.probe 3000`, as containers do."""
+"""Shows what a service on this machine is ready for, and what is missing: `python -m services.commands.probe 3002`."""
 
 import sys
 from http.client import HTTPConnection, HTTPException
@@ -7,10 +7,7 @@ TIMEOUT = 2.5
 
 
 def main() -> int:
-    """Return 0 if /readyz on the given port returns 200, else 1; print the response.
-
-    It runs every few seconds in each container, so it imports next to nothing.
-    """
+    """Return 0 if /readyz on the given port returns 200, else 1; print the response."""
     connection = HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=TIMEOUT)
     try:
         connection.request("GET", "/readyz")

@@ -1,19 +1,22 @@
 """Turns a fresh mongod into a replica set of one, with a least-privilege user for each service.
 
 `python -m services.commands.provision_mongodb`, on the machine (or in the network namespace) of that mongod: as long as
-it has no user, it accepts such commands only from localhost. Repeating it only updates passwords and rights.
+it has no user, it accepts such commands only from localhost. Repeating it only updates users, passwords and rights.
 """
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
+from services.commands.logins import Login, logins, users
+from services.commands.setup_db import wrong_settings
+from services.common.error_text import error_text
 from services.common.secret_files import SECRET, SettingsWithSecrets, WrongSetting
 from services.mongodb.faults import explain
 
@@ -30,17 +33,20 @@ class ProvisionSettings(SettingsWithSecrets):
 
     admin_password: SecretStr = Field(
         default=SecretStr("admin"),
-        description="Password of MongoDB's user admin, for the set-up only; compose makes a random one.",
+        description="Password of the user admin in MongoDB and operator in Valkey, for the set-up and for operators; "
+        "compose makes a random one. After a comma, the one that it replaces.",
         json_schema_extra=SECRET,
     )
     watcher_password: SecretStr = Field(
         default=SecretStr("watcher"),
-        description="The watcher's password in MongoDB; compose makes a random one.",
+        description="The watcher's password in MongoDB; compose makes a random one. After a comma, an earlier one that "
+        "stays valid, with another user: `watcher-2:new,old`.",
         json_schema_extra=SECRET,
     )
     gateway_password: SecretStr = Field(
         default=SecretStr("gateway"),
-        description="The gateways' password in MongoDB; compose makes a random one.",
+        description="The gateways' password in MongoDB; compose makes a random one. After a comma, an earlier one that "
+        "stays valid, with another user: `gateway-2:new,old`.",
         json_schema_extra=SECRET,
     )
     mongodb_member: str = Field(
@@ -48,6 +54,23 @@ class ProvisionSettings(SettingsWithSecrets):
     )
     mongodb_local_port: int = Field(default=27017, description="The mongod's port on localhost.")
     mongodb_database: str = Field(default="realtime_orders", description="The database of the orders.")
+    valkey_address: str = Field(
+        default="localhost:6379", description="Address of the Valkey that is to read its file of users again."
+    )
+
+    @field_validator("admin_password", "watcher_password", "gateway_password")
+    @classmethod
+    def _can_be_parsed(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        _logins(str(info.field_name), value)
+        return value
+
+    def logins(self, name: str) -> list[Login]:
+        """Return the logins of `admin`, `watcher` or `gateway`, the newest first."""
+        return _logins(f"{name}_password", getattr(self, f"{name}_password"))
+
+
+def _logins(field: str, value: SecretStr) -> list[Login]:
+    return logins(field.removesuffix("_password"), value.get_secret_value())
 
 
 class ProvisionError(Exception):
@@ -59,7 +82,10 @@ def main() -> int:
     try:
         for step in provision(ProvisionSettings()):
             print(step, flush=True)
-    except (ProvisionError, ValidationError, WrongSetting) as error:
+    except (ValidationError, WrongSetting) as error:
+        print(wrong_settings(error), file=sys.stderr)
+        return 1
+    except ProvisionError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -68,26 +94,30 @@ def main() -> int:
 def provision(settings: ProvisionSettings, patience: float = 30.0) -> Iterator[str]:
     """Run the steps in order and describe each result; raise ProvisionError."""
     address = f"mongodb://localhost:{settings.mongodb_local_port}/?directConnection=true"
-    password = settings.admin_password.get_secret_value()
+    admin = settings.logins(ADMIN)
     timeout = int(patience * 1000)
     try:
         anonymous: Client = MongoClient(address, serverSelectionTimeoutMS=timeout)
         with anonymous:
             yield _make_replica_set(anonymous, settings.mongodb_member, patience)
-            yield _create_admin(anonymous, password)
-        client: Client = MongoClient(address, username=ADMIN, password=password, serverSelectionTimeoutMS=timeout)
+            yield _create_admin(anonymous, admin[0].password)
+        known = _known_password(address, admin, timeout)
+        client: Client = MongoClient(address, username=ADMIN, password=known, serverSelectionTimeoutMS=timeout)
         with client:
+            if known != admin[0].password:
+                client.admin.command("updateUser", ADMIN, pwd=admin[0].password)
+                yield "Replaced the password of the user admin"
             database = settings.mongodb_database
-            yield _grant(client, "watcher", settings.watcher_password, watcher_rights(database))
-            yield _grant(client, "gateway", settings.gateway_password, gateway_rights(database))
+            for name, rights in (("watcher", watcher_rights(database)), ("gateway", gateway_rights(database))):
+                yield from _grant(client, name, settings.logins(name), rights)
     except OperationFailure as error:
         if error.code == _AUTHENTICATION_FAILED:
             raise ProvisionError(
                 "ADMIN_PASSWORD is not the password that this MongoDB was provisioned with."
             ) from error
-        raise ProvisionError(f"MongoDB refused a step: {error}") from error
+        raise ProvisionError(f"MongoDB refused a step: {error_text(error)}") from error
     except PyMongoError as error:
-        raise ProvisionError(f"No MongoDB answers at {address}: {explain(str(error))}") from error
+        raise ProvisionError(f"No MongoDB answers at {address}: {explain(error_text(error))}") from error
 
 
 def watcher_rights(database: str) -> list[Mapping[str, Any]]:
@@ -139,14 +169,35 @@ def _create_admin(client: Client, password: str) -> str:
     return "Created the user admin"
 
 
-def _grant(client: Client, name: str, password: SecretStr, rights: list[Mapping[str, Any]]) -> str:
-    """Grant the user exactly these rights, by a role of the same name."""
-    known_role = client.admin.command("rolesInfo", name)["roles"]
-    client.admin.command("updateRole" if known_role else "createRole", name, privileges=rights, roles=[])
-    known = client.admin.command("usersInfo", name)["users"]
-    command = "updateUser" if known else "createUser"
-    client.admin.command(command, name, pwd=password.get_secret_value(), roles=[name])
-    return f"{'Updated' if known else 'Created'} the user {name}"
+def _known_password(address: str, admin: Sequence[Login], timeout: int) -> str:
+    """Return the newest password that MongoDB accepts: an interrupted rotation leaves two of which it knows one."""
+    for _, password in admin[:-1]:
+        client: Client = MongoClient(address, username=ADMIN, password=password, serverSelectionTimeoutMS=timeout)
+        with client:
+            try:
+                client.admin.command("ping")
+            except OperationFailure as error:
+                if error.code != _AUTHENTICATION_FAILED:
+                    raise
+            else:
+                return password
+    return admin[-1].password
+
+
+def _grant(client: Client, name: str, known: Sequence[Login], rights: list[Mapping[str, Any]]) -> Iterator[str]:
+    """Give the users of a service exactly these rights, by a role of its name; drop the user that is not listed."""
+    role = client.admin.command("rolesInfo", name)["roles"]
+    client.admin.command("updateRole" if role else "createRole", name, privileges=rights, roles=[])
+    passwords = dict(known)
+    for user in users(name):
+        there = client.admin.command("usersInfo", user)["users"]
+        if user in passwords:
+            command = "updateUser" if there else "createUser"
+            client.admin.command(command, user, pwd=passwords[user], roles=[name])
+            yield f"{'Updated' if there else 'Created'} the user {user}"
+        elif there:
+            client.admin.command("dropUser", user)
+            yield f"Dropped the user {user}"
 
 
 if __name__ == "__main__":

@@ -1,30 +1,31 @@
 """Prepares the database for the services: `python -m services.commands.setup_db`; repeating it changes nothing.
 
 With `--samples`, an empty collection gets sample orders. With `--rotate-secret`, the gateways get a new secret for the
-ids of Socket.IO sessions; ids signed with the previous one stay valid.
+ids of Socket.IO sessions; ids signed with the previous one stay valid. `--announce-secret`, a minute before, lets all
+gateways know the new one before the first of them signs with it.
 """
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pymongo
 from pydantic import ValidationError
-from pymongo import DESCENDING, IndexModel, MongoClient, WriteConcern
+from pymongo import DESCENDING, IndexModel, WriteConcern
 from pymongo.database import Database
 from pymongo.errors import (
     BulkWriteError,
-    ConfigurationError,
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
 )
 
-from services.commands.target import find_target
+from services.commands.target import find_target, mongo_client
+from services.common.error_text import error_text
 from services.common.secret_document import COLLECTION as SECRETS
-from services.common.secret_document import RECOVERY, new_secret, rotated, secrets_of
+from services.common.secret_document import RECOVERY, announced, new_secret, rotated
 from services.common.settings import WrongSetting
 from services.common.stream_spec import ORDERS
 from services.mongodb.collection_kind import unfit
@@ -71,6 +72,9 @@ SAMPLES = [
 ]
 
 
+Step = Callable[[Database[dict[str, Any]]], str]
+
+
 class SetupError(Exception):
     """The database cannot be prepared; the message says why in one sentence."""
 
@@ -79,12 +83,15 @@ def main() -> int:
     """Prepare the database at MONGODB_URI; print a line for each step and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", action="store_true", help="insert sample orders into an empty collection")
-    parser.add_argument("--rotate-secret", action="store_true", help="create a new secret for session ids")
+    secret = parser.add_mutually_exclusive_group()
+    secret.add_argument("--announce-secret", action="store_true", help="create the next secret for session ids")
+    secret.add_argument("--rotate-secret", action="store_true", help="use the next secret, or a new one")
     options = parser.parse_args()
     try:
         target = find_target()
         print(f"Preparing {target.sentence}", flush=True)
-        for step in setup(target.uri, samples=options.samples, rotate=options.rotate_secret):
+        announce, rotate = options.announce_secret, options.rotate_secret
+        for step in setup(target.uri, samples=options.samples, announce=announce, rotate=rotate):
             print(step, flush=True)
     except (ValidationError, WrongSetting) as error:
         print(wrong_settings(error), file=sys.stderr)
@@ -98,34 +105,40 @@ def main() -> int:
 def wrong_settings(error: ValidationError | WrongSetting) -> str:
     """Return one sentence with the invalid settings, without their values, which may be secret."""
     if isinstance(error, WrongSetting):
-        return str(error)
+        return error_text(error)
     faults = (f"{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors())
     return f"A setting is wrong: {'; '.join(faults)}."
 
 
 def setup(
-    mongodb_uri: str, patience: float = PATIENCE, *, samples: bool = False, rotate: bool = False
+    mongodb_uri: str,
+    patience: float = PATIENCE,
+    *,
+    samples: bool = False,
+    announce: bool = False,
+    rotate: bool = False,
 ) -> Iterator[str]:
     """Run the steps in order and describe each result; raise SetupError.
 
-    `samples`: insert some orders if there are none. `rotate`: create a new secret for session ids.
-    `patience`: the seconds that a step may wait for the server.
+    `samples`: insert some orders if there are none. `announce`: create the next secret for session ids. `rotate`: use
+    it, or a new one. `patience`: the seconds that a step may wait for the server.
     """
     try:
-        client: MongoClient[dict[str, Any]] = MongoClient(
-            mongodb_uri, serverSelectionTimeoutMS=int(patience * 1000), appname="orders-setup-db", tz_aware=True
-        )
-        with client:
-            for step in _steps(samples=samples, rotate=rotate):
+        patience_ms = int(patience * 1000)
+        with mongo_client(
+            mongodb_uri, serverSelectionTimeoutMS=patience_ms, appname="orders-setup-db", tz_aware=True
+        ) as client:
+            secret = _rotate_secret if rotate else _announce_secret if announce else _share_secret
+            for step in _steps(secret, samples=samples):
                 with pymongo.timeout(patience):
                     done = step(client.get_default_database(DEFAULT_DATABASE))
                 yield done
     except OperationFailure as error:
         raise SetupError(f"MongoDB refused a step: {(error.details or {}).get('errmsg', error)}") from error
-    except ConfigurationError as error:
-        raise SetupError(f"MONGODB_URI cannot be used: {error}") from error
+    except WrongSetting as error:
+        raise SetupError(error_text(error)) from error
     except PyMongoError as error:
-        raise SetupError(f"MongoDB went away during a step: {explain(str(error))}") from error
+        raise SetupError(f"MongoDB went away during a step: {explain(error_text(error))}") from error
 
 
 def _require_replica_set(database: Database[dict[str, Any]]) -> str:
@@ -225,20 +238,30 @@ def _share_secret(database: Database[dict[str, Any]]) -> str:
     return "The gateways' secret exists already" if made.upserted_id is None else "Created a secret for the gateways"
 
 
+def _announce_secret(database: Database[dict[str, Any]]) -> str:
+    _change_secret(database, announced)
+    return "Announced the gateways' next secret; all of them know it within a minute"
+
+
 def _rotate_secret(database: Database[dict[str, Any]]) -> str:
+    _change_secret(database, rotated)
+    return "Created a new secret for the gateways, or took the announced one; they use it within a minute"
+
+
+def _change_secret(
+    database: Database[dict[str, Any]], changed: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> None:
     secrets = database.get_collection(SECRETS, write_concern=WriteConcern("majority"))
-    known = secrets_of(secrets.find_one({"_id": RECOVERY}) or {})
-    secrets.update_one({"_id": RECOVERY}, {"$set": {"secrets": rotated(known)}}, upsert=True)
-    return "Created a new secret for the gateways; they use it within a minute"
+    secrets.update_one({"_id": RECOVERY}, {"$set": changed(secrets.find_one({"_id": RECOVERY}) or {})}, upsert=True)
 
 
-def _steps(*, samples: bool, rotate: bool) -> Iterator[Callable[[Database[dict[str, Any]]], str]]:
+def _steps(secret: Step, *, samples: bool) -> Iterator[Step]:
     yield _require_replica_set
     yield _require_ordinary
     yield _create_collection
     yield _set_validator
     yield _create_indexes
-    yield _rotate_secret if rotate else _share_secret
+    yield secret
     if samples:
         yield _insert_samples
     yield _try_change_stream

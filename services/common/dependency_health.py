@@ -4,6 +4,8 @@ import random
 
 import structlog
 
+from services.common.error_text import error_text
+
 FIRST_PAUSE = 0.1
 # Short, to notice a recovery at once; a service makes one connection at a time, so retries do not pile up.
 LONGEST_PAUSE = 0.4
@@ -30,10 +32,10 @@ class DependencyHealth:
     def failed(self, error: BaseException | str) -> float:
         """Note a failure; return the seconds to wait before the next attempt."""
         if not self._announced:
-            self._log.warning(f"{self.what} failed, retrying", error=str(error))
+            self._log.warning(f"{self.what} failed, retrying", error=error_text(error))
             self._announced = True
             self.outages += 1
-        self.error = str(error)
+        self.error = error_text(error)
         pause = self._pause
         self._pause = min(self._pause * 2, self._longest_pause)
         return pause * random.uniform(0.5, 1.0)

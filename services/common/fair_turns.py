@@ -13,20 +13,29 @@ PASS_SECONDS = 0.0005
 # A step that lasts longer is followed by a rest as long as itself.
 LONG_SECONDS = 0.001
 
+OWN = "own"  # the account of work for no client in particular
+
 _CONTENDED_SECONDS = 1.0
 _RESTS = 100  # accounts; beyond, those that have rested are forgotten
 
 _Act = tuple[Callable[[], None], asyncio.Transport | None]
+Soon = Callable[[Callable[[], None]], object]
+
+
+def call_soon(call: Callable[[], None]) -> None:
+    """Let the running loop call it, once it has done what is due now."""
+    asyncio.get_running_loop().call_soon(call)
 
 
 class FairTurns:
     """Gives out turns to one account after the other, as many in each pass of the loop as there is time for.
 
     Clients of one address share an account. However much one account requests, another waits for one turn of each
-    active account, not for all earlier requests.
+    active account, not for all earlier requests. The gateway's own work for all clients has accounts, too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, soon: Soon = call_soon) -> None:
+        self._soon = soon
         self._waiting: OrderedDict[str, deque[_Act]] = OrderedDict()
         self._spent = 0.0  # in this pass of the loop
         self._is_arranged = False
@@ -107,7 +116,7 @@ class FairTurns:
     def _arrange(self) -> None:
         if not self._is_arranged:
             self._is_arranged = True
-            asyncio.get_running_loop().call_soon(self._next_pass)
+            self._soon(self._next_pass)
 
     def _next_pass(self) -> None:
         self._is_arranged = False
@@ -168,12 +177,14 @@ class Pace:
         await self._turns.take(self._account)
         self._began = perf_counter()
 
-    async def step(self) -> None:
-        """Go on, or wait for another turn where this one has lasted long enough."""
+    async def step(self) -> bool:
+        """Go on, or wait for another turn where this one has lasted long enough; tell whether it was so."""
         seconds = perf_counter() - self._began
-        if seconds > PASS_SECONDS:
-            self._turns.lasted(self._account, seconds)
-            await self.begin()
+        if seconds <= PASS_SECONDS:
+            return False
+        self._turns.lasted(self._account, seconds)
+        await self.begin()
+        return True
 
     def end(self) -> None:
         """Note a last step, where it may have been a long one."""

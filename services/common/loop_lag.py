@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-INTERVAL = 0.01  # seconds; any iteration of the loop that takes longer is noticed
+INTERVAL = 0.01  # seconds; any iteration of the loop that takes longer is noticed, and shorter ones by chance
 
 Observe = Callable[[float, float], None]
 """Gets the lag, and the part of it in which the loop's thread was running; both in seconds."""
@@ -14,15 +14,16 @@ Observe = Callable[[float, float], None]
 class _Probe:
     """A periodic timer."""
 
-    def __init__(self, observe: Observe) -> None:
+    def __init__(self, observe: Observe, interval: float) -> None:
         self._observe = observe
+        self._interval = interval
         self._loop = asyncio.get_running_loop()
         self._arm()
 
     def _arm(self) -> None:
-        self._due = time.perf_counter() + INTERVAL
+        self._due = time.perf_counter() + self._interval
         self._worked = time.thread_time()
-        self._timer = self._loop.call_later(INTERVAL, self._fire)
+        self._timer = self._loop.call_later(self._interval, self._fire)
 
     def _fire(self) -> None:
         lag = max(0.0, time.perf_counter() - self._due)
@@ -35,9 +36,9 @@ class _Probe:
 
 
 @contextmanager
-def measuring_lag(observe: Observe) -> Iterator[None]:
+def measuring_lag(observe: Observe, interval: float = INTERVAL) -> Iterator[None]:
     """Measure the lag of the running loop within the context."""
-    probe = _Probe(observe)
+    probe = _Probe(observe, interval)
     try:
         yield
     finally:

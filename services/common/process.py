@@ -11,6 +11,7 @@ import structlog
 import uvloop
 from pydantic import ValidationError
 
+from services.common.error_text import error_text
 from services.common.logs import configure
 from services.common.secret_files import secret_fields
 from services.common.settings import CommonSettings, WrongSetting
@@ -32,7 +33,7 @@ def run_service(service: str, settings_class: type[S], run: Callable[[S], Awaita
             print(f"{service}: {name.upper()}: {problem['msg']}{value}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
     except WrongSetting as error:
-        print(f"{service}: {error}", file=sys.stderr)  # noqa: T201
+        print(f"{service}: {error_text(error)}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
     configure(settings.log_level, settings.log_format, service)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -52,11 +53,11 @@ async def _until_signalled(service: str, work: Awaitable[None]) -> int:
         log.info("Stopped")
         return 0
     except WrongSetting as error:
-        reason, code = str(error), 2
+        reason, code = error_text(error), 2
     except OSError as error:  # a port that is taken, most likely
-        reason, code = str(error), 1
+        reason, code = error_text(error), 1
     except TaskEnded as error:
-        log.exception("Stopped by a fault", error=str(error))
+        log.exception("Stopped by a fault", error=error_text(error))
         return 1
     log.error("Cannot start", error=reason)
     return code

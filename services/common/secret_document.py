@@ -16,10 +16,24 @@ def new_secret() -> str:
 
 
 def secrets_of(document: Mapping[str, Any]) -> list[str]:
-    """Return the secrets of the document, the newest first."""
+    """Return the secrets of the document: the first signs ids, the others only verify them."""
     return [secret for secret in document.get("secrets", []) if isinstance(secret, str) and secret]
 
 
-def rotated(known: list[str]) -> list[str]:
-    """Return the list with a new secret in front."""
-    return [new_secret(), *known][:_KEPT]
+def announced(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document's fields with a new secret that verifies ids and does not sign them yet.
+
+    A gateway that signs with a secret that another one has not read yet would cost that one's clients their session.
+    """
+    known = secrets_of(document)
+    if document.get("announced") or not known:
+        return {"secrets": known or [new_secret()], "announced": document.get("announced", False)}
+    return {"secrets": [known[0], new_secret()], "announced": True}
+
+
+def rotated(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document's fields with the announced secret in front, or with a new one where none is announced."""
+    known = secrets_of(document)
+    if document.get("announced"):
+        return {"secrets": known[::-1], "announced": False}
+    return {"secrets": [new_secret(), *known][:_KEPT], "announced": False}

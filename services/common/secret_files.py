@@ -1,11 +1,14 @@
 """Reads secret settings from files as well, since `docker inspect` and process lists show the environment."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, PydanticBaseSettingsSource
+
+from services.common.error_text import error_text
 
 SECRET: dict[str, Any] = {"secret": True}
 """The mark of such a setting: `Field(…, json_schema_extra=SECRET)`. `NAME_FILE` then names a file with its value."""
@@ -15,6 +18,27 @@ _LARGEST = 65_536
 
 class WrongSetting(ValueError):
     """A setting whose use has shown it to be wrong; the message begins with its name."""
+
+
+def hosts_of(uri: str) -> str:
+    """Return the hosts of a URI for messages, and nothing of its user and password."""
+    authority, further = _authority(uri)
+    if "@" in further:  # a password with a slash in it looks like a port and a path
+        return "an address that cannot be read"
+    return authority.rpartition("@")[2]
+
+
+def unusable_uri(name: str, uri: str, error: Exception) -> WrongSetting:
+    """Return our error for a URI that its driver cannot parse. Drivers quote what they stumble over: the password."""
+    if "@" in _authority(uri)[1]:
+        return WrongSetting(f"{name}: write / ? # and @ in a user or password as %2F %3F %23 and %40")
+    return WrongSetting(f"{name}: {error_text(error)}")
+
+
+def _authority(uri: str) -> tuple[str, str]:
+    """Split what follows the scheme where its first path, query or fragment begins."""
+    authority, *further = re.split(r"(?=[/?#])", uri.partition("://")[2], maxsplit=1)
+    return authority, "".join(further)
 
 
 class SettingsWithSecrets(BaseSettings):

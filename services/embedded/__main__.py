@@ -6,6 +6,7 @@ import sys
 
 from pydantic import ValidationError
 
+from services.common.error_text import error_text
 from services.common.settings import WrongSetting
 from services.embedded.app import run
 from services.embedded.errors import EmbeddedError
@@ -50,7 +51,7 @@ async def _until_signalled(settings: EmbeddedSettings, terminal: Terminal) -> in
         terminal.say("run", "Stopped")
         return 0
     except EmbeddedError as error:
-        terminal.say("run", str(error))
+        terminal.say("run", error_text(error))
     return 1
 
 

@@ -52,6 +52,7 @@ async def _start_services(
         "ADMIN_PORT": str(settings.admin_port),
         "WATCHER_HOST": _LOOPBACK,
         "WATCHER_PORT": str(settings.watcher_port),
+        "DRAIN_DELAY_SECONDS": "0",  # there is no load balancer
         "DRAIN_SECONDS": str(settings.drain_seconds),
         "LOG_FORMAT": settings.log_format.value,
         **_tokens(settings, databases),

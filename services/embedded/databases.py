@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from services.common.auth import DEVELOPMENT_KEY
+from services.common.error_text import error_text
 from services.common.running_stack import FILE, AlreadyRunning, RunningStack, claimed
 from services.embedded.errors import EmbeddedError
 from services.embedded.folders import private_folder
@@ -52,7 +53,7 @@ class Databases:
             with claimed(folder) as announce:
                 yield announce
         except AlreadyRunning as error:
-            raise EmbeddedError(f"{error}: stop it, or choose another folder with DATA_DIR.") from error
+            raise EmbeddedError(f"{error_text(error)}: stop it, or choose another folder with DATA_DIR.") from error
 
     async def require_ports(self) -> None:
         """Check both ports before starting either server; remove leftovers of an earlier run."""

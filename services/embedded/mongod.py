@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pymongo.errors import PyMongoError
 
+from services.common.error_text import error_text
 from services.embedded.binaries import MONGOD
 from services.embedded.data_server import DataServer
 from services.embedded.folders import private_folder
@@ -92,4 +93,4 @@ def _error_text(line: str) -> str | None:
     if not isinstance(entry, dict) or entry.get("s") not in {"E", "F"}:
         return None
     error = entry.get("attr", {}).get("error", "")
-    return f"{entry.get('msg', '')} {error}".strip()
+    return f"{entry.get('msg', '')} {error_text(error)}".strip()

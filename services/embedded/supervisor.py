@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Protocol, Self
 
+from services.common.error_text import error_text
 from services.embedded.errors import EmbeddedError
 
 
@@ -84,7 +85,7 @@ class Supervisor:
                     started = True
                     self._report(f"{part.name} runs again (kill it: `{part.kill_command}`)")
                 except EmbeddedError as error:
-                    reason = str(error)
+                    reason = error_text(error)
 
     async def __aenter__(self) -> Self:
         return self

@@ -152,6 +152,11 @@ class Connections:
         self._per_address: Counter[str] = Counter()
         self._shortage = Shortage()
 
+    @property
+    def is_out_of_descriptors(self) -> bool:
+        """Whether other files have taken the descriptors of new connections just now."""
+        return self._shortage.lasts(ConnectionRefusal.OUT_OF_DESCRIPTORS)
+
     def __len__(self) -> int:
         return len(self.silent) + len(self.http) + self._websockets.taken + self._streams.taken
 

@@ -25,6 +25,10 @@ class Shortage:
             self._timers[what] = loop.call_later(self._calm, self._check_calm, what)
         self._last[what] = loop.time()
 
+    def lasts(self, what: str) -> bool:
+        """Tell whether there is such a shortage now."""
+        return what in self._last
+
     def _check_calm(self, what: str) -> None:
         loop = asyncio.get_running_loop()
         calm_at = self._last[what] + self._calm

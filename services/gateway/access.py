@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
 from services.common.auth import Auth
+from services.common.error_text import error_text
 from services.common.settings import WrongSetting
 from services.common.stream_spec import ORDERS
 from services.common.tasks import Tasks
@@ -52,5 +53,5 @@ def _keys(settings: GatewaySettings, tasks: Tasks) -> KeySource:
         try:
             return FixedKeys(keys_of_pem(settings.jwt_public_key.replace("\\n", "\n")))  # `.env` has one line for it
         except UnusableKey as error:
-            raise WrongSetting(f"JWT_PUBLIC_KEY: {error}") from error
+            raise WrongSetting(f"JWT_PUBLIC_KEY: {error_text(error)}") from error
     return FixedKeys(keys_of_secrets(secrets_in(settings.jwt_secret)))

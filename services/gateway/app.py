@@ -7,6 +7,7 @@ import structlog
 from services.common.auth import Auth
 from services.common.dependency_health import DependencyHealth
 from services.common.dependency_metrics import Dependency
+from services.common.fair_turns import FairTurns
 from services.common.loop_lag import measuring_lag
 from services.common.process import tune_gc
 from services.common.stream_spec import ORDERS, StreamSpec
@@ -18,11 +19,13 @@ from services.gateway.edge.limits import Incident
 from services.gateway.edge.unsent import Unsent
 from services.gateway.feed import Feed, FeedSettings
 from services.gateway.history import History
+from services.gateway.http.health import REST, STREAM
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.recipients import COMPILED
 from services.gateway.recovery import SessionIds
 from services.gateway.redis_log import RedisLog, open_redis_log
 from services.gateway.replay import ReplayBounds
+from services.gateway.resyncs import Resyncs
 from services.gateway.ring import Ring
 from services.gateway.server import GatewayServer
 from services.gateway.settings import GatewaySettings, secrets_in
@@ -50,20 +53,33 @@ async def run(settings: GatewaySettings) -> None:
         access = await stack.enter_async_context(open_access(settings, metrics.incident, tasks))
         unsent = Unsent(settings.client_buffers_total_bytes, metrics.incident)
         feed, stream = open_stream(ORDERS, settings, store, source, unsent, metrics, tasks)
-        tasks.keep("polling for MongoDB's recovery", store.await_return())
+        tasks.keep("checking MongoDB", store.keep_checked())  # at once: what is missing is logged at the start
         ids = await _session_ids(settings, store, tasks)
         server = GatewayServer(settings, store, stream, ids, metrics, unsent, tasks, access)
-        of_mongodb = {"mongodb": store.check, "collection": store.check_collection}
-        ready = Checks({**of_mongodb, "redis": feed.check, "gateway": server.check})
+        ready = readiness(store, feed, server)
         places = few_connections(lambda refusal: metrics.incident(Incident(refusal.value)))
         admin = internal_listener(settings.admin_host, settings.admin_port, ready, metrics.registry, places)
         admin_port = await stack.enter_async_context(admin)
-        stack.enter_context(measuring_lag(metrics.lagged))
+        stack.enter_context(measuring_lag(metrics.loop_lag))
         await stack.enter_async_context(server.serving(ready))
         _log_start(settings, admin_port)
         tune_gc()
-        await ready()  # logs at once what is missing, before the first request
         await tasks.forever()
+
+
+def readiness(store: OrderStore, feed: Feed, server: GatewayServer) -> Checks:
+    """Return what this gateway checks: REST needs MongoDB and not Redis, streams the reverse."""
+    return Checks(
+        {
+            "mongodb": store.mongodb_state,
+            "collection": store.collection_state,
+            "redis": feed.check,
+            "room": server.check_room,
+            "gateway": server.check,
+        },
+        kinds={REST: ("mongodb", "collection", "gateway"), STREAM: ("redis", "room", "gateway")},
+        harmless={"room"},  # a full gateway works
+    )
 
 
 def open_stream(
@@ -78,14 +94,27 @@ def open_stream(
     """Run a stream in ``tasks``: from Redis, and from the oplog for clients that come back late, to the hub."""
     health = DependencyHealth("redis")
     ring = Ring(settings.ring_events, settings.ring_bytes)
-    history = History(store.database, spec.collection, store.primary)
+    turns = FairTurns()
+    history = History(store.database, spec.collection, store.primary, turns)
     bounds = ReplayBounds(settings.replay_max_events, settings.replay_max_age_seconds)
-    catch_up = CatchUp(source, history, ring, health, metrics.resumed, tasks.spawn, bounds, metrics.replayed)
+    resyncs = Resyncs(metrics.resynced)
+    catch_up = CatchUp(
+        source,
+        history,
+        ring,
+        health,
+        metrics.resumed,
+        tasks.spawn,
+        turns=turns,
+        bounds=bounds,
+        replayed=metrics.replayed,
+        resyncs=resyncs,
+    )
     feed = Feed(source, history, ring, catch_up.hub, health, FeedSettings(settings.ring_events, settings.stale_seconds))
     metrics.observe(catch_up.hub, ring, unsent, [Dependency.of(health), store.dependency])
     catch_up.start(tasks)
     feed.start(tasks)
-    return feed, Stream(catch_up.hub, feed.ready, feed.current_cursor, catch_up.locate, catch_up.locate_now)
+    return feed, Stream(catch_up.hub, feed.ready, feed.current_cursor, catch_up.locate, catch_up.locate_now, turns)
 
 
 async def _session_ids(settings: GatewaySettings, store: OrderStore, tasks: Tasks) -> SessionIds:

@@ -6,12 +6,14 @@ from enum import StrEnum
 
 from services.common.cursor import Cursor, Position
 from services.common.dependency_health import DependencyHealth
+from services.common.fair_turns import FairTurns
 from services.common.tasks import Spawn, Tasks, raise_if_cancelled
 from services.gateway.history import History, HistoryUnavailable
 from services.gateway.hub import Hub
 from services.gateway.redis_log import LogUnavailable, RedisLog
 from services.gateway.replay import ReplayBounds
-from services.gateway.replays import Replays
+from services.gateway.replays import ReplayOutcome, Replays
+from services.gateway.resyncs import Resyncs
 from services.gateway.ring import Ring
 from services.gateway.subscription import ResumePoint, ResyncReason, Subscription
 
@@ -39,8 +41,11 @@ class CatchUp:
         health: DependencyHealth,
         resumed: Callable[[Source], None],
         spawn: Spawn,
+        *,
+        turns: FairTurns,
         bounds: ReplayBounds | None = None,
-        replayed: Callable[[str], None] = lambda _outcome: None,
+        replayed: Callable[[ReplayOutcome], None] = lambda _outcome: None,
+        resyncs: Resyncs | None = None,
     ) -> None:
         self._source = source
         self._history = history
@@ -50,8 +55,8 @@ class CatchUp:
         self._spawn = spawn
         self._served: set[Subscription] = set()  # being served from the log in Redis
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
-        self.hub = Hub(ring, self._fetch)
-        self._replays = Replays(history, ring, self.hub, bounds or ReplayBounds(), replayed)
+        self.hub = Hub(ring, self._fetch, turns, resyncs)
+        self._replays = Replays(history, ring, self.hub, turns, bounds or ReplayBounds(), replayed)
 
     def locate_now(self, since: Cursor) -> ResumePoint | None:
         """Return where a client with this cursor can resume, and count the source that serves it.

@@ -9,15 +9,17 @@ from typing import NamedTuple
 
 import structlog
 
-from services.common.cursor import Cursor, Position
+from services.common.cursor import Cursor
 from services.common.dependency_health import DependencyHealth
+from services.common.error_text import error_text
+from services.common.fair_turns import OWN
 from services.common.tasks import Tasks, raise_if_cancelled
 from services.gateway.event import Event
 from services.gateway.history import History, HistoryLost, HistoryUnavailable
 from services.gateway.hub import Hub
 from services.gateway.redis_log import Batch, LogHead, LogPage, LogUnavailable, RedisLog
 from services.gateway.ring import Ring
-from services.gateway.subscription import ResyncReason
+from services.gateway.subscription import Reason, ResyncReason
 
 CHECK_SECONDS = 1.0
 BRIDGE_SECONDS = 60.0  # for reading missed changes from the oplog; after that, all clients must resync
@@ -71,8 +73,8 @@ class Feed:
             raise RuntimeError("the stream is not ready yet")
         return cursor
 
-    async def check(self) -> str:
-        """Return "ok", or what is wrong, for `/readyz`."""
+    def check(self) -> str:
+        """Return "ok", or what is wrong, for `/readyz/stream`."""
         if self._health.error is not None:
             return self._health.error
         if not self.ready.is_set():
@@ -112,14 +114,23 @@ class Feed:
             except LogUnavailable as error:
                 await asyncio.sleep(self._health.failed(error))
                 self._check_due.set()
-            self._hub.notify_stale(self._staleness())
+            self._notify_staleness()
 
     async def _watch_staleness(self) -> None:
         """Notify clients of staleness even while a read from Redis or the oplog takes long."""
         while True:
             raise_if_cancelled()
             await asyncio.sleep(CHECK_SECONDS)
-            self._hub.notify_stale(self._staleness())
+            self._notify_staleness()
+
+    def _notify_staleness(self) -> None:
+        stale, before = self._staleness(), self._hub.stale
+        if stale != before:
+            if stale is not None:
+                log.warning("Clients are told that their data may be old", reason=stale.value, clients=len(self._hub))
+            else:
+                log.info("Clients are told that their data is current again", reason=before, clients=len(self._hub))
+        self._hub.notify_stale(stale)
 
     def _staleness(self) -> Stale | None:
         if monotonic() - self._fresh_at <= self._settings.stale:
@@ -141,10 +152,12 @@ class Feed:
             return  # Redis has lost it; the watcher will rebuild it with the same positions
         self._hub.log_floor = head.floor
         if head.epoch != self._ring.epoch:
-            if self._ring.epoch is not None:  # at the start the epoch may be old, and its reason no news
-                log.warning("A new epoch has begun, all clients must resync", epoch=head.epoch, reason=head.reason)
+            is_first = self._ring.epoch is None  # it may be old, and its reason no news
             await self._begin(head)
-            self._hub.begin_epoch(head.reason)
+            clients, reason = len(self._hub), head.reason or ResyncReason.EPOCH_UNKNOWN
+            incident = self._hub.begin_epoch(reason)
+            if not is_first:
+                self._log_resync("A new epoch has begun, all clients must resync", reason, clients, incident)
         elif self._ring.position < head.position:
             await self._fill()
         # Only now: until the ring is in step, clients see old data. It is as old as the watcher's last report.
@@ -161,45 +174,50 @@ class Feed:
         self.ready.set()
 
     async def _fill(self) -> None:
-        """Read the missing events from the log in Redis."""
-        was_bridged = False
+        """Read the missing events from the log in Redis, and those that it no longer holds from the oplog."""
+        until: float | None = None
         while True:
             page = await self._source.after(self._ring.position)
             if page.head is None or page.head.epoch != self._ring.epoch:
                 return
             if page.lacks(self._ring.position):
-                # A second gap means that Redis trims faster than this gateway reads.
-                reason = ResyncReason.REPLAY_TOO_LONG if was_bridged else await self._bridge(page)
-                was_bridged = True
+                until = until or asyncio.get_running_loop().time() + BRIDGE_SECONDS
+                reason = await self._bridge(page, until)
                 if reason is None:
                     continue
-                log.warning("Missed changes can no longer be read, all clients must resync", reason=reason)
                 await self._begin(page.head)
-                self._hub.resync_all(reason)
+                clients = len(self._hub)
+                incident = self._hub.resync_all(reason)
+                self._log_resync(
+                    "Missed changes can no longer be read, all clients must resync", reason, clients, incident
+                )
                 return
             self._add(page.events)
             if not page.events or self._ring.position >= page.head.position:
                 return
 
-    async def _bridge(self, page: LogPage) -> ResyncReason | None:
-        """Read the changes that Redis no longer holds from the oplog, up to ``page``; or return why that failed.
+    def _log_resync(self, what: str, reason: Reason, clients: int, incident: str) -> None:
+        log.warning(what, reason=str(reason), incident=incident, clients=clients, epoch=self._ring.epoch)
 
-        It always ends: otherwise this gateway would never follow the stream again.
+    async def _bridge(self, page: LogPage, until: float) -> ResyncReason | None:
+        """Read the oplog until the log in Redis holds what follows; or return why that failed.
+
+        It ends at ``until``, by the loop's time: otherwise this gateway would never follow the stream again.
         """
         log.warning("Redis no longer holds the missed changes, reading them from the oplog")
-        target = page.prev or (page.head.floor if page.head else self._ring.position)
         self._is_bridging = True
         failure = ResyncReason.REPLAY_TOO_LONG
         try:
-            async with asyncio.timeout(BRIDGE_SECONDS):
-                while self._ring.position < target:
+            async with asyncio.timeout_at(until):
+                while True:
                     raise_if_cancelled()
                     failure = ResyncReason.REPLAY_TOO_LONG
                     try:
-                        await self._read_oplog(target)
+                        await self._read_oplog(page)
+                        break
                     except HistoryUnavailable as error:
                         failure = ResyncReason.HISTORY_UNAVAILABLE
-                        await asyncio.sleep(self._oplog.failed(str(error)[:300]))
+                        await asyncio.sleep(self._oplog.failed(error_text(error)[:300]))
         except HistoryLost:
             return ResyncReason.HISTORY_LOST
         except TimeoutError:
@@ -209,10 +227,16 @@ class Feed:
         self._oplog.succeeded()
         return None
 
-    async def _read_oplog(self, target: Position) -> None:
-        async with aclosing(self._history.after(self._ring.position, self.current_cursor().epoch)) as readings:
+    async def _read_oplog(self, page: LogPage) -> None:
+        """Read what the log lacks; what Redis trims meanwhile, too, for to open a change stream again takes longer."""
+        async with aclosing(self._history.after(self._ring.position, self.current_cursor().epoch, OWN)) as readings:
+            target = page.begins_after
             async for events, upto in readings:
                 self._add(events)
                 self._ring.advance(min(upto, target))
-                if self._ring.position >= target:
+                if self._ring.position < target:
+                    continue
+                page = await self._source.after(self._ring.position)
+                if page.head is None or page.head.epoch != self._ring.epoch or not page.lacks(self._ring.position):
                     return
+                target = page.begins_after

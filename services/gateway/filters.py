@@ -10,6 +10,7 @@ from typing import Annotated, Any, Protocol, get_args
 import msgspec
 
 from services.common.envelope import Operation
+from services.common.error_text import error_text
 from services.common.ids import InvalidId, canonical
 from services.gateway.orders import LONGEST_NAME, NO_ID, Status
 
@@ -151,7 +152,7 @@ def parse_filter(asked: object) -> Filter:
     try:
         fields = msgspec.convert(asked, _FilterFields)
     except msgspec.ValidationError as error:
-        raise _invalid_filter(str(error)) from error
+        raise _invalid_filter(error_text(error)) from error
     wanted = _filter(fields)
     for field in _FIELDS:
         try:

@@ -16,16 +16,26 @@ PAGE_BYTES = 65_536  # of no more bytes than this, or a single larger one
 OFFSET_SEPARATOR = "~"  # between the cursor and the interest, in what Socket.IO clients send back to recover
 
 
+class SentBytes:
+    """Counts the bytes of changes that were written in one form; all groups of the form share it."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
 class Group:
     """The live clients with equal audience and form: one decision, one encoding, one write each."""
 
-    __slots__ = ("_live", "_recipients", "_unknown", "audience", "form", "shown", "suffix")
+    __slots__ = ("_live", "_recipients", "_unknown", "audience", "form", "sent", "shown", "suffix")
 
-    def __init__(self, audience: Audience, form: Form) -> None:
+    def __init__(self, audience: Audience, form: Form, sent: SentBytes) -> None:
         self.audience = audience
         self.shown = audience.shown
         self._unknown = audience.unknown
         self.form = form
+        self.sent = sent
         # Without the rights: a client that recovers has those of then.
         self.suffix = offset_suffix(audience.interest) if form in (Form.WEBSOCKET, Form.POLLING) else ""
         self._live: dict[Subscription, int | None] = {}  # with the file descriptor to each

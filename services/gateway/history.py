@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 from pymongo.asynchronous.database import AsyncDatabase
 
 from services.common.cursor import Position
+from services.common.error_text import error_text
+from services.common.fair_turns import OWN, FairTurns, Pace
 from services.common.normalize import Change, End, token_time
 from services.common.numbering import Numbering, UnreadableEvent, replay_time
 from services.common.tasks import raise_if_cancelled
 from services.gateway.event import Event
 from services.gateway.reach import Reach
-from services.gateway.turns import Turn
 from services.mongodb.change_cursor import Documents
 from services.mongodb.change_reader import StartAt
 from services.mongodb.change_stream import ChangeStream, Images
@@ -26,7 +27,8 @@ from services.mongodb.source_failed import SourceFailed
 
 # Small enough that decoding a batch, with both images of each event, does not block the event loop.
 BATCH_EVENTS = 50
-# MongoDB rests as long as it has worked, or it would spend all its time on old cursors while others ask for orders.
+# MongoDB rests as long as it has worked, or it would spend all its time on old cursors while others ask for orders; not
+# while all clients of this gateway wait for the changes.
 _LONGEST_REST = 0.05
 PAGE_BYTES = 256 * 1024
 AWAIT_MS = 100
@@ -54,11 +56,10 @@ class HistoryUnavailable(Exception):
 class History:
     """The changes of one collection, from any time that the oplog still covers."""
 
-    def __init__(self, database: "AsyncDatabase[Any]", collection: str, primary: Primary | None = None) -> None:
+    def __init__(self, database: "AsyncDatabase[Any]", collection: str, primary: Primary, turns: FairTurns) -> None:
         # The driver's public cursor: nothing here is hot enough to justify the faster private one.
-        self._stream = ChangeStream(
-            database, collection, primary or Primary(), STALL_SECONDS, command_cursor, await_ms=AWAIT_MS
-        )
+        self._stream = ChangeStream(database, collection, primary, STALL_SECONDS, command_cursor, await_ms=AWAIT_MS)
+        self._turns = turns
         self._reach = Reach()
         self._asking = asyncio.Lock()
 
@@ -83,16 +84,17 @@ class History:
         self._reach.note(position, reached=found)
         return found
 
-    async def after(self, position: Position, epoch: str) -> AsyncGenerator[HistoryPage]:
+    async def after(self, position: Position, epoch: str, account: str) -> AsyncGenerator[HistoryPage]:
         """Yield the events that follow ``position``, page by page; raise HistoryLost or HistoryUnavailable.
 
-        They carry stored images only: without one there is no data, and the client fetches the order.
+        They carry stored images only: without one there is no data, and the client fetches the order. The time for
+        decoding them counts against ``account``.
 
         Where there is nothing more to read, the token tells up to when. The oplog entry of exactly that time has then
         been read completely, unless it is the start time; with several shards, one may have more of that time.
         """
         numbering = Numbering.replaying(epoch, position)
-        turn = Turn()
+        pace = Pace(self._turns, account)
         start = replay_time(position)
         try:
             with _translated():
@@ -110,17 +112,18 @@ class History:
                             yield HistoryPage([], max(numbering.last, idle))
                             continue
                         answered_at = monotonic()
-                        turn.begin()
-                        async with aclosing(_pages(events, position, numbering, turn)) as pages:
+                        await pace.begin()
+                        async with aclosing(_pages(events, position, numbering, pace)) as pages:
                             async for page in pages:
                                 yield HistoryPage(page, numbering.last)
-                        await asyncio.sleep(min(answered_at - asked_at, _LONGEST_REST))
+                        if account != OWN:
+                            await asyncio.sleep(min(answered_at - asked_at, _LONGEST_REST))
         except HistoryLost:
             self._reach.note(position, reached=False)
             raise
 
 
-async def _pages(events: Documents, after: Position, numbering: Numbering, turn: Turn) -> AsyncGenerator[list[Event]]:
+async def _pages(events: Documents, after: Position, numbering: Numbering, pace: Pace) -> AsyncGenerator[list[Event]]:
     """Yield the events that follow ``after``, in bounded pages."""
     page: list[Event] = []
     size = 0
@@ -131,9 +134,10 @@ async def _pages(events: Documents, after: Position, numbering: Numbering, turn:
         if isinstance(item, Change) and item.position > after:
             page.append(Event(item.envelope, item.images))
             size += len(item.envelope)
-        await turn.end()
+        await pace.step()
         if size >= PAGE_BYTES:
             yield page
+            await pace.begin()  # for the reader may have waited
             page, size = [], 0
     yield page
 
@@ -148,6 +152,6 @@ def _translated() -> Iterator[None]:
         yield
     except SourceFailed as error:
         # Errors that a retry does not cure mean that the history is lost: the clients must resync.
-        raise (HistoryUnavailable if error.fault is FaultKind.RETRY else HistoryLost)(str(error)) from error
+        raise (HistoryUnavailable if error.fault is FaultKind.RETRY else HistoryLost)(error_text(error)) from error
     except UnreadableEvent as error:
-        raise HistoryLost(str(error)) from error
+        raise HistoryLost(error_text(error)) from error

@@ -1,21 +1,27 @@
 """Sends each event to every client that wants it, and lets the slow ones catch up from the log."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import assert_never
 
 from services.common.cursor import Cursor, Position
+from services.common.fair_turns import FairTurns
+from services.common.normalize import EpochReason
 from services.gateway.audience import Audience, Rights
 from services.gateway.event import Event
 from services.gateway.filters import EVERYTHING, Interest
-from services.gateway.group import PAGE, Group
+from services.gateway.group import PAGE, Group, SentBytes
 from services.gateway.interest_index import InterestIndex
+from services.gateway.resyncs import Resyncs
 from services.gateway.ring import Ring
-from services.gateway.subscription import Mode, Outlet, ResumePoint, ResyncReason, Subscription
-from services.gateway.turns import Soon, Turns, call_soon
+from services.gateway.subscription import Mode, Outlet, Reason, ResumePoint, ResyncReason, Subscription
 from services.gateway.wire.form import Form
+
+_EPOCHS = 100  # of the past that a gateway remembers; the reason why an older one ended is unknown
 
 
 class Hub:
@@ -24,7 +30,13 @@ class Hub:
     A client's error never leaves the hub: it costs that client its connection and is passed to ``failed``.
     """
 
-    def __init__(self, ring: Ring, fetch: Callable[[Subscription], None], soon: Soon = call_soon) -> None:
+    def __init__(
+        self,
+        ring: Ring,
+        fetch: Callable[[Subscription], None],
+        turns: FairTurns,
+        resyncs: Resyncs | None = None,
+    ) -> None:
         self._ring = ring
         self._fetch = fetch
         self._groups: dict[tuple[Audience, Form], Group] = {}
@@ -33,16 +45,26 @@ class Hub:
         self._ahead: set[Subscription] = set()
         self._ahead_heap: list[tuple[Position, int, Subscription]] = []  # may still contain clients that have left
         self._tie_breaker = count()
-        self._replays = Turns(self._replay, soon)
-        self._epoch_reason: str | None = None
+        self._turns = turns
+        self._queued: set[Subscription] = set()  # those that have a turn coming, also where they no longer need it
+        self._census: Counter[tuple[Form, Mode]] = Counter()
+        self._sent = {form: SentBytes() for form in Form}
+        self.resyncs = Resyncs() if resyncs is None else resyncs
+        self._epoch: str | None = None
+        self._ended: dict[str, Reason] = {}  # the epochs that this gateway has seen end, and why they did
+        self._before: Reason = ResyncReason.EPOCH_UNKNOWN  # why those before ended
         self.log_floor = Position(0, 0)  # the log in Redis is complete from here on
         self.stale: str | None = None
         self.published: Callable[[Sequence[Event], int], None] = lambda _events, _writes: None  # for metrics
         self.failed: Callable[[Exception], None] = lambda _error: None  # for metrics
 
-    def census(self) -> Iterator[tuple[Form, Mode]]:
-        """Yield each client's wire form and mode."""
-        return ((each.outlet.form, each.mode) for each in self._subscriptions)
+    def census(self) -> Mapping[tuple[Form, Mode], int]:
+        """Return how many clients have each wire form and mode: kept up to date, since a scrape must not walk them."""
+        return self._census
+
+    def sent_bytes(self, form: Form) -> int:
+        """Return how many bytes of changes were written in this form."""
+        return self._sent[form].count
 
     def __len__(self) -> int:
         return len(self._subscriptions)
@@ -55,7 +77,7 @@ class Hub:
     def locate(self, since: Cursor) -> ResumePoint:
         """Return where a client with this cursor can resume, with a reason if it has missed something."""
         if since.epoch != self._ring.epoch:
-            return ResumePoint(self._ring.position, self._epoch_reason or ResyncReason.EPOCH_UNKNOWN)
+            return ResumePoint(self._ring.position, self._ended.get(since.epoch, self._before))
         if not self._ring.holds(since.position) and since.position < self.log_floor:
             return ResumePoint(self._ring.position, ResyncReason.HISTORY_LOST)
         return ResumePoint(since.position, None)
@@ -66,12 +88,15 @@ class Hub:
         """Register a client; once resumed, it is sent everything after ``position`` that it wants and may see."""
         subscription = Subscription(outlet, interest, position, address, rights)
         self._subscriptions.add(subscription)
+        self._census[subscription.counted_as] += 1
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Forget the client; idempotent."""
-        self._subscriptions.discard(subscription)
         self._detach(subscription, Mode.PAUSED)
+        if subscription in self._subscriptions:
+            self._subscriptions.remove(subscription)
+            self._census[subscription.counted_as] -= 1
 
     def change_interest(self, subscription: Subscription, interest: Interest) -> None:
         """Filter the client's events by another interest from now on."""
@@ -103,8 +128,8 @@ class Hub:
         with self.isolating(subscription):
             # Fixed until the next pause: whatever changes meanwhile, the client is found in the group that it joined.
             key = (subscription.audience, subscription.outlet.form)
-            subscription.group = self._groups.get(key) or Group(*key)
-            subscription.mode = Mode.REPLAY
+            subscription.group = self._groups.get(key) or Group(*key, self._sent[key[1]])
+            self._change_mode(subscription, Mode.REPLAY)
             self._notify_stale(subscription)
             self._serve(subscription)
 
@@ -127,14 +152,16 @@ class Hub:
                 if data is None:
                     undecided += group
                 else:
-                    due.append((data, group.recipients()))
+                    due.append((group.sent, data, group.recipients()))
             except Exception as error:  # noqa: BLE001 - the event or the filter is at fault, not the other groups
                 for subscription in group:
                     self._abandon(subscription, error)
         written = 0
-        for data, recipients in due:
+        for sent, data, recipients in due:
             if data:
-                written += len(recipients)
+                clients = len(recipients)
+                written += clients
+                sent.count += clients * len(data)
                 recipients.write(data, self._abandon)
         for subscription in undecided:
             self.resync_one(subscription, ResyncReason.RIGHTS_UNDECIDED)
@@ -155,10 +182,18 @@ class Hub:
         except Exception:  # noqa: BLE001 - a broken event: let each group fail by itself
             return self._groups.values()
 
-    def begin_epoch(self, reason: str | None) -> None:
-        """Resync every client because history broke; the ring has been reset already."""
-        self._epoch_reason = reason
-        self.resync_all(reason or ResyncReason.EPOCH_UNKNOWN)
+    def begin_epoch(self, reason: Reason | None) -> str:
+        """Resync every client because history broke; return the id of the incident. The ring has been reset already."""
+        why = reason or ResyncReason.EPOCH_UNKNOWN
+        ended, self._epoch = self._epoch, self._ring.epoch
+        if ended is None:
+            # Before the first start there was none: with this reason, a cursor of another epoch is just unknown.
+            self._before = ResyncReason.EPOCH_UNKNOWN if why is EpochReason.FIRST_START else why
+        else:
+            self._ended[ended] = why
+            if len(self._ended) > _EPOCHS:
+                self._before = self._ended.pop(next(iter(self._ended)))
+        return self.resync_all(why)
 
     def notify_stale(self, stale: str | None) -> None:
         """Notify every client when its data becomes stale and when it is fresh again; paused ones as they resume."""
@@ -175,29 +210,40 @@ class Hub:
             subscription.notified_stale = self.stale
             subscription.outlet.status(self.stale, Cursor(epoch, self.position(subscription)))
 
-    def resync_all(self, reason: str) -> None:
-        """Tell every client to reload: the changes that they missed cannot be recovered."""
+    def resync_all(self, reason: Reason) -> str:
+        """Tell every client to reload, since what it missed cannot be recovered; return the id of the incident."""
+        cursor = self._ring.cursor
+        incident = self.resyncs.everyone(reason, 0 if cursor is None else len(self))
+        if cursor is None:
+            return incident
         for subscription in tuple(self._subscriptions):
-            self.resync_one(subscription, reason)
+            if subscription in self._subscriptions:  # else it has left meanwhile
+                self._resync(subscription, reason, cursor, incident)
+        return incident
 
-    def resync_one(self, subscription: Subscription, reason: str) -> None:
+    def resync_one(self, subscription: Subscription, reason: Reason) -> None:
         """Tell one client to reload, and continue from the stream's current position."""
         cursor = self._ring.cursor
         if cursor is None or subscription not in self._subscriptions:
             return
+        was_at = Cursor(cursor.epoch, self.position(subscription))
+        incident = self.resyncs.one(reason, subscription.outlet.client, subscription.address, was_at)
+        self._resync(subscription, reason, cursor, incident)
+
+    def _resync(self, subscription: Subscription, reason: Reason, cursor: Cursor, incident: str) -> None:
         paused = subscription.mode is Mode.PAUSED
         self._detach(subscription, Mode.PAUSED)
         subscription.position = cursor.position
         with self.isolating(subscription):
-            subscription.outlet.resync(reason, cursor)
+            subscription.outlet.resync(reason, cursor, incident)
         if not paused:
             self.resume(subscription)
 
     def replay_from_ring(self, subscription: Subscription) -> None:
         """Serve the client from the ring, which holds its position again."""
         if subscription.mode is Mode.BEHIND:
-            subscription.mode = Mode.REPLAY
-            self._replays.add(subscription)
+            self._change_mode(subscription, Mode.REPLAY)
+            self._queue_replay(subscription)
 
     def write_page(self, subscription: Subscription, events: Sequence[Event]) -> None:
         """Send a client that is not live the events after its position, until backpressure pauses it."""
@@ -216,8 +262,19 @@ class Hub:
             return False
         subscription.position = page[-1].position
         if data:
+            subscription.group.sent.count += len(data)
             subscription.outlet.write(data)
         return True
+
+    def _queue_replay(self, subscription: Subscription) -> None:
+        if subscription not in self._queued:
+            self._queued.add(subscription)
+            self._turns.add(subscription.address, partial(self._take_turn, subscription))
+
+    def _take_turn(self, subscription: Subscription) -> None:
+        self._queued.remove(subscription)
+        if subscription.mode is Mode.REPLAY:
+            self._replay(subscription)
 
     def _replay(self, subscription: Subscription) -> None:
         with self.isolating(subscription):
@@ -236,14 +293,14 @@ class Hub:
             return
         self._ahead.discard(subscription)
         if self._ring.after(subscription.position, 1):
-            subscription.mode = Mode.REPLAY
-            self._replays.add(subscription)
+            self._change_mode(subscription, Mode.REPLAY)
+            self._queue_replay(subscription)
         else:
             self._attach(subscription)
 
     def _attach(self, subscription: Subscription) -> None:
         if subscription.position > self._ring.position:
-            subscription.mode = Mode.AHEAD
+            self._change_mode(subscription, Mode.AHEAD)
             self._ahead.add(subscription)
             heappush(self._ahead_heap, (subscription.position, next(self._tie_breaker), subscription))
             if len(self._ahead_heap) > 2 * len(self._ahead) + 100:  # most entries are of clients that have left
@@ -252,7 +309,8 @@ class Hub:
             return
         group = self._groups.get(subscription.group.key, subscription.group)
         group.join(subscription)
-        subscription.group, subscription.mode = group, Mode.LIVE
+        subscription.group = group
+        self._change_mode(subscription, Mode.LIVE)
         if len(group) == 1:
             self._groups[group.key] = group
             self._index.add(group, group.shown)
@@ -267,15 +325,20 @@ class Hub:
                 if not group:
                     del self._groups[group.key]
                     self._index.remove(group, group.shown)
-            case Mode.REPLAY:
-                self._replays.discard(subscription)
             case Mode.AHEAD:
                 self._ahead.discard(subscription)
-            case Mode.PAUSED | Mode.BEHIND:
+            case Mode.PAUSED | Mode.BEHIND | Mode.REPLAY:
                 pass
             case _:
                 assert_never(subscription.mode)
+        self._change_mode(subscription, mode)
+
+    def _change_mode(self, subscription: Subscription, mode: Mode) -> None:
         subscription.mode = mode
+        if subscription in self._subscriptions:
+            self._census[subscription.counted_as] -= 1
+            subscription.counted_as = counted = subscription.outlet.form, mode
+            self._census[counted] += 1
 
     @contextmanager
     def isolating(self, subscription: Subscription) -> Iterator[None]:

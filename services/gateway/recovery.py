@@ -6,6 +6,7 @@ import secrets
 from typing import NamedTuple
 
 from services.common.cursor import LONGEST_CURSOR, Cursor, InvalidCursor
+from services.common.error_text import error_text
 from services.gateway.filters import MAX_TEXT, Interest, InvalidFilter, from_text
 from services.gateway.group import OFFSET_SEPARATOR
 
@@ -32,7 +33,7 @@ class Offset(NamedTuple):
         try:
             return cls(Cursor.parse(cursor), from_text(interest))
         except InvalidFilter as error:
-            raise InvalidCursor(str(error)) from error
+            raise InvalidCursor(error_text(error)) from error
 
 
 class SessionIds:

@@ -14,6 +14,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from services.common.cursor import InvalidCursor, Position
+from services.common.error_text import error_text
+from services.common.normalize import EpochReason
 from services.gateway.event import Event
 from services.redis.client import redis_client
 from services.redis.schema import EntryField, HeadField, StreamKeys
@@ -41,7 +43,7 @@ class LogHead(NamedTuple):
     epoch: str
     position: Position
     floor: Position
-    reason: str | None
+    reason: EpochReason | None
     silence: float
 
 
@@ -55,10 +57,14 @@ class LogPage(NamedTuple):
     events: list[Event]
     prev: Position | None
 
+    @property
+    def begins_after(self) -> Position:
+        """The position from which on the log is complete; zero where there is no log."""
+        return self.prev or (Position(0, 0) if self.head is None else self.head.floor)
+
     def lacks(self, position: Position) -> bool:
         """Tell whether an entry that followed ``position`` is no longer in the log."""
-        floor = self.prev or (None if self.head is None else self.head.floor)
-        return floor is not None and floor > position
+        return self.begins_after > position
 
 
 class Batch(NamedTuple):
@@ -159,7 +165,7 @@ class RedisLog:
             try:
                 await ended
             except RedisError as error:
-                raise LogUnavailable(str(error)) from error
+                raise LogUnavailable(error_text(error)) from error
 
 
 @asynccontextmanager
@@ -185,7 +191,7 @@ class _translated:  # noqa: N801 - used as a keyword
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, (RedisError, OSError, msgspec.DecodeError, InvalidCursor, KeyError)):
-            raise LogUnavailable(str(error)) from error
+            raise LogUnavailable(error_text(error)) from error
 
 
 def _batch(data: bytes) -> Batch:
@@ -195,7 +201,7 @@ def _batch(data: bytes) -> Batch:
         events = [Event(bytes(envelope), bytes(images)) for envelope, images in pairs]
         return Batch(message.epoch, Position.parse(message.prev), events)
     except (msgspec.DecodeError, InvalidCursor) as error:
-        raise LogUnavailable(str(error)) from error
+        raise LogUnavailable(error_text(error)) from error
 
 
 def _consecutive(
@@ -222,4 +228,9 @@ def _head(fields: list[bytes | None], now: tuple[int, int]) -> LogHead | None:
     if epoch is None or position is None or floor is None:
         return None
     silence = now[0] + now[1] / 1e6 - float(alive or 0)
-    return LogHead(epoch, Position.parse(position), Position.parse(floor), reason or None, silence)
+    return LogHead(epoch, Position.parse(position), Position.parse(floor), _reason(reason), silence)
+
+
+def _reason(text: str | None) -> EpochReason | None:
+    """Return the reason why the epoch began, or None: a later release may know others."""
+    return EpochReason(text) if text in set(EpochReason) else None

@@ -8,13 +8,14 @@ from time import monotonic
 
 from services.common.cursor import Position
 from services.common.dependency_health import DependencyHealth
+from services.common.error_text import error_text
+from services.common.fair_turns import FairTurns, Pace
 from services.common.tasks import Tasks, raise_if_cancelled
 from services.gateway.history import History, HistoryLost, HistoryPage, HistoryUnavailable
 from services.gateway.hub import Hub
 from services.gateway.replay import Pass, Replay, ReplayBounds, age
 from services.gateway.ring import Ring
 from services.gateway.subscription import ResyncReason, Subscription
-from services.gateway.turns import Turn
 
 READERS = 2  # each has one connection to MongoDB
 GATHER_SECONDS = 0.05  # before a pass begins: clients that arrive together share it, those that leave cost nothing
@@ -22,21 +23,32 @@ LINGER_SECONDS = 1.0  # with a pass whose clients are all paused: otherwise each
 SUPERVISE_SECONDS = 0.25
 
 
-class Outcome(StrEnum):
-    """How a replay ended, besides the reasons to resync."""
+class ReplayOutcome(StrEnum):
+    """How a replay ended: by serving the client, or by a reason to resync."""
 
     SERVED = "served"
+    HISTORY_LOST = ResyncReason.HISTORY_LOST.value
+    HISTORY_UNAVAILABLE = ResyncReason.HISTORY_UNAVAILABLE.value
+    REPLAY_TOO_LONG = ResyncReason.REPLAY_TOO_LONG.value
+    TOO_MANY_REPLAYS = ResyncReason.TOO_MANY_REPLAYS.value
 
 
 class Replays:
     """All clients that only the oplog can serve. ``ended`` is called with the outcome of each replay."""
 
     def __init__(
-        self, history: History, ring: Ring, hub: Hub, bounds: ReplayBounds, ended: Callable[[str], None]
+        self,
+        history: History,
+        ring: Ring,
+        hub: Hub,
+        turns: FairTurns,
+        bounds: ReplayBounds,
+        ended: Callable[[ReplayOutcome], None],
     ) -> None:
         self._history = history
         self._ring = ring
         self._hub = hub
+        self._turns = turns
         self._bounds = bounds
         self._ended = ended
         self._passes: list[Pass] = []
@@ -128,14 +140,14 @@ class Replays:
                     self._resync(replay, ResyncReason.HISTORY_LOST)
             except HistoryUnavailable as error:
                 self._is_failing = True
-                await asyncio.sleep(self._health.failed(str(error)[:300]))
+                await asyncio.sleep(self._health.failed(error_text(error)[:300]))
 
     async def _read_once(self, current: Pass) -> None:
         """Read until all clients are served or have left."""
         epoch = self._ring.epoch or ""
         # Not from further back than needed: the client with the oldest position may have left before the pass began.
         current.at = max(current.at, min(replay.position for replay in current.waiting()))
-        async with aclosing(self._history.after(current.at, epoch)) as readings:
+        async with aclosing(self._history.after(current.at, epoch, current.address)) as readings:
             is_first = True
             async for page in readings:
                 has_more = self._ring.epoch == epoch and await self._serve_page(current, page)
@@ -148,14 +160,15 @@ class Replays:
 
     async def _serve_page(self, current: Pass, page: HistoryPage) -> bool:
         """Send a page to every client that needs it; return whether any client waits for the next one."""
-        turn = Turn()
+        pace = Pace(self._turns, current.address)
+        await pace.begin()
         is_full = False
         while True:
             current.joined.clear()
             for replay in list(current.waiting()):
                 if replay.subscription.is_behind() and replay.position < page.upto:
                     is_full |= not self._serve(replay, page)
-                    await turn.end()
+                    await pace.step()
             waiting = current.waiting()
             if waiting and not any(replay.position < page.upto for replay in waiting):
                 current.at = max(current.at, page.upto)
@@ -193,15 +206,15 @@ class Replays:
         if not later or subscription.position >= later[-1].position:
             subscription.position = max(subscription.position, page.upto)
         if subscription.position >= self._until:
-            self._forget(replay, Outcome.SERVED)
+            self._forget(replay, ReplayOutcome.SERVED)
             self._hub.replay_from_ring(subscription)
         return True
 
     def _resync(self, replay: Replay, reason: ResyncReason) -> None:
-        self._forget(replay, reason)
+        self._forget(replay, ReplayOutcome(reason.value))
         self._hub.resync_one(replay.subscription, reason)
 
-    def _forget(self, replay: Replay, outcome: str) -> None:
+    def _forget(self, replay: Replay, outcome: ReplayOutcome) -> None:
         self._replays.pop(replay.subscription, None)
         self._ended(outcome)
 

@@ -28,6 +28,11 @@ class Ring:
         return len(self._events)
 
     @property
+    def most_events(self) -> int:
+        """The most events."""
+        return self._size
+
+    @property
     def most_bytes(self) -> int:
         """The memory limit of the events."""
         return self._budget.most

@@ -1,7 +1,7 @@
 """Faces the clients: the routes, what surrounds them, and an orderly end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import structlog
@@ -9,7 +9,6 @@ from aiohttp import web
 
 from services import __version__
 from services.common.authority import Hosts
-from services.common.fair_turns import FairTurns
 from services.common.tasks import Tasks
 from services.front.bodies import drain_unread_body, refuse_encoded
 from services.front.connections import ConnectionBounds, Connections
@@ -75,7 +74,7 @@ class GatewayServer:
         self._metrics = metrics
         self._tasks = tasks
         self._entrance = _entrance(settings, metrics)
-        self._turns = FairTurns()
+        self._turns = stream.turns
         room = capacity(settings.max_connections)
         if room.clients < settings.max_connections:
             log.warning(
@@ -91,7 +90,6 @@ class GatewayServer:
             ),
             lambda refusal: metrics.incident(Incident(refusal.value)),
         )
-        metrics.observe_connections(self._connections)
         self._clients = Registry(room.clients, settings.max_connections_per_address)
         self._live = LiveOrders(
             stream,
@@ -119,8 +117,7 @@ class GatewayServer:
             unsent,
             principal=principal,
         )
-        metrics.sessions.set_function(self._sockets.__len__)
-        metrics.admitted.set_function(self._clients.__len__)
+        metrics.observe_connections(self._connections, self._clients, self._sockets)
         self._api = OrdersApi(
             store,
             stream.epoch,
@@ -131,7 +128,7 @@ class GatewayServer:
         )
         self._page = WebPage(settings.web_dir, settings.client_dir)
 
-    def application(self, ready: Callable[[], Awaitable[Readiness]]) -> web.Application:
+    def application(self, ready: Callable[[], Readiness]) -> web.Application:
         """Return the routes and what surrounds them."""
         app = web.Application(middlewares=[drain_unread_body, self._metrics.time_request, problems(), refuse_encoded])
         app.on_response_prepare.append(add_security_headers)
@@ -148,7 +145,7 @@ class GatewayServer:
         return app
 
     @asynccontextmanager
-    async def serving(self, ready: Callable[[], Awaitable[Readiness]]) -> AsyncIterator[None]:
+    async def serving(self, ready: Callable[[], Readiness]) -> AsyncIterator[None]:
         """Serve meanwhile; then close the connections, spread over the drain time, so that a stop is no stampede."""
         runner = Runner(
             self.application(ready),
@@ -191,16 +188,26 @@ class GatewayServer:
                 await self._drain()
 
     async def _drain(self) -> None:
-        self._draining = True  # the load balancer is to see it before its clients come back
-        log.info("Closing connections", count=len(self._clients))
+        self._draining = True
+        settings = self._settings
         # Without one of the tasks clients would wait for changes that do not come: they are better off elsewhere.
-        spread = 0 if self._tasks.has_failed else self._settings.drain_seconds
+        delay, spread = (0.0, 0.0) if self._tasks.has_failed else (settings.drain_delay_seconds, settings.drain_seconds)
+        log.info("Stopping, not ready for requests any more", served_for=delay)
+        # Load balancers ask every second or so, and send requests here until then; and our clients are to go elsewhere.
+        await asyncio.sleep(delay)
+        log.info("Closing connections", count=len(self._clients))
         await self._clients.drain(spread)
         await self._sockets.close(patience=self._patience)
 
-    async def check(self) -> str:
+    def check(self) -> str:
         """Answer "ok", or that this gateway takes nobody in any more, for `/readyz`."""
         return "draining" if self._draining else "ok"
+
+    def check_room(self) -> str:
+        """Answer "ok", or that there is no room for another client, for `/readyz/stream`."""
+        if self._clients.is_full:
+            return f"full: {len(self._clients)} clients"
+        return "out of descriptors" if self._connections.is_out_of_descriptors else "ok"
 
 
 def _entrance(settings: GatewaySettings, metrics: GatewayMetrics) -> Entrance:

@@ -40,8 +40,9 @@ class GatewaySettings(CommonSettings):
         description="Addresses that the gateway listens on, separated by commas; `localhost` is 127.0.0.1 and ::1.",
     )
     auth_none_on_public: bool = Field(
-        default=False,
-        description="`yes` allows AUTH=none although HOST is not loopback: something else decides who gets there.",
+        default=True,
+        description="`no` refuses to start with AUTH=none where HOST is not loopback; `yes` says that something else "
+        "decides who gets there.",
     )
     jwt_secret: SecretStr = Field(
         default=SecretStr(""),
@@ -154,6 +155,13 @@ class GatewaySettings(CommonSettings):
     client_buffers_total_bytes: Bytes = Field(
         default=268_435_456,
         description="Most bytes that wait here for all clients together; beyond, those slow the longest are closed.",
+    )
+    drain_delay_seconds: float = Field(
+        default=3.0,
+        ge=0,
+        le=600,
+        description="Time that a gateway which stops goes on serving while it says that it is not ready, so that load "
+        "balancers notice: longer than theirs between two checks, times the failures that they count.",
     )
     drain_seconds: float = Field(
         default=5.0, ge=0, le=600, description="Time over which connections are closed when the gateway stops."

@@ -10,6 +10,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from services.common.error_text import error_text
 from services.common.secret_document import COLLECTION, RECOVERY, new_secret, secrets_of
 from services.gateway.recovery import SessionIds
 from services.mongodb.faults import explain
@@ -51,7 +52,7 @@ class SharedSecret:
                 self._failing = True
                 log.warning(
                     "The secret of the session ids cannot be read; keeping the known one",
-                    error=explain(str(error))[:300],
+                    error=explain(error_text(error))[:300],
                 )
             return
         if self._failing:

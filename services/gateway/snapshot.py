@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import bson
@@ -21,9 +22,27 @@ from services.gateway.store_errors import StoreFailed
 
 Document = dict[str, Any]
 
+
+class _RawDocument(RawBSONDocument):
+    """A raw document that takes the labels which the driver adds to a write concern error (PyMongo 4.20).
+
+    It calls ``update`` on the error, as on a dict. Without it, a write during an election would fail by AttributeError,
+    and not be retried.
+    """
+
+    _added: Mapping[str, Any] = MappingProxyType({})
+
+    def update(self, fields: Mapping[str, Any]) -> None:
+        """Add fields; they replace those of the same name."""
+        self._added = {**self._added, **fields}
+
+    def __getitem__(self, name: str) -> Any:
+        return self._added[name] if name in self._added else super().__getitem__(name)
+
+
+RAW: CodecOptions[_RawDocument] = CodecOptions(document_class=_RawDocument)
 # MongoDB may send 16 MiB at once, which take up to a second to decode and convert: replies stay raw, and larger ones
 # than this are decoded document by document, with turns for others in between. This size takes 2 ms at worst.
-RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 INLINE_BYTES = 32_768
 # A larger document than this is converted in a thread, which takes turns with the event loop.
 THREAD_BYTES = 131_072

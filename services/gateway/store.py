@@ -14,11 +14,11 @@ from pymongo.asynchronous.database import AsyncDatabase
 from services.common.cursor import cluster_time
 from services.common.dependency_metrics import Dependency
 from services.common.documents import CODEC, Json
-from services.common.fair_turns import FairTurns, Pace
+from services.common.fair_turns import OWN, FairTurns, Pace
 from services.common.filter_fields import deciding_fields
 from services.common.ids import parse_id
 from services.common.order_json import order_json
-from services.common.settings import WrongSetting
+from services.common.secret_files import unusable_uri
 from services.common.stream_spec import ORDERS
 from services.gateway.audience import Rights, permits
 from services.gateway.batch_loader import BatchLoader
@@ -30,6 +30,7 @@ from services.gateway.page_mark import PageMark
 from services.gateway.snapshot import RAW, DecodedOrder, Document, Snapshot, read, read_snapshot
 from services.gateway.store_edge import StoreEdge, TimeLimit, driver_timeout
 from services.gateway.store_errors import OrderBusy, OrderNotFound, OutsideRights
+from services.mongodb.condition_wait import mend_waits
 from services.mongodb.primary import Primary
 
 Order = dict[str, Json]
@@ -104,9 +105,9 @@ class OrderStore:
         """The state of MongoDB for the metrics."""
         return self._edge.reachability.dependency
 
-    async def await_return(self) -> None:
-        """Poll for MongoDB's recovery during each outage, for ever."""
-        await self._edge.reachability.await_return(self.check)
+    async def keep_checked(self) -> None:
+        """Keep the state of MongoDB and of the collection true, for ever."""
+        await self._edge.reachability.keep_checked(self.check)
 
     @classmethod
     @asynccontextmanager
@@ -117,6 +118,7 @@ class OrderStore:
         unreachable MongoDB is not an error here.
         """
         primary = Primary()
+        mend_waits()
         try:
             client: AsyncMongoClient[Document] = AsyncMongoClient(
                 uri,
@@ -127,8 +129,8 @@ class OrderStore:
                 serverSelectionTimeoutMS=2500,
                 waitQueueTimeoutMS=2500,
             )
-        except (errors.ConfigurationError, ValueError) as error:
-            raise WrongSetting(f"MONGODB_URI: {error}") from error
+        except (errors.ConfigurationError, ValueError, OSError) as error:
+            raise unusable_uri("MONGODB_URI", uri, error) from None
         try:
             yield cls(client.get_default_database("realtime_orders"), collection, patience, primary)
         finally:
@@ -140,12 +142,16 @@ class OrderStore:
         return self._database
 
     async def check(self) -> str:
-        """Return "ok" when the primary answers, else what is wrong."""
+        """Ask the primary; return the same as `mongodb_state` does."""
         return await self._edge.check()
 
-    async def check_collection(self) -> str:
+    def mongodb_state(self) -> str:
+        """Return "ok" when the primary answered last, else what is wrong."""
+        return self._edge.reachability.state
+
+    def collection_state(self) -> str:
         """Return "ok" when the collection is of a kind that can be served, else what is wrong and what to do."""
-        return await self._edge.kind.check()
+        return self._edge.kind.state
 
     async def page(self, query: ListQuery, pace: Pace | None = None, rights: Rights = EVERYTHING) -> OrdersPage:
         """Return one page of orders, newest id first, read at the ``pace`` given."""
@@ -222,7 +228,7 @@ class OrderStore:
 
     async def _read(self, conditions: Document, limit: int, pace: Pace | None = None, skip: int = 0) -> Snapshot:
         async with self._edge(driver_timeout, writing=False):
-            return await read_snapshot(self._orders, conditions, limit, pace or Pace(self._turns, ""), skip)
+            return await read_snapshot(self._orders, conditions, limit, pace or Pace(self._turns, OWN), skip)
 
     async def _change(
         self, id: str, rights: Rights, operation: Callable[..., Awaitable[T]], *args: Any, **options: Any

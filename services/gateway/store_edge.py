@@ -6,7 +6,7 @@ from typing import Any
 
 import pymongo
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import PyMongoError
+from pymongo.errors import PyMongoError, WaitQueueTimeoutError
 
 from services.gateway.reachability import Reachability
 from services.gateway.snapshot import Document, is_snapshot_unavailable
@@ -25,7 +25,7 @@ from services.mongodb.collection_kind import CollectionKind
 TimeLimit = Callable[[float], AbstractAsyncContextManager[Any]]
 """A context manager that limits its body to so many seconds."""
 
-_CHECK_PATIENCE = 0.45  # seconds; the driver looks for its server in steps of 0.5, and /readyz grants 1
+_PING_PATIENCE = 1.5  # seconds; the driver looks for its server in steps of 0.5
 
 
 @asynccontextmanager
@@ -55,13 +55,18 @@ class StoreEdge:
         self.reachability.answered()
 
     async def check(self) -> str:
-        """Return "ok" when the primary answers, else what is wrong."""
+        """Ask MongoDB whether it answers, and of which kind the collection is; return the state of MongoDB."""
         error = await self._ping()
         if error is None:
             self.reachability.answered()
-            return "ok"
-        self.reachability.failed(error)
-        return str(store_error(error, writing=False))
+            await self.kind.check()
+        elif isinstance(error, WaitQueueTimeoutError):
+            pass  # all connections are in use: whether MongoDB answers, those who use them will tell
+        elif is_timeout(error):
+            self.reachability.slow(error, _state(error))
+        else:
+            self.reachability.failed(error, _state(error))
+        return self.reachability.state
 
     async def _translate(self, error: Exception, *, writing: bool) -> StoreError:
         """Return our error, and record an outage where MongoDB fails and not just this one operation."""
@@ -72,18 +77,29 @@ class StoreEdge:
                 return CollectionUnfit(wrong)
         if not isinstance(ours, (StoreUnavailable, OutcomeUnknown)):
             return ours
-        if (is_timeout(error) or is_snapshot_unavailable(error)) and await self._ping() is None:
+        if (is_timeout(error) or is_snapshot_unavailable(error)) and await self._answers():
             return (
                 ours if writing or is_snapshot_unavailable(error) else TooSlow("MongoDB answers, but not this in time")
             )
-        self.reachability.failed(error)
+        self.reachability.failed(error, _state(error))
         return ours
+
+    async def _answers(self) -> bool:
+        error = await self._ping()
+        if error is None:
+            self.reachability.answered()
+        # A ping that got no connection shows nothing: others have them all.
+        return error is None or isinstance(error, WaitQueueTimeoutError)
 
     async def _ping(self) -> PyMongoError | None:
         """Return why MongoDB does not answer at all, or None where it does."""
         try:
-            with pymongo.timeout(_CHECK_PATIENCE):
+            with pymongo.timeout(_PING_PATIENCE):
                 await self._database.command("ping")
         except PyMongoError as error:
             return error
         return None
+
+
+def _state(error: Exception) -> str:
+    return str(store_error(error, writing=False))

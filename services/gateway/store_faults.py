@@ -2,6 +2,7 @@
 
 from pymongo import errors
 
+from services.common.error_text import error_text
 from services.gateway.refusals import refusal
 from services.gateway.snapshot import is_snapshot_unavailable
 from services.gateway.store_errors import (
@@ -35,7 +36,7 @@ def store_error(error: Exception, *, writing: bool) -> StoreError:
         or applied_here_only
         or is_snapshot_unavailable(error)
     ):
-        return StoreFailed(str(error))
+        return StoreFailed(error_text(error))
     unsent = isinstance(error, (errors.ServerSelectionTimeoutError, errors.WaitQueueTimeoutError))
     return _unanswered(writing=writing and not unsent and not error.has_error_label("NoWritesPerformed"))
 

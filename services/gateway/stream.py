@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from services.common.cursor import Cursor
+from services.common.fair_turns import FairTurns
 from services.gateway.hub import Hub
 from services.gateway.subscription import ResumePoint
 
@@ -13,7 +14,7 @@ class Stream(NamedTuple):
     """Once it is ``ready``, ``current_cursor`` is where it is and ``locate`` finds where a client can resume.
 
     The cost of finding out is counted against the client's address. ``locate_now`` does the same without waiting, and
-    returns None where that is impossible.
+    returns None where that is impossible. Long work for many clients shares ``turns`` with what clients request.
     """
 
     hub: Hub
@@ -21,6 +22,7 @@ class Stream(NamedTuple):
     current_cursor: Callable[[], Cursor]
     locate: Callable[[Cursor, str], Awaitable[ResumePoint]]
     locate_now: Callable[[Cursor], ResumePoint | None]
+    turns: FairTurns
 
     def epoch(self) -> str | None:
         """Return the epoch, or None before the stream is ready."""

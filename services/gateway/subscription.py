@@ -4,6 +4,7 @@ from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from services.common.cursor import Cursor, Position
+from services.common.normalize import EpochReason
 from services.gateway.audience import Audience, Rights
 from services.gateway.filters import EVERYTHING, Interest
 from services.gateway.wire.form import Form
@@ -26,8 +27,16 @@ class ResyncReason(StrEnum):
     RIGHTS_UNDECIDED = "rights_undecided"  # a change without images: it may or may not be of an order of the client's
 
 
+Reason = ResyncReason | EpochReason
+"""Why a client must resync."""
+
+
 class Outlet(Protocol):
     """The hub's end of one client's connection. An exception from it costs the client this connection."""
+
+    @property
+    def client(self) -> str:
+        """The public id of the connection, for the log."""
 
     @property
     def form(self) -> Form:
@@ -40,8 +49,11 @@ class Outlet(Protocol):
     def write(self, data: bytes | memoryview) -> None:
         """Send complete encoded events; may call ``pause``."""
 
-    def resync(self, reason: str, cursor: Cursor) -> None:
-        """Tell the client to reload, because of ``reason``; later events follow ``cursor``."""
+    def resync(self, reason: Reason, cursor: Cursor, incident: str) -> None:
+        """Tell the client to reload, because of ``reason``; later events follow ``cursor``.
+
+        ``incident`` is the id under which it is logged.
+        """
 
     def status(self, stale: str | None, cursor: Cursor) -> None:
         """Notify the client why its data may be old, or with None that it is not; ``cursor`` is its position.
@@ -69,7 +81,7 @@ class Subscription:
     ``group`` fixes the form and the audience of its events, from when it resumes until it pauses.
     """
 
-    __slots__ = ("address", "group", "interest", "mode", "notified_stale", "outlet", "position", "rights")
+    __slots__ = ("address", "counted_as", "group", "interest", "mode", "notified_stale", "outlet", "position", "rights")
 
     group: "Group"
 
@@ -82,6 +94,7 @@ class Subscription:
         self.rights = rights
         self.position = position
         self.mode = Mode.PAUSED
+        self.counted_as = outlet.form, Mode.PAUSED  # in the hub's census
         self.notified_stale: str | None = None
 
     @property
@@ -98,4 +111,4 @@ class ResumePoint(NamedTuple):
     """Where a client that came with a cursor can resume; with a ``reason``, it has missed something."""
 
     position: Position
-    reason: str | None
+    reason: Reason | None

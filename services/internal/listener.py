@@ -1,17 +1,18 @@
 """Serves health, detailed readiness and metrics on a separate listener, which clients must not reach."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 
 from services.common.authority import Authority, Hosts, listens_locally
 from services.front.bodies import drain_unread_body, refuse_encoded
 from services.front.connections import Connections
 from services.front.serving import serving
-from services.internal.readiness import Readiness
+from services.internal.exposition import Exposition
+from services.internal.readiness import Readiness, http_status, word
 
 _UNCACHED = {"Cache-Control": "no-store"}
 
@@ -20,22 +21,25 @@ _UNCACHED = {"Cache-Control": "no-store"}
 async def internal_listener(
     host: str,
     port: int,
-    readiness: Callable[[], Awaitable[Readiness]],
+    readiness: Callable[[], Readiness],
     registry: CollectorRegistry,
     connections: Connections,
 ) -> AsyncIterator[int]:
     """Serve `/healthz`, `/readyz` and `/metrics`; yield the port. Raise OSError when the port is taken."""
 
+    shown = Exposition(registry)
+
     async def healthz(_request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"}, headers=_UNCACHED)
 
     async def readyz(_request: web.Request) -> web.Response:
-        found = await readiness()
-        body = {"status": found.status, "checks": dict(found.checks)}
-        return web.json_response(body, status=found.http_status, headers=_UNCACHED)
+        found = readiness()
+        kinds = {kind: word(ready) for kind, ready in found.kinds.items()}
+        body = {"status": word(found.ready), **kinds, "checks": dict(found.checks)}
+        return web.json_response(body, status=http_status(found.ready), headers=_UNCACHED)
 
     async def metrics(_request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=await shown.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application(middlewares=[drain_unread_body, _for_us(host), refuse_encoded])
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])

@@ -9,6 +9,7 @@ from typing import Protocol, Self, TypeVar
 
 import structlog
 
+from services.common.error_text import error_text
 from services.mongodb.change_cursor import Documents
 from services.mongodb.faults import FaultKind
 from services.mongodb.open_stream import Idle, OpenStream
@@ -128,7 +129,7 @@ class ChangeReader:
         else:
             log.warning(
                 "A change is too large to be delivered or cannot be decoded, clients must fetch the order",
-                error=str(error)[:300],
+                error=error_text(error)[:300],
             )
             self._switch(ReadMode.FIELDS_ONLY)
 

@@ -1,5 +1,6 @@
 """Checks that a collection is of a kind that supports change streams and snapshot reads."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,9 +9,12 @@ import structlog
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
+from services.common.tasks import raise_if_cancelled
+
 log = structlog.get_logger(__name__)
 
-_PATIENCE = 0.45  # seconds; /readyz allows 1
+CHECK_SECONDS = 2.0
+_PATIENCE = 2.0  # seconds
 _ADVICE = "rename it, or move its documents into an ordinary collection of this name."
 
 
@@ -33,6 +37,7 @@ class CollectionKind:
         self._database = database
         self._collection = collection
         self._said: str | None = None
+        self.state = "not known yet, MongoDB was not reached"  # "ok", or the problem and what to do
 
     @property
     def is_unfit(self) -> bool:
@@ -40,13 +45,18 @@ class CollectionKind:
         return self._said is not None
 
     async def check(self) -> str:
-        """Return "ok", or the problem and what to do. A missing collection is fine: the first order creates it."""
+        """Ask MongoDB, and return the new ``state``. A missing collection is fine: the first order creates it.
+
+        Where MongoDB does not answer, the last answer stays: that is no news about the collection.
+        """
         only = {"name": self._collection}
         try:
             with pymongo.timeout(_PATIENCE):
                 found = [unfit(info) async for info in await self._database.list_collections(filter=only)]
         except PyMongoError as error:
-            return f"unknown, MongoDB does not answer: {type(error).__name__}"
+            if self.state != "ok" and self._said is None:
+                self.state = f"not known yet, MongoDB does not say: {type(error).__name__}"
+            return self.state
         wrong = found[0] if found else None
         if wrong != self._said:
             self._said = wrong
@@ -54,4 +64,12 @@ class CollectionKind:
                 log.error("The orders cannot be served", reason=wrong)
             else:
                 log.info("The orders can be served again")
-        return wrong or "ok"
+        self.state = wrong or "ok"
+        return self.state
+
+    async def keep_checked(self) -> None:
+        """Check for ever."""
+        while True:
+            raise_if_cancelled()
+            await self.check()
+            await asyncio.sleep(CHECK_SECONDS)

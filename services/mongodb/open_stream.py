@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 from bson.errors import InvalidBSON
 from pymongo.errors import PyMongoError
 
+from services.common.error_text import error_text
 from services.mongodb.change_cursor import ChangeCursor, Documents
 from services.mongodb.faults import FaultKind
 from services.mongodb.primary import Primary
@@ -74,7 +75,7 @@ class OpenStream:
         except PyMongoError as error:
             raise source_failed(error) from error
         except InvalidBSON as error:
-            raise SourceFailed(FaultKind.UNREADABLE, str(error)) from error
+            raise SourceFailed(FaultKind.UNREADABLE, error_text(error)) from error
 
     def _note_progress(self, consume: Callable[[Documents], T], events: Documents) -> T | None:
         if not events:

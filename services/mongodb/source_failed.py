@@ -2,6 +2,7 @@
 
 from pymongo.errors import OperationFailure, PyMongoError
 
+from services.common.error_text import error_text
 from services.mongodb.faults import FaultKind, classify, explain
 
 
@@ -17,4 +18,4 @@ def source_failed(error: PyMongoError, *, opening_with_token: bool = False) -> S
     """Translate the driver's error."""
     code = error.code if isinstance(error, OperationFailure) else None
     labels = ("NonResumableChangeStreamError",) if error.has_error_label("NonResumableChangeStreamError") else ()
-    return SourceFailed(classify(code, labels, opening_with_token=opening_with_token), explain(str(error)))
+    return SourceFailed(classify(code, labels, opening_with_token=opening_with_token), explain(error_text(error)))

@@ -23,7 +23,8 @@ from redis.asyncio.connection import parse_url
 from redis.crc import key_slot
 from redis.exceptions import ClusterDownError, ConnectionError, MovedError, ReadOnlyError, RedisError  # noqa: A004
 
-from services.common.settings import WrongSetting
+from services.common.error_text import error_text
+from services.common.secret_files import unusable_uri
 
 _PORTS = {"sentinel": 26379, "cluster": 6379}
 _QUESTION_SECONDS = 2.0
@@ -46,7 +47,7 @@ def redis_client(url: str, key: str, **options: Any) -> Redis:
     try:
         return _redis_client(url, key, options)
     except ValueError as error:
-        raise WrongSetting(f"REDIS_URL: {error}") from error
+        raise unusable_uri("REDIS_URL", url, error) from None
 
 
 def _redis_client(url: str, key: str, options: dict[str, Any]) -> Redis:
@@ -131,7 +132,7 @@ class _Seeds:
                 async with aclosing(Redis(host=seed.host, port=seed.port, **options)) as client:
                     return await client.execute_command(*command), seed  # type: ignore[no-untyped-call]
             except (RedisError, OSError) as error:
-                failure = f"{seed.host}:{seed.port}: {error}"
+                failure = f"{seed.host}:{seed.port}: {error_text(error)}"
         raise ConnectionError(f"no server says where the primary is ({failure})")
 
 
@@ -158,7 +159,7 @@ class MovingConnection(Connection):
             return await super().read_response(*args, **options)
         except _MOVED as error:
             await self.disconnect()
-            raise ConnectionError(f"the primary has moved: {error}") from error
+            raise ConnectionError(f"the primary has moved: {error_text(error)}") from error
 
 
 class _SecureMovingConnection(MovingConnection, SSLConnection):

@@ -19,9 +19,11 @@ from redis.exceptions import (
     ConnectionError,  # noqa: A004
     InvalidResponse,
     NoScriptError,
+    OutOfMemoryError,
     ResponseError,
 )
 
+from services.common.error_text import error_text
 from services.redis.client import MovingConnection
 
 _INCOMPLETE = object()
@@ -58,7 +60,7 @@ class RedisWire(asyncio.Protocol):
         except TimeoutError as error:
             raise ConnectionError(f"no answer from Redis within {plan.socket_connect_timeout} s") from error
         except OSError as error:
-            raise ConnectionError(f"no connection to Redis: {error}") from error
+            raise ConnectionError(f"no connection to Redis: {error_text(error)}") from error
 
     @classmethod
     async def _connected(cls, plan: Any, on_reply: Callable[[Any], None], on_lost: Callable[[Exception], None]) -> Self:
@@ -148,4 +150,7 @@ def _fail_handshake(ready: "asyncio.Future[None]", error: Exception) -> None:
 
 
 def _error(text: str) -> Exception:
+    # Redis 6.2 wraps an error within a script, so that the code is no longer the first word.
+    if "OOM command not allowed" in text:
+        return OutOfMemoryError(text)
     return _KINDS.get(text.partition(" ")[0], ResponseError)(text)

@@ -2,7 +2,7 @@
 --
 -- KEYS: head, log
 -- ARGV: term
--- Returns {'FENCED', term} | {'OK'} (the log is missing or incomplete) | {'OK', epoch, position, token}
+-- Returns {'FENCED', term} | {'OK'} (the log is missing or incomplete) | {'OK', epoch, position, token, entries, bytes}
 
 local head = redis.call('HMGET', KEYS[1], 'term', 'epoch', 'position', 'floor', 'token')
 
@@ -12,4 +12,7 @@ redis.call('HSET', KEYS[1], 'term', ARGV[1])
 local last = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)
 local top = last[1] and last[1][1] or head[4]
 if not head[2] or top ~= head[3] then return {'OK'} end
-return {'OK', head[2], head[3], head[5]}
+
+-- Fails where the user may not ask.
+local bytes = redis.pcall('MEMORY', 'USAGE', KEYS[2], 'SAMPLES', '0')
+return {'OK', head[2], head[3], head[5], redis.call('XLEN', KEYS[2]), type(bytes) == 'number' and bytes or 0}

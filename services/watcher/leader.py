@@ -17,7 +17,7 @@ from services.mongodb.change_stream import ChangeStream
 from services.mongodb.deployment import Deployment
 from services.mongodb.faults import FaultKind
 from services.mongodb.source_failed import SourceFailed
-from services.watcher.metrics import WatcherMetrics
+from services.watcher.metrics import WatcherDependency, WatcherMetrics
 from services.watcher.oplog import OplogWindow
 from services.watcher.publisher import Fenced, Publisher, PublishFailed
 from services.watcher.relay import GapFound, Progress, Relay, RelayBounds
@@ -62,14 +62,15 @@ class Leader:
             async with Tasks(Fenced, LeaseLost) as tasks:
                 tasks.keep("following the change stream", self._follow_forever())
                 tasks.keep("saving the checkpoint", self._save_periodically())
-                tasks.keep("watching the oplog", self._parts.oplog.watch(self._token_time))
+                tasks.keep("watching the oplog", self._parts.oplog.watch(self.token_time))
                 await tasks.forever()
         finally:
             # If this fails, the next leader publishes the unsaved changes again, and Redis refuses the duplicates.
             with suppress(StateUnavailable, LeaseLost):
                 await self._save()
 
-    def _token_time(self) -> int | None:
+    def token_time(self) -> int | None:
+        """Return the cluster time (u64) up to which changes were read, None where that is not known."""
         return None if self._progress is None else token_time(self._progress.token)
 
     async def _follow_forever(self) -> None:
@@ -82,14 +83,14 @@ class Leader:
             except SourceFailed as error:
                 await self._source_failed(error)
             except StateUnavailable as error:
-                await self._back_off(self._parts.mongodb, error)
+                await self._back_off(WatcherDependency.MONGODB, error)
             except PublishFailed as error:
-                await self._back_off(self._parts.redis, error)
+                await self._back_off(WatcherDependency.REDIS, error)
 
     async def _source_failed(self, error: SourceFailed) -> None:
         match error.fault:
             case FaultKind.RETRY | FaultKind.NO_REPLICA_SET | FaultKind.UNREADABLE:
-                await self._back_off(self._parts.mongodb, error)
+                await self._back_off(WatcherDependency.MONGODB, error)
             case FaultKind.HISTORY_LOST | FaultKind.TOKEN_UNKNOWN if (saved := self._rebuild_target()) is not None:
                 log.warning("The oplog no longer holds the changes that Redis lost, resuming from the checkpoint")
                 await self._publisher.begin(saved.epoch, None, saved.position, saved.token)
@@ -106,8 +107,9 @@ class Leader:
         # No change has the first position of an epoch: on a quiet stream only the token shows that it was passed.
         return None if (token_time(progress.token) or 0) > saved.position.ts else saved
 
-    async def _back_off(self, health: DependencyHealth, error: Exception) -> None:
-        self._parts.metrics.failed(health.what)
+    async def _back_off(self, part: WatcherDependency, error: Exception) -> None:
+        self._parts.metrics.failed(part)
+        health = self._parts.mongodb if part is WatcherDependency.MONGODB else self._parts.redis
         await asyncio.sleep(health.failed(error))
 
     async def _begin(self) -> None:
@@ -151,8 +153,10 @@ class Leader:
         epoch = secrets.token_hex(4)
         floor = Position.end_of(end.ts) if end else Position.before(self._deployment.now)
         token = end.token if end else ""
-        say = log.info if reason is EpochReason.FIRST_START else log.warning
-        say("A new epoch begins, all clients must resync", reason=str(reason), epoch=epoch)
+        if reason is EpochReason.FIRST_START:  # of clients that have seen changes there are none
+            log.info("The first epoch begins", reason=reason.value, epoch=epoch)
+        else:
+            log.warning("A new epoch begins, all clients must resync", reason=reason.value, epoch=epoch)
         self._parts.metrics.epoch_began(reason)
         async with self._saving:
             self._progress = None
@@ -192,7 +196,7 @@ class Leader:
             try:
                 await self._save()
             except StateUnavailable as error:
-                self._parts.metrics.failed(self._parts.mongodb.what)
+                self._parts.metrics.failed(WatcherDependency.MONGODB)
                 self._parts.mongodb.failed(error)
 
     async def _save(self) -> None:

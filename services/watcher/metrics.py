@@ -2,14 +2,27 @@
 
 import time
 from collections.abc import Sequence
+from enum import StrEnum
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from services.common.closed_labels import ClosedLabels
 from services.common.cursor import Position
 from services.common.dependency_health import DependencyHealth
 from services.common.dependency_metrics import Dependency, DependencyCollector
+from services.common.loop_lag_metrics import LoopLag
+from services.common.normalize import EpochReason
+from services.common.process_metrics import observe_process
+from services.front.connections import ConnectionRefusal
 from services.front.metrics import ConnectionCollector
 from services.front.serving import few_connections
+
+
+class WatcherDependency(StrEnum):
+    """What a watcher needs, and what may fail."""
+
+    MONGODB = "mongodb"
+    REDIS = "redis"
 
 
 class WatcherMetrics:
@@ -17,7 +30,8 @@ class WatcherMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
+        observe_process("watcher", self.registry)
+        self.loop_lag = LoopLag("watcher", self.registry)
         self._events = Counter(
             "orders_watcher_events", "Changes published to Redis, including retries.", registry=self.registry
         )
@@ -35,25 +49,26 @@ class WatcherMetrics:
         )
         self.leader = Gauge("orders_watcher_leader", "1 while this watcher holds the lease.", registry=self.registry)
         self.term = Gauge("orders_watcher_term", "The lease term of this watcher.", registry=self.registry)
-        self._epochs = Counter(
+        epochs = Counter(
             "orders_watcher_epochs",
             "New epochs, by the reason in the clients' resync.",
             ["reason"],
-            registry=self.registry,
+            registry=None,
         )
+        self._epochs = ClosedLabels.of(self.registry, epochs, reason=EpochReason)
         self._rebuilds = Counter(
             "orders_watcher_rebuilds", "Times the log in Redis was rebuilt.", registry=self.registry
         )
-        self._failures = Counter(
-            "orders_watcher_failures", "Failures, by what failed.", ["what"], registry=self.registry
-        )
-        refusals = Counter(
+        failures = Counter("orders_watcher_failures", "Failures, by what failed.", ["what"], registry=None)
+        self._failures = ClosedLabels.of(self.registry, failures, what=WatcherDependency)
+        counted = Counter(
             "orders_watcher_refusals",
             "Connections that were refused, or closed before they sent a request.",
             ["kind"],
-            registry=self.registry,
+            registry=None,
         )
-        self.connections = few_connections(lambda refusal: refusals.labels(refusal.value).inc())
+        refusals = ClosedLabels.of(self.registry, counted, kind=ConnectionRefusal)
+        self.connections = few_connections(lambda refusal: refusals[refusal,].inc())
         self.registry.register(ConnectionCollector("watcher", self.connections))
         self.oplog_headroom = Gauge(
             "orders_watcher_oplog_headroom_seconds",
@@ -61,6 +76,10 @@ class WatcherMetrics:
             registry=self.registry,
         )
 
+        self.read_ahead = 0
+        Gauge(
+            "orders_watcher_read_ahead_events", "Changes read that Redis does not have yet.", registry=self.registry
+        ).set_function(lambda: self.read_ahead)
         self._lag = Gauge(
             "orders_watcher_lag_seconds",
             "Age of the newest change when it was published, to the second; 0 when nothing is left to publish.",
@@ -72,8 +91,15 @@ class WatcherMetrics:
             registry=self.registry,
         )
 
-    def observe(self, outages: Sequence[DependencyHealth]) -> None:
-        """Export the state of these on each scrape."""
+    def observe(self, outages: Sequence[DependencyHealth], ahead: int, batch: int, log: int) -> None:
+        """Export the state of these on each scrape, and the most changes read ahead, in a batch and in the log."""
+        limits = {
+            "orders_watcher_read_ahead_events_limit": ("Most changes read ahead of Redis: QUEUE_MAX_EVENTS.", ahead),
+            "orders_watcher_batch_events_limit": ("Most changes in one batch: BATCH_MAX_EVENTS.", batch),
+            "orders_watcher_log_events_limit": ("Most changes kept in Redis: LOG_MAX_EVENTS.", log),
+        }
+        for name, (documentation, most) in limits.items():
+            Gauge(name, documentation, registry=self.registry).set(most)
         self.registry.register(DependencyCollector("watcher", [Dependency.of(health) for health in outages]))
 
     def published(self, events: int, seconds: float, position: Position) -> None:
@@ -90,14 +116,14 @@ class WatcherMetrics:
         self._lag.set(0)
         self._seen.set_to_current_time()
 
-    def epoch_began(self, reason: str) -> None:
+    def epoch_began(self, reason: EpochReason) -> None:
         """Count a new epoch."""
-        self._epochs.labels(reason).inc()
+        self._epochs[reason,].inc()
 
     def rebuilt(self) -> None:
         """Count a rebuild of the log."""
         self._rebuilds.inc()
 
-    def failed(self, what: str) -> None:
+    def failed(self, what: WatcherDependency) -> None:
         """Count a failure of a dependency."""
-        self._failures.labels(what).inc()
+        self._failures[what,].inc()

@@ -4,7 +4,7 @@
 -- KEYS: head, log, channel
 -- ARGV: term, epoch, prev, maxlen, token, then for each change: position, envelope, images; maxlen is usually
 -- empty; when it is set, the log is trimmed and the heartbeat renewed
--- Returns {'OK', appended} | {'GAP'} (the log ends before prev) | {'FENCED', term}
+-- Returns {'OK', appended, trimmed} | {'GAP'} (the log ends before prev) | {'FENCED', term}
 
 local function above(a, b)
   local at, an = string.match(a, '(%d+)-(%d+)')
@@ -37,7 +37,7 @@ end
 
 if first > count then
   redis.call('HSET', KEYS[1], 'term', term, 'alive', redis.call('TIME')[1])
-  return {'OK', 0}
+  return {'OK', 0, 0}
 end
 
 local events, images = {}, {}
@@ -52,13 +52,15 @@ for i = first, count do
 end
 local position = ARGV[3 + count * 3]
 redis.call('HSET', KEYS[1], 'term', term, 'position', position, 'token', token)
+local trimmed = 0
 if maxlen ~= '' then
   redis.call('HSET', KEYS[1], 'alive', redis.call('TIME')[1])
-  if redis.call('XTRIM', KEYS[2], 'MAXLEN', '~', maxlen) > 0 then
+  trimmed = redis.call('XTRIM', KEYS[2], 'MAXLEN', '~', maxlen)
+  if trimmed > 0 then
     local oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]
     redis.call('HSET', KEYS[1], 'floor', oldest[2][6])
   end
 end
 redis.call('PUBLISH', KEYS[3], '{"epoch":"' .. epoch .. '","prev":"' .. top .. '","events":[' .. table.concat(events, ',')
   .. '],"images":[' .. table.concat(images, ',') .. ']}')
-return {'OK', #events}
+return {'OK', #events, trimmed}

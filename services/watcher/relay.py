@@ -10,6 +10,7 @@ import structlog
 
 from services.common.cursor import Position
 from services.common.dependency_health import DependencyHealth
+from services.common.error_text import error_text
 from services.common.normalize import Change, End, Unknown
 from services.common.numbering import Numbering, UnreadableEvent
 from services.common.tasks import raise_if_cancelled
@@ -18,7 +19,7 @@ from services.mongodb.change_reader import ChangeReader
 from services.mongodb.faults import FaultKind
 from services.mongodb.open_stream import Idle
 from services.mongodb.source_failed import SourceFailed
-from services.watcher.metrics import WatcherMetrics
+from services.watcher.metrics import WatcherDependency, WatcherMetrics
 from services.watcher.publisher import Published, Publisher, PublishFailed
 
 BATCH_MAX_BYTES = 1 << 20
@@ -90,7 +91,7 @@ class Relay:
         except (SourceFailed, UnreadableEvent) as error:
             await self._confirm()  # the changes read before the failure
             if isinstance(error, UnreadableEvent):
-                raise SourceFailed(FaultKind.UNREADABLE, str(error)) from error
+                raise SourceFailed(FaultKind.UNREADABLE, error_text(error)) from error
             raise
         await self._confirm()
         return end
@@ -104,6 +105,7 @@ class Relay:
 
         def begin(events: Documents) -> _Received:
             has_backlog = len(events) >= self._bounds.read  # a full read: there is probably more
+            self._metrics.read_ahead += len(events)
             if has_backlog:
                 stream.prefetch()
             batches = self._in_batches(events)
@@ -186,12 +188,14 @@ class Relay:
                 answer = await self._publisher.answer()
                 break
             except PublishFailed as error:
+                self._metrics.failed(WatcherDependency.REDIS)
                 await asyncio.sleep(self._health.failed(error))
             self._send(batch)
         self._health.succeeded()
         if answer is Published.GAP:
             raise GapFound
         self._in_flight = None
+        self._metrics.read_ahead = max(0, self._metrics.read_ahead - len(batch))
         if isinstance(batch, Idle):
             # Everything before it is published; unsaved, the token of a quiet collection would age out of the oplog.
             self._progress.token = batch.token or self._progress.token

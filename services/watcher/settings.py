@@ -27,6 +27,14 @@ class WatcherSettings(CommonSettings):
         ge=100,
         description="Changes kept in Redis for gateways and clients that fall behind or reconnect.",
     )
+    log_max_bytes: int = Field(
+        default=536_870_912,
+        ge=1024,
+        description="Most memory that these changes take in Redis, about; well below its maxmemory.",
+    )
+    log_max_seconds: int = Field(
+        default=86_400, ge=1, description="Age at which changes are dropped from Redis; the oplog still has them."
+    )
     replay_window_seconds: int = Field(
         default=10, ge=0, description="Seconds of history in a rebuilt log after Redis lost it; the oplog has the rest."
     )

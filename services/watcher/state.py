@@ -12,6 +12,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 from pymongo.write_concern import WriteConcern
 
 from services.common.cursor import Position
+from services.common.error_text import error_text
 from services.common.normalize import token_time
 from services.mongodb.faults import explain
 from services.watcher.start import Checkpoint
@@ -75,7 +76,7 @@ class StreamState:
                 return_document=ReturnDocument.AFTER,
             )
         except PyMongoError as error:
-            raise StateUnavailable(explain(str(error))) from error
+            raise StateUnavailable(explain(error_text(error))) from error
         return None if document is None else int(document["term"])
 
     async def _find_holder(self) -> str | None:
@@ -116,7 +117,7 @@ class StreamState:
         try:
             document = await self._collection.find_one({"_id": self._stream})
         except PyMongoError as error:
-            raise StateUnavailable(explain(str(error))) from error
+            raise StateUnavailable(explain(error_text(error))) from error
         found = None if document is None else _checkpoint(document)
         newest, self._newest = self._newest, found
         if found is not None and newest is not None and _known_until(found) < _known_until(newest):
@@ -133,7 +134,7 @@ class StreamState:
                 {"_id": self._stream, "owner": self.owner, "term": term}, [{"$set": fields}]
             )
         except PyMongoError as error:
-            raise StateUnavailable(explain(str(error))) from error
+            raise StateUnavailable(explain(error_text(error))) from error
         if result.matched_count == 0:
             raise LeaseLost(f"term {term} of {self._stream} is over")
 

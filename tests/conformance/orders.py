@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from services.common.cursor import Cursor, Position
+from services.common.fair_turns import FairTurns
+from services.common.normalize import EpochReason
 from services.common.tasks import Tasks
 from services.gateway.edge.limits import Incident
 from services.gateway.event import Event
@@ -48,7 +50,7 @@ class Orders:
         self.last += 1
         self.history.clear()
         self.ring.reset(self.epoch, Position(self.last, 0))
-        self.hub.begin_epoch("collection_dropped")
+        self.hub.begin_epoch(EpochReason.COLLECTION_DROPPED)
 
     def join(self, outlet: Outlet) -> None:
         """Add a client that always listens."""
@@ -60,7 +62,7 @@ class Orders:
     def left_over(self) -> list[Any]:
         """Everything that the hub still has of anybody."""
         hub = self.hub
-        return [*hub._subscriptions, *hub._groups, *hub._index._by_key, *hub._ahead, *hub._replays._waiting]
+        return [*hub._subscriptions, *hub._groups, *hub._index._by_key, *hub._ahead, *hub._queued]
 
 
 @asynccontextmanager
@@ -85,7 +87,8 @@ async def orders_server(*, ring_events: int = 10_000, stall: float = 30.0, **cha
             else:
                 bring_soon(subscription)
 
-    hub = Hub(ring, bring_soon)
+    turns = FairTurns()
+    hub = Hub(ring, bring_soon, turns)
     ready = asyncio.Event()
     ready.set()
 
@@ -97,7 +100,7 @@ async def orders_server(*, ring_events: int = 10_000, stall: float = 30.0, **cha
         return hub.locate(since)
 
     live = LiveOrders(
-        Stream(hub, ready, current_cursor, locate, hub.locate),
+        Stream(hub, ready, current_cursor, locate, hub.locate, turns),
         SessionIds("secret"),
         "here",
         incidents.append,

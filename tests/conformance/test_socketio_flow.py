@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from services.gateway.edge.limits import DisconnectReason
 from services.gateway.socketio.server import Namespace, Socket
 from services.gateway.wire.engineio import encoded_message, joined
 from services.gateway.wire.form import Form
@@ -148,7 +149,7 @@ async def test_nothing_is_written_to_a_socket_that_is_gone() -> None:
         kept.write_encoded(b"never")
         kept.emit("never")
         kept.disconnect()
-        kept.close("again")
+        kept.close(DisconnectReason.SERVER_ERROR)
         assert not kept.writable
         del kept  # or it would look like a leak
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from services.gateway.edge.limits import Incident
+from services.gateway.edge.limits import DisconnectReason, Incident
 from services.gateway.socketio.server import Ack, Namespace, Socket
 from services.gateway.wire.socketio import Argument
 from tests.conformance.running import join, socket_server
@@ -278,7 +278,7 @@ async def test_an_application_may_close_while_it_is_asked() -> None:
     class Shut(Diary):
         def connect(self, socket: Socket[str], auth: Auth) -> None:
             super().connect(socket, auth)
-            socket.close("we are closed")
+            socket.close(DisconnectReason.STREAM_MISSING)
 
     diary = Shut()
     async with socket_server({"/": diary}, CALM) as server, server.session() as socket:

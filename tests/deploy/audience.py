@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,17 @@ class Heard:
                 self.resyncs.append(line["reason"])
 
 
+@dataclass(frozen=True)
+class Tally:
+    """What became of the events of all clients together."""
+
+    events: int
+    lost: int
+    doubled: int
+    reordered: int
+    resyncs: tuple[str, ...]
+
+
 class Audience:
     """All clients of one test."""
 
@@ -104,6 +116,20 @@ class Audience:
                 found.append(f"{name}: out of order")
             found += [f"{name}: resync ({reason})" for reason in heard.resyncs]
         return found
+
+    def tally(self, ids: Iterable[str]) -> Tally:
+        """Count the events, and those that are wrong: each of these orders was created once and never changed."""
+        wanted = set(ids)
+        events = lost = doubled = reordered = 0
+        resyncs: list[str] = []
+        for heard in self.heard.values():
+            positions = [cursor.position for _, cursor in heard.changes]
+            events += len(positions)
+            lost += len(wanted - {order for order, _ in heard.changes})
+            doubled += len(positions) - len(set(positions))
+            reordered += sum(later < earlier for earlier, later in pairwise(positions))
+            resyncs += heard.resyncs
+        return Tally(events, lost, doubled, reordered, tuple(resyncs))
 
     def summary(self) -> dict[str, Any]:
         """Return a summary for each client, to be shown when a test fails."""

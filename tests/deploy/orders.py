@@ -18,10 +18,14 @@ class Orders:
     refused: list[str] = field(default_factory=list)
 
 
+def order(number: int) -> dict[str, str]:
+    """Return the body of a request that makes an order."""
+    return {"customer_name": "Test", "product_name": f"Number {number}", "status": "pending"}
+
+
 async def create(session: aiohttp.ClientSession, url: str, number: int) -> str:
     """Make one order and return its id; raise ClientError where that was not acknowledged."""
-    order = {"customer_name": "Test", "product_name": f"Number {number}", "status": "pending"}
-    async with session.post(f"{url}/api/orders", json=order) as response:
+    async with session.post(f"{url}/api/orders", json=order(number)) as response:
         response.raise_for_status()
         body: dict[str, str] = await response.json()
         return body["_id"]

@@ -5,6 +5,7 @@ import re
 import pytest
 from pydantic_settings import BaseSettings
 
+import services
 from services.common.secret_files import secret_fields
 from services.gateway.settings import GatewaySettings
 from services.watcher.settings import WatcherSettings
@@ -38,7 +39,16 @@ def test_no_service_is_handed_the_dotenv_file_or_a_password() -> None:
             assert f"{name.upper()}:" not in code
 
 
-@pytest.mark.parametrize("service", ["setup", "watcher", "gateway", "valkey", "grafana"])
+@pytest.mark.parametrize("service", ["setup", "watcher", "gateway", "valkey", "grafana", "loadbalancer"])
 def test_each_service_sees_its_own_secrets_only_and_cannot_change_them(service: str) -> None:
     mounted = re.findall(r"secrets-(\w+):(\S+?)[\s\]]", section(service))
     assert mounted == [(service, "/run/secrets:ro")]
+
+
+def test_the_images_tag_is_the_version_of_this_checkout() -> None:
+    assert set(re.findall(r"\$\{ORDERS_VERSION:-([^}]*)\}", TEXT)) == {services.__version__}
+
+
+@pytest.mark.parametrize(("service", "default"), [("gateway", 1), ("watcher", 2)])
+def test_the_number_of_processes_is_in_the_dotenv_file_so_that_every_up_keeps_it(service: str, default: int) -> None:
+    assert f"replicas: ${{{service.upper()}_REPLICAS:-{default}}}" in section(service)

@@ -1,17 +1,19 @@
 """A proxy that compresses the stream of events, as many are configured to: events still arrive at once."""
 
 import asyncio
+import os
+import shutil
 import zlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from services.embedded.ports import free_port
+from services.embedded.server import EmbeddedServer
 from tests.conftest import RunService
-from tests.deploy.balanced import NginxServer
 
 # nginx as its packages set it up: it buffers answers, and the addition compresses all of them.
 CONFIGURATION = """
@@ -32,25 +34,51 @@ http {{
 
 
 @dataclass(eq=False, kw_only=True)
-class Compressing(NginxServer):
-    gateway: int
+class Nginx(EmbeddedServer):
+    """An nginx on a port of the loopback."""
 
-    def configuration(self) -> str:
-        return CONFIGURATION.format(folder=self.folder, port=self.port, gateway=self.gateway)
+    folder: Path
+    port: int
+    gateway: int
+    name: str = "nginx"
+    log: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.log = self.folder / "nginx.log"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def argv(self) -> list[str]:
+        program = shutil.which("nginx") or "/usr/sbin/nginx"
+        if not Path(program).exists():
+            pytest.fail("nginx is missing: install it (Debian: apt-get install nginx-light)")
+        path = self.folder / "nginx.conf"
+        # Its workers would run as the user nobody, which may not enter the test's folder.
+        user = "user root;\n" if os.geteuid() == 0 else ""
+        text = CONFIGURATION.format(folder=self.folder, port=self.port, gateway=self.gateway)
+        path.write_text(user + text, encoding="utf-8")
+        return [program, "-p", str(self.folder), "-c", str(path), "-e", "stderr", "-g", "daemon off;"]
+
+    async def answers(self) -> bool:
+        try:
+            async with aiohttp.ClientSession() as session, session.get(self.url + "/healthz") as response:
+                return response.status == 200
+        except aiohttp.ClientError:
+            return False
 
 
 @pytest.fixture
-async def proxy(
-    mongodb_uri: str, redis_url: str, run_service: RunService, tmp_path: Path
-) -> AsyncIterator[Compressing]:
+async def proxy(mongodb_uri: str, redis_url: str, run_service: RunService, tmp_path: Path) -> AsyncIterator[Nginx]:
     uris = {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url}
     await run_service("watcher", uris)
     gateway = await run_service("gateway", uris)
-    async with Compressing(folder=tmp_path, port=free_port(), gateway=gateway.port) as nginx:
+    async with Nginx(folder=tmp_path, port=free_port(), gateway=gateway.port) as nginx:
         yield nginx
 
 
-async def test_events_arrive_one_by_one_through_a_proxy_that_compresses_them(proxy: Compressing) -> None:
+async def test_events_arrive_one_by_one_through_a_proxy_that_compresses_them(proxy: Nginx) -> None:
     order = {"customer_name": "Ada", "product_name": "Desk"}
     packed = {"Accept-Encoding": "gzip"}
     async with (

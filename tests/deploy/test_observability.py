@@ -15,8 +15,25 @@ from tools.reference import metrics
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboards" / "orders.json"
 
-FROM_ELSEWHERE = {"up", "process_cpu_seconds_total", "process_resident_memory_bytes"}
-NAME = re.compile(r"\b(?:orders|process|up)(?:_[a-z_]+)?\b")
+FROM_ELSEWHERE = {
+    "up",
+    "orders_build_info",
+    "orders:expected_replicas",  # a recording rule: deploy/prometheus/replicas.yml
+    "process_cpu_seconds_total",
+    "process_resident_memory_bytes",
+    "process_open_fds",
+    "process_max_fds",
+    # of HAProxy's exporter
+    "haproxy_backend_active_servers",
+    "haproxy_process_current_connections",
+    "haproxy_process_max_connections",
+    "haproxy_frontend_requests_denied_total",
+    "haproxy_frontend_denied_connections_total",
+    # where the watcher may ask Redis for its memory
+    "orders_watcher_redis_memory_bytes",
+    "orders_watcher_redis_memory_limit_bytes",
+}
+NAME = re.compile(r"\b(?:orders|process|haproxy|up)(?:[:_][a-z_]+)?\b")
 
 
 def known() -> set[str]:
@@ -40,7 +57,11 @@ def used(text: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("check", "config", "prometheus.yml"), ("check", "rules", "alerts.yml"), ("test", "rules", "alerts_test.yml")],
+    [
+        ("check", "config", "prometheus.yml"),
+        ("check", "rules", "alerts.yml", "replicas.yml"),
+        ("test", "rules", "alerts_test.yml"),
+    ],
     ids=" ".join,
 )
 def test_prometheus_itself_agrees(arguments: tuple[str, ...]) -> None:

@@ -79,7 +79,7 @@ async def test_an_unrecoverable_session_starts_fresh_and_says_why(product: Produ
             ({"pid": "forged.0123456789abcdef01234567"}, "invalid_session"),
             ({"pid": ""}, None),
             ({"offset": "no cursor"}, "invalid_cursor"),
-            ({"offset": str(other)}, "first_start"),
+            ({"offset": str(other)}, "epoch_unknown"),
             ({"offset": f"{here}~%%%"}, "invalid_cursor"),
         ]
         for number, (edited, reason) in enumerate(cases):

@@ -205,9 +205,7 @@ async def test_names_that_are_allowed_are_answered_and_elsewhere_than_on_loopbac
     product: Product,
 ) -> None:
     await product.watcher()
-    gateway = await product.gateway(
-        HOST="0.0.0.0", AUTH_NONE_ON_PUBLIC="yes", ALLOWED_HOSTS="shop.example, *.shop.example"
-    )
+    gateway = await product.gateway(HOST="0.0.0.0", ALLOWED_HOSTS="shop.example, *.shop.example")
     for host, status in (
         ("shop.example", 101),
         ("SHOP.example.:443", 101),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.faults.audit import QUICK, Load
 from tests.faults.catalogue import SCENARIOS
-from tests.faults.report import DOCUMENT, amended, details, document, line
+from tests.faults.report import DOCUMENT, amended, details, document, line, parts
 from tests.faults.scenario import Result, Scenario, run_scenario
 
 LOGS = Path(".data") / "faults"
@@ -38,12 +38,10 @@ def main() -> int:
 
 
 def _write(results: list[Result], seed: int, *, again: bool) -> None:
-    if again:
-        text = amended(DOCUMENT.read_text(encoding="utf-8"), results, seed)
-    else:
-        text = document(results, seed)
-        DOCUMENT.parent.mkdir(exist_ok=True)
-    DOCUMENT.write_text(text, encoding="utf-8")
+    before, others = parts(DOCUMENT.read_text(encoding="utf-8")) if DOCUMENT.exists() else ("", "")
+    text = amended(before, results, seed) if again else document(results, seed)
+    DOCUMENT.parent.mkdir(exist_ok=True)
+    DOCUMENT.write_text(text.rstrip("\n") + "\n" + others, encoding="utf-8")
     _say(f"Written: {DOCUMENT}")
 
 

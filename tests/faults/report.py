@@ -115,6 +115,12 @@ def document(results: Sequence[Result], seed: int) -> str:
     return "\n".join(lines)
 
 
+def parts(document: str) -> tuple[str, str]:
+    """Split the document into what this suite writes, and what other commands add behind it, between marks."""
+    ours, mark, others = document.partition("\n<!-- ")
+    return ours, mark + others
+
+
 def amended(document: str, results: Sequence[Result], seed: int) -> str:
     """Return the document with the lines of these results, which were run again, in place of the older ones."""
     lines = document.splitlines()

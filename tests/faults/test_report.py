@@ -3,7 +3,7 @@
 from tests.faults.audit import Recovery
 from tests.faults.catalogue import SCENARIOS
 from tests.faults.checker import Breach, Finding
-from tests.faults.report import amended, document
+from tests.faults.report import amended, document, parts
 from tests.faults.scenario import Result
 
 SLOW = Finding(Breach.SLOW, "stack", "recovered after 9 s")
@@ -35,3 +35,10 @@ def test_a_scenario_that_fails_when_it_is_run_again_is_reported_as_failed() -> N
     assert "**1 of 2 clean**" in again
     assert f"| {SCENARIOS[0].name} |" in again
     assert "FAILED: recovered after 9 s" in again
+
+
+def test_the_tables_of_other_commands_stay_as_they_are() -> None:
+    whole = document([result(0), result(1)], 1)
+    others = "\n<!-- compose: made by make test-compose -->\n\n| update | 0 | FAILED |\n\n<!-- compose: end -->\n"
+    assert parts(whole + others) == (whole, others)
+    assert parts(whole) == (whole, "")

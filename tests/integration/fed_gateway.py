@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from services.common.cursor import Cursor, Position
 from services.common.dependency_health import DependencyHealth
 from services.common.documents import Json
+from services.common.fair_turns import FairTurns
 from services.common.normalize import EpochReason
 from services.common.tasks import Tasks
 from services.embedded.valkey import Valkey
@@ -25,6 +26,7 @@ from services.gateway.redis_log import open_redis_log
 from services.gateway.replay import ReplayBounds
 from services.gateway.ring import Ring
 from services.gateway.subscription import Subscription
+from services.mongodb.primary import Primary
 from services.watcher.publisher import Publisher
 from tests.log_entries import KEYS, new_publisher, publish
 from tests.stream_events import Outlet, change
@@ -74,7 +76,8 @@ class Gateway:
         )
         await self._stack.enter_async_context(client)
         source = await self._stack.enter_async_context(open_redis_log(self.server.uri(), KEYS))
-        history = History(client.get_default_database(), "orders")
+        turns = FairTurns()
+        history = History(client.get_default_database(), "orders", Primary(), turns)
         tasks = await self._stack.enter_async_context(Tasks())
         self._catch_up = CatchUp(
             source,
@@ -83,8 +86,9 @@ class Gateway:
             DependencyHealth("redis"),
             lambda where: self.resumed.update([where]),
             tasks.spawn,
-            self.bounds,
-            lambda outcome: self.replayed.update([str(outcome)]),
+            turns=turns,
+            bounds=self.bounds,
+            replayed=lambda outcome: self.replayed.update([str(outcome)]),
         )
         self._catch_up.start(tasks)
         settings = FeedSettings(RING, self.stale_seconds)

@@ -16,12 +16,12 @@ from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.origin import OriginPolicy
 from services.gateway.http.entrance import install_entrance
 from services.gateway.http.headers import add_security_headers
-from services.gateway.http.health import Health
+from services.gateway.http.health import REST, Health
 from services.gateway.http.page import WebPage
 from services.gateway.http.problems import problems
 from services.gateway.http.rest import EXPOSED_HEADERS, OrdersApi
 from services.gateway.store import OrderStore
-from services.internal.readiness import Check, Checks
+from services.internal.readiness import Checks
 
 Client = TestClient[web.Request, web.Application]
 Orders = AsyncCollection[dict[str, Any]]
@@ -63,7 +63,6 @@ async def serve(
     epoch: Callable[[], str | None] = lambda: "e1",
     body_deadline: float = 30.0,
     origins: Iterable[str] = (),
-    checks: dict[str, Check] | None = None,
     folders: tuple[Path, Path] | None = None,
 ) -> AsyncIterator[Client]:
     """Run the API as the gateway composes it."""
@@ -71,7 +70,7 @@ async def serve(
     install_entrance(app, Entrance(origins=OriginPolicy(origins, EXPOSED_HEADERS)))
     app.on_response_prepare.append(add_security_headers)
     app.add_routes(OrdersApi(store, epoch, body_deadline=body_deadline).routes())
-    app.add_routes(Health(Checks(checks or {"mongodb": store.check})).routes())
+    app.add_routes(Health(Checks({"mongodb": store.mongodb_state}, {REST: ("mongodb",)})).routes())
     if folders is not None:
         app.add_routes(WebPage(*folders).routes())
     async with TestClient(_AsInProduction(app)) as client:

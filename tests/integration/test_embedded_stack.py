@@ -173,7 +173,6 @@ async def test_opening_it_to_others_prints_what_they_may_do(stack: Stack, mongod
         "MONGODB_URI": mongodb_uri,
         "REDIS_URL": redis_url,
         "HOST": "0.0.0.0",
-        "AUTH_NONE_ON_PUBLIC": "yes",
     }
     await stack.start()
     await stack.shows("Ready: ")
@@ -227,8 +226,8 @@ async def make_token(stack: Stack, **asked: str) -> str:
     return (await command.communicate())[0].decode().strip()
 
 
-async def test_without_tokens_it_is_not_opened_to_others_unless_that_is_confirmed(stack: Stack) -> None:
-    stack.settings |= {"HOST": "0.0.0.0"}
+async def test_without_tokens_it_is_not_opened_to_others_where_that_is_forbidden(stack: Stack) -> None:
+    stack.settings |= {"HOST": "0.0.0.0", "AUTH_NONE_ON_PUBLIC": "no"}
     await stack.start()
     await stack.shows("AUTH: Value error, anyone who can reach 0.0.0.0 could read, change and delete every order")
 

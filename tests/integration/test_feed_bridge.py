@@ -60,6 +60,20 @@ async def test_changes_that_redis_has_trimmed_are_shown_though_mongodb_fails_for
     assert outlet.resyncs == []
 
 
+async def test_changes_that_redis_trims_while_the_gateway_reads_the_oplog_are_shown_too(past: Past) -> None:
+    writing = await missed(past)
+    async with past.world.gateway(stale_seconds=0.5) as gateway:
+        outlet = Outlet()
+        await gateway.join(outlet)
+        async with past.failing(["aggregate"], times=1, blockConnection=True, blockTimeMS=4000):
+            await forget(past)
+            await until(lambda: outlet.statuses == ["gateway_behind"], "it reads the oplog")
+            floor = await forget(past)
+            await follows(gateway, writing, outlet, floor)
+    assert outlet.positions[:-1] == past.positions[1:]
+    assert outlet.resyncs == []
+
+
 async def test_clients_are_told_that_they_may_see_old_orders_and_at_last_why_they_must_resync(
     past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:

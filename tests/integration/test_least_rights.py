@@ -11,10 +11,11 @@ from pydantic import SecretStr
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError
+from redis.exceptions import AuthenticationError, NoPermissionError
 
 from services.commands.make_secrets import valkey_users
 from services.commands.provision_mongodb import ProvisionError, ProvisionSettings, provision
+from services.commands.reload_valkey import ReloadError, reload
 from services.commands.setup_db import setup
 from services.embedded.mongod import Mongod
 from services.embedded.ports import free_port
@@ -31,9 +32,10 @@ KEYS = StreamKeys.of("orders")
 class Guarded:
     """A mongod and a Valkey that let in only whom they know."""
 
-    def __init__(self, mongod: Mongod, valkey: Valkey) -> None:
+    def __init__(self, mongod: Mongod, valkey: Valkey, users: Path) -> None:
         self.mongod = mongod
         self.valkey = valkey
+        self.users = users
 
     @property
     def settings(self) -> ProvisionSettings:
@@ -43,7 +45,33 @@ class Guarded:
             gateway_password=SecretStr("gateway"),
             mongodb_member=self.mongod.host,
             mongodb_local_port=self.mongod.port,
+            valkey_address=f"127.0.0.1:{self.valkey.port}",
         )
+
+    async def let_in(self, **passwords: str) -> list[str]:
+        """Make both databases know these passwords, as the set-up does; return its steps."""
+        known = {"watcher": "watcher", "gateway": "gateway", "admin": "admin", **passwords}
+        self.users.write_text(valkey_users(**known))
+        changed = {f"{name}_password": SecretStr(password) for name, password in known.items()}
+        settings = self.settings.model_copy(update=changed)
+        return await asyncio.to_thread(lambda: [*provision(settings), *reload(settings)])
+
+    async def lets_in(self, user: str, password: str) -> tuple[bool, bool]:
+        """Whether MongoDB and Valkey let this user in."""
+        uri = f"mongodb://{user}:{password}@{self.mongod.host}/?replicaSet=rs0&authSource=admin"
+        mongodb = valkey = True
+        try:
+            async with AsyncMongoClient[dict[str, object]](uri) as client:
+                await client.admin.command("ping")
+        except OperationFailure:
+            mongodb = False
+        try:
+            known = "operator" if user == "admin" else user
+            async with Redis(port=self.valkey.port, username=known, password=password) as redis:
+                await redis.ping()
+        except AuthenticationError:
+            valkey = False
+        return mongodb, valkey
 
     def mongodb_uri(self, user: str) -> str:
         return f"mongodb://{user}:{user}@{self.mongod.host}/realtime_orders?replicaSet=rs0&authSource=admin"
@@ -63,14 +91,14 @@ async def guarded(tmp_path: Path, own_valkey: OwnValkey) -> AsyncIterator[Guarde
     arguments = (*SMALL_OPLOG, "--keyFile", str(key))
     async with Mongod(folder=tmp_path / "mongod", port=free_port(), alone=False, arguments=arguments) as mongod:
         users = tmp_path / "users.acl"
-        users.write_text(valkey_users("watcher", "gateway"))
-        guarded = Guarded(mongod, await own_valkey("--aclfile", str(users)))
+        users.write_text(valkey_users("watcher", "gateway", "admin"))
+        guarded = Guarded(mongod, await own_valkey("--aclfile", str(users)), users)
         await asyncio.to_thread(lambda: [*provision(guarded.settings), *setup(guarded.mongodb_uri("admin"))])
         yield guarded
 
 
 async def test_both_services_work_with_the_rights_of_their_users(guarded: Guarded, run_service: RunService) -> None:
-    await run_service("watcher", guarded.uris("watcher"))
+    watcher = await run_service("watcher", guarded.uris("watcher"))
     gateway = await run_service("gateway", guarded.uris("gateway"))
     assert "secret of the session ids cannot be read" not in gateway.output
     async with (
@@ -89,6 +117,7 @@ async def test_both_services_work_with_the_rights_of_their_users(guarded: Guarde
         async with session.get(f"{gateway.url}/api/orders/events?since={cursor}") as response:
             text = (await response.content.readuntil(orders[1].encode())).decode()
             assert "event: resync" not in text
+    assert await watcher.metric("orders_watcher_redis_memory_bytes") > 0
 
 
 async def test_neither_user_can_act_beyond_its_rights(guarded: Guarded) -> None:
@@ -124,6 +153,34 @@ async def test_neither_user_can_act_beyond_its_rights(guarded: Guarded) -> None:
                 await other
 
 
+async def test_operators_see_figures_and_no_data(guarded: Guarded) -> None:
+    url = guarded.redis_url("watcher").replace("//watcher:watcher@", "//operator:admin@")
+    async with Redis.from_url(guarded.redis_url("watcher")) as redis:
+        await redis.xadd(KEYS.log, {"e": "an order"})
+    async with Redis.from_url(url) as redis:
+        assert int((await redis.info("memory"))["used_memory"]) > 0
+        assert await redis.slowlog_get() is not None
+        assert {client["user"] for client in await redis.client_list()} >= {"operator"}
+        assert await redis.xlen(KEYS.log) == 1
+        assert await redis.memory_usage(KEYS.log) is not None
+        await redis.execute_command("LATENCY", "LATEST")  # type: ignore[no-untyped-call]
+        await redis.execute_command("MEMORY", "STATS")  # type: ignore[no-untyped-call]
+        assert await redis.acl_load()
+        for other in (
+            redis.xrange(KEYS.log),
+            redis.hgetall(KEYS.head),
+            redis.xtrim(KEYS.log, maxlen=0),
+            redis.config_get("*"),
+            redis.config_set("maxmemory", "1"),
+            redis.acl_list(),
+            redis.client_kill("127.0.0.1:1"),
+            redis.flushall(),
+            redis.shutdown(),
+        ):
+            with pytest.raises(NoPermissionError):
+                await other
+
+
 async def test_an_unknown_user_is_not_let_in(guarded: Guarded) -> None:
     async with AsyncMongoClient[dict[str, object]](guarded.mongod.uri("realtime_orders")) as client:
         with pytest.raises(OperationFailure, match="requires authentication"):
@@ -150,3 +207,55 @@ async def test_to_provision_again_changes_passwords_and_nothing_else(guarded: Gu
     wrong = guarded.settings.model_copy(update={"admin_password": SecretStr("wrong")})
     with pytest.raises(ProvisionError, match="ADMIN_PASSWORD"):
         await asyncio.to_thread(lambda: [*provision(wrong)])
+
+
+async def test_two_logins_of_a_service_are_valid_until_the_first_is_withdrawn(guarded: Guarded) -> None:
+    both = (True, True)
+    steps = await guarded.let_in(gateway="gateway-2:new,gateway")
+    assert "Created the user gateway-2" in steps
+    assert await guarded.lets_in("gateway", "gateway") == both
+    assert await guarded.lets_in("gateway-2", "new") == both
+    async with Redis(port=guarded.valkey.port, username="gateway-2", password="new") as redis:
+        await redis.hgetall(KEYS.head)  # with the same rights
+        with pytest.raises(NoPermissionError):
+            await redis.publish(KEYS.channel, "forged")
+    steps = await guarded.let_in(gateway="gateway-2:new")
+    assert "Dropped the user gateway" in steps
+    assert await guarded.lets_in("gateway", "gateway") == (False, False)
+    assert await guarded.lets_in("gateway-2", "new") == both
+    await guarded.let_in(gateway="newer,gateway-2:new")
+    await guarded.let_in(gateway="newer")
+    assert await guarded.lets_in("gateway-2", "new") == (False, False)
+    assert await guarded.lets_in("gateway", "newer") == both
+
+
+async def test_connections_of_users_that_stay_survive_a_rotation(guarded: Guarded) -> None:
+    async with (
+        Redis.from_url(guarded.redis_url("watcher"), single_connection_client=True) as redis,
+        AsyncMongoClient[dict[str, object]](guarded.mongodb_uri("watcher"), maxPoolSize=1) as client,
+    ):
+        connection = await redis.client_id()
+        await client["realtime_orders"]["orders"].find_one()
+        await guarded.let_in(gateway="gateway-2:new,gateway")
+        await guarded.let_in(gateway="gateway-2:new")
+        assert await redis.client_id() == connection
+        await client["realtime_orders"]["orders"].find_one()
+
+
+async def test_the_administrators_password_is_replaced_and_an_interrupted_replacement_goes_on(
+    guarded: Guarded,
+) -> None:
+    assert "Replaced the password of the user admin" in await guarded.let_in(admin="new,admin")
+    assert await guarded.lets_in("admin", "new") == (True, True)
+    assert await guarded.lets_in("admin", "admin") == (False, True)
+    assert "Replaced the password of the user admin" not in await guarded.let_in(admin="new,admin")
+    await guarded.let_in(admin="new")
+    assert await guarded.lets_in("admin", "admin") == (False, False)
+    with pytest.raises(ProvisionError, match="ADMIN_PASSWORD"):
+        await guarded.let_in(admin="wrong,admin")
+
+
+async def test_a_valkey_without_the_user_for_it_says_what_to_do(guarded: Guarded) -> None:
+    wrong = guarded.settings.model_copy(update={"admin_password": SecretStr("other")})
+    with pytest.raises(ReloadError, match="restart it once"):
+        await asyncio.to_thread(lambda: [*reload(wrong)])

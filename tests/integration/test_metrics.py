@@ -60,6 +60,9 @@ async def test_changes_clients_and_their_ends_are_counted(services: tuple[Servic
         assert figure(shown, "orders_gateway_clients", "websocket", "live") == 2
         assert figure(shown, "orders_gateway_clients", "sse", "live") == 1
         assert sum(value for (name, at), value in shown.items() if name.endswith("_clients") and "polling" in at) == 1
+        sent = [figure(shown, "orders_gateway_sent_bytes_total", by) for by in ("websocket", "polling", "sse")]
+        assert all(size > 5 * 100 for size in sent)  # of five orders
+        assert sent[0] > 1.5 * sent[2]  # two websockets, and one stream
         assert figure(shown, "orders_gateway_sessions") == 3
         assert figure(shown, "orders_gateway_admitted_connections") == 4
         assert 2 <= figure(shown, "orders_gateway_groups") <= 3  # polling is not always live

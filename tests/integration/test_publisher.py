@@ -298,29 +298,6 @@ async def test_a_full_redis_takes_a_batch_whole_or_not_at_all(own_valkey: OwnVal
     assert [(each["prev"], len(each["events"])) for each in told] == [("13-0", 187)]
 
 
-async def test_a_redis_that_fills_up_between_two_batches_never_keeps_half_a_batch(own_valkey: OwnValkey) -> None:
-    server = await own_valkey()
-    async with Redis.from_url(server.uri()) as redis:
-        publisher = await begun(redis, maxlen=10**9)
-        used = int((await redis.info("memory"))["used_memory"])
-        await redis.config_set("maxmemory", str(used + 3_000_000))
-        last = await fill(publisher)
-        assert (await ids(redis))[-1] == str(last) == (await head(redis))["position"]
-
-
-async def fill(publisher: Publisher) -> Position:
-    """Publish until Redis is full; return the position of the last accepted batch."""
-    last = START
-    for first in range(11, 1_000_000, 100):
-        changes = [change(number, data={"text": f"{number}" * 100}) for number in range(first, first + 100)]
-        try:
-            await publish(publisher, "e1", last, changes)
-        except PublishFailed:
-            return last
-        last = changes[-1].position
-    raise AssertionError("it never filled up")
-
-
 async def test_a_redis_that_is_gone_is_reported_as_unavailable(own_valkey: OwnValkey) -> None:
     server = await own_valkey()
     async with Redis.from_url(server.uri()) as redis:

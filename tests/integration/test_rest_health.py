@@ -1,6 +1,5 @@
 """Health checks, as load balancers send them."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -11,10 +10,12 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 
 from services.front.serving import few_connections
-from services.gateway.http.health import Health
+from services.gateway.http.health import REST, STREAM, Health
 from services.internal.listener import internal_listener
 from services.internal.readiness import Check, Checks
 from tests.integration.rest_api import Client
+
+KINDS = {REST: ("mongodb", "gateway"), STREAM: ("redis", "room", "gateway")}
 
 
 def listening(host: str, checks: Checks) -> AbstractAsyncContextManager[int]:
@@ -23,61 +24,67 @@ def listening(host: str, checks: Checks) -> AbstractAsyncContextManager[int]:
 
 
 def says(answer: str) -> Check:
-    async def check() -> str:
-        return answer
-
-    return check
+    return lambda: answer
 
 
-async def hangs() -> str:
-    await asyncio.Event().wait()
-    return "ok"
-
-
-async def breaks() -> str:
-    raise KeyError("a secret")
+def checks_of(**wrong: str) -> Checks:
+    names = {name for needed in KINDS.values() for name in needed}
+    return Checks({name: says(wrong.get(name, "ok")) for name in names}, KINDS, harmless={"room"})
 
 
 @asynccontextmanager
-async def health(**checks: Check) -> AsyncIterator[Client]:
+async def health(**wrong: str) -> AsyncIterator[Client]:
     app = web.Application()
-    app.add_routes(Health(Checks(checks, timeout=0.2)).routes())
+    app.add_routes(Health(checks_of(**wrong)).routes())
     async with TestClient(TestServer(app)) as client:
         yield client
 
 
-async def test_a_process_whose_parts_are_all_there_is_ready() -> None:
-    async with health(mongodb=says("ok"), redis=says("ok"), feed=says("ok")) as client:
-        reply = await client.get("/readyz")
-        assert (reply.status, await reply.json()) == (200, {"status": "ready"})
-        assert reply.headers["Cache-Control"] == "no-store"
-
-
-async def test_strangers_are_not_told_what_is_missing() -> None:
-    async with health(mongodb=says("10.1.2.3:27017: connection refused"), redis=says("ok")) as client:
-        reply = await client.get("/readyz")
-        assert (reply.status, await reply.json()) == (503, {"status": "unready"})
+@pytest.mark.parametrize(
+    ("wrong", "rest", "stream"),
+    [
+        ({}, 200, 200),
+        ({"mongodb": "10.1.2.3:27017: connection refused"}, 503, 200),
+        ({"redis": "10.1.2.3:6379: connection refused"}, 200, 503),
+        ({"room": "full: 10000 clients"}, 200, 503),
+        ({"gateway": "draining"}, 503, 503),
+    ],
+)
+async def test_each_kind_of_request_depends_on_what_it_needs_and_strangers_are_not_told_why(
+    wrong: dict[str, str], rest: int, stream: int
+) -> None:
+    words = {200: {"status": "ready"}, 503: {"status": "unready"}}
+    async with health(**wrong) as client:
+        for path, status in (("/readyz", rest), ("/readyz/stream", stream)):
+            reply = await client.get(path)
+            assert (path, reply.status, await reply.json()) == (path, status, words[status])
+            assert reply.headers["Cache-Control"] == "no-store"
         assert (await client.get("/healthz")).status == 200
 
 
 @pytest.mark.parametrize(
-    ("check", "said"),
+    ("wrong", "status", "rest", "stream"),
     [
-        (says("behind by 5 s"), "behind by 5 s"),
-        (hangs, "no answer within 0.2 s"),
-        (breaks, "the check itself failed: KeyError"),
+        ({}, 200, "ready", "ready"),
+        ({"mongodb": "refused"}, 503, "unready", "ready"),
+        ({"redis": "behind by 5 s"}, 503, "ready", "unready"),
+        ({"room": "full: 10000 clients"}, 200, "ready", "unready"),  # it works
+        ({"gateway": "draining", "room": "full"}, 503, "unready", "unready"),
     ],
 )
-async def test_operators_are_told_which_part_is_missing(check: Check, said: str) -> None:
-    checks = Checks({"mongodb": says("ok"), "redis": check}, timeout=0.2)
-    async with (
-        listening("127.0.0.1", checks) as port,
-        aiohttp.ClientSession() as http,
-    ):
+async def test_operators_are_told_what_is_missing_and_for_which_kind(
+    wrong: dict[str, str], status: int, rest: str, stream: str
+) -> None:
+    async with listening("127.0.0.1", checks_of(**wrong)) as port, aiohttp.ClientSession() as http:
         url = f"http://127.0.0.1:{port}"
         async with http.get(f"{url}/readyz") as reply:
-            assert reply.status == 503
-            assert await reply.json() == {"status": "unready", "checks": {"mongodb": "ok", "redis": said}}
+            assert reply.status == status
+            assert await reply.json() == {
+                "status": "ready" if status == 200 else "unready",
+                "rest": rest,
+                "stream": stream,
+                "checks": {"mongodb": "ok", "redis": "ok", "gateway": "ok", **wrong},
+            }
         async with http.get(f"{url}/healthz") as reply:
             assert reply.status == 200
 
@@ -103,8 +110,3 @@ async def test_on_a_network_of_operators_any_name_will_do() -> None:
         http.get(f"http://127.0.0.1:{port}/readyz", headers={"Host": "gateway:3002"}) as reply,
     ):
         assert reply.status == 200
-
-
-async def test_checks_that_hang_share_one_deadline() -> None:
-    async with asyncio.timeout(2), health(**{f"part{number}": hangs for number in range(20)}) as client:
-        assert (await client.get("/readyz")).status == 503

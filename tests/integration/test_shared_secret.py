@@ -82,6 +82,28 @@ async def test_a_new_secret_is_used_without_a_restart_and_the_one_before_still_c
         assert other.is_genuine(one.issue())
 
 
+async def test_an_announced_secret_is_known_to_all_replicas_before_the_first_of_them_signs_with_it(
+    database: Database, mongodb_uri: str
+) -> None:
+    await asyncio.to_thread(lambda: list(setup(mongodb_uri)))
+    slow, quick = SessionIds(), SessionIds()
+    await SharedSecret(database, slow).load()
+    before = slow.issue()
+    for _ in range(2):  # a second time announces nothing else: the first was interrupted
+        await asyncio.to_thread(lambda: list(setup(mongodb_uri, announce=True)))
+    await SharedSecret(database, quick).load()
+    assert slow.is_genuine(quick.issue())  # `slow` has not read it yet
+    await SharedSecret(database, slow).load()
+    await asyncio.to_thread(lambda: list(setup(mongodb_uri, rotate=True)))
+    await SharedSecret(database, quick).load()
+    after = quick.issue()
+    assert slow.is_genuine(after)
+    assert quick.is_genuine(before)
+    unaware = SessionIds()
+    unaware.use(*(await database.gateway_secrets.find_one({}) or {})["secrets"][1:])
+    assert not unaware.is_genuine(after)  # it is signed with the new one
+
+
 async def test_a_secret_that_was_dropped_is_put_back(database: Database) -> None:
     one, other = SessionIds(), SessionIds()
     async with followed(SharedSecret(database, one, refresh=0.05)):

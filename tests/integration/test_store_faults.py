@@ -2,11 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from pymongo import AsyncMongoClient
 from pymongo.errors import (
     AutoReconnect,
     ExecutionTimeout,
@@ -22,12 +23,13 @@ from structlog.testing import capture_logs
 
 from services.common.tasks import Tasks
 from services.embedded.mongod import Mongod
-from services.gateway.orders import ListQuery, NewOrder
+from services.gateway.orders import ListQuery, NewOrder, OrderChange
 from services.gateway.store import OrderStore
 from services.gateway.store_errors import OutcomeUnknown, StoreError, StoreFailed, StoreUnavailable
 from services.gateway.store_faults import store_error
 from tests.conftest import OwnMongod, OwnMongodSet
-from tests.integration.rest_api import JOHN, Client, orders_at, serve
+from tests.integration.rest_api import JOHN, Client, orders_at, serve, store_of
+from tests.servers import SMALL_OPLOG
 from tests.waiting import until
 
 NEW = NewOrder.model_validate(JOHN)
@@ -129,7 +131,7 @@ async def test_a_mongodb_that_is_not_there_yet_is_found_when_it_comes(own_mongod
 async def test_the_return_of_mongodb_is_noticed_without_a_request(own_mongod: OwnMongod) -> None:
     server = await own_mongod()
     async with OrderStore.open(server.uri("orders"), patience=1) as store, Tasks() as tasks:
-        tasks.keep("return", store.await_return())
+        tasks.keep("checking MongoDB", store.keep_checked())
         with capture_logs() as lines:
             await server.kill()
             with pytest.raises(StoreUnavailable):
@@ -141,6 +143,26 @@ async def test_the_return_of_mongodb_is_noticed_without_a_request(own_mongod: Ow
             "MongoDB does not answer; REST is unavailable until it does",
             "MongoDB answers again",
         ]
+
+
+async def test_checks_that_get_no_connection_and_a_slow_answer_are_no_outage(own_mongod: OwnMongod) -> None:
+    server = await own_mongod(*SMALL_OPLOG, "--setParameter", "enableTestCommands=1")
+    uri = f"{server.uri('orders')}{'&' if '?' in server.uri('orders') else '?'}maxPoolSize=1"
+    async with OrderStore.open(uri, patience=20) as store, AsyncMongoClient[dict[str, Any]](server.uri()) as admin:
+        assert await store.check() == "ok"
+        slow = {"failCommands": ["find"], "blockConnection": True, "blockTimeMS": 6_000}
+        set_up = await admin.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": slow})
+        held = {"waitForFailPoint": "failCommand", "timesEntered": set_up["count"] + 1, "maxTimeMS": 10_000}
+        with capture_logs() as lines:
+            reading = asyncio.create_task(store.database["orders"].find_one())
+            await admin.admin.command(held)
+            checks = 0
+            while not reading.done():
+                assert await store.check() == "ok"
+                checks += 1
+            await reading
+            assert checks > 1, "they waited for the only connection"
+        assert not lines
 
 
 async def test_a_write_that_no_majority_confirms_is_not_acknowledged(own_mongod_set: OwnMongodSet) -> None:
@@ -158,6 +180,34 @@ async def test_a_write_that_no_majority_confirms_is_not_acknowledged(own_mongod_
             for other in members.members:
                 if other is not primary:
                     other.resume()
+
+
+@pytest.mark.parametrize("command", ["insert", "findAndModify"])
+async def test_a_write_whose_write_concern_fails_is_retried_and_else_has_an_unknown_outcome(
+    own_mongod: OwnMongod, command: str
+) -> None:
+    mongod = await own_mongod("--setParameter", "enableTestCommands=1")
+    async with orders_at(mongod.uri("orders")) as orders:
+        store = store_of(orders)
+        order = str((await store.create(NEW)).order["_id"])
+
+        def write() -> Awaitable[object]:
+            return store.create(NEW) if command == "insert" else store.update(order, OrderChange(product_name="b"))
+
+        # Not one of a change of state, after which the driver would wait for news of the server.
+        failure = {"code": 6, "codeName": "HostUnreachable", "errmsg": "no majority", "errInfo": {}}
+        data = {
+            "failCommands": [command],
+            "writeConcernError": failure,
+            "errorLabels": ["RetryableWriteError"],
+        }
+        admin = orders.database.client.admin
+        await admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": data})
+        await write()
+        await admin.command({"configureFailPoint": "failCommand", "mode": "alwaysOn", "data": data})
+        with pytest.raises(OutcomeUnknown):
+            await write()
+        await admin.command({"configureFailPoint": "failCommand", "mode": "off"})
 
 
 async def test_a_command_that_mongodb_refuses_is_logged_with_the_number_that_the_client_gets(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 import pytest_asyncio
 
-from services.gateway.edge.limits import EngineSettings, Incident, count_nothing
+from services.gateway.edge.limits import DisconnectReason, EngineSettings, Incident, count_nothing
 from services.gateway.edge.registry import Registry
 from services.gateway.edge.unsent import Unsent
 from services.gateway.engineio.polling import Polling
@@ -48,9 +48,9 @@ async def sessions() -> AsyncIterator[Sessions]:
 @pytest.mark.parametrize(
     "end",
     [
-        lambda session: session.end("gone"),
-        lambda session: session.abort("gone"),
-        lambda session: session.close("gone"),
+        lambda session: session.end(DisconnectReason.SERVER_ERROR),
+        lambda session: session.abort(DisconnectReason.SERVER_ERROR),
+        lambda session: session.close(DisconnectReason.SERVER_ERROR),
         lambda session: session.fail(Incident.BAD_REQUEST, CloseCode.POLICY),
     ],
 )
@@ -64,7 +64,7 @@ async def test_a_session_whose_end_fails_leaves_nothing_behind(
     session.start(carrier, lambda _: application, writable=True)
     with pytest.raises(RuntimeError, match=which):
         end(session)
-    session.end("again")
+    session.end(DisconnectReason.SERVER_ERROR)
     session.write(b"4x")
     assert len(application.reasons) == 1
     assert (session.is_open, session.writable, carrier.unsent) == (False, False, 0)

@@ -3,7 +3,7 @@
 import pytest
 import structlog
 
-from services.gateway.edge import failures
+from services.gateway.edge import rarely
 from services.gateway.edge.failures import Failures
 from services.gateway.edge.limits import Incident
 
@@ -20,11 +20,11 @@ def test_the_first_of_many_is_logged_and_all_are_counted() -> None:
 
 def test_after_a_while_one_is_logged_again_with_how_many_were_not(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(failures, "monotonic", lambda: now)
+    monkeypatch.setattr(rarely, "monotonic", lambda: now)
     noted = Failures("It failed", lambda _: None)
     with structlog.testing.capture_logs() as logs:
         for _ in range(3):
             noted.note(RuntimeError())
-        now = failures.QUIET_SECONDS
+        now = rarely.QUIET_SECONDS
         noted.note(RuntimeError())
     assert [entry["unlogged_before"] for entry in logs] == [0, 2]

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from services.common.cursor import Cursor, Position
 from services.common.envelope import Operation
+from services.common.fair_turns import FairTurns
+from services.common.normalize import EpochReason
 from services.gateway.filters import EVERYTHING, NOTHING, Filter, Interest
 from services.gateway.hub import Hub
 from services.gateway.ring import Ring
@@ -23,7 +25,7 @@ class Stream:
         self.fetched: list[Subscription] = []
         self.due: list[Callable[[], None]] = []
         self.errors: list[str] = []
-        self.hub = Hub(self.ring, self.fetched.append, self.due.append)
+        self.hub = Hub(self.ring, self.fetched.append, FairTurns(self.due.append))
         self.hub.failed = lambda error: self.errors.append(str(error))
 
     def turn(self) -> None:
@@ -41,7 +43,7 @@ class Stream:
             self.hub._groups,
             self.hub._index._by_key,
             self.hub._ahead,
-            self.hub._replays,
+            self.hub._queued,
             self.hub._subscriptions,
         )
         return not any(len(each) for each in inside)
@@ -201,7 +203,7 @@ def test_the_end_of_an_epoch_is_announced_to_all_clients_with_the_new_cursor() -
     joined = [stream.join(live, 20), stream.join(paused, 20), stream.join(ahead, 99), stream.join(behind, 1)]
     stream.hub.pause(joined[1])
     stream.ring.reset("e2", Position(50, 0))
-    stream.hub.begin_epoch("collection_dropped")
+    stream.hub.begin_epoch(EpochReason.COLLECTION_DROPPED)
     for outlet in (live, paused, ahead, behind):
         assert outlet.resyncs == [("collection_dropped", "e2.50-0")]
     stream.hub.publish(stream.ring.append(events(51, 52, "e2")))
@@ -231,7 +233,7 @@ def test_a_client_that_left_is_sent_nothing_and_may_leave_twice() -> None:
     stream.hub.unsubscribe(subscription)
     stream.hub.resume(subscription)
     stream.publish(1, 1)
-    stream.hub.begin_epoch("invalidated")
+    stream.hub.begin_epoch(EpochReason.INVALIDATED)
     assert (outlet.writes, outlet.resyncs, len(stream.hub)) == ([], [], 0)
 
 
@@ -312,7 +314,7 @@ def test_cursors_within_reach_are_told_apart_from_those_beyond_it() -> None:
     assert stream.hub.locate(Cursor(EPOCH, Position(4, 9))) == (here, "history_lost")
     assert stream.hub.locate(Cursor(EPOCH, Position(99, 0))) == (Position(99, 0), None)
     assert stream.hub.locate(Cursor("e0", here)) == (here, "epoch_unknown")
-    stream.hub.begin_epoch("collection_renamed")
+    stream.hub.begin_epoch(EpochReason.COLLECTION_RENAMED)
     assert stream.hub.locate(Cursor("e0", here)) == (here, "collection_renamed")
 
 

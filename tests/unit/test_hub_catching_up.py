@@ -2,8 +2,8 @@
 
 import pytest
 
+from services.common import fair_turns
 from services.common.cursor import Cursor, Position
-from services.gateway import turns
 from services.gateway.subscription import Mode
 from services.gateway.wire.form import Form
 from tests.stream_events import Outlet, event, events
@@ -11,32 +11,29 @@ from tests.unit.test_hub import Stream
 
 
 def test_clients_that_catch_up_have_a_page_each_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "TURN_SECONDS", 60.0)
+    monkeypatch.setattr(fair_turns, "PASS_SECONDS", 0.0)  # filled by one client's page
     stream = Stream(size=1000)
     stream.publish(1, 250)
     outlets = [Outlet(), Outlet(form=Form.POLLING)]
     for outlet in outlets:
         stream.join(outlet)
-    assert [len(outlet.positions) for outlet in outlets] == [100, 100]
-    stream.turn()
-    assert [len(outlet.positions) for outlet in outlets] == [200, 200]
-    stream.turn()
+    counts = [[len(outlet.positions) for outlet in outlets]]
+    while stream.due:
+        stream.turn()
+        counts.append([len(outlet.positions) for outlet in outlets])
+    assert counts[:5] == [[100, 100], [200, 100], [200, 200], [250, 200], [250, 250]]
     assert [outlet.positions for outlet in outlets] == [list(range(1, 251))] * 2
-    assert stream.due == []
 
 
 def test_one_turn_serves_as_many_clients_as_there_is_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "TURN_SECONDS", -1.0)  # none at all: then no client either, or the test would not end
+    monkeypatch.setattr(fair_turns, "PASS_SECONDS", 60.0)
     stream = Stream(size=1000)
     stream.publish(1, 250)
     outlets = [Outlet() for _ in range(3)]
     for outlet in outlets:
         stream.join(outlet)
-    counts = []
-    while stream.due:
-        stream.turn()
-        counts.append(sum(len(outlet.positions) for outlet in outlets))
-    assert counts == [400, 500, 600, 650, 700, 750]
+    stream.turn()
+    assert [len(outlet.positions) for outlet in outlets] == [250] * 3
 
 
 def test_changes_that_come_while_a_client_catches_up_follow_the_missed_ones() -> None:

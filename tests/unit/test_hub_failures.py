@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from services.common.cursor import Cursor, Position
+from services.common.normalize import EpochReason
 from services.gateway.audience import Audience
 from services.gateway.event import Event
 from services.gateway.filters import EVERYTHING, Filter, Interest
@@ -32,9 +33,9 @@ class Broken(Outlet):
         self._perhaps("write")
         super().write(data)
 
-    def resync(self, reason: str, cursor: Cursor) -> None:
+    def resync(self, reason: str, cursor: Cursor, incident: str = "") -> None:
         self._perhaps("resync")
-        super().resync(reason, cursor)
+        super().resync(reason, cursor, incident)
 
     def status(self, stale: str | None, cursor: Cursor) -> None:
         self._perhaps("status")
@@ -87,7 +88,7 @@ def test_a_write_that_fails_costs_the_others_nothing(crowd: Crowd, also: set[str
 def test_an_epoch_that_begins_is_announced_to_all_others(crowd: Crowd, what: str) -> None:
     crowd.broken.breaks = {what}
     crowd.stream.ring.reset("e2", Position(50, 0))
-    crowd.stream.hub.begin_epoch("collection_dropped")
+    crowd.stream.hub.begin_epoch(EpochReason.COLLECTION_DROPPED)
     crowd.stream.hub.publish(crowd.stream.ring.append([event(51, epoch="e2")]))
     assert [each.resyncs for each in crowd.others] == [[("collection_dropped", "e2.50-0")]] * 4
     assert [each.positions for each in crowd.others] == [[51]] * 4
@@ -185,7 +186,7 @@ def _change_interest(stream: Stream, outlet: Outlet, subscription: Any) -> None:
 
 def _begin_epoch(stream: Stream, outlet: Outlet, subscription: Any) -> None:
     stream.ring.reset("e2", Position(50, 0))
-    stream.hub.begin_epoch("collection_dropped")
+    stream.hub.begin_epoch(EpochReason.COLLECTION_DROPPED)
 
 
 def _leave(stream: Stream, outlet: Outlet, subscription: Any) -> None:

@@ -1,5 +1,6 @@
 """In any sequence of events, a client is sent exactly the changes that match its interest."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,8 @@ from hypothesis.stateful import (
 
 from services.common.cursor import Cursor, Position
 from services.common.envelope import Operation
+from services.common.fair_turns import FairTurns
+from services.common.normalize import EpochReason
 from services.gateway import group
 from services.gateway.event import Event
 from services.gateway.filters import EVERYTHING, NOTHING, Filter, Interest, Verdict, verdict
@@ -81,7 +84,7 @@ class Interleavings(RuleBasedStateMachine):
         self.ring.reset("1", Position(0, 0))
         self.fetched: list[Subscription] = []
         self.due: list[Callable[[], None]] = []
-        self.hub = Hub(self.ring, self.fetched.append, self.due.append)
+        self.hub = Hub(self.ring, self.fetched.append, FairTurns(self.due.append))
         self.hub.failed = self._unexpected
         self.history: list[Event] = []
         self.all: list[Client] = []
@@ -191,7 +194,7 @@ class Interleavings(RuleBasedStateMachine):
         self.epoch += 1
         start = Position(self.ring.position.ts + 1, 0)
         self.ring.reset(str(self.epoch), start)
-        self.hub.begin_epoch("collection_dropped")
+        self.hub.begin_epoch(EpochReason.COLLECTION_DROPPED)
         self.history.clear()
         for client in self.all:
             client.received.clear()
@@ -203,6 +206,11 @@ class Interleavings(RuleBasedStateMachine):
     def each_client_has_all_due_events_up_to_its_position(self) -> None:
         for client in self.all:
             assert client.seen == client.due_events(self.history, self.hub.position(client.subscription))
+
+    @invariant()
+    def the_census_counts_every_client_as_it_is(self) -> None:
+        walked = Counter((each.counted_as[0], each.mode) for each in self.hub._subscriptions)
+        assert Counter(self.hub.census()) == walked
 
     @invariant()
     def clients_that_are_not_paused_have_all_due_events(self) -> None:

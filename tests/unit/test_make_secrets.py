@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.commands.make_secrets import make
+from services.commands.make_secrets import ROTATED, SERVICES, make
 
 
 def held(root: Path) -> dict[str, str]:
@@ -81,3 +81,68 @@ def test_no_file_can_be_changed_by_its_reader(tmp_path: Path) -> None:
     make(tmp_path)
     modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*") if path.is_file()}
     assert modes == {0o444}
+
+
+def users_in(text: str) -> list[str]:
+    return re.findall(r"user (\S+) reset on", text)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_rotation_gives_a_service_another_user_which_is_valid_before_it_is_used(tmp_path: Path, name: str) -> None:
+    make(tmp_path)
+    before = held(tmp_path)
+    old = before[f"setup/{name}_password"]
+    make(tmp_path, add=name)
+    added = held(tmp_path)
+    new, _, kept = added[f"setup/{name}_password"].partition(",")
+    assert kept == old
+    assert re.fullmatch(rf"{name}-2:[0-9a-f]{{48}}", new)
+    assert {name, f"{name}-2"} < set(users_in(added["valkey/users.acl"]))
+    assert added[f"{name}/mongodb_uri"] == before[f"{name}/mongodb_uri"]  # the databases may not know the new one yet
+    make(tmp_path, use=name)
+    used = held(tmp_path)
+    assert new in used[f"{name}/mongodb_uri"]
+    assert new in used[f"{name}/redis_url"]
+    assert used["valkey/users.acl"] == added["valkey/users.acl"]  # old processes still run
+    make(tmp_path, withdraw=name)
+    withdrawn = held(tmp_path)
+    assert withdrawn[f"setup/{name}_password"] == new
+    assert set(users_in(withdrawn["valkey/users.acl"])) == set(users_in(before["valkey/users.acl"])) - {name} | {
+        f"{name}-2"
+    }
+    for step in ("add", "use", "withdraw"):  # the next one takes the first user again
+        make(tmp_path, **{step: name})
+    again = held(tmp_path)
+    assert f"//{name}:" in again[f"{name}/mongodb_uri"]
+    assert again[f"setup/{name}_password"] != old
+    assert users_in(again["valkey/users.acl"]) == users_in(before["valkey/users.acl"])
+
+
+@pytest.mark.parametrize("name", ROTATED)
+@pytest.mark.parametrize("interrupted_after", range(4))
+def test_an_interrupted_rotation_goes_on_with_the_same_new_password(
+    tmp_path: Path, name: str, interrupted_after: int
+) -> None:
+    make(tmp_path)
+    steps = ("add", "use", "withdraw")
+    for step in steps[:interrupted_after]:
+        make(tmp_path, **{step: name})
+        assert make(tmp_path, **{step: name}) == []  # each may be repeated
+        assert make(tmp_path) == []  # `docker compose up` in between changes nothing
+    new = held(tmp_path)[f"setup/{name}_password"].partition(",")[0]
+    for step in steps:
+        make(tmp_path, **{step: name})
+    after = held(tmp_path)[f"setup/{name}_password"]
+    assert "," not in after
+    assert (after == new) == (interrupted_after in {1, 2})
+
+
+def test_the_administrators_password_keeps_its_user_and_valkey_takes_both_meanwhile(tmp_path: Path) -> None:
+    make(tmp_path)
+    old = held(tmp_path)["setup/admin_password"]
+    make(tmp_path, add="admin")
+    found = held(tmp_path)
+    new, _, kept = found["setup/admin_password"].partition(",")
+    assert (kept, ":" in new) == (old, False)
+    assert f"admin:{new}@" in found["setup/mongodb_uri"]
+    assert len(re.findall("#", re.findall("user operator .*", found["valkey/users.acl"])[0])) == 2

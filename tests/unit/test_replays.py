@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from typing import Any, cast
 
 from services.common.cursor import Position
+from services.common.fair_turns import FairTurns
 from services.common.tasks import Tasks
 from services.gateway.filters import EVERYTHING
 from services.gateway.history import HistoryPage
@@ -23,7 +24,7 @@ END = Position(150 * _SECOND, 0)
 class Oplog:
     """Stands in for the oplog: a change at each of the seconds 100 to 109."""
 
-    async def after(self, position: Position, _epoch: str) -> AsyncGenerator[HistoryPage]:
+    async def after(self, position: Position, _epoch: str, _account: str) -> AsyncGenerator[HistoryPage]:
         for second in range(100, 110):
             if second * _SECOND > position.ts:
                 yield HistoryPage([event(second * _SECOND)], Position(second * _SECOND, 0))
@@ -35,9 +36,10 @@ class Oplog:
 async def test_a_client_that_joins_a_pass_whose_reading_has_ended_is_served_too() -> None:
     ring = Ring(100)
     ring.reset(EPOCH, END)
-    hub = Hub(ring, lambda subscription: replays.add(subscription, END))
+    turns = FairTurns()
+    hub = Hub(ring, lambda subscription: replays.add(subscription, END), turns)
     hub.log_floor = END
-    replays = Replays(cast("Any", Oplog()), ring, hub, ReplayBounds(), lambda _outcome: None)
+    replays = Replays(cast("Any", Oplog()), ring, hub, turns, ReplayBounds(), lambda _outcome: None)
     async with Tasks() as tasks:
         replays.start(tasks)
         hub.resume(hub.subscribe(Outlet(), EVERYTHING, Position(99 * _SECOND, 0)))

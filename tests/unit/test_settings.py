@@ -13,10 +13,11 @@ from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings
 
 from services.commands.provision_mongodb import ProvisionSettings
-from services.common.secret_files import WrongSetting, secret_fields
+from services.common.secret_files import WrongSetting, hosts_of, secret_fields
 from services.common.settings import CommonSettings
 from services.embedded.settings import EmbeddedSettings
 from services.gateway.settings import GatewaySettings, secrets_in
+from services.redis.client import redis_client
 from services.watcher.settings import WatcherSettings
 
 ROOT = Path(__file__).parents[2]
@@ -204,6 +205,38 @@ def test_a_wrong_secret_does_not_give_itself_away() -> None:
     assert "REDIS_URL" in ended.stderr
     assert "RECOVERY_SECRET" in ended.stderr
     assert "hunter2" not in ended.stderr
+
+
+@pytest.mark.parametrize("program", ["gateway", "watcher", "commands.setup_db", "commands.demo_write"])
+def test_a_password_that_is_not_percent_encoded_does_not_give_itself_away(program: str) -> None:
+    ended = _run(program, {"MONGODB_URI": "mongodb://me:hun/ter2@host/db", "REDIS_URL": "redis://host:1/0"})
+    assert ended.returncode != 0
+    said = ended.stdout + ended.stderr
+    assert "MONGODB_URI: write / ? # and @ in a user or password as %2F" in said
+    assert not re.search("me:|hun|ter2|Traceback", said)
+
+
+@pytest.mark.parametrize("password", ["hunter2/x", "hun/ter2", "hunter2?x", "hunter2#x"])
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "redis+sentinel", "redis+cluster"])
+def test_the_same_holds_for_redis(scheme: str, password: str) -> None:
+    with pytest.raises(WrongSetting, match=r"^REDIS_URL: write /") as raised:
+        redis_client(f"{scheme}://user:{password}@host:1/0", "{orders}:log")
+    assert raised.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("uri", "hosts"),
+    [
+        ("mongodb://a:1,b:2/db?x=1", "a:1,b:2"),
+        ("mongodb://u:p%2Fq@a:1/db", "a:1"),
+        ("mongodb://u:p@q@a:1", "a:1"),
+        ("mongodb://u:p/q@a:1/db", "an address that cannot be read"),
+        ("mongodb://u:1/q@a:1/db", "an address that cannot be read"),
+        ("mongodb://u:p?q@a:1/db", "an address that cannot be read"),
+    ],
+)
+def test_a_message_names_the_hosts_of_a_uri_only(uri: str, hosts: str) -> None:
+    assert hosts_of(uri) == hosts
 
 
 def test_a_service_whose_secret_file_is_missing_says_so_and_does_not_start() -> None:

@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from services.common.cursor import Position
 from services.common.deadlines import Deadlines
+from services.common.fair_turns import FairTurns
 from services.gateway.edge.unsent import Unsent
 from services.gateway.filters import EVERYTHING
 from services.gateway.hub import Hub
@@ -46,7 +47,7 @@ class Served:
 async def served() -> AsyncIterator[Served]:
     ring = Ring(100)
     ring.reset(EPOCH, Position(0, 0))
-    hub = Hub(ring, lambda _: None)
+    hub = Hub(ring, lambda _: None, FairTurns())
     dropped: asyncio.Queue[SseStream] = asyncio.Queue()
     stalls: Deadlines[SseStream] = Deadlines(0.05, dropped.put_nowait)
     lost = asyncio.Event()

@@ -1,7 +1,7 @@
 """A real Chromium, and the page in it as a person sees it."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -145,14 +145,17 @@ class Page:
 
 
 @contextmanager
-def chromium(profile: Path, screen: Screen, *, dark: bool = False, reduced_motion: bool = False) -> Iterator[Chrome]:
-    """Run the system's Chromium with a profile of its own."""
+def chromium(
+    profile: Path, screen: Screen, *, dark: bool = False, reduced_motion: bool = False, more: Sequence[str] = ()
+) -> Iterator[Chrome]:
+    """Run the system's Chromium with a profile of its own, and ``more`` arguments."""
     binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if binary is None or driver is None:
         pytest.fail("The tests of the page need Chromium: apt-get install chromium chromium-driver")
     options = ChromeOptions()
     options.binary_location = binary
-    for argument in [*_ARGUMENTS, f"--user-data-dir={profile}", f"--window-size={screen.width},{screen.height}"]:
+    window = f"--window-size={screen.width},{screen.height}"
+    for argument in [*_ARGUMENTS, f"--user-data-dir={profile}", window, *more]:
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = Chrome(options=options, service=Service(driver))

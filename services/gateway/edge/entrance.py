@@ -9,6 +9,7 @@ from services.common.authority import Authority, Hosts
 from services.gateway.edge.limits import Count, Incident, count_nothing
 from services.gateway.edge.origin import OriginPolicy
 from services.gateway.edge.peer import Peers
+from services.gateway.edge.rarely import Rarely
 from services.gateway.edge.request import Request
 
 log = structlog.get_logger("clients")
@@ -41,7 +42,7 @@ class Entrance:
         self.origins = origins or OriginPolicy()
         self.peers = peers or Peers()
         self._count = count
-        self._warned = False
+        self._rarely = {refusal.incident: Rarely() for refusal in (_NO_HOST, _UNKNOWN_HOST, _FOREIGN_ORIGIN)}
 
     def admits(self, request: Request) -> bool:
         """Tell whether the request is let in; nothing is counted, because `refuse` is called next."""
@@ -55,11 +56,22 @@ class Entrance:
         refusal = self._check(request, target)
         if refusal is not None:
             self._count(refusal.incident)
-            if refusal is _UNKNOWN_HOST and not self._warned:  # once: anyone can cause thousands of these
-                self._warned = True
-                host = request.headers.get(hdrs.HOST, "")[:100]
-                log.warning("Refused a request for another host; if it is ours, add it to ALLOWED_HOSTS", host=host)
+            unlogged = self._rarely[refusal.incident].passes()  # anyone can cause thousands of these
+            if unlogged is not None:
+                self._log(refusal, request, unlogged)
         return refusal
+
+    def _log(self, refusal: EntranceRefusal, request: Request, unlogged: int) -> None:
+        host, origin = (request.headers.get(name, "")[:100] for name in (hdrs.HOST, hdrs.ORIGIN))
+        fields = {"host": host, "address": self.peers.address(request), "unlogged_before": unlogged}
+        if refusal is _UNKNOWN_HOST:
+            log.warning("Refused a request for another host; if it is ours, add it to ALLOWED_HOSTS", **fields)
+        elif refusal is _FOREIGN_ORIGIN:
+            log.warning(
+                "Refused a page of another origin; if it is ours, add it to CORS_ORIGINS", origin=origin, **fields
+            )
+        else:
+            log.info("Refused a request without a valid Host header", **fields)
 
     def _check(self, request: Request, target: str | None) -> EntranceRefusal | None:
         named = request.headers.getall(hdrs.HOST, [])

@@ -1,12 +1,9 @@
 """Counts and logs our own errors that cost clients their connection or request."""
 
-from time import monotonic
-
 import structlog
 
 from services.gateway.edge.limits import Count, Incident
-
-QUIET_SECONDS = 60.0
+from services.gateway.edge.rarely import Rarely
 
 
 class Failures:
@@ -20,15 +17,11 @@ class Failures:
         self._what = what
         self._count = count
         self._log = structlog.get_logger("clients")
-        self._quiet_until = float("-inf")
-        self._unlogged = 0
+        self._rarely = Rarely()
 
     def note(self, error: Exception) -> None:
         """Record one error."""
         self._count(Incident.APPLICATION_ERROR)
-        now = monotonic()
-        if now < self._quiet_until:
-            self._unlogged += 1
-            return
-        self._log.error(self._what, unlogged_before=self._unlogged, exc_info=error)
-        self._quiet_until, self._unlogged = now + QUIET_SECONDS, 0
+        unlogged = self._rarely.passes()
+        if unlogged is not None:
+            self._log.error(self._what, unlogged_before=unlogged, exc_info=error)

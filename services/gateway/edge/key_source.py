@@ -8,6 +8,7 @@ from typing import Protocol
 import aiohttp
 import structlog
 
+from services.common.error_text import error_text
 from services.gateway.edge.tokens import UnusableKey, VerifyingKey, keys_of_jwks
 
 REFRESH_SECONDS = 300.0  # a key that the issuer has withdrawn is accepted no longer than this
@@ -77,7 +78,7 @@ class PublishedKeys:
         except (aiohttp.ClientError, TimeoutError, OSError, UnusableKey) as error:
             if not self._failing:
                 self._failing = True
-                log.warning("The keys of tokens cannot be read; keeping the known ones", error=str(error)[:300])
+                log.warning("The keys of tokens cannot be read; keeping the known ones", error=error_text(error)[:300])
             return False
         finally:
             self._asking = None

@@ -39,7 +39,23 @@ class Incident(StrEnum):
 Count = Callable[[Incident], None]
 
 
-OnDisconnect = Callable[[Form, str], None]
+class DisconnectReason(StrEnum):
+    """Why a client has disconnected. The names of the reference server, where it has one."""
+
+    TRANSPORT_CLOSE = "transport close"
+    TRANSPORT_ERROR = "transport error"
+    PARSE_ERROR = "parse error"
+    PING_TIMEOUT = "ping timeout"
+    CLIENT_LEFT = "client namespace disconnect"
+    SENT_AWAY = "server namespace disconnect"
+    SLOW_CONSUMER = "slow consumer"
+    SERVER_ERROR = "server error"
+    SHUTTING_DOWN = "server shutting down"
+    STREAM_MISSING = "the stream is not there yet"
+    TOKEN_EXPIRED = "token_expired"  # as the client is told
+
+
+OnDisconnect = Callable[[Form, DisconnectReason], None]
 """Called when a client has disconnected, with its wire form and the reason."""
 
 

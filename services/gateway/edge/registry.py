@@ -4,8 +4,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
+import structlog
+
 from services.gateway.edge.limits import Incident
 from services.gateway.edge.peer import account_of
+from services.gateway.edge.rarely import Rarely
+
+log = structlog.get_logger("clients")
 
 
 class NotAdmitted(Exception):
@@ -17,15 +22,23 @@ class NotAdmitted(Exception):
 
 
 class Registry:
-    """The clients of one gateway: websockets, polling sessions and event streams."""
+    """The clients of one gateway: websockets, polling sessions and event streams.
+
+    ``is_full`` from the limit on until a twentieth of the room is free again: at the limit each client that leaves
+    would change it, and load balancers need several checks to notice.
+    """
 
     def __init__(self, limit: int, limit_per_address: int) -> None:
-        self._limit = limit
-        self._limit_per_address = limit_per_address
+        self.limit = limit
+        self.limit_per_address = limit_per_address
         self._admitted = 0
         self._per_address: Counter[str] = Counter()
         self._clients: dict[Callable[[], None], None] = {}  # in the order in which they came
         self._stopping = False
+        self._room_from = limit - max(1, limit // 20)
+        self.is_full = False
+        self._is_refusing = False
+        self._rarely = Rarely()
 
     def __len__(self) -> int:
         """Count the admitted clients, those included that are still being served their first response."""
@@ -39,13 +52,27 @@ class Registry:
         """Take a slot, or raise NotAdmitted."""
         if self._stopping:
             raise NotAdmitted(Incident.STOPPING)
-        if self._admitted >= self._limit:
+        if self._admitted >= self.limit:
+            if not self._is_refusing:
+                self._is_refusing = True
+                log.warning("This gateway is full, clients are refused", clients=self._admitted, address=address)
             raise NotAdmitted(Incident.TOO_MANY_CONNECTIONS)
         account = account_of(address)
-        if self._per_address[account] >= self._limit_per_address:
+        if self._per_address[account] >= self.limit_per_address:
+            unlogged = self._rarely.passes()
+            if unlogged is not None:
+                clients = self._per_address[account]
+                log.warning(
+                    "Clients of an address are refused, it has too many",
+                    address=account,
+                    clients=clients,
+                    unlogged_before=unlogged,
+                )
             raise NotAdmitted(Incident.TOO_MANY_FROM_ADDRESS)
         self._per_address[account] += 1
         self._admitted += 1
+        if self._admitted >= self.limit:
+            self.is_full = True
 
     def leave(self, address: str) -> None:
         """Return a slot."""
@@ -54,6 +81,11 @@ class Registry:
         self._per_address[account] -= 1
         if self._per_address[account] <= 0:
             del self._per_address[account]
+        if self.is_full and self._admitted <= self._room_from:
+            self.is_full = False
+            if self._is_refusing:
+                self._is_refusing = False
+                log.info("There is room for clients again", clients=self._admitted)
 
     def add(self, close: Callable[[], None]) -> None:
         """Have a client closed by ``close``, which identifies it too, when the gateway drains."""

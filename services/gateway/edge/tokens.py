@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from services.common.error_text import error_text
 from services.gateway.audience import Rights
 from services.gateway.edge.principal import LONGEST_TOKEN, Denial, NotAuthenticated, Principal, Scope
 from services.gateway.filters import EVERYTHING, NOTHING, InvalidFilter, parse_filter, union
@@ -72,7 +73,9 @@ def keys_of_pem(text: str) -> list[VerifyingKey]:
     try:
         return [_public_key(load_pem_public_key(block)) for block in blocks]
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise UnusableKey(str(error) if isinstance(error, UnusableKey) else "it is not a public key in PEM") from error
+        raise UnusableKey(
+            error_text(error) if isinstance(error, UnusableKey) else "it is not a public key in PEM"
+        ) from error
 
 
 def keys_of_jwks(document: bytes) -> list[VerifyingKey]:

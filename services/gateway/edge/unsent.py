@@ -34,7 +34,7 @@ class Unsent:
     """
 
     def __init__(self, limit: int, count: Count = count_nothing) -> None:
-        self._limit = limit
+        self.limit = limit
         self._count = count
         self._held: dict[Holder, _Held] = {}  # in the order in which they became slow
         self._shared: Counter[int] = Counter()  # by the identity of the buffer, which lives while a holder refers to it
@@ -57,7 +57,7 @@ class Unsent:
             shared, rest = None, 0
         self._held[holder] = held = _Held(max(0, waiting - rest), shared, rest)
         self._add(held)
-        if self.bytes > self._limit and not self._cut_scheduled:
+        if self.bytes > self.limit and not self._cut_scheduled:
             # Deferred: not from within the fan-out that has just written this.
             self._cut_scheduled = True
             asyncio.get_running_loop().call_soon(self._cut)
@@ -68,7 +68,7 @@ class Unsent:
         if held is None:
             return
         self._subtract(held)
-        if self._over_limit and self.bytes < self._limit // 2:
+        if self._over_limit and self.bytes < self.limit // 2:
             self._over_limit = False
             log.info("Unsent bytes are within their limit again")
 
@@ -90,11 +90,11 @@ class Unsent:
     def _cut(self) -> None:
         """Cut connections until the unsent bytes of the others are within the limit."""
         self._cut_scheduled = False
-        if self.bytes > self._limit and not self._over_limit:
+        if self.bytes > self.limit and not self._over_limit:
             self._over_limit = True
             log.warning("Too many unsent bytes, cutting off the slowest clients", clients=len(self))
         for holder in list(self._held):
-            if self.bytes <= self._limit:
+            if self.bytes <= self.limit:
                 break
             self._count(Incident.SLOW_CONSUMER)
             holder.cut()

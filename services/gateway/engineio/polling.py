@@ -4,7 +4,8 @@ import asyncio
 
 from aiohttp import web
 
-from services.gateway.edge.limits import Incident
+from services.gateway.edge.body import BodyBroken, BodyTooLarge, BodyTooSlow, read_body
+from services.gateway.edge.limits import DisconnectReason, Incident
 from services.gateway.edge.takeover import ConnectionWatch
 from services.gateway.engineio.rejection import ErrorCode, Rejected
 from services.gateway.engineio.session import Session
@@ -140,7 +141,7 @@ class Polling:
 
     def _gone(self) -> None:
         if self._session.carrier is self:
-            self._session.end("transport close")
+            self._session.end(DisconnectReason.TRANSPORT_CLOSE)
         self._answer()
 
     async def post(self, request: web.Request) -> web.Response:
@@ -166,24 +167,17 @@ class Polling:
 
     async def _body(self, request: web.Request) -> bytes:
         settings = self._session.sessions.settings
-        body = bytearray()
         try:
-            async with asyncio.timeout(settings.body_timeout):
-                if (request.content_length or 0) <= settings.max_payload:
-                    async for chunk in request.content.iter_any():
-                        body += chunk
-                        if len(body) > settings.max_payload:
-                            break
-                    else:
-                        return bytes(body)
-        except TimeoutError:
+            return await read_body(request, limit=settings.max_payload, deadline=settings.body_timeout)
+        except BodyTooLarge:
+            self._session.sessions.count(Incident.PAYLOAD_TOO_BIG)
+            raise _Unread(413) from None
+        except BodyTooSlow:
             self._session.fail(Incident.BODY_TOO_SLOW, CloseCode.POLICY)
             raise _Unread(408) from None
-        except web.RequestPayloadError:
-            self._session.end("transport close")
+        except BodyBroken:
+            self._session.end(DisconnectReason.TRANSPORT_CLOSE)
             raise _Unread(400) from None
-        self._session.sessions.count(Incident.PAYLOAD_TOO_BIG)
-        raise _Unread(413)
 
     def _receive(self, body: bytes) -> web.Response:
         try:
@@ -205,7 +199,7 @@ class Polling:
     def _leave(self) -> None:
         if self._poll is not None:
             self.write(_NOOP)
-        self._session.end("transport close")
+        self._session.end(DisconnectReason.TRANSPORT_CLOSE)
 
     def close(self, code: CloseCode, reason: str, *, orderly: bool) -> bool:  # noqa: ARG002
         """Answer the held GET; return whether unsent packets wait for another."""

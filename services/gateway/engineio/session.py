@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from services.common.deadlines import Entry
-from services.gateway.edge.limits import Incident
+from services.gateway.edge.limits import DisconnectReason, Incident
 from services.gateway.edge.principal import NO_CREDENTIALS, Credentials
 from services.gateway.engineio.carrier import Carrier
 from services.gateway.wire.engineio import (
@@ -31,7 +31,7 @@ class Application:
     def received(self, message: str | bytes) -> None:
         """Handle one message."""
 
-    def closed(self, reason: str) -> None:
+    def closed(self, reason: DisconnectReason) -> None:
         """Handle the end of the session. Called once."""
 
     def paused(self) -> None:
@@ -143,7 +143,7 @@ class Session:
                     self._pong_awaited = False
                     self._beat(pong=False)
             case EnginePacketType.CLOSE:
-                self.end("transport close")
+                self.end(DisconnectReason.TRANSPORT_CLOSE)
             case EnginePacketType.PING:
                 self.fail(Incident.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)  # since version 4 only servers ping
             case EnginePacketType.OPEN | EnginePacketType.UPGRADE | EnginePacketType.NOOP:
@@ -189,37 +189,37 @@ class Session:
         else:
             self._application.paused()
 
-    def close(self, reason: str, code: CloseCode = CloseCode.NORMAL) -> None:
+    def close(self, reason: DisconnectReason, code: CloseCode = CloseCode.NORMAL) -> None:
         """Close from our side; unsent packets are still sent."""
         self._end(reason, partial(self._carrier.close, code, reason, orderly=True))
 
     def shut_down(self) -> None:
         """Close because the server stops; the client reconnects elsewhere."""
-        self.close("server shutting down", CloseCode.GOING_AWAY)
+        self.close(DisconnectReason.SHUTTING_DOWN, CloseCode.GOING_AWAY)
 
     def fail(self, incident: Incident, code: CloseCode) -> None:
         """Close because of the client's behaviour."""
         if self.is_open:
             self.sessions.count(incident)
-            reason = _REASONS.get(incident, "transport error")
+            reason = _REASONS.get(incident, DisconnectReason.TRANSPORT_ERROR)
             self._end(reason, partial(self._carrier.close, code, incident.value, orderly=False))
 
-    def end(self, reason: str) -> None:
+    def end(self, reason: DisconnectReason) -> None:
         """End the session because the client has closed it or is gone."""
         self._end(reason, partial(self._carrier.close, CloseCode.NORMAL, "", orderly=False))
 
-    def abort(self, reason: str) -> None:
+    def abort(self, reason: DisconnectReason) -> None:
         """Cut the connection after an error of ours and discard unsent packets; the client reconnects by itself."""
         self._end(reason, self._carrier.abort)
 
     def cut(self) -> None:
         """Cut off the client, because too much is unsent for all clients together."""
         if self.is_open:
-            self.abort("slow consumer")
+            self.abort(DisconnectReason.SLOW_CONSUMER)
         else:  # it lingers with unfetched packets
             self._carrier.abort()
 
-    def _end(self, reason: str, leave: Callable[[], bool | None]) -> None:
+    def _end(self, reason: DisconnectReason, leave: Callable[[], bool | None]) -> None:
         if not self.is_open:
             return
         self.is_open = self.writable = False
@@ -259,11 +259,14 @@ class Session:
     def websocket_lost(self, violation: CloseCode | None) -> None:
         """End the session with its websocket."""
         if violation is None:
-            self.end("transport close")
+            self.end(DisconnectReason.TRANSPORT_CLOSE)
         else:
             too_big = violation is CloseCode.TOO_BIG
             self.fail(Incident.PAYLOAD_TOO_BIG if too_big else Incident.MALFORMED_PACKET, violation)
 
 
 # Reasons as the reference server names them, for handlers that compare with those.
-_REASONS = {Incident.PING_TIMEOUT: "ping timeout", Incident.MALFORMED_PACKET: "parse error"}
+_REASONS = {
+    Incident.PING_TIMEOUT: DisconnectReason.PING_TIMEOUT,
+    Incident.MALFORMED_PACKET: DisconnectReason.PARSE_ERROR,
+}

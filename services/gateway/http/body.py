@@ -1,15 +1,15 @@
 """Reads a request's JSON body within bounds of size and time."""
 
-import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
+from services.common.error_text import error_text
 from services.common.fair_turns import Pace
+from services.gateway.edge.body import BodyBroken, BodyTooLarge, BodyTooSlow, read_body
 from services.gateway.http.problems import Kind, Problem
 from services.gateway.orders import FieldFault, InvalidInput
 
@@ -50,7 +50,7 @@ def _parse(body: bytes) -> Any:
     except UnicodeDecodeError:
         detail = "It is not UTF-8."
     except ValueError as error:  # NaN and Infinity; an integer of thousands of digits
-        detail = str(error) if isinstance(error, _NotJson) else "It holds a number that is too long."
+        detail = error_text(error) if isinstance(error, _NotJson) else "It holds a number that is too long."
     raise Problem(400, Kind.NOT_JSON, detail)
 
 
@@ -62,29 +62,14 @@ def _check_type(request: web.Request) -> None:
 
 
 async def _read(request: web.Request, limit: int, deadline: float) -> bytes:
-    if (request.content_length or 0) > limit:
-        raise _too_large(limit)
-    body = bytearray()
     try:
-        if request.content.is_eof():  # it came with the head, as short ones do: there is no time to take
-            body += request.content.read_nowait()
-        else:
-            async with asyncio.timeout(deadline):
-                while len(body) <= limit and (chunk := await request.content.readany()):
-                    body += chunk
-    except TimeoutError:
-        detail = f"It must be complete within {deadline:g} seconds."
-        raise Problem(408, Kind.TOO_SLOW, detail) from None
-    except (web.RequestPayloadError, HttpProcessingError) as error:
-        # From aiohttp's parser in Python; the one in C says nothing here, and the deadline ends the wait.
+        return await read_body(request, limit=limit, deadline=deadline)
+    except BodyTooLarge:
+        raise Problem(413, Kind.TOO_LARGE, f"It may have at most {limit} bytes.") from None
+    except BodyTooSlow:
+        raise Problem(408, Kind.TOO_SLOW, f"It must be complete within {deadline:g} seconds.") from None
+    except BodyBroken as error:
         raise Problem(400, Kind.NOT_JSON, "The body is broken or incomplete.") from error
-    if len(body) > limit:
-        raise _too_large(limit)
-    return bytes(body)
-
-
-def _too_large(limit: int) -> Problem:
-    return Problem(413, Kind.TOO_LARGE, f"It may have at most {limit} bytes.")
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

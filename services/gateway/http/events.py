@@ -98,12 +98,13 @@ STREAM_SCHEMAS: dict[str, _Schema] = {
     "Resync": {
         "type": "object",
         "title": "Resync",
-        "required": ["reason", "cursor"],
+        "required": ["reason", "incident", "cursor"],
         "properties": {
             "reason": {
                 "type": "string",
                 "description": "Why: `history_lost`, `replay_too_long`, `too_many_replays`, `collection_dropped`, …",
             },
+            "incident": {"type": "string", "description": "Under which the server has logged it."},
             "cursor": _CURSOR,
         },
     },

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from services.common.error_text import error_text
 from services.gateway.http.problems import Kind, Problem
 from services.gateway.orders import FieldFault, InvalidInput
 from services.gateway.store_errors import (
@@ -53,13 +54,13 @@ def as_problems(place: str) -> Iterator[None]:
     try:
         yield
     except InvalidInput as error:
-        raise Problem(422, Kind.INVALID, str(error), faults=error.faults, place=place) from error
+        raise Problem(422, Kind.INVALID, error_text(error), faults=error.faults, place=place) from error
     except OrderRefused as error:
         status, kind = _REFUSALS[type(error)]
         faults = [FieldFault(field, f"is refused by {error.rule}") for field in error.fields]
         raise Problem(status, kind, f"MongoDB refuses it by {error.rule}.", faults=faults) from error
     except CollectionUnfit as error:
-        raise Problem(503, Kind.UNFIT, str(error)) from error
+        raise Problem(503, Kind.UNFIT, error_text(error)) from error
     except StoreFailed:
         raise  # our fault: logged, and answered 500
     except StoreError as error:

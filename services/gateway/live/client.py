@@ -7,12 +7,13 @@ from services.common.cursor import Cursor
 from services.common.deadlines import Deadlines, Entry
 from services.common.documents import iso
 from services.gateway.edge.lifetime import Lifetime
-from services.gateway.edge.principal import Denial, Principal
+from services.gateway.edge.limits import DisconnectReason
+from services.gateway.edge.principal import Principal
 from services.gateway.filters import Interest
 from services.gateway.group import offset_suffix
 from services.gateway.hub import Hub
 from services.gateway.socketio.server import Socket
-from services.gateway.subscription import ResumePoint, Subscription
+from services.gateway.subscription import Reason, ResumePoint, Subscription
 from services.gateway.wire.form import Form
 
 
@@ -29,6 +30,7 @@ class LiveClient:
         "_socket",
         "_stall",
         "_stalls",
+        "incident",
         "interest",
         "lifetime",
         "principal",
@@ -43,6 +45,7 @@ class LiveClient:
         stalls: "Deadlines[LiveClient]",
         interest: Interest,
         resume_point: ResumePoint,
+        incident: str,
         principal: Principal,
     ) -> None:
         self._socket = socket
@@ -51,9 +54,15 @@ class LiveClient:
         self._stall: Entry[LiveClient] | None = None
         self.interest = interest
         self.resume_point = resume_point
+        self.incident = incident  # if it must resync at once, the id under which that is logged
         self.principal = principal
         self.lifetime: Lifetime | None = None  # where it ends with a token
         self.subscription: Subscription | None = None
+
+    @property
+    def client(self) -> str:
+        """The id that `connected` tells the client."""
+        return self._socket.sid
 
     @property
     def form(self) -> Form:
@@ -73,10 +82,10 @@ class LiveClient:
         """Send an event from the gateway itself."""
         self._socket.emit(name, *gateway_event(fields, cursor, interest))
 
-    def resync(self, reason: str, cursor: Cursor) -> None:
+    def resync(self, reason: Reason, cursor: Cursor, incident: str) -> None:
         """Tell the client to reload."""
         interest = self.interest if self.subscription is None else self.subscription.interest
-        self.emit("resync", {"reason": reason}, cursor, interest)
+        self.emit("resync", {"reason": str(reason), "incident": incident}, cursor, interest)
 
     def status(self, stale: str | None, cursor: Cursor) -> None:
         """Notify the client whether its data may be old."""
@@ -94,12 +103,12 @@ class LiveClient:
         self._socket.emit("expiring", {"at": iso(datetime.fromtimestamp(expires_at, UTC))})
 
     def _expire(self) -> None:
-        self._socket.emit("ended", {"reason": Denial.TOKEN_EXPIRED})
-        self._socket.disconnect(Denial.TOKEN_EXPIRED)
+        self._socket.emit("ended", {"reason": DisconnectReason.TOKEN_EXPIRED})
+        self._socket.disconnect(DisconnectReason.TOKEN_EXPIRED)
 
     def abort(self) -> None:
         """Cut the connection after an error of ours."""
-        self._socket.abort("server error")
+        self._socket.abort(DisconnectReason.SERVER_ERROR)
 
     def start(self, subscription: Subscription) -> None:
         """Begin to take events as soon as the connection is writable."""
@@ -130,7 +139,7 @@ class LiveClient:
     def drop(self) -> None:
         """Close the connection of a client that has read nothing for too long."""
         self._stall = None
-        self._socket.close("slow consumer")
+        self._socket.close(DisconnectReason.SLOW_CONSUMER)
 
     def leave(self) -> None:
         """Forget the client."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from services.common.cursor import Cursor, InvalidCursor
+from services.common.error_text import error_text
 from services.gateway.edge.principal import Credentials
 from services.gateway.filters import EVERYTHING, Interest, InvalidFilter, parse_filter, union
 from services.gateway.recovery import Offset, SessionIds
@@ -61,4 +62,4 @@ def _interest_of(auth: Mapping[str, Argument]) -> Interest:
     try:
         return union([parse_filter(auth["filter"])])
     except InvalidFilter as error:
-        raise ConnectionRefused("invalid filter", {"field": error.field, "message": str(error)}) from error
+        raise ConnectionRefused("invalid filter", {"field": error.field, "message": error_text(error)}) from error

@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from services.common.cursor import Cursor, Position
 from services.common.deadlines import Deadlines
 from services.common.documents import iso
+from services.common.error_text import error_text
+from services.common.fair_turns import OWN, Pace
 from services.gateway.edge.doors import Doors
-from services.gateway.edge.limits import Count, Incident, OnDisconnect
+from services.gateway.edge.limits import Count, DisconnectReason, Incident, OnDisconnect
 from services.gateway.edge.peer import account_of
 from services.gateway.edge.principal import ANYONE, Credentials, NotAuthenticated, Principal, Scope
 from services.gateway.filters import EVERYTHING, NOTHING, Interest, InvalidFilter, parse_filter, union
@@ -18,8 +20,7 @@ from services.gateway.live.connect_request import ConnectRequest, credentials_in
 from services.gateway.recovery import SessionIds
 from services.gateway.socketio.server import Ack, ConnectionRefused, Namespace, Socket
 from services.gateway.stream import Stream
-from services.gateway.subscription import Mode, ResumePoint
-from services.gateway.turns import Turn
+from services.gateway.subscription import Mode, Reason, ResumePoint
 from services.gateway.wire.socketio import Argument
 
 MARK_SECONDS = 20.0
@@ -48,6 +49,7 @@ class LiveOrders(Namespace[LiveClient]):
         self._stream = stream
         self._current_cursor = stream.current_cursor
         self._ready = stream.ready
+        self._turns = stream.turns
         self._ids = ids
         self._server = server
         self._count = count
@@ -92,7 +94,7 @@ class LiveOrders(Namespace[LiveClient]):
             async with asyncio.timeout(self._ready_timeout):
                 await self._ready.wait()
         except TimeoutError:
-            socket.close("the stream is not there yet")  # the client reconnects by itself
+            socket.close(DisconnectReason.STREAM_MISSING)  # the client reconnects by itself
             raise ConnectionRefused("the stream is not there yet") from None
         resume_point = self._locate_now(request)
         if resume_point is None and request.since is not None:
@@ -109,8 +111,12 @@ class LiveOrders(Namespace[LiveClient]):
         self, socket: Socket[LiveClient], request: ConnectRequest, resume_point: ResumePoint, principal: Principal
     ) -> Mapping[str, object]:
         recovered = request.pid is not None and resume_point.reason is None
-        socket.state = LiveClient(socket, self._hub, self._stalls, request.interest, resume_point, principal)
+        incident = "" if resume_point.reason is None else self._note_resync(socket, request, resume_point.reason)
+        socket.state = LiveClient(socket, self._hub, self._stalls, request.interest, resume_point, incident, principal)
         return {"pid": request.pid if recovered else self._ids.issue(principal.subject)}
+
+    def _note_resync(self, socket: Socket[LiveClient], request: ConnectRequest, reason: Reason) -> str:
+        return self._hub.resyncs.one(reason, socket.sid, account_of(socket.address), request.since)
 
     def greeting(self, socket: Socket[LiveClient]) -> tuple[str, Sequence[object]]:
         """Return `connected`: the client's id, the server's name and the position in the stream."""
@@ -124,7 +130,7 @@ class LiveOrders(Namespace[LiveClient]):
         client = socket.state
         interest, resume_point = client.interest, client.resume_point
         if resume_point.reason is not None:
-            client.resync(resume_point.reason, self._cursor(resume_point.position))
+            client.resync(resume_point.reason, self._cursor(resume_point.position), client.incident)
         self._clients.add(client)
         rights, account = client.principal.rights, account_of(socket.address)
         client.start(self._hub.subscribe(client, interest, resume_point.position, account, rights))
@@ -167,7 +173,7 @@ class LiveOrders(Namespace[LiveClient]):
             interest = _changed(subscription.interest, name, args)
         except InvalidFilter as error:
             if ack is not None:
-                ack({"error": {"field": error.field, "message": str(error)}})
+                ack({"error": {"field": error.field, "message": error_text(error)}})
             return
         self._hub.change_interest(subscription, interest)
         # The position is fixed before the acknowledgement: nothing is missed from here on.
@@ -176,7 +182,7 @@ class LiveOrders(Namespace[LiveClient]):
         if ack is not None:
             ack({"cursor": str(cursor)})
 
-    def disconnected(self, socket: Socket[LiveClient], reason: str) -> None:
+    def disconnected(self, socket: Socket[LiveClient], reason: DisconnectReason) -> None:
         """Forget the client."""
         socket.state.leave()
         self._clients.discard(socket.state)
@@ -208,7 +214,8 @@ class LiveOrders(Namespace[LiveClient]):
             if not self._ready.is_set() or self._current_cursor() == last:
                 continue
             last = cursor = self._current_cursor()
-            turn = Turn()
+            pace = Pace(self._turns, OWN)
+            await pace.begin()
             for client in list(self._clients):
                 subscription = client.subscription if client in self._clients else None
                 if (
@@ -218,7 +225,7 @@ class LiveOrders(Namespace[LiveClient]):
                 ):
                     with self._hub.isolating(subscription):
                         client.emit("mark", {}, cursor, subscription.interest)
-                if await turn.end():  # meanwhile the others may have been sent later changes than the mark
+                if await pace.step():  # meanwhile the others may have been sent later changes than the mark
                     last = cursor = self._current_cursor()
 
 

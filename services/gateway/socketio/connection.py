@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, cast
 
 from services.common.deadlines import Deadlines, Entry
-from services.gateway.edge.limits import Incident
+from services.gateway.edge.limits import DisconnectReason, Incident
 from services.gateway.engineio.session import Application, Session
 from services.gateway.socketio.namespace import Ack, ConnectionRefused, Extra, Namespace
 from services.gateway.socketio.serial_queue import Call, SerialQueue
@@ -119,7 +119,7 @@ class SocketConnection(Application):
             case SocketPacketType.EVENT | SocketPacketType.BINARY_EVENT:
                 self._event(socket, packet, size)
             case SocketPacketType.DISCONNECT:
-                self._gone(socket, "client namespace disconnect")
+                self._gone(socket, DisconnectReason.CLIENT_LEFT)
             case _:
                 pass  # an ACK: we never ask for one
 
@@ -148,7 +148,7 @@ class SocketConnection(Application):
     def _fail_to_connect(self, socket: Socket[Any], error: Exception) -> None:
         if socket.is_connected:  # `connected` failed, so the client is only half set up
             self._failed(error)
-            self._session.abort("server error")
+            self._session.abort(DisconnectReason.SERVER_ERROR)
             return
         self._sockets.pop(socket.namespace, None)
         if isinstance(error, ConnectionRefused):
@@ -173,13 +173,13 @@ class SocketConnection(Application):
 
         return ack
 
-    def _gone(self, socket: Socket[Any], reason: str) -> None:
+    def _gone(self, socket: Socket[Any], reason: DisconnectReason) -> None:
         del self._sockets[socket.namespace]
         self._leave(socket, reason)
         if self._session.is_open and not self._sockets:
             self._restart_deadline()
 
-    def _leave(self, socket: Socket[Any], reason: str) -> None:
+    def _leave(self, socket: Socket[Any], reason: DisconnectReason) -> None:
         socket.inbox.cancel()
         if socket.is_connected:
             socket.is_connected = False
@@ -188,7 +188,7 @@ class SocketConnection(Application):
             except Exception as error:  # noqa: BLE001 - the other namespaces must still be notified
                 self._failed(error)
 
-    def closed(self, reason: str) -> None:
+    def closed(self, reason: DisconnectReason) -> None:
         """Notify every namespace."""
         self._deadline.cancel()
         sockets = list(self._sockets.values())

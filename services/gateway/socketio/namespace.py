@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
+from services.gateway.edge.limits import DisconnectReason
 from services.gateway.socketio.socket import Socket
 from services.gateway.wire.socketio import Argument
 
@@ -58,5 +59,5 @@ class Namespace(Generic[State]):
         """Handle an event; call `ack` once with the answer if the client asked for one."""
         return None
 
-    def disconnected(self, socket: Socket[State], reason: str) -> None:
+    def disconnected(self, socket: Socket[State], reason: DisconnectReason) -> None:
         """Clean up: called exactly once for each `connected`, as soon as the client is gone."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
+from services.gateway.edge.limits import DisconnectReason
 from services.gateway.edge.principal import Credentials
 from services.gateway.engineio.session import Session
 from services.gateway.socketio.serial_queue import SerialQueue
@@ -35,7 +36,7 @@ class Socket(Generic[State]):
         namespace: str,
         sid: str,
         inbox: SerialQueue,
-        gone: "Callable[[Socket[State], str], None]",
+        gone: "Callable[[Socket[State], DisconnectReason], None]",
     ) -> None:
         self._session = session
         self._gone = gone
@@ -86,17 +87,17 @@ class Socket(Generic[State]):
         if self.is_connected:
             send_packets(self._session, event_packets(self.namespace, name, args))
 
-    def disconnect(self, reason: str = "server namespace disconnect") -> None:
+    def disconnect(self, reason: DisconnectReason = DisconnectReason.SENT_AWAY) -> None:
         """Disconnect the client from the namespace. It does not reconnect by itself, as it does after `close`."""
         if self.is_connected:
             self._session.send(disconnect_packet(self.namespace))
             self._gone(self, reason)
 
-    def close(self, reason: str) -> None:
+    def close(self, reason: DisconnectReason) -> None:
         """Close the whole connection; the client reconnects by itself."""
         self._session.close(reason)
 
-    def abort(self, reason: str) -> None:
+    def abort(self, reason: DisconnectReason) -> None:
         """Cut the whole connection and discard unsent bytes; the client reconnects by itself."""
         self._session.abort(reason)
 

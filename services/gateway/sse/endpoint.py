@@ -14,9 +14,10 @@ from aiohttp_sse import EventSourceResponse
 from services.common.cursor import Cursor, InvalidCursor
 from services.common.deadlines import Deadlines
 from services.common.documents import Json, dumps
+from services.common.fair_turns import OWN, Pace
 from services.gateway.edge.lifetime import Lifetime
-from services.gateway.edge.limits import Count, Incident, OnDisconnect
-from services.gateway.edge.principal import Denial, Principal
+from services.gateway.edge.limits import Count, DisconnectReason, Incident, OnDisconnect
+from services.gateway.edge.principal import Principal
 from services.gateway.edge.registry import NotAdmitted, Registry
 from services.gateway.edge.takeover import TakenOver, take_over
 from services.gateway.edge.unsent import Unsent
@@ -26,7 +27,6 @@ from services.gateway.sse.query import StreamQuery, parse_query
 from services.gateway.sse.stream import SseStream
 from services.gateway.stream import Stream
 from services.gateway.subscription import ResumePoint, ResyncReason
-from services.gateway.turns import Turn
 from services.gateway.wire import sse
 from services.gateway.wire.form import Form
 
@@ -68,6 +68,7 @@ class SseTransport:
         self._locate = stream.locate
         self._current_cursor = stream.current_cursor
         self._ready = stream.ready
+        self._turns = stream.turns
         self._registry = registry
         self._account = account
         self._server = server
@@ -105,7 +106,9 @@ class SseTransport:
             resume_point = await self._locate_cursor(query.since, account)
             chunked = request.version >= HttpVersion11
             form = Form.SSE if chunked else Form.SSE_PLAIN
-            stream = SseStream(form, self._hub, self._stalls, self._forget, self._retry, self._unsent)
+            stream = SseStream(
+                form, self._hub, self._stalls, self._forget, self._retry, self._unsent, secrets.token_urlsafe(12)
+            )
             taken = take_over(request, stream) is not None
             if taken:
                 self._streams[stream] = account
@@ -121,17 +124,18 @@ class SseTransport:
     def _begin(self, stream: SseStream, query: StreamQuery, resume_point: ResumePoint, principal: Principal) -> None:
         here = self._current_cursor()
         cursor = Cursor(here.epoch, resume_point.position)
-        hello: Json = {"id": secrets.token_urlsafe(12), "cursor": str(cursor), "server": self._server}
+        hello: Json = {"id": stream.client, "cursor": str(cursor), "server": self._server}
         position, account = resume_point.position, self._streams[stream]
         subscription = self._hub.subscribe(stream, query.interest, position, account, principal.rights)
         with self._hub.isolating(subscription):
             stream.send(self._retry() + sse.event("connected", dumps(hello), str(cursor)))
             if resume_point.reason is not None:
-                stream.resync(resume_point.reason, cursor)
+                incident = self._hub.resyncs.one(resume_point.reason, stream.client, account, query.since)
+                stream.resync(resume_point.reason, cursor, incident)
             stream.start(subscription)
         if principal.expires_at is not None and stream in self._streams:
             stream.lifetime = Lifetime(
-                principal.expires_at, stream.warn, lambda: stream.end_because(Denial.TOKEN_EXPIRED)
+                principal.expires_at, stream.warn, lambda: stream.end_because(DisconnectReason.TOKEN_EXPIRED)
             )
 
     async def _locate_cursor(self, since: str | None, account: str) -> ResumePoint:
@@ -163,7 +167,7 @@ class SseTransport:
 
     def _drop(self, stream: SseStream) -> None:
         self._count(Incident.SLOW_CONSUMER)
-        stream.abort("slow consumer")
+        stream.abort(DisconnectReason.SLOW_CONSUMER)
 
     @contextmanager
     def stopping(self) -> Iterator[None]:
@@ -173,19 +177,20 @@ class SseTransport:
         finally:
             self._stalls.close()
             for stream in list(self._streams):
-                stream.abort("server shutting down")
+                stream.abort(DisconnectReason.SHUTTING_DOWN)
 
     async def send_heartbeats(self) -> None:
         """Send heartbeats until cancelled."""
         while True:
             await asyncio.sleep(self._settings.heartbeat)
             mark = self._mark()
-            turn = Turn()
+            pace = Pace(self._turns, OWN)
+            await pace.begin()
             for stream in list(self._streams):
                 if stream.subscription is not None and stream in self._streams:
                     with self._hub.isolating(stream.subscription):
                         stream.beat(mark, _STILL_HERE)
-                if await turn.end():  # meanwhile the others may have been sent later changes than the mark
+                if await pace.step():  # meanwhile the others may have been sent later changes than the mark
                     mark = self._mark()
 
     def _mark(self) -> bytes:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+from services.common.error_text import error_text
 from services.gateway.filters import Interest, InvalidFilter, parse_filter, union
 from services.gateway.http.problems import Kind, Problem
 from services.gateway.orders import FieldFault
@@ -46,7 +47,7 @@ def parse_query(request: web.BaseRequest) -> StreamQuery:
     try:
         return StreamQuery(union([parse_filter(asked)]), since)
     except InvalidFilter as error:
-        raise _unprocessable(_PARAMETER_OF.get(error.field, error.field), str(error)) from error
+        raise _unprocessable(_PARAMETER_OF.get(error.field, error.field), error_text(error)) from error
 
 
 def _plain(name: str) -> str:

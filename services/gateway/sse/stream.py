@@ -12,9 +12,10 @@ from services.front.connections import State
 from services.front.handover import Takeover
 from services.gateway.edge.descriptor import unbuffered_descriptor
 from services.gateway.edge.lifetime import Lifetime
+from services.gateway.edge.limits import DisconnectReason
 from services.gateway.edge.unsent import Unsent
 from services.gateway.hub import Hub
-from services.gateway.subscription import Mode, Subscription
+from services.gateway.subscription import Mode, Reason, Subscription
 from services.gateway.wire import sse
 from services.gateway.wire.form import Form
 
@@ -31,6 +32,7 @@ class SseStream(Takeover):
         "_stalls",
         "_transport",
         "_unsent",
+        "client",
         "descriptor",
         "form",
         "lifetime",
@@ -48,10 +50,12 @@ class SseStream(Takeover):
         lost: Callable[["SseStream"], None],
         retry: Callable[[], bytes],
         unsent: Unsent,
+        client: str = "",
     ) -> None:
         super().__init__()
+        self.client = client  # the id that `connected` tells it
         self.form = form
-        self.reason = "transport close"  # reported when it ends
+        self.reason = DisconnectReason.TRANSPORT_CLOSE  # reported when it ends
         self.subscription: Subscription | None = None
         self.lifetime: Lifetime | None = None  # where it ends with a token
         self._hub = hub
@@ -85,9 +89,10 @@ class SseStream(Takeover):
         """Send bytes of the stream itself, not of the fan-out."""
         self.write(sse.chunk(data) if self.form is Form.SSE else data)
 
-    def resync(self, reason: str, cursor: Cursor) -> None:
+    def resync(self, reason: Reason, cursor: Cursor, incident: str) -> None:
         """Tell the client to reload."""
-        self.send(sse.event("resync", dumps({"reason": reason, "cursor": str(cursor)}), str(cursor)))
+        fields: Json = {"reason": str(reason), "incident": incident, "cursor": str(cursor)}
+        self.send(sse.event("resync", dumps(fields), str(cursor)))
 
     def status(self, stale: str | None, cursor: Cursor) -> None:
         """Notify the client whether its data may be old."""
@@ -104,7 +109,7 @@ class SseStream(Takeover):
         """Warn the client that its token ends soon: it is to connect again with a new one."""
         self.send(sse.event("expiring", dumps({"at": iso(datetime.fromtimestamp(expires_at, UTC))})))
 
-    def end_because(self, reason: str) -> None:
+    def end_because(self, reason: DisconnectReason) -> None:
         """Tell the client why the stream is over, and end it."""
         self.reason = reason
         self.send(sse.event("ended", dumps({"reason": reason})))
@@ -112,7 +117,7 @@ class SseStream(Takeover):
 
     def shut_down(self) -> None:
         """End in order because the server stops; the client reconnects elsewhere, not at once."""
-        self.reason = "server shutting down"
+        self.reason = DisconnectReason.SHUTTING_DOWN
         self.send(self._retry())
         self.end()
 
@@ -124,7 +129,7 @@ class SseStream(Takeover):
                 self._transport.write(sse.LAST_CHUNK)
             self._transport.close()
 
-    def abort(self, reason: str = "server error") -> None:
+    def abort(self, reason: DisconnectReason = DisconnectReason.SERVER_ERROR) -> None:
         """Cut the connection and discard unsent bytes."""
         self.reason = reason
         self._leave()
@@ -132,7 +137,7 @@ class SseStream(Takeover):
 
     def cut(self) -> None:
         """Cut the connection, because too much is unsent for all clients together."""
-        self.abort("slow consumer")
+        self.abort(DisconnectReason.SLOW_CONSUMER)
 
     def data_received(self, data: bytes) -> None:
         """Ignore it: this connection takes no further requests."""

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import orjson
 
+from services.common.error_text import error_text
+
 JSON = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
 
 
@@ -16,7 +18,7 @@ def loads(text: str, *, max_depth: int) -> JSON:
     try:
         value: JSON = orjson.loads(text)  # orjson itself stops at a depth of 1024
     except ValueError as error:  # also UnicodeEncodeError, for text with lone surrogates
-        raise InvalidJSON(str(error)) from error
+        raise InvalidJSON(error_text(error)) from error
     if text.count("[") + text.count("{") > max_depth and _is_deeper(value, max_depth):
         raise InvalidJSON("nested too deep")
     return value

@@ -2,19 +2,24 @@
 
 import asyncio
 import shutil
+from collections import Counter
 from contextlib import suppress
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from services.common.stream_spec import ORDERS
 from services.embedded.ports import free_port
 from services.embedded.valkey import Valkey
+from services.redis.schema import StreamKeys
+from services.watcher.publisher import LEAST_EVENTS
 from tests.faults.audit import Audit
 from tests.faults.scenario import scenario
 from tests.faults.small_disk import fill, mounts_missing
 from tests.faults.stack import Shape
 
 RESTART = 2.0
+_LOG = StreamKeys.of(ORDERS.name).log
 _DURABLE = Shape(durable=True)
 
 
@@ -131,7 +136,7 @@ async def cut_connections_to_redis(audit: Audit) -> None:
 
 @scenario("R9")
 async def fill_the_memory_of_redis(audit: Audit) -> None:
-    """The memory limit is reached for 4 s: the watcher waits, nothing is half-written."""
+    """Redis is full of other data for 4 s: trimming does not help, the watcher waits, nothing is half-written."""
     async with Redis.from_url(audit.stack.redis_url) as redis:
         for _ in range(2):
             await redis.config_set("maxmemory", "1mb")
@@ -139,6 +144,58 @@ async def fill_the_memory_of_redis(audit: Audit) -> None:
             await audit.run_for(4)
             await redis.config_set("maxmemory", "0")
             await audit.expect_recovery("memory is free again", within=6.0)
+
+
+@scenario("R9")
+async def trim_the_log_of_a_full_redis(audit: Audit) -> None:
+    """Three times Redis has too little room for the log: the watcher trims it and publishes on, and no one notices."""
+    async with Redis.from_url(audit.stack.redis_url) as redis:
+        for _ in range(3):
+
+            async def is_worth_trimming() -> bool:
+                return await redis.xlen(_LOG) > 10 * LEAST_EVENTS
+
+            # Else what Redis buffers for its clients, now more and now less, would be more than trimming can free.
+            await audit.until(is_worth_trimming, "the log is long enough to be trimmed", patience=40)
+            log = await redis.memory_usage(_LOG, samples=0) or 0
+            used = int((await redis.info("memory"))["used_memory"])
+            await redis.config_set("maxmemory", str(used - log // 4))
+            audit.injected()
+            await audit.expect_recovery("a full Redis", within=RESTART)
+            await audit.run_for(1)
+            await redis.config_set("maxmemory", "0")
+    leader = await audit.stack.leader()
+    if not await leader.metric('orders_watcher_log_trims_total{reason="memory"}'):
+        audit.report("the log was not trimmed")
+    if "redis failed" in leader.output:
+        audit.report("the watcher could not publish")
+
+
+@scenario("R8")
+async def serve_rest_while_redis_is_frozen(audit: Audit) -> None:
+    """SIGSTOP for 6 s: each gateway stays ready for REST, and answers; it is not ready for streams."""
+    gateways = audit.stack.gateways
+    audit.stack.valkey.pause()
+    audit.injected()
+
+    async def none_takes_streams() -> bool:
+        return {await gateway.status("/readyz/stream") for gateway in gateways} == {503}
+
+    async def all_take_streams() -> bool:
+        return {await gateway.status("/readyz/stream") for gateway in gateways} == {200}
+
+    await audit.until(none_takes_streams, "no gateway is ready for streams", patience=10)
+    answers = Counter[int | None]()
+    for _ in range(30):
+        for gateway in gateways:
+            answers[await gateway.status("/readyz")] += 1
+            answers[await gateway.status("/api/orders?limit=5")] += 1
+        await audit.run_for(0.1)
+    if set(answers) != {200}:
+        audit.report(f"REST suffered: {dict(answers)}")
+    audit.stack.valkey.resume()
+    await audit.until(all_take_streams, "all gateways are ready for streams")
+    await audit.expect_recovery("SIGCONT", within=3.0)
 
 
 @scenario("R10", shape=Shape(durable=True, valkey_disk=24), missing=mounts_missing)
@@ -197,6 +254,8 @@ SCENARIOS = [
     freeze_redis,
     cut_connections_to_redis,
     fill_the_memory_of_redis,
+    trim_the_log_of_a_full_redis,
+    serve_rest_while_redis_is_frozen,
     fill_the_disk_of_redis,
     trim_the_log_under_a_frozen_gateway,
     overflow_a_subscriber,

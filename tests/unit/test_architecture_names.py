@@ -1,0 +1,37 @@
+"""What docs/architecture.md names is there under this name."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+PLACES = [path for folder in ("services", "web", "tests") for path in (ROOT / folder).rglob("*")]
+
+
+def members() -> Iterator[tuple[str, set[str]]]:
+    for path in (ROOT / "services").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                parts = (each for each in node.body if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef)))
+                yield node.name, {each.name for each in parts}
+
+
+def test_every_file_and_folder_is_there() -> None:
+    named = set(re.findall(r"`([\w./-]+(?:\.(?:py|js|lua|c)|/))`", TEXT)) | set(
+        re.findall(r"`(services/[\w/.]+)`", TEXT)
+    )
+    there = {f"/{path.relative_to(ROOT)}" for path in PLACES}
+    gone = {name for name in named if not any(path.endswith(f"/{name.strip('/')}") for path in there)}
+    assert len(named) > 20
+    assert not gone
+
+
+def test_every_class_and_method_is_there() -> None:
+    classes = dict(members())
+    words = set(re.findall(r"\b[A-Z][a-z]+(?:[A-Z][a-z]+)+\b", TEXT)) | set(re.findall(r"`([A-Z][a-z]\w*)`", TEXT))
+    methods = set(re.findall(r"`([A-Z]\w+)\.(\w+)`", TEXT))
+    assert len(words) > 15
+    assert not words - classes.keys() - {"PyMongo"}
+    assert not {(owner, name) for owner, name in methods if name not in classes.get(owner, set())}
