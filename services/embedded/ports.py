@@ -1,17 +1,23 @@
 """Checks whether a TCP port of this machine is taken, and finds a free one."""
 
 import errno
+import random
 import socket
+from contextlib import suppress
 
 from services.embedded.errors import EmbeddedError
 
+# Below the ports that systems give to outgoing connections, one of which could take a port before its server does.
+_FIRST, _LAST = 15_000, 32_000
+
 
 def free_port() -> int:
-    """Return a port without a listener; the system does not reassign it soon, so the race is small."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that nothing uses, at random, so that it is hardly ever given to two."""
+    while True:
+        port = random.randint(_FIRST, _LAST)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("", port))
+            return port
 
 
 def require_free(port: int, *, purpose: str, advice: str) -> None:

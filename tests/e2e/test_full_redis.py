@@ -45,7 +45,7 @@ async def test_fifty_megabytes_of_orders_go_through_a_redis_of_thirty_two(
         for listener in (socket, stream):
             assert [each["id"] for each in listener.updates] == ids
             assert not listener.named("resync")
-    assert await gateway.metric('orders_gateway_resumes_total{source="oplog"}') == 1
+    assert await gateway.metric('orders_gateway_replays_total{outcome="served"}') == 1
     assert await watcher.metric('orders_watcher_log_trims_total{reason="memory"}') > 0
     assert await watcher.metric('orders_watcher_failures_total{what="redis"}') == 0
     assert watcher.output.count("Redis is full (OOM), trimming the log to make room") == 1

@@ -62,14 +62,14 @@ async def test_changes_that_redis_has_trimmed_are_shown_though_mongodb_fails_for
 
 async def test_changes_that_redis_trims_while_the_gateway_reads_the_oplog_are_shown_too(past: Past) -> None:
     writing = await missed(past)
-    async with past.world.gateway(stale_seconds=0.5) as gateway:
+    async with past.world.gateway(stale_seconds=0.1) as gateway:
         outlet = Outlet()
         await gateway.join(outlet)
-        async with past.failing(["aggregate"], times=1, blockConnection=True, blockTimeMS=4000):
+        async with past.failing(["aggregate"], errorCode=11600):
             await forget(past)
-            await until(lambda: outlet.statuses == ["gateway_behind"], "it reads the oplog")
+            await until(lambda: "gateway_behind" in outlet.statuses, "it reads the oplog")
             floor = await forget(past)
-            await follows(gateway, writing, outlet, floor)
+        await follows(gateway, writing, outlet, floor)
     assert outlet.positions[:-1] == past.positions[1:]
     assert outlet.resyncs == []
 
