@@ -13,7 +13,7 @@ from services.front.bodies import LONGEST_TARGET
 from tests.deploy.stand_ins import Balanced, stand_ins
 from tests.waiting import until
 
-FEW_REQUESTS = {"sc0_gpc0_rate ge 2000": "sc0_gpc0_rate ge 5", "gpc0_rate(6667ms)": "gpc0_rate(100s)"}
+FEW_REQUESTS = {"sc0_gpc0_rate ge 2000": "sc0_gpc0_rate ge 5", "_rate(6667ms)": "_rate(100s)"}
 FEW_CONNECTIONS = {"sc0_conn_cur gt 1000": "sc0_conn_cur gt 3"}
 
 
@@ -76,12 +76,12 @@ async def test_answers_are_compressed_and_streams_are_not(start: Start) -> None:
             assert await response.content.readline() == b"data: gateway-10\n"
 
 
-async def statuses(balanced: Balanced, count: int, client: str = "") -> list[int]:
+async def statuses(balanced: Balanced, count: int, client: str = "", path: str = "/") -> list[int]:
     headers = {"X-Forwarded-For": client} if client else {}
     found = []
     async with aiohttp.ClientSession(headers=headers) as http:
         for _ in range(count):
-            async with http.get(f"{balanced.url}/") as response:
+            async with http.get(f"{balanced.url}{path}") as response:
                 found.append(response.status)
                 if response.status == 429:
                     assert response.content_type == "application/problem+json"
@@ -93,6 +93,14 @@ async def test_one_address_that_asks_for_too_much_is_slowed_down_alone(start: St
     async with start(["127.0.0.1"], FEW_REQUESTS) as balanced:
         assert await statuses(balanced, 7, "203.0.113.7") == [200] * 5 + [429] * 2
         assert await statuses(balanced, 5, "203.0.113.8") == [200] * 5
+
+
+async def test_polling_sessions_have_more_requests_since_they_ask_once_for_every_change(start: Start) -> None:
+    session = "/socket.io/?EIO=4&transport=polling&sid=any.gateway"
+    async with start(["127.0.0.1"], {**FEW_REQUESTS, "sc0_gpc1_rate ge 20000": "sc0_gpc1_rate ge 9"}) as balanced:
+        found = await statuses(balanced, 11, "203.0.113.7", session)
+        assert [status == 429 for status in found] == [False] * 9 + [True] * 2
+        assert await statuses(balanced, 5, "203.0.113.7") == [200] * 5
 
 
 async def test_all_addresses_of_an_ipv6_network_count_as_one(start: Start) -> None:
