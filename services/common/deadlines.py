@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context
 from time import monotonic
 from typing import Generic, TypeVar
 
@@ -65,7 +66,7 @@ class Deadlines(Generic[Item]):
         entry = Entry(start + self._delay, item, self._note)
         self._entries.append(entry)
         if self._timer is None:
-            self._timer = loop.call_at(entry.at, self._fire)
+            self._timer = loop.call_at(entry.at, self._fire, context=Context())
         return entry
 
     @property
@@ -108,4 +109,4 @@ class Deadlines(Generic[Item]):
                 break
         if self._timer is None and self._entries:
             pause = _PAUSE if self._entries[0].at > now else _FIRE_SECONDS
-            self._timer = loop.call_at(max(self._entries[0].at, now + pause), self._fire)
+            self._timer = loop.call_at(max(self._entries[0].at, now + pause), self._fire, context=Context())

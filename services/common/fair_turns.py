@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from functools import partial
 from time import perf_counter
 
@@ -18,13 +19,17 @@ OWN = "own"  # the account of work for no client in particular
 _CONTENDED_SECONDS = 1.0
 _RESTS = 100  # accounts; beyond, those that have rested are forgotten
 
-_Act = tuple[Callable[[], None], asyncio.Transport | None]
+_Act = tuple[Callable[[], None], asyncio.Transport | None, Context]
 Soon = Callable[[Callable[[], None]], object]
 
 
 def call_soon(call: Callable[[], None]) -> None:
-    """Let the running loop call it, once it has done what is due now."""
-    asyncio.get_running_loop().call_soon(call)
+    """Let the running loop call it, once it has done what is due now.
+
+    In a context of its own: the caller's may hold the deadline of a question to MongoDB (`pymongo.timeout`), which
+    every task that is started in the turn of another would inherit, and for ever.
+    """
+    asyncio.get_running_loop().call_soon(call, context=Context())
 
 
 class FairTurns:
@@ -60,9 +65,9 @@ class FairTurns:
     def add(self, account: str, act: Callable[[], None], transport: asyncio.Transport | None = None) -> None:
         """Do a bounded piece of work in one of the next passes of the loop; if it fails, abort the transport."""
         if account in self._resting:
-            self._resting[account].append((act, transport))
+            self._resting[account].append((act, transport, copy_context()))
             return
-        self._waiting.setdefault(account, deque()).append((act, transport))
+        self._waiting.setdefault(account, deque()).append((act, transport, copy_context()))
         self._arrange()
 
     async def take(self, account: str) -> None:
@@ -127,12 +132,12 @@ class FairTurns:
                 self._resting[account] = acts
                 self._wake_at(self._rests[account])
                 continue
-            act, transport = acts.popleft()
+            act, transport, context = acts.popleft()
             if acts:
                 self._waiting[account] = acts  # behind the others
             began = perf_counter()
             try:
-                act()
+                context.run(act)
             except Exception as error:  # noqa: BLE001 - an error of one client must not cost the others their turn
                 failed = {"message": "What a client has sent could not be read", "exception": error}
                 asyncio.get_running_loop().call_exception_handler(failed)
@@ -150,7 +155,7 @@ class FairTurns:
         if self._timer is None or at < self._timer.when():
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = loop.call_at(at, self._wake)
+            self._timer = loop.call_at(at, self._wake, context=Context())
 
     def _wake(self) -> None:
         self._timer = None

@@ -47,7 +47,7 @@ INLINE_BYTES = 32_768
 # A larger document than this is converted in a thread, which takes turns with the event loop.
 THREAD_BYTES = 131_072
 
-_MAX_ATTEMPTS = 4
+_MAX_ATTEMPTS = 8
 _RETRY_PAUSE = 0.02  # seconds, times the number of the attempt
 # 239 SnapshotTooOld, 246 SnapshotUnavailable: the collection or an index is being created; 134: no majority point yet.
 _SNAPSHOT_UNAVAILABLE = frozenset({134, 239, 246})

@@ -1,6 +1,7 @@
 """The table of results: for the terminal, and as `docs/faults.md`."""
 
 import platform
+import re
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -8,9 +9,10 @@ from pathlib import Path
 
 from services.embedded.binaries import mongod_binary, valkey_binary
 from tests.faults.checker import Breach
-from tests.faults.scenario import Result
+from tests.faults.scenario import Result, Scenario
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "faults.md"
+_DESCRIPTION = re.compile(r"- \*\*[\w-]+\*\* \(")
 _HEAD = (
     "scenario",
     "events",
@@ -105,7 +107,7 @@ def document(results: Sequence[Result], seed: int) -> str:
         "",
         "What each scenario does, and the rows of the fault matrix that it covers:",
         "",
-        *(f"- **{one.scenario.name}** ({one.scenario.rows}): {one.scenario.about}." for one in results),
+        *(_description(one.scenario) for one in results),
         "",
     ]
     failed = [result for result in results if result.findings]
@@ -122,10 +124,15 @@ def parts(document: str) -> tuple[str, str]:
 
 
 def amended(document: str, results: Sequence[Result], seed: int) -> str:
-    """Return the document with the lines of these results, which were run again, in place of the older ones."""
+    """Return the document with the lines of these results in place of the older ones; new scenarios come last."""
     lines = document.splitlines()
     for result in results:
         line = _cells(row(result))
+        if not any(old.startswith(f"| {result.scenario.name} |") for old in lines):
+            last = max(number for number, old in enumerate(lines) if old.startswith("| "))
+            lines.insert(last + 1, line)
+            last = max(number for number, old in enumerate(lines) if _DESCRIPTION.match(old))
+            lines.insert(last + 1, _description(result.scenario))
         lines = [line if old.startswith(f"| {result.scenario.name} |") else old for old in lines]
         if not result.findings:
             lines = _without(lines, f"- **{result.scenario.name}**")
@@ -137,6 +144,10 @@ def amended(document: str, results: Sequence[Result], seed: int) -> str:
     missing = f", **{not_run} not run**" if not_run else ""
     lines[at] = f"**{clean} of {len(verdicts)} clean**{missing}; " + lines[at].split("; ", 1)[1]
     return "\n".join([*lines[: at + 1], "", again, *lines[at + 1 :], ""])
+
+
+def _description(scenario: Scenario) -> str:
+    return f"- **{scenario.name}** ({scenario.rows}): {scenario.about}."
 
 
 def _rows(lines: Sequence[str]) -> list[str]:

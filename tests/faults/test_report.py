@@ -42,3 +42,9 @@ def test_the_tables_of_other_commands_stay_as_they_are() -> None:
     others = "\n<!-- compose: made by make test-compose -->\n\n| update | 0 | FAILED |\n\n<!-- compose: end -->\n"
     assert parts(whole + others) == (whole, others)
     assert parts(whole) == (whole, "")
+
+
+def test_a_scenario_that_is_new_gets_a_line_and_a_description_of_its_own() -> None:
+    more = amended(document([result(0), result(1)], 1), [result(2)], 2)
+    assert "**3 of 3 clean**" in more
+    assert more == amended(document([result(0), result(1), result(2)], 1), [result(2)], 2)

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import socket
 from collections.abc import Coroutine
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -165,3 +166,30 @@ def test_turns_that_are_handed_on_are_shared() -> None:
     assert Front(nothing, nothing, turns=turns).turns is turns
     assert EngineServer(nothing, turns=turns).turns is turns
     assert OrdersApi(nothing, nothing, turns=turns).turns is turns
+
+
+async def test_what_one_has_set_for_itself_holds_in_no_turn_of_another() -> None:
+    deadline = ContextVar("deadline", default="none")
+    seen: list[str] = []
+
+    async def ask() -> None:
+        deadline.set("of the question")
+        await turns.take("a")
+        seen.append(deadline.get())
+
+    turns = FairTurns()
+    turns.charge(1.0)  # so that the question has to wait, and arranges the next pass
+    await asyncio.sleep(0)
+    turns.charge(1.0)
+    question = asyncio.create_task(ask())
+    await asyncio.sleep(0)
+    started: list[asyncio.Task[None]] = []
+
+    async def served() -> None:
+        seen.append(deadline.get())
+
+    turns.add("b", lambda: started.append(asyncio.create_task(served())))
+    await question
+    await until(lambda: started, "the other had its turn")
+    await asyncio.gather(*started)
+    assert sorted(seen) == ["none", "of the question"]
