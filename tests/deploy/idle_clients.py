@@ -11,6 +11,7 @@ from tests.deploy.running_stack import PROJECT, RunningStack, docker, require
 SCRIPT = Path(__file__).with_name("idle_crowd.py")
 PER_CONTAINER = 900  # below MAX_CONNECTIONS_PER_ADDRESS
 STAY_SECONDS = 30
+OTHERS = 200  # places for those who look on and make orders meanwhile
 PATIENCE = 60  # seconds without one more
 
 
@@ -50,11 +51,12 @@ async def _crowd(number: int, clients: int, image: str) -> AsyncIterator[CrowdCo
         await process.wait()
 
 
-def idle_clients(clients: int) -> Callable[[RunningStack], Awaitable[str]]:
-    """Return the act of connecting so many."""
+def idle_clients(wanted: int) -> Callable[[RunningStack], Awaitable[str]]:
+    """Return the act of connecting so many, or as many as the engine's limit of open files allows."""
 
     async def act(stack: RunningStack) -> str:
         front = (await stack.names("loadbalancer"))[0]
+        clients = min(wanted, await _places(front) - OTHERS)
         bare = await memory_of(front)
         image = (await stack.inspect((await stack.names("gateway"))[0]))["Image"]
         started = time.monotonic()
@@ -83,11 +85,17 @@ def idle_clients(clients: int) -> Callable[[RunningStack], Awaitable[str]]:
         require(not state["OOMKilled"] and state["Running"], f"the load balancer runs: {state}")
         each = (full - bare) / clients / 1024
         return (
-            f"{clients:,} connected in {took:.0f} s; the load balancer has {full / 2**20:.0f} MiB, "
+            f"{clients:,} of {wanted:,} connected in {took:.0f} s; the load balancer has {full / 2**20:.0f} MiB, "
             f"{bare / 2**20:.0f} before: {each:.1f} KiB for each"
         )
 
     return act
+
+
+async def _places(front: str) -> int:
+    """Return how many clients the load balancer lets in."""
+    script = "tr '\\0' '\\n' </proc/1/environ | sed -n s/^LOADBALANCER_CLIENTS=//p"
+    return int(await docker("exec", front, "sh", "-c", script))
 
 
 async def memory_of(container: str) -> float:
