@@ -1,6 +1,7 @@
 """The load balancer's limits for one address, and the headers that tell gateways whose request it is."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -160,3 +161,34 @@ async def test_users_behind_a_proxy_that_is_known_keep_their_address(
         del told["gateway"]
         assert told == {"X-Forwarded-For": [address], "X-Forwarded-Proto": scheme, "Host": ["shop.example"]}
         assert "Server" not in response.headers
+
+
+async def test_where_it_is_full_the_writes_of_its_clients_still_have_room(start: Start) -> None:
+    places = {'fd-hard-limit "${LOADBALANCER_DESCRIPTORS}"': "maxconn 20", '"${LOADBALANCER_CLIENTS}"': "18"}
+    async with start(["127.0.0.1"], places) as balanced, aiohttp.ClientSession() as http:
+        async with http.post(f"{balanced.url}/other", data=b"x") as response:
+            assert response.status == 200
+        host, port = balanced.url.removeprefix("http://").split(":")
+        writers = []
+        for _ in range(30):  # more than are let in
+            writers.append((await asyncio.open_connection(host, port))[1])
+            writers[-1].write(b"GET /held HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await until(lambda: len(balanced.gateways[0].seen) > 17, "it is full")
+        async with asyncio.timeout(5), http.post(f"{balanced.url}/other", data=b"x") as response:
+            assert response.status == 200
+        for writer in writers:
+            writer.close()
+
+
+async def test_it_lets_in_fewer_clients_than_it_has_places_for(start: Start) -> None:
+    async with (
+        start() as balanced,
+        aiohttp.ClientSession() as http,
+        http.get(f"{balanced.front.metrics_url}/metrics") as response,
+    ):
+        text = await response.text()
+    found = re.findall(
+        r'^haproxy_(?:process_max_connections|frontend_limit_sessions{proxy="public"}) (\d+)', text, re.MULTILINE
+    )
+    let_in, places = sorted(map(int, found))
+    assert 0.9 * places < let_in < 0.95 * places
