@@ -13,7 +13,8 @@ from pymongo import DESCENDING, WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import ConnectionFailure, PyMongoError
 
-from services.commands.setup_db import COLLECTION, DEFAULT_DATABASE, wrong_settings
+from services.commands.setup_db import COLLECTION, DEFAULT_DATABASE
+from services.commands.steps import wrong_settings
 from services.commands.target import find_target, mongo_client
 from services.common.error_text import error_text
 from services.common.settings import WrongSetting

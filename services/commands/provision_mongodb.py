@@ -9,15 +9,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from services.commands.logins import Login, logins, users
-from services.commands.setup_db import wrong_settings
+from services.commands.steps import run_steps
 from services.common.error_text import error_text
-from services.common.secret_files import SECRET, SettingsWithSecrets, WrongSetting
+from services.common.secret_files import SECRET, SettingsWithSecrets
 from services.mongodb.faults import explain
 
 ADMIN = "admin"
@@ -79,16 +79,7 @@ class ProvisionError(Exception):
 
 def main() -> int:
     """Provision the mongod; print a line for each step and return the exit code."""
-    try:
-        for step in provision(ProvisionSettings()):
-            print(step, flush=True)
-    except (ValidationError, WrongSetting) as error:
-        print(wrong_settings(error), file=sys.stderr)
-        return 1
-    except ProvisionError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return run_steps(lambda: provision(ProvisionSettings()), ProvisionError)
 
 
 def provision(settings: ProvisionSettings, patience: float = 30.0) -> Iterator[str]:

@@ -6,16 +6,14 @@ Users that are still in the file stay connected; those that are not are cut off.
 import sys
 from collections.abc import Iterator
 
-from pydantic import ValidationError
 from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from services.commands.logins import Login
 from services.commands.make_secrets import OPERATOR
 from services.commands.provision_mongodb import ADMIN, ProvisionSettings
-from services.commands.setup_db import wrong_settings
+from services.commands.steps import run_steps
 from services.common.error_text import error_text
-from services.common.secret_files import WrongSetting
 
 _PATIENCE = 10.0
 
@@ -26,16 +24,7 @@ class ReloadError(Exception):
 
 def main() -> int:
     """Reload the users; print what was done and return the exit code."""
-    try:
-        for step in reload(ProvisionSettings()):
-            print(step, flush=True)
-    except (ValidationError, WrongSetting) as error:
-        print(wrong_settings(error), file=sys.stderr)
-        return 1
-    except ReloadError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return run_steps(lambda: reload(ProvisionSettings()), ReloadError)
 
 
 def reload(settings: ProvisionSettings) -> Iterator[str]:

@@ -12,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pymongo
-from pydantic import ValidationError
 from pymongo import DESCENDING, IndexModel, WriteConcern
 from pymongo.database import Database
 from pymongo.errors import (
@@ -22,6 +21,7 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 
+from services.commands.steps import run_steps
 from services.commands.target import find_target, mongo_client
 from services.common.error_text import error_text
 from services.common.secret_document import COLLECTION as SECRETS
@@ -87,27 +87,14 @@ def main() -> int:
     secret.add_argument("--announce-secret", action="store_true", help="create the next secret for session ids")
     secret.add_argument("--rotate-secret", action="store_true", help="use the next secret, or a new one")
     options = parser.parse_args()
-    try:
-        target = find_target()
-        print(f"Preparing {target.sentence}", flush=True)
-        announce, rotate = options.announce_secret, options.rotate_secret
-        for step in setup(target.uri, samples=options.samples, announce=announce, rotate=rotate):
-            print(step, flush=True)
-    except (ValidationError, WrongSetting) as error:
-        print(wrong_settings(error), file=sys.stderr)
-        return 1
-    except SetupError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return run_steps(lambda: _command(options), SetupError)
 
 
-def wrong_settings(error: ValidationError | WrongSetting) -> str:
-    """Return one sentence with the invalid settings, without their values, which may be secret."""
-    if isinstance(error, WrongSetting):
-        return error_text(error)
-    faults = (f"{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors())
-    return f"A setting is wrong: {'; '.join(faults)}."
+def _command(options: argparse.Namespace) -> Iterator[str]:
+    target = find_target()
+    yield f"Preparing {target.sentence}"
+    announce, rotate = options.announce_secret, options.rotate_secret
+    yield from setup(target.uri, samples=options.samples, announce=announce, rotate=rotate)
 
 
 def setup(
