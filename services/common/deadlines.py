@@ -43,7 +43,7 @@ class Deadlines(Generic[Item]):
     """Calls `due(item)` once `delay` seconds after `add(item)`.
 
     All waits are equally long, so they fall due in the order in which they were added: a queue replaces a heap, or one
-    timer each.
+    timer each. The timer serves all, so it runs in a context of its own, not in that of the first (see FairTurns).
     """
 
     def __init__(self, delay: float, due: Callable[[Item], None]) -> None:

@@ -56,6 +56,11 @@ def json_value(value: Any) -> Json:
     return str(value)
 
 
+def iso_at(seconds: float) -> str:
+    """Write a time in seconds since 1970, as `iso` does."""
+    return iso(datetime.fromtimestamp(seconds, UTC))
+
+
 def iso(moment: datetime) -> str:
     """Write a moment as ISO 8601 UTC with milliseconds, ``2026-01-01T00:00:00.000Z``; naive ones are taken as UTC."""
     naive = moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 import orjson
 
 from services.common.cursor import Cursor, Position, cluster_time
-from services.common.documents import iso
+from services.common.documents import iso, iso_at
 from services.common.envelope import Operation, encode_envelope
 from services.common.filter_fields import deciding_fields
 from services.common.ids import id_text
@@ -145,4 +145,4 @@ def token_time(token: str) -> int | None:
 
 def _committed(event: Mapping[str, Any]) -> str:
     wall = event.get("wallTime")  # since MongoDB 6.0; the cluster time has only seconds
-    return iso(wall) if isinstance(wall, datetime) else iso(datetime.fromtimestamp(event["clusterTime"].time, UTC))
+    return iso(wall) if isinstance(wall, datetime) else iso_at(event["clusterTime"].time)

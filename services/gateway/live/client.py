@@ -1,11 +1,10 @@
 """One Socket.IO client of the orders."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 from services.common.cursor import Cursor
 from services.common.deadlines import Deadlines, Entry
-from services.common.documents import iso
+from services.common.documents import iso_at
 from services.gateway.edge.lifetime import Lifetime
 from services.gateway.edge.limits import DisconnectReason
 from services.gateway.edge.principal import Principal
@@ -100,7 +99,7 @@ class LiveClient:
             self.lifetime = Lifetime(expires_at, self._warn, self._expire)
 
     def _warn(self, expires_at: float) -> None:
-        self._socket.emit("expiring", {"at": iso(datetime.fromtimestamp(expires_at, UTC))})
+        self._socket.emit("expiring", {"at": iso_at(expires_at)})
 
     def _expire(self) -> None:
         self._socket.emit("ended", {"reason": DisconnectReason.TOKEN_EXPIRED})

@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 from services.common.cursor import Cursor, Position
 from services.common.deadlines import Deadlines
-from services.common.documents import iso
+from services.common.documents import iso_at
 from services.common.error_text import error_text
 from services.common.fair_turns import OWN, Pace
 from services.gateway.edge.doors import Doors
@@ -230,7 +229,7 @@ class LiveOrders(Namespace[LiveClient]):
 
 
 def _moment(seconds: float | None) -> str | None:
-    return None if seconds is None else iso(datetime.fromtimestamp(seconds, UTC))
+    return None if seconds is None else iso_at(seconds)
 
 
 def _changed(interest: Interest, name: str, args: Sequence[Argument]) -> Interest:

@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import cast
 
 from services.common.cursor import Cursor
 from services.common.deadlines import Deadlines, Entry
-from services.common.documents import Json, dumps, iso
+from services.common.documents import Json, dumps, iso_at
 from services.front.connections import State
 from services.front.handover import Takeover
 from services.gateway.edge.descriptor import unbuffered_descriptor
@@ -107,7 +106,7 @@ class SseStream(Takeover):
 
     def warn(self, expires_at: float) -> None:
         """Warn the client that its token ends soon: it is to connect again with a new one."""
-        self.send(sse.event("expiring", dumps({"at": iso(datetime.fromtimestamp(expires_at, UTC))})))
+        self.send(sse.event("expiring", dumps({"at": iso_at(expires_at)})))
 
     def end_because(self, reason: DisconnectReason) -> None:
         """Tell the client why the stream is over, and end it."""
