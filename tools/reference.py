@@ -31,6 +31,7 @@ from services.gateway.settings import ROOT, GatewaySettings
 from services.watcher.log_metrics import LogMetrics
 from services.watcher.metrics import WatcherMetrics
 from services.watcher.settings import WatcherSettings
+from tools.marked_part import replaced
 
 OPERATIONS = ROOT / "docs" / "operations.md"
 ENV_EXAMPLE = ROOT / ".env.example"
@@ -61,9 +62,7 @@ def filled(document: str) -> str:
     """Return the document with current tables between its marks."""
     for name, table in (("settings", settings_tables()), ("metrics", metrics_table())):
         begin, end = f"<!-- {name}: made by python -m tools.reference -->", f"<!-- {name}: end -->"
-        before, _, rest = document.partition(begin)
-        _, _, after = rest.partition(end)
-        document = f"{before}{begin}\n\n{table}\n\n{end}{after}"
+        document = replaced(begin, end, document, f"{begin}\n\n{table}\n\n{end}")
     return document
 
 

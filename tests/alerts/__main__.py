@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tests.alerts.report import DOCUMENT, filled, merged, part_of, rows_of, section
 from tests.alerts.scenarios import FAULTS, Fault
-from tests.alerts.scene import Scene, asked, meanwhile, scene, streams, writing
+from tests.alerts.scene import Scene, asked, scene, streams, writing
 from tests.alerts.watching import Watched, queries, watch, without_data
-from tests.waiting import until
+from tests.waiting import meanwhile, until
 
 
 def main() -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.alerts.rules import FACTOR
 from tests.alerts.watching import Watched
+from tools.marked_part import part_between, replaced
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "faults.md"
 _INTRODUCTION = f"""\
@@ -66,20 +67,9 @@ def merged(before: Sequence[Watched], again: Sequence[Watched]) -> list[Watched]
 
 def filled(document: str, part: str) -> str:
     """Return the document with this part in place of the older one, or at its end."""
-    if not part:
-        return document
-    if BEGIN not in document:
-        return f"{document.rstrip()}\n\n{part}\n"
-    before, _, rest = document.partition(BEGIN)
-    return f"{before}{part}{rest.partition(END)[2]}"
-
-
-def without(document: str) -> str:
-    """Return the document without this part."""
-    return document.replace(part_of(document), "").rstrip() + "\n"
+    return replaced(BEGIN, END, document, part)
 
 
 def part_of(document: str) -> str:
     """Return what stands between the marks, with them; empty where there is none."""
-    _, found, rest = document.partition(BEGIN)
-    return f"{found}{rest.partition(END)[0]}{END}" if found else ""
+    return part_between(BEGIN, END, document)

@@ -13,13 +13,13 @@ from tests.alerts.scene import (
     Scene,
     asked,
     deaf_streams,
-    meanwhile,
     mostly_frozen,
     resume_from,
     streams,
     writing,
 )
 from tests.faults.oplog import write_over
+from tests.waiting import meanwhile
 
 Cause = Callable[[Scene], AbstractAsyncContextManager[None]]
 

@@ -22,6 +22,7 @@ from tests.deploy.haproxy import HAProxy
 from tests.faults.oplog import SMALL
 from tests.faults.stack import DATABASE, Shape, Stack
 from tests.service_process import ServiceProcess
+from tests.waiting import meanwhile
 
 GATEWAYS = 2
 PLACES = 12  # of each gateway
@@ -85,18 +86,6 @@ async def scene(folder: Path) -> AsyncIterator[Scene]:
         made.find_all()
         await stack.enter_async_context(prometheus)
         yield made
-
-
-@asynccontextmanager
-async def meanwhile(work: Any) -> AsyncIterator[None]:
-    """Run a coroutine in the context."""
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 @asynccontextmanager

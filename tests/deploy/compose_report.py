@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from tests.deploy.audience import ROOT, Tally
 from tests.deploy.rows import Row
+from tools.marked_part import part_between, replaced
 
 DOCUMENT = ROOT / "docs" / "faults.md"
 BEGIN, END = "<!-- compose: made by make test-compose -->", "<!-- compose: end -->"
@@ -78,8 +79,7 @@ def line(outcome: Outcome) -> str:
 
 def amended(document: str, outcomes: Sequence[Outcome], all_rows: Sequence[Row], machine: str) -> str:
     """Return the document with these outcomes; the lines of rows that were not run stay."""
-    before, begin, rest = document.partition(BEGIN)
-    inside, _, after = rest.partition(END)
+    inside = part_between(BEGIN, END, document)
     lines = {line.split(" | ")[0].strip("| "): line for line in inside.splitlines() if line.startswith("| ")}
     lines.update({one.row.name: f"| {' | '.join(one.cells())} |" for one in outcomes})
     table = [lines[row.name] for row in all_rows if row.name in lines]
@@ -100,6 +100,4 @@ def amended(document: str, outcomes: Sequence[Outcome], all_rows: Sequence[Row],
         "",
         END,
     ]
-    if not begin:
-        before, after = before.rstrip("\n") + "\n\n", "\n"
-    return before + "\n".join(text) + after
+    return replaced(BEGIN, END, document, "\n".join(text))

@@ -3,8 +3,7 @@
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from bson import ObjectId
 
 from services.common.ids import id_text
-from tests.waiting import until
+from tests.waiting import meanwhile, until
 from tests.web.browser import Page
 from tests.web.conftest import OpenPage, Stack
 
@@ -176,15 +175,8 @@ class Writer:
         self._random = random.Random(7)
         self._number = 0
 
-    @asynccontextmanager
-    async def at_work(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._write_always())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+    def at_work(self) -> AbstractAsyncContextManager[None]:
+        return meanwhile(self._write_always())
 
     async def _write_always(self) -> None:
         while True:
