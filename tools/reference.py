@@ -107,7 +107,7 @@ def metrics() -> Iterator[tuple[str, str, str]]:
 def _gateway_registry() -> CollectorRegistry:
     shown, ring = GatewayMetrics(), Ring(10)
     connections = Connections(ConnectionBounds(total=1, per_address=1, last_descriptor=1), lambda _: None)
-    shown.observe_connections(connections, Registry(1, 1), ())
+    shown.levels.observe_connections(connections, Registry(1, 1), ())
     shown.observe(Hub(ring, lambda _: None, FairTurns()), ring, Unsent(1), [Dependency.of(DependencyHealth("redis"))])
     return shown.registry
 

@@ -98,22 +98,28 @@ def valkey_users(watcher: str, gateway: str, admin: str | None = None) -> str:
     """Return Valkey's ACL file for these passwords, as `logins` parses them; it holds hashes only.
 
     Without a password, only PING is allowed. The watcher writes the log by scripts, which run with its rights; the
-    gateways read it and subscribe, and keep the tickets of clients. The user `operator` has the administrator's
-    password: it sees figures and connections and has these users reloaded, but reads and writes no data.
+    gateways read it and subscribe, keep the tickets of clients and what they have used of their limits, and announce
+    revocations. The user `operator` has the administrator's password: it sees figures and connections and has these
+    users reloaded, but reads and writes no data.
     """
     keys, channel = "~{orders}:*", "&{orders}:events"
     writes = "+@connection +@read +@write -@dangerous +eval +evalsha +script|load +script|exists +publish +time +info"
+    # Gateways listen to each other, but must not say what only watchers say.
+    others = "&{orders}:revocations"
     reads = "+@connection +@read -@dangerous +@transaction +@pubsub -publish -spublish +time"
     looks = (
         "+ping +info +slowlog +latency +memory +client|list +client|info +client|id +dbsize +xlen +acl|load +acl|whoami"
     )
-    tickets = "(~{orders}:ticket:* -@all +set +getdel)"
+    writes_own = (
+        "(~{orders}:ticket:* -@all +set +getdel) (~{orders}:limit:* -@all +set +incrby +pexpireat) "
+        f"({others} -@all +publish)"
+    )
     operator = [Login(OPERATOR, password) for _, password in logins("admin", admin)] if admin else []
     return "".join(
         [
             "user default reset on nopass -@all +ping\n",
             *_users(logins("watcher", watcher), f"{keys} {channel} -@all {writes}"),
-            *_users(logins("gateway", gateway), f"%R{keys} {channel} -@all {reads} {tickets}"),
+            *_users(logins("gateway", gateway), f"%R{keys} {channel} {others} -@all {reads} {writes_own}"),
             *_users(operator, f"%R{keys} -@all {looks}"),
         ]
     )

@@ -125,8 +125,10 @@ def watcher_rights(database: str) -> list[Mapping[str, Any]]:
 def gateway_rights(database: str) -> list[Mapping[str, Any]]:
     """Return a gateway's rights: to read and write orders, and to replay changes to clients that reconnect late."""
     return [
-        _on(database, "orders", "find", "insert", "update", "remove"),
+        _on(database, "orders", "find", "insert", "update", "remove", "listIndexes"),
         _on(database, "gateway_secrets", "find", "insert"),
+        _on(database, "idempotency_keys", "find", "insert", "update"),
+        _on(database, "revocations", "find", "insert", "update"),
         _on(database, "", "changeStream", "find", "listCollections"),
         {"resource": {"cluster": True}, "actions": ["replSetGetConfig"]},
     ]

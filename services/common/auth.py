@@ -18,7 +18,7 @@ class Auth(StrEnum):
 
 
 def check_public(auth: Auth, host: str, *, confirmed: bool) -> None:
-    """Raise ValueError where everyone could do everything, from other machines too, and the operator forbids that."""
+    """Raise ValueError where everyone could do everything, from other machines too, unless the operator wants that."""
     if auth is Auth.NONE and not confirmed and not listens_locally(host):
         raise ValueError(
             f"anyone who can reach {host or 'any address of this machine'} could read, change and delete every order; "

@@ -77,6 +77,7 @@ def listens_locally(setting: str) -> bool:
     return bool(hosts) and all(map(is_loopback, hosts))
 
 
+@lru_cache(256)  # as for `Authority.parse`
 def is_loopback(host: str) -> bool:
     """Return whether this host can only be the machine itself (RFC 6761, 6.3)."""
     address = parse_address(host)

@@ -6,10 +6,11 @@ from typing import NamedTuple, Self
 from bson import Timestamp
 
 LAST_ORDINAL = 2**32 - 1
-LONGEST_CURSOR = 32 + 1 + 20 + 1 + 10  # epoch, dot, time, hyphen, ordinal
+VIEW_LENGTH = 8
+LONGEST_CURSOR = 32 + 1 + VIEW_LENGTH + 1 + 20 + 1 + 10  # epoch, underscore, view, dot, time, hyphen, ordinal
 
 _POSITION = re.compile(r"(0|[1-9][0-9]{0,19})-(0|[1-9][0-9]{0,9})", re.ASCII)
-_EPOCH = re.compile(r"[0-9a-z]{1,32}", re.ASCII)
+_EPOCH = re.compile(rf"([0-9a-z]{{1,32}})(?:_([0-9a-z]{{{VIEW_LENGTH}}}))?", re.ASCII)
 
 
 def cluster_time(stamp: Timestamp) -> int:
@@ -67,20 +68,26 @@ class Position(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """The token that clients hold and send back: a position, and the epoch within which positions are ordered."""
+    """The token that clients hold and send back: a position, and the epoch within which positions are ordered.
+
+    The ``view`` tells which orders the client was shown up to there; it is empty for all orders.
+    """
 
     epoch: str
     position: Position
+    view: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``"<epoch>.<ts>-<n>"``; raise InvalidCursor for anything else."""
+        """Read ``"<epoch>.<ts>-<n>"`` or ``"<epoch>_<view>.<ts>-<n>"``; raise InvalidCursor for anything else."""
         if len(text) > LONGEST_CURSOR:
             raise InvalidCursor("longer than any cursor")
-        epoch, dot, position = text.partition(".")
-        if not dot or _EPOCH.fullmatch(epoch) is None:
+        head, dot, position = text.partition(".")
+        match = _EPOCH.fullmatch(head)
+        if not dot or match is None:
             raise InvalidCursor(f"not a cursor: {text[:64]!r}")
-        return cls(epoch, Position.parse(position))
+        return cls(match[1], Position.parse(position), match[2] or "")
 
     def __str__(self) -> str:
-        return f"{self.epoch}.{self.position.ts}-{self.position.n}"
+        head = f"{self.epoch}_{self.view}" if self.view else self.epoch
+        return f"{head}.{self.position.ts}-{self.position.n}"

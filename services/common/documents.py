@@ -63,8 +63,10 @@ def iso_at(seconds: float) -> str:
 
 def iso(moment: datetime) -> str:
     """Write a moment as ISO 8601 UTC with milliseconds, ``2026-01-01T00:00:00.000Z``; naive ones are taken as UTC."""
-    naive = moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
-    return naive.isoformat(timespec="milliseconds") + "Z"
+    text = moment.isoformat(timespec="milliseconds")
+    if moment.tzinfo is None:
+        return text + "Z"
+    return (text if text.endswith("+00:00") else moment.astimezone(UTC).isoformat(timespec="milliseconds"))[:-6] + "Z"
 
 
 def _same(value: Any) -> Any:

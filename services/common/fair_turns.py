@@ -6,20 +6,27 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from functools import partial
-from time import perf_counter
+from time import perf_counter, thread_time
 
 # For such work in one pass of the loop. A response takes some ten passes, so each of them must be short.
 PASS_SECONDS = 0.0005
 
-# A step that lasts longer is followed by a rest as long as itself.
+# A step that lasts longer is followed by a rest as long as itself. Where the work could not be divided, as to parse a
+# body, it is so many times as long while other accounts want turns, too: a response takes them some passes, and must
+# not meet such work in every other one.
 LONG_SECONDS = 0.001
+CONTENDED_REST = 8
+CONTENDED_SECONDS = 1.0  # after two accounts have asked, one after the other
 
 OWN = "own"  # the account of work for no client in particular
 
-_CONTENDED_SECONDS = 1.0
+# Turns of an account for steps of work that has begun, before something new has one. What has begun must not wait
+# behind all that came later, and what is new must not wait until long work has ended.
+STEPS_FIRST = 4
+
 _RESTS = 100  # accounts; beyond, those that have rested are forgotten
 
-_Act = tuple[Callable[[], None], asyncio.Transport | None, Context]
+_Act = tuple[Callable[[], None], asyncio.Transport | None, Context, float]  # and since when it waits, see `waits`
 Soon = Callable[[Callable[[], None]], object]
 
 
@@ -32,6 +39,35 @@ def call_soon(call: Callable[[], None]) -> None:
     asyncio.get_running_loop().call_soon(call, context=Context())
 
 
+class _Line:
+    """What waits of one account."""
+
+    __slots__ = ("_begun", "_new", "_steps")
+
+    def __init__(self) -> None:
+        self._new: deque[_Act] = deque()
+        self._begun: deque[_Act] = deque()
+        self._steps = 0  # since something new had a turn
+
+    def __bool__(self) -> bool:
+        return bool(self._new or self._begun)
+
+    def append(self, act: _Act, *, begun: bool) -> None:
+        (self._begun if begun else self._new).append(act)
+
+    def popleft(self) -> _Act:
+        if self._begun and not (self._new and self._steps >= STEPS_FIRST):
+            self._steps += 1
+            return self._begun.popleft()
+        self._steps = 0
+        return self._new.popleft()
+
+    @property
+    def oldest(self) -> _Act | None:
+        """What has waited longest of what is new."""
+        return self._new[0] if self._new else None
+
+
 class FairTurns:
     """Gives out turns to one account after the other, as many in each pass of the loop as there is time for.
 
@@ -41,14 +77,16 @@ class FairTurns:
 
     def __init__(self, soon: Soon = call_soon) -> None:
         self._soon = soon
-        self._waiting: OrderedDict[str, deque[_Act]] = OrderedDict()
+        self._waiting: OrderedDict[str, _Line] = OrderedDict()
         self._spent = 0.0  # in this pass of the loop
+        self.passes = 0
         self._is_arranged = False
         self._rests: dict[str, float] = {}  # until when
-        self._resting: dict[str, deque[_Act]] = {}  # what waits of accounts that rest
-        self._timer: asyncio.TimerHandle | None = None
-        self._last_account: str | None = None
+        self._resting: dict[str, _Line] = {}  # what waits of accounts that rest
+        self._timer: asyncio.Handle | None = None
+        self._last: str | None = None  # the account that asked last
         self._contended_until = -math.inf
+        self._wakes_at = math.inf  # kept here: uvloop's handle of a timer that is due at once does not know when
 
     def run(self, act: Callable[..., None], *args: object) -> bool:
         """Do a bounded piece of work, or return False where this pass of the loop has no time for it: then `add` it."""
@@ -63,46 +101,57 @@ class FairTurns:
         return True
 
     def add(self, account: str, act: Callable[[], None], transport: asyncio.Transport | None = None) -> None:
-        """Do a bounded piece of work in one of the next passes of the loop; if it fails, abort the transport."""
-        if account in self._resting:
-            self._resting[account].append((act, transport, copy_context()))
-            return
-        self._waiting.setdefault(account, deque()).append((act, transport, copy_context()))
-        self._arrange()
+        """Begin a bounded piece of work in one of the next passes of the loop; if it fails, abort the transport."""
+        self._append(account, (act, transport, copy_context(), thread_time()), begun=False)
+
+    def _append(self, account: str, act: _Act, *, begun: bool) -> None:
+        self._note(account)
+        line = self._resting.get(account)
+        if line is None:
+            line = self._waiting.get(account)
+            if line is None:
+                line = self._waiting[account] = _Line()
+            self._arrange()
+        line.append(act, begun=begun)
+
+    def waits(self, account: str) -> float:
+        """Return for how long the account has waited to begin something, in seconds of this thread's own work.
+
+        What else the machine is busy with makes nobody wait longer by this measure.
+        """
+        line = self._waiting.get(account) or self._resting.get(account)
+        oldest = None if line is None else line.oldest
+        return 0.0 if oldest is None else thread_time() - oldest[3]
 
     async def take(self, account: str) -> None:
         """Return when it is this account's turn, for a step of work that fills the rest of this pass of the loop."""
         if not self._waiting and self._spent < PASS_SECONDS and not self._rests_now(account):
+            self._note(account)
             self.charge(PASS_SECONDS)
             return
         turn = asyncio.get_running_loop().create_future()
-        self.add(account, partial(self._grant, turn))
+        self._append(account, (partial(self._grant, turn), None, copy_context(), thread_time()), begun=True)
         await turn
-
-    def asked(self, account: str) -> None:
-        """Note which account makes a request, for `is_contended`."""
-        if account != self._last_account:
-            if self._last_account is not None:
-                self._contended_until = asyncio.get_running_loop().time() + _CONTENDED_SECONDS
-            self._last_account = account
-
-    @property
-    def is_contended(self) -> bool:
-        """Whether more than one account has made requests in the last second."""
-        return asyncio.get_running_loop().time() < self._contended_until
 
     def charge(self, seconds: float) -> None:
         """Charge this pass of the loop for work that will follow, such as that of a request which was just read."""
         self._spent += seconds
         self._arrange()
 
-    def lasted(self, account: str, seconds: float) -> None:
-        """Note how long a step has taken: after one that could not be divided, its account rests for as long."""
+    def lasted(self, account: str, seconds: float, *, was_whole: bool = False) -> None:
+        """Note how long a step, or work that could not be divided, has taken: after a long one its account rests."""
         if seconds > LONG_SECONDS:
             now = perf_counter()
             if len(self._rests) > _RESTS:
                 self._rests = {each: until for each, until in self._rests.items() if until > now}
-            self._rests[account] = max(self._rests.get(account, 0.0), now + seconds)
+            rest = seconds * CONTENDED_REST if was_whole and now < self._contended_until else seconds
+            self._rests[account] = max(self._rests.get(account, 0.0), now + rest)
+
+    def _note(self, account: str) -> None:
+        if account not in (self._last, OWN):
+            if self._last is not None:
+                self._contended_until = perf_counter() + CONTENDED_SECONDS
+            self._last = account
 
     def _rests_now(self, account: str) -> bool:
         until = self._rests.get(account)
@@ -115,8 +164,8 @@ class FairTurns:
 
     def _grant(self, turn: "asyncio.Future[None]") -> None:
         if not turn.done():  # else it was cancelled
+            turn.set_result(None)  # first, so that the step is done, and noted where it was long, before the next pass
             self.charge(PASS_SECONDS)
-            turn.set_result(None)
 
     def _arrange(self) -> None:
         if not self._is_arranged:
@@ -126,15 +175,16 @@ class FairTurns:
     def _next_pass(self) -> None:
         self._is_arranged = False
         self._spent = 0.0
+        self.passes += 1
         while self._waiting:
-            account, acts = self._waiting.popitem(last=False)
+            account, line = self._waiting.popitem(last=False)
             if self._rests_now(account):
-                self._resting[account] = acts
+                self._resting[account] = line
                 self._wake_at(self._rests[account])
                 continue
-            act, transport, context = acts.popleft()
-            if acts:
-                self._waiting[account] = acts  # behind the others
+            act, transport, context, _ = line.popleft()
+            if line:
+                self._waiting[account] = line  # behind the others
             began = perf_counter()
             try:
                 context.run(act)
@@ -152,13 +202,13 @@ class FairTurns:
     def _wake_at(self, until: float) -> None:
         loop = asyncio.get_running_loop()
         at = loop.time() + max(0.0, until - perf_counter())
-        if self._timer is None or at < self._timer.when():
+        if at < self._wakes_at:
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = loop.call_at(at, self._wake, context=Context())
+            self._timer, self._wakes_at = loop.call_at(at, self._wake, context=Context()), at
 
     def _wake(self) -> None:
-        self._timer = None
+        self._timer, self._wakes_at = None, math.inf
         for account in list(self._resting):
             if not self._rests_now(account):
                 self._waiting[account] = self._resting.pop(account)
@@ -168,29 +218,36 @@ class FairTurns:
 
 
 class Pace:
-    """The turns of one piece of work: ``await begin()`` before its first step, and ``await step()`` after each."""
+    """The turns of one piece of work: ``await begin()`` before its first step, and ``await step()`` after each.
 
-    __slots__ = ("_account", "_began", "_turns")
+    Where the work has waited for something else within a step, nobody knows how long its own part was: it just takes
+    another turn.
+    """
+
+    __slots__ = ("_account", "_began", "_pass", "_turns")
 
     def __init__(self, turns: FairTurns, account: str) -> None:
         self._turns = turns
         self._account = account
         self._began = 0.0
+        self._pass = -1
 
     async def begin(self) -> None:
         """Wait for a turn."""
         await self._turns.take(self._account)
-        self._began = perf_counter()
+        self._began, self._pass = perf_counter(), self._turns.passes
 
     async def step(self) -> bool:
         """Go on, or wait for another turn where this one has lasted long enough; tell whether it was so."""
-        seconds = perf_counter() - self._began
-        if seconds <= PASS_SECONDS:
-            return False
-        self._turns.lasted(self._account, seconds)
+        if self._pass == self._turns.passes:
+            seconds = perf_counter() - self._began
+            if seconds <= PASS_SECONDS:
+                return False
+            self._turns.lasted(self._account, seconds)
         await self.begin()
         return True
 
     def end(self) -> None:
-        """Note a last step, where it may have been a long one."""
-        self._turns.lasted(self._account, perf_counter() - self._began)
+        """Note the only step of work that could not be divided."""
+        if self._pass == self._turns.passes:
+            self._turns.lasted(self._account, perf_counter() - self._began, was_whole=True)

@@ -33,6 +33,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # Browsers resolve the first two before they send a URL; the third is the stream's own address.
 _NO_PATH = frozenset({"", ".", "..", "events"})
 _DOTS_WITHIN = re.compile(r"(?:^|/)\.\.?/|/\.\.?$")  # proxies resolve them, also behind a percent-encoded slash
+
+# For descriptions (ECMA-262): whatever this matches is the text of an ObjectId, a string, an integer or a UUID.
+_PLAIN = r"(?!~|events$|\.\.?(?:/|$))(?!.*/\.\.?(?:/|$))[^\u0000-\u001f\u007f-\u009f]+"
+_MARKED = r"[il](?:0|-?[1-9][0-9]{0,8})|u[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|s[0-9a-fA-F]{24}"
+COMMON_IDS = f"^(?:{_PLAIN}|~(?:{_MARKED}))$"
+
 _INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]+\.[0-9]+|-?[0-9](?:\.[0-9]+)?e[+-][0-9]+", re.ASCII)
 

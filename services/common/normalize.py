@@ -14,6 +14,7 @@ from services.common.envelope import Operation, encode_envelope
 from services.common.filter_fields import deciding_fields
 from services.common.ids import id_text
 from services.common.order_json import order_json
+from services.common.visible_fields import VisibleFields
 
 
 def match_stage(collection: str) -> dict[str, Any]:
@@ -57,6 +58,7 @@ class EpochReason(StrEnum):
     TOKEN_UNKNOWN = "token_unknown"
     DATABASE_REPLACED = "database_replaced"
     PIPELINE_CHANGED = "pipeline_changed"
+    FIELDS_CHANGED = "fields_changed"  # clients may see other fields than before
     COLLECTION_DROPPED = "collection_dropped"
     COLLECTION_RENAMED = "collection_renamed"
     DATABASE_DROPPED = "database_dropped"
@@ -100,8 +102,11 @@ class Unknown(NamedTuple):
     token: str
 
 
-def normalize(event: Mapping[str, Any], epoch: str, last: Position) -> Change | End | Unknown:
-    """Classify the event; ``last`` is the position of the previous change."""
+def normalize(event: Mapping[str, Any], epoch: str, last: Position, visible: VisibleFields) -> Change | End | Unknown:
+    """Classify the event; ``last`` is the position of the previous change.
+
+    The envelope has the ``visible`` fields only, the images have all that decide.
+    """
     token: str = event["_id"]["_data"]
     kind: str = event["operationType"]
     operation = OPERATIONS.get(kind)
@@ -111,7 +116,7 @@ def normalize(event: Mapping[str, Any], epoch: str, last: Position) -> Change | 
     position = last.next_at(cluster_time(event["clusterTime"]))
     image = "fullDocumentBeforeChange" if operation is Operation.DELETE else "fullDocument"
     document = event.get(image)
-    data = None if document is None else order_json(document)
+    data = None if document is None else order_json(document, visible)
     name, cursor, at = id_text(event["documentKey"]["_id"]), str(Cursor(epoch, position)), _committed(event)
     envelope = encode_envelope(operation, name, data, cursor, at)
     if len(envelope) > LARGEST_ENVELOPE:

@@ -5,6 +5,7 @@ from typing import Any
 
 from services.common.cursor import LAST_ORDINAL, Position
 from services.common.normalize import Change, End, Unknown, normalize, without_images
+from services.common.visible_fields import VisibleFields
 
 
 class UnreadableEvent(ValueError):
@@ -15,17 +16,19 @@ class Numbering:
     """Turns the events of one epoch, in stream order, into changes with positions.
 
     ``last`` is the position of the latest change. The watcher and the gateways both number with this class: if one
-    counted an event that the other skips, all later cursors would name different changes.
+    counted an event that the other skips, all later cursors would name different changes. For both, envelopes have the
+    ``visible`` fields only.
     """
 
-    def __init__(self, epoch: str, last: Position) -> None:
+    def __init__(self, epoch: str, last: Position, visible: VisibleFields) -> None:
         self._epoch = epoch
+        self._visible = visible
         self.last = last
 
     @classmethod
-    def replaying(cls, epoch: str, after: Position) -> "Numbering":
+    def replaying(cls, epoch: str, after: Position, visible: VisibleFields) -> "Numbering":
         """Number a replay of the changes after ``after``, from the start of its first cluster time."""
-        return cls(epoch, Position.before(replay_time(after)))
+        return cls(epoch, Position.before(replay_time(after)), visible)
 
     def of(self, event: Mapping[str, Any]) -> Change | End | Unknown:
         """Normalize the next event; raise UnreadableEvent.
@@ -45,7 +48,7 @@ class Numbering:
         return item
 
     def _normalized(self, event: Mapping[str, Any]) -> Change | End | Unknown:
-        return normalize(event, self._epoch, self.last)
+        return normalize(event, self._epoch, self.last, self._visible)
 
 
 _UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)

@@ -3,10 +3,11 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, SecretStr, StringConstraints
-from pydantic_settings import SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from services.common.secret_files import SECRET, SettingsWithSecrets, WrongSetting
+from services.common.visible_fields import ALL_FIELDS, VisibleFields
 
 
 class LogLevel(StrEnum):
@@ -43,6 +44,11 @@ class CommonSettings(SettingsWithSecrets):
         default="redis://localhost:6379/0",
         description="Redis or Valkey, 6.2 or newer; also redis+sentinel:// and redis+cluster://, and rediss for TLS.",
         json_schema_extra=SECRET,
+    )
+    visible_fields: Annotated[VisibleFields, NoDecode, BeforeValidator(VisibleFields.parse)] = Field(
+        default=ALL_FIELDS,
+        description="Fields of the orders that clients may see, separated by commas; `*` for all. `_id` is always "
+        "visible. The same for watchers and gateways.",
     )
     log_level: LogLevel = Field(default=LogLevel.INFO, description="DEBUG, INFO, WARNING or ERROR.")
     log_format: LogFormat = Field(default=LogFormat.JSON, description="json for machines, console for people.")

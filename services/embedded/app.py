@@ -90,7 +90,7 @@ def _who_may_use_it(settings: EmbeddedSettings) -> str:
     if settings.needs_key:
         return (
             'Clients need a token (AUTH=jwt): `make token SUB=ada SCOPE="orders:read orders:write" '
-            'CUSTOMER="Ada Lovelace"` prints one.'
+            'CUSTOMER="Ada Lovelace"` prints one, which the page takes, too.'
         )
     if settings.auth is Auth.JWT:
         return "Clients need a token (AUTH=jwt) that your key verifies."

@@ -1,9 +1,12 @@
 """Checks whether a TCP port of this machine is taken, and finds a free one."""
 
 import errno
-import random
+import fcntl
+import os
 import socket
+import tempfile
 from contextlib import suppress
+from pathlib import Path
 
 from services.embedded.errors import EmbeddedError
 
@@ -12,12 +15,23 @@ _FIRST, _LAST = 15_000, 32_000
 
 
 def free_port() -> int:
-    """Return a port that nothing uses, at random, so that it is hardly ever given to two."""
-    while True:
-        port = random.randint(_FIRST, _LAST)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("", port))
-            return port
+    """Return a port that nothing uses, and that nobody else of this user is given before all others had their turn.
+
+    Between this and the moment when a server listens, processes that look for a free one at the same time would find
+    it, too: one of the two servers could not start, and who waits for it would take the other one for it.
+    """
+    with (Path(tempfile.gettempdir()) / f"next-free-port-{os.getuid()}").open("a+") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        turn.seek(0)
+        port = int(turn.read() or _LAST)
+        while True:
+            port = port + 1 if port < _LAST else _FIRST
+            with socket.socket() as probe, suppress(OSError):
+                probe.bind(("", port))
+                break
+        turn.truncate(0)
+        turn.write(str(port))
+        return port
 
 
 def require_free(port: int, *, purpose: str, advice: str) -> None:

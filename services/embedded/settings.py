@@ -38,7 +38,7 @@ class EmbeddedSettings(SettingsWithSecrets):
         default=None, description="Your own Redis, instead of the embedded one.", json_schema_extra=SECRET
     )
     host: str = Field(default="localhost", description="Addresses that the gateway listens on, separated by commas.")
-    auth_none_on_public: bool = Field(default=True, description="As for the gateway.")
+    auth_none_on_public: bool = Field(default=False, description="As for the gateway.")
     jwt_secret: SecretStr = Field(default=SecretStr(""), description="As for the gateway.", json_schema_extra=SECRET)
     jwt_public_key: str = Field(default="", description="As for the gateway.", json_schema_extra=SECRET)
     jwt_jwks: str = Field(default="", description="As for the gateway.")

@@ -12,6 +12,8 @@ from aiohttp.web_protocol import RequestHandler
 
 from services.front.bodies import LONGEST_HEADER
 
+_FIRST_ERROR = 400
+
 log = structlog.get_logger(__name__)
 
 
@@ -41,6 +43,14 @@ class AnsweredErrors(RequestHandler):
             raise ConnectionError("a response has begun: another one could not be read")
         return _problem(status, "It is logged under the number in `incident`.", incident=incident)
 
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send the response; of errors that no middleware has seen, such as an unknown `Expect`, as a problem."""
+        if isinstance(resp, web.HTTPException) and resp.status >= _FIRST_ERROR and request.path.startswith("/api/"):
+            resp = _problem(resp.status, resp.reason)
+        return await super().finish_response(request, resp, start_time)
+
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """Log aiohttp's report of an internal error."""
         log.error("A connection failed", what=str(args[0]) if args else "", exc_info=kw.get("exc_info"))
@@ -58,3 +68,11 @@ def _problem(status: int, detail: str, **more: str) -> web.Response:
     response = web.Response(status=status, body=orjson.dumps(body), content_type="application/problem+json")
     response.force_close()
     return response
+
+
+def problem_message(status: str, detail: str) -> bytes:
+    """Return the rest of an answer from `Content-Type` on, for those who write it themselves."""
+    code, _, title = status.partition(" ")
+    body = orjson.dumps({"type": "about:blank", "title": title, "status": int(code), "detail": detail})
+    head = b"Content-Type: application/problem+json\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+    return head + b"Content-Length: %d\r\n\r\n" % len(body) + body

@@ -9,18 +9,20 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
+from time import thread_time
 from typing import cast
 
 from aiohttp import web
 
 from services.common.fair_turns import FairTurns
 from services.common.tasks import Tasks
+from services.front.answered_errors import problem_message
 from services.front.connections import ConnectionRefusal, Connections, NoRoom, Slot
 from services.front.descriptors import lowest_free
 from services.front.handover import SlotHolder
 from services.front.http_connection import HttpConnection
 from services.front.listeners import listening_sockets
+from services.front.refusals import Overload, Refusals
 
 Open = Callable[[bytes, str, asyncio.Transport], bool]
 """Gets the first bytes and the address of the peer; gives the connection to a protocol of its own, or returns False."""
@@ -43,10 +45,7 @@ _REFUSALS = {
     ConnectionRefusal.OUT_OF_DESCRIPTORS: ("503 Service Unavailable", "There are too many connections."),
 }
 _RESPONSES = {
-    refusal: (
-        f"HTTP/1.1 {status}\r\nConnection: close\r\nRetry-After: 5\r\nContent-Type: text/plain\r\n"
-        f"Content-Length: {len(text) + 1}\r\n\r\n{text}\n"
-    ).encode()
+    refusal: (f"HTTP/1.1 {status}\r\nConnection: close\r\nRetry-After: 5\r\n".encode() + problem_message(status, text))
     for refusal, (status, text) in _REFUSALS.items()
 }
 
@@ -71,10 +70,12 @@ class Front:
         *,
         turns: FairTurns | None = None,
         unread: float = UNREAD_SECONDS,
+        overload: Overload | None = None,
     ) -> None:
         self.connections = connections
         self.count_as = count_as
         self.turns = FairTurns() if turns is None else turns
+        self.refusals = Refusals(self.turns, overload)
         self._server = server
         self._open = open
         self._unread = unread
@@ -106,7 +107,7 @@ class Front:
         """Choose who serves a connection, by its first bytes."""
         if self._open(data, peer, transport):
             return
-        protocol = HttpConnection(self._server, slot, self.turns, account)
+        protocol = HttpConnection(self._server, slot, self.turns, account, self.refusals)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.read(data)
@@ -124,9 +125,7 @@ def _set_user_timeout(listeners: Iterable[socket.socket], seconds: float) -> Non
 class PendingConnection(SlotHolder, asyncio.Protocol):
     """A connection whose client has said nothing yet; if that lasts, it is cut."""
 
-    __slots__ = ("_account", "_front", "_peer", "_slot", "_transport")
-
-    is_idle = True
+    __slots__ = ("_account", "_front", "_held", "_peer", "_since", "_slot", "_transport")
 
     def __init__(self, front: Front) -> None:
         self._front = front
@@ -138,6 +137,7 @@ class PendingConnection(SlotHolder, asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self._peer = peer[0] if isinstance(peer, tuple) else ""
         descriptor = transport.get_extra_info("socket").fileno()
+        self._held = b""
         front = self._front
         account = front.count_as(self._peer)
         # A trusted proxy carries many clients, so each of its connections has turns of its own.
@@ -149,16 +149,37 @@ class PendingConnection(SlotHolder, asyncio.Protocol):
             self._transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Pass the connection on when it is its client's turn."""
-        turns = self._front.turns
-        if not turns.run(self._pass_on, data):
-            self._transport.pause_reading()
-            turns.add(self._account, partial(self._resume, data), self._transport)
+        """Pass the connection on when it is its client's turn, or refuse the request and wait for the next one."""
+        turns, refusals = self._front.turns, self._front.refusals
+        if refusals.is_due(self._account, data):
+            self._held = data
+            if not refusals.at_once(self):
+                self._hold(data)
+                refusals.add(self._account, self)
+        elif not turns.run(self._pass_on, data):
+            self._hold(data)
+            turns.add(self._account, self._resume, self._transport)
 
-    def _resume(self, data: bytes) -> None:
-        if not self._transport.is_closing():
+    def _hold(self, data: bytes) -> None:
+        self._transport.pause_reading()
+        self._held, self._since = data, thread_time()
+
+    def _resume(self) -> None:
+        if self._front.refusals.is_late(self._account, thread_time() - self._since, self._held):
+            self._front.refusals.now(self)
+        elif not self._transport.is_closing():
+            held, self._held = self._held, b""
             self._transport.resume_reading()
-            self._pass_on(data)
+            self._pass_on(held)
+
+    def refuse(self, answer: bytes) -> None:
+        """Answer the request that is held; the next one has as much time as the first."""
+        self._held = b""
+        if self._slot is not None and not self._transport.is_closing():
+            self._slot.request_complete()
+            self._slot.request_begun()
+            self._transport.resume_reading()
+            self._transport.write(answer)
 
     def _pass_on(self, data: bytes) -> None:
         if self._slot is not None:
@@ -169,6 +190,11 @@ class PendingConnection(SlotHolder, asyncio.Protocol):
         if self._slot is not None:
             self._slot.release()
             self._slot = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it holds no request."""
+        return not self._held
 
     def overdue(self) -> ConnectionRefusal:
         """Cut it off."""

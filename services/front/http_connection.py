@@ -4,16 +4,20 @@ aiohttp has neither: it reads all connections as they come, and waits without en
 """
 
 import asyncio
+from time import thread_time
 
 from aiohttp import web
 from aiohttp.web_protocol import _ErrInfo
 
 from services.common.fair_turns import FairTurns
-from services.front.answered_errors import AnsweredErrors
+from services.front.answered_errors import AnsweredErrors, problem_message
 from services.front.connections import ConnectionRefusal, Slot
 from services.front.handover import SlotHolder
+from services.front.refusals import Refusals
 
-_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n" + problem_message(
+    "408 Request Timeout", "The request did not arrive in time."
+)
 
 
 # The least that a request costs after it was read; what it asks for is not known yet.
@@ -29,14 +33,17 @@ class HttpConnection(SlotHolder, AnsweredErrors):
     `data_received(b"")` to parse the bytes that it had put aside.
     """
 
-    __slots__ = ("_account", "_held", "_is_unreadable", "_slot", "_turns")
+    __slots__ = ("_account", "_has_begun", "_held", "_held_since", "_is_unreadable", "_refusals", "_slot", "_turns")
 
-    def __init__(self, server: web.Server, slot: Slot, turns: FairTurns, account: str) -> None:
+    def __init__(self, server: web.Server, slot: Slot, turns: FairTurns, account: str, refusals: Refusals) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **server._kwargs)  # noqa: SLF001
         self._slot: Slot | None = slot
         self._turns = turns
         self._account = account
+        self._refusals = refusals
         self._held = b""
+        self._held_since = 0.0
+        self._has_begun = False  # a request, of which only a part has come
         self._is_unreadable = False
         slot.connection = self
 
@@ -48,13 +55,36 @@ class HttpConnection(SlotHolder, AnsweredErrors):
             self._held += data
             if self.transport is not None:
                 self.transport.pause_reading()  # aiohttp has resumed it
-        elif not self._turns.run(self.read, data):
+        elif self._is_between and self._refusals.is_due(self._account, data):
             self._held = data
-            if self.transport is not None:
-                self.transport.pause_reading()
+            if not self._refusals.at_once(self):
+                self._hold(data)
+                self._refusals.add(self._account, self)
+        elif not self._turns.run(self.read, data):
+            self._hold(data)
             self._turns.add(self._account, self._read_held, self.transport)
 
+    def _hold(self, data: bytes) -> None:
+        self._held, self._held_since = data, thread_time()
+        if self.transport is not None:
+            self.transport.pause_reading()
+
+    @property
+    def _is_between(self) -> bool:
+        """Whether what comes next is the beginning of a request, and nobody has a response to write."""
+        return self._waiter is not None and not self._messages and not self._has_begun
+
+    def refuse(self, answer: bytes) -> None:
+        """Answer the request that is held without parsing it."""
+        held = self.take_held()
+        if self.transport is not None and held:
+            self.transport.resume_reading()
+            self.transport.write(answer)
+
     def _read_held(self) -> None:
+        if self._is_between and self._refusals.is_late(self._account, thread_time() - self._held_since, self._held):
+            self._refusals.now(self)
+            return
         held = self.take_held()
         if self.transport is None or not held:
             return  # the client has left, or somebody else has the connection
@@ -77,12 +107,13 @@ class HttpConnection(SlotHolder, AnsweredErrors):
             # Its traceback refers to a frame that refers to it, and to 64 KiB of malformed input. Such a cycle stays in
             # memory until the garbage collector runs, which is seldom (`tune_gc`); a client can make hundreds a second.
             broken.exc.__traceback__ = broken.exc.__context__ = None
+        self._has_begun = self._waiter is not None and not self._messages
         if self._slot is None:
             return
         if self._messages:
             self._turns.charge(REQUEST_SECONDS)
             self._slot.request_complete()
-        elif self._waiter is not None:
+        elif self._has_begun:
             self._slot.request_begun()
 
     def connection_lost(self, exc: BaseException | None) -> None:

@@ -1,4 +1,4 @@
-"""Logs a shortage of connections once when it begins and once when it ends, however many are refused in between."""
+"""Logs a shortage once when it begins and once when it ends, however many are refused in between."""
 
 import asyncio
 
@@ -10,9 +10,16 @@ log = structlog.get_logger("connections")
 
 
 class Shortage:
-    """Several kinds of shortage, each with a beginning and an end."""
+    """Several kinds of shortage, each with a beginning and an end, and a sentence for both."""
 
-    def __init__(self, calm: float = CALM_SECONDS) -> None:
+    def __init__(
+        self,
+        begins: str = "Connections are refused or evicted to make room",
+        ends: str = "There is room for connections again",
+        calm: float = CALM_SECONDS,
+    ) -> None:
+        self._begins = begins
+        self._ends = ends
         self._calm = calm
         self._last: dict[str, float] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -21,7 +28,7 @@ class Shortage:
         """Note that it happened just now; ``fields`` are logged if it is new."""
         loop = asyncio.get_running_loop()
         if what not in self._last:
-            log.warning("Connections are refused or evicted to make room", reason=str(what), **fields)
+            log.warning(self._begins, reason=str(what), **fields)
             self._timers[what] = loop.call_later(self._calm, self._check_calm, what)
         self._last[what] = loop.time()
 
@@ -36,7 +43,7 @@ class Shortage:
             self._timers[what] = loop.call_at(calm_at, self._check_calm, what)
             return
         del self._last[what], self._timers[what]
-        log.info("There is room for connections again", reason=str(what))
+        log.info(self._ends, reason=str(what))
 
     def close(self) -> None:
         """Stop all timers."""

@@ -9,12 +9,12 @@ from bson import Decimal128, Int64
 from services.common.filter_fields import FILTER_FIELDS
 from services.common.ids import parse_id
 from services.gateway.audience import Rights
-from services.gateway.filters import EVERYTHING, Filter, is_one_of
-from services.gateway.orders import ListQuery
-from services.gateway.snapshot import DecodedOrder, Document
+from services.gateway.filters import EVERYTHING, Filter, Interest, is_one_of
+from services.gateway.list_query import ListQuery
+from services.gateway.snapshot_read import DecodedOrder, Document
 
 _NUMBER_TYPES = {int: "int", Int64: "long", float: "double", Decimal128: "decimal"}
-_LONGEST_PATTERN = 4096
+LONGEST_PATTERN = 4096
 
 
 def query_conditions(query: ListQuery) -> Document:
@@ -25,6 +25,26 @@ def query_conditions(query: ListQuery) -> Document:
     conditions = ids_condition(query.id) if query.id else {}
     for name in FILTER_FIELDS:
         if values := getattr(query, name):
+            conditions[name] = {"$in": [*values], "$not": {"$type": "array"}}
+    return conditions
+
+
+def interest_conditions(interest: Interest) -> Document:
+    """Return the conditions of the orders that fit any of these filters; like those of a list, each can use an index.
+
+    Arrays are excluded, as there; where a collation makes them find more than that, the results must be compared again.
+    """
+    ways = [_indexed(each) for each in sorted(interest, key=repr)]
+    if {} in ways:
+        return {}
+    return ways[0] if len(ways) == 1 else {"$or": ways} if ways else _NOTHING
+
+
+def _indexed(wanted: Filter) -> Document:
+    conditions = {} if wanted.ids is None else ids_condition(wanted.ids)
+    for name in FILTER_FIELDS:
+        values: Sequence[str] | None = getattr(wanted, name)
+        if values is not None:
             conditions[name] = {"$in": [*values], "$not": {"$type": "array"}}
     return conditions
 
@@ -63,13 +83,13 @@ def _fits(wanted: Filter, changed: Mapping[str, str]) -> Document | None:
         if values is None:
             continue
         if name not in changed:
-            conditions.append({name: _exactly_one_of(values)})
+            conditions.append({name: exactly_one_of(values)})
         elif changed[name] not in values:
             return None
     return {"$and": conditions} if conditions else {}
 
 
-def _exactly_one_of(values: Sequence[str]) -> Document:
+def exactly_one_of(values: Sequence[str]) -> Document:
     """Return the condition for a string that is one of these: found by `$in` in an index, and compared by the pattern.
 
     No collation applies to a pattern. Arrays are excluded, because to MongoDB an array equals each of its elements.
@@ -87,7 +107,7 @@ def _exactly(value: Any) -> Document:
     exact: Document = {"$eq": value}
     if type(value) in _NUMBER_TYPES:
         exact["$type"] = _NUMBER_TYPES[type(value)]
-    elif type(value) is str and len(value) <= _LONGEST_PATTERN and "\0" not in value:  # a pattern has neither
+    elif type(value) is str and len(value) <= LONGEST_PATTERN and "\0" not in value:  # a pattern has neither
         exact["$regex"] = rf"\A{re.escape(value)}\z"  # which no collation applies to
     return exact
 

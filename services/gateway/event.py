@@ -145,13 +145,14 @@ class Event:
         """The event that says instead that the order has left the client's filter; not cached, since few need it."""
         return Event(left_filter(self.id, self.cursor, self.at), b"{}")
 
-    def encoded(self, form: Form, suffix: str = "") -> bytes:
-        """Return the event as the bytes that go out; ``suffix`` is added to the offset that recovery sends back.
+    def encoded(self, form: Form, suffix: str = "", view: str = "") -> bytes:
+        """Return the event as the bytes that go out.
 
-        Clients may have any number of different suffixes, so an event with a suffix is encoded each time, not cached.
+        ``suffix`` is added to the offset that recovery sends back, ``view`` to the cursor. Clients may have any number
+        of different ones, so an event with one of them is encoded each time, not cached.
         """
-        if suffix:
-            return self._encode(form, suffix)
+        if suffix or view:
+            return self._encode(form, suffix, view)
         if self._encoded is not None and (data := self._encoded.get(form)) is not None:
             return data
         data = self._encode(form)
@@ -161,19 +162,24 @@ class Event:
             self._encoded[form] = data
         return data
 
-    def _encode(self, form: Form, suffix: str = "") -> bytes:
+    def _encode(self, form: Form, suffix: str = "", view: str = "") -> bytes:
+        envelope, cursor = self.envelope, self.cursor
+        if view:
+            cursor = cursor.replace(".", f"_{view}.", 1)
+            envelope = cursor.encode().join(envelope.rsplit(self.cursor.encode(), 1))  # only the time comes after it
         match form:
-            case Form.WEBSOCKET:
-                return websocket.text_frame(b"4" + self._packet(suffix))
-            case Form.POLLING:
-                return b"4" + self._packet(suffix)
+            case Form.WEBSOCKET | Form.POLLING:
+                return encode_for_sockets(form, _NAME_JSON, envelope, f"{cursor}{suffix}")
             case Form.SSE:
-                return sse.chunk(self._encode(Form.SSE_PLAIN))
+                return sse.chunk(sse.event(EVENT_NAME, envelope, cursor))
             case Form.SSE_PLAIN:
-                return sse.event(EVENT_NAME, self.envelope, self.cursor)
+                return sse.event(EVENT_NAME, envelope, cursor)
 
-    def _packet(self, suffix: str) -> bytes:
-        return socketio.encoded_event(_NAME_JSON, self.envelope, f'"{self.cursor}{suffix}"'.encode())
+
+def encode_for_sockets(form: Form, name: bytes, payload: bytes, offset: str) -> bytes:
+    """Return an event, whose name and payload are JSON already, as the bytes that go out to a Socket.IO client."""
+    packet = b"4" + socketio.encoded_event(name, payload, f'"{offset}"'.encode())
+    return websocket.text_frame(packet) if form is Form.WEBSOCKET else packet
 
 
 SEPARATOR = {Form.WEBSOCKET: b"", Form.POLLING: b"\x1e", Form.SSE: b"", Form.SSE_PLAIN: b""}

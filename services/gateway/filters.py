@@ -12,7 +12,8 @@ import msgspec
 from services.common.envelope import Operation
 from services.common.error_text import error_text
 from services.common.ids import InvalidId, canonical
-from services.gateway.orders import LONGEST_NAME, NO_ID, Status
+from services.common.visible_fields import ALL_FIELDS, VisibleFields
+from services.gateway.orders import LONGEST_NAME, NO_ID, NOT_VISIBLE, Status
 
 # Limits for one client. The text is part of every event sent to a Socket.IO client with filters, so it is bounded in
 # bytes; the counts bound the size of the filter index and the cost of a verdict.
@@ -204,12 +205,19 @@ def from_text(text: str) -> Interest:
         asked = _FILTERS.decode(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, msgspec.DecodeError) as error:
         raise InvalidFilter("not an interest") from error
-    return union(_filter(fields) for fields in asked)
+    return union((_filter(fields) for fields in asked), ALL_FIELDS)
 
 
-def union(filters: Iterable[Filter]) -> Interest:
-    """Combine a client's filters; raise InvalidFilter, naming the largest field, where they exceed the limits."""
+def union(filters: Iterable[Filter], visible: VisibleFields) -> Interest:
+    """Combine a client's filters; raise InvalidFilter for a field.
+
+    The largest, where they exceed the limits, or one that is not ``visible``: by asking for one value after the other,
+    a client would find out what an order has there. Rights may use any field.
+    """
     interest = frozenset(filters)
+    for field in _FIELDS:
+        if field != "ids" and not visible.shows(field) and any(getattr(each, field) is not None for each in interest):
+            raise InvalidFilter(NOT_VISIBLE, field)
     if len(interest) > MAX_FILTERS:
         raise InvalidFilter(f"more than {MAX_FILTERS} filters")
     values = {field: [value for each in interest for value in getattr(each, field) or ()] for field in _FIELDS}

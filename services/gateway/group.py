@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from services.gateway.audience import Audience
+from services.gateway.audience import Audience, view_of
 from services.gateway.event import SEPARATOR, Event
 from services.gateway.filters import EVERYTHING, Interest, Verdict, to_text, verdict
 from services.gateway.recipients import Recipients
@@ -28,7 +28,7 @@ class SentBytes:
 class Group:
     """The live clients with equal audience and form: one decision, one encoding, one write each."""
 
-    __slots__ = ("_live", "_recipients", "_unknown", "audience", "form", "sent", "shown", "suffix")
+    __slots__ = ("_live", "_recipients", "_unknown", "audience", "form", "sent", "shown", "suffix", "view")
 
     def __init__(self, audience: Audience, form: Form, sent: SentBytes) -> None:
         self.audience = audience
@@ -36,8 +36,9 @@ class Group:
         self._unknown = audience.unknown
         self.form = form
         self.sent = sent
-        # Without the rights: a client that recovers has those of then.
+        # Without the rights: a recovering client gets those of its present token. The view tells if they are others.
         self.suffix = offset_suffix(audience.interest) if form in (Form.WEBSOCKET, Form.POLLING) else ""
+        self.view = view_of(audience.rights)
         self._live: dict[Subscription, int | None] = {}  # with the file descriptor to each
         self._recipients: Recipients[Subscription] | None = None
 
@@ -74,7 +75,7 @@ class Group:
         page = events[:PAGE]
         size = 0
         for count, event in enumerate(page):
-            size += len(event.envelope) + len(self.suffix)
+            size += len(event.envelope) + len(self.suffix) + len(self.view)
             if count and size > PAGE_BYTES:
                 return page[:count]
         return page
@@ -97,7 +98,7 @@ class Group:
                         return None
                     case Verdict.HIDE:
                         pass
-        return SEPARATOR[self.form].join([event.encoded(self.form, self.suffix) for event in told])
+        return SEPARATOR[self.form].join([event.encoded(self.form, self.suffix, self.view) for event in told])
 
 
 def offset_suffix(interest: Interest) -> str:

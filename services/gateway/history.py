@@ -14,6 +14,7 @@ from services.common.fair_turns import OWN, FairTurns, Pace
 from services.common.normalize import Change, End, token_time
 from services.common.numbering import Numbering, UnreadableEvent, replay_time
 from services.common.tasks import raise_if_cancelled
+from services.common.visible_fields import ALL_FIELDS, VisibleFields
 from services.gateway.event import Event
 from services.gateway.reach import Reach
 from services.mongodb.change_cursor import Documents
@@ -56,10 +57,18 @@ class HistoryUnavailable(Exception):
 class History:
     """The changes of one collection, from any time that the oplog still covers."""
 
-    def __init__(self, database: "AsyncDatabase[Any]", collection: str, primary: Primary, turns: FairTurns) -> None:
+    def __init__(
+        self,
+        database: "AsyncDatabase[Any]",
+        collection: str,
+        primary: Primary,
+        turns: FairTurns,
+        visible: VisibleFields = ALL_FIELDS,
+    ) -> None:
         # The driver's public cursor: nothing here is hot enough to justify the faster private one.
         self._stream = ChangeStream(database, collection, primary, STALL_SECONDS, command_cursor, await_ms=AWAIT_MS)
         self._turns = turns
+        self._visible = visible
         self._reach = Reach()
         self._asking = asyncio.Lock()
 
@@ -78,7 +87,7 @@ class History:
 
     async def _ask(self, position: Position) -> bool:
         await asyncio.sleep(self._reach.pause_before_asking(_ASK_PAUSE))
-        with _translated():
+        with history_errors():
             found = await self._stream.reaches(replay_time(position))
         raise_if_cancelled()
         self._reach.note(position, reached=found)
@@ -93,11 +102,11 @@ class History:
         Where there is nothing more to read, the token tells up to when. The oplog entry of exactly that time has then
         been read completely, unless it is the start time; with several shards, one may have more of that time.
         """
-        numbering = Numbering.replaying(epoch, position)
+        numbering = Numbering.replaying(epoch, position, self._visible)
         pace = Pace(self._turns, account)
         start = replay_time(position)
         try:
-            with _translated():
+            with history_errors():
                 is_merged = await self._stream.is_merged()
                 async with self._stream.open(StartAt(start), BATCH_EVENTS, Images.STORED) as stream:
                     self._reach.note(position, reached=True)
@@ -147,7 +156,8 @@ def _undecoded(events: Documents) -> Documents:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def history_errors() -> Iterator[None]:
+    """Raise HistoryUnavailable or HistoryLost for what the oplog's reader raises."""
     try:
         yield
     except SourceFailed as error:

@@ -122,8 +122,8 @@ class Hub:
         self._detach(subscription, Mode.PAUSED)
 
     def resume(self, subscription: Subscription) -> None:
-        """Continue sending: its connection takes data again, perhaps in another form."""
-        if subscription.mode is not Mode.PAUSED or subscription not in self._subscriptions:
+        """Continue sending, unless it is held: its connection takes data again, perhaps in another form."""
+        if subscription.mode is not Mode.PAUSED or subscription.held or subscription not in self._subscriptions:
             return
         with self.isolating(subscription):
             # Fixed until the next pause: whatever changes meanwhile, the client is found in the group that it joined.
@@ -208,7 +208,7 @@ class Hub:
     def _notify_stale(self, subscription: Subscription) -> None:
         if subscription.notified_stale != self.stale and (epoch := self._ring.epoch) is not None:
             subscription.notified_stale = self.stale
-            subscription.outlet.status(self.stale, Cursor(epoch, self.position(subscription)))
+            subscription.outlet.status(self.stale, Cursor(epoch, self.position(subscription), subscription.view))
 
     def resync_all(self, reason: Reason) -> str:
         """Tell every client to reload, since what it missed cannot be recovered; return the id of the incident."""
@@ -226,7 +226,7 @@ class Hub:
         cursor = self._ring.cursor
         if cursor is None or subscription not in self._subscriptions:
             return
-        was_at = Cursor(cursor.epoch, self.position(subscription))
+        was_at = Cursor(cursor.epoch, self.position(subscription), subscription.view)
         incident = self.resyncs.one(reason, subscription.outlet.client, subscription.address, was_at)
         self._resync(subscription, reason, cursor, incident)
 
@@ -235,7 +235,7 @@ class Hub:
         self._detach(subscription, Mode.PAUSED)
         subscription.position = cursor.position
         with self.isolating(subscription):
-            subscription.outlet.resync(reason, cursor, incident)
+            subscription.outlet.resync(reason, cursor._replace(view=subscription.view), incident)
         if not paused:
             self.resume(subscription)
 

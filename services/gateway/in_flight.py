@@ -1,39 +1,83 @@
 """Bounds the operations in flight per account; excess ones wait without delaying other accounts."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import math
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import count
+from time import monotonic
+from typing import NamedTuple
+
+
+class Patience(NamedTuple):
+    """How long an operation waits, in seconds, and the error where it would be longer.
+
+    Once the first of an account has waited for ``full``, the next of it are turned away at once.
+    """
+
+    wait: float
+    full: float
+    refusal: Callable[[], Exception]
+
+
+_ENDLESS = Patience(math.inf, math.inf, TimeoutError)
 
 
 class _Gate:
-    __slots__ = ("semaphore", "users")
+    __slots__ = ("semaphore", "users", "waiting")
 
     def __init__(self, limit: int) -> None:
         self.semaphore = asyncio.Semaphore(limit)
         self.users = 0  # in flight or waiting
+        self.waiting: dict[int, float] = {}  # since when, the first one first
 
 
 class InFlight:
     """At most ``limit`` at once for each account; idle accounts are forgotten."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, patience: Patience = _ENDLESS) -> None:
         self._limit = limit
+        self._patience = patience
         self._gates: dict[str, _Gate] = {}
+        self._numbers = count()
 
     def __len__(self) -> int:
         return len(self._gates)
 
     @asynccontextmanager
     async def slot(self, account: str) -> AsyncIterator[None]:
-        """Hold one of the account's slots, granted in order of arrival."""
+        """Hold one of the account's slots, granted in order of arrival; raise the refusal after too long."""
         gate = self._gates.get(account)
         if gate is None:
             gate = self._gates[account] = _Gate(self._limit)
         gate.users += 1
         try:
-            async with gate.semaphore:
+            if gate.semaphore.locked():
+                await self._wait(gate)
+            else:
+                await gate.semaphore.acquire()
+            try:
                 yield
+            finally:
+                gate.semaphore.release()
         finally:
             gate.users -= 1
             if not gate.users:
                 del self._gates[account]
+
+    async def _wait(self, gate: _Gate) -> None:
+        wait, full, refusal = self._patience
+        now, number = monotonic(), next(self._numbers)
+        if gate.waiting and now - next(iter(gate.waiting.values())) > full:
+            raise refusal()
+        gate.waiting[number] = now
+        waiting = asyncio.timeout(None if wait == math.inf else wait)
+        try:
+            async with waiting:
+                await gate.semaphore.acquire()
+        except TimeoutError:
+            if not waiting.expired():
+                raise
+            raise refusal() from None
+        finally:
+            del gate.waiting[number]

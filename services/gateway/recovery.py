@@ -9,6 +9,7 @@ from services.common.cursor import LONGEST_CURSOR, Cursor, InvalidCursor
 from services.common.error_text import error_text
 from services.gateway.filters import MAX_TEXT, Interest, InvalidFilter, from_text
 from services.gateway.group import OFFSET_SEPARATOR
+from services.gateway.snapshot_chunk import INSIDE
 
 _NONCE_BYTES = 9
 _PID_LENGTH = 37  # of the nonce in base64, a dot, and 24 digits of the signature
@@ -16,9 +17,9 @@ _LONGEST_OFFSET = LONGEST_CURSOR + len(OFFSET_SEPARATOR) + MAX_TEXT
 
 
 class Offset(NamedTuple):
-    """The trailing argument of an event: where the client is, and what it wants to see."""
+    """The trailing argument of an event: where the client is (None: inside a snapshot), and what it wants to see."""
 
-    cursor: Cursor
+    cursor: Cursor | None
     interest: Interest
 
     @classmethod
@@ -31,7 +32,7 @@ class Offset(NamedTuple):
             raise InvalidCursor("longer than any offset")
         cursor, _, interest = text.partition(OFFSET_SEPARATOR)
         try:
-            return cls(Cursor.parse(cursor), from_text(interest))
+            return cls(None if cursor == INSIDE else Cursor.parse(cursor), from_text(interest))
         except InvalidFilter as error:
             raise InvalidCursor(error_text(error)) from error
 
@@ -63,10 +64,13 @@ class SessionIds:
         if len(pid) != _PID_LENGTH:
             return False
         nonce, _, signature = pid.partition(".")
-        return any(hmac.compare_digest(signature.encode(), _sign(key, nonce, subject).encode()) for key in self._keys)
+        return any(
+            hmac.compare_digest(signature.encode("utf-8", "surrogatepass"), _sign(key, nonce, subject).encode())
+            for key in self._keys
+        )
 
 
 def _sign(key: bytes, nonce: str, subject: str) -> str:
     # No id that a client sends can make one text look like another: subjects are printable, so none has a line break.
     signed = f"{nonce}\n{subject}" if subject else nonce
-    return hmac.digest(key, signed.encode(), "sha256").hex()[:24]
+    return hmac.digest(key, signed.encode("utf-8", "surrogatepass"), "sha256").hex()[:24]

@@ -1,8 +1,5 @@
-"""Reads the log in Redis; the only file of the gateway that talks to Redis."""
+"""Reads the log in Redis: its head, its entries, and the channel on which new ones are published."""
 
-import asyncio
-import socket
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, NamedTuple, NoReturn
@@ -16,10 +13,11 @@ from redis.exceptions import RedisError
 from services.common.cursor import InvalidCursor, Position
 from services.common.error_text import error_text
 from services.common.normalize import EpochReason
+from services.common.visible_fields import ALL_FIELDS, VisibleFields
 from services.gateway.event import Event
+from services.redis.channel import listen, listening_options
 from services.redis.client import redis_client
 from services.redis.schema import EntryField, HeadField, StreamKeys
-from services.redis.wire import RedisWire, packed
 
 # Entries per request. Redis cannot limit by bytes: with the largest envelopes a page is 16 MiB, and several readers
 # read at once; with usual ones a larger page saves little, because decoding takes longer than the round trip.
@@ -88,12 +86,13 @@ _MESSAGE = msgspec.json.Decoder(_Message)
 
 
 class RedisLog:
-    """The read side of one stream's log. Every method raises LogUnavailable."""
+    """The read side of one stream's log. Every method raises LogUnavailable, as for a log that shows other fields."""
 
-    def __init__(self, redis: Redis, channel: Redis, keys: StreamKeys) -> None:
+    def __init__(self, redis: Redis, channel: Redis, keys: StreamKeys, visible: VisibleFields) -> None:
         self._redis = redis
         self._channel = channel
         self._keys = keys
+        self._visible = visible
 
     async def head(self) -> LogHead | None:
         """Return the head, or None where there is no log."""
@@ -102,11 +101,15 @@ class RedisLog:
                 pipe.hmget(self._keys.head, _HEAD_FIELDS)
                 pipe.time()
                 fields, now = await pipe.execute()
-        return _head(fields, now)
+        return self._head(fields, now)
 
     async def after(self, position: Position) -> LogPage:
         """Return a page of the entries that follow ``position``, empty where there are none."""
         return await self._page("xrange", f"({position}", "+", PAGE)
+
+    async def upto(self, position: Position) -> LogPage:
+        """Return a page of the last entries up to ``position``, that one included, oldest first."""
+        return await self._page("xrevrange", str(position), "-", PAGE)
 
     async def newest(self, most: int, most_bytes: int) -> LogPage:
         """Return the last entries, oldest first, with the head as it was when the newest was read."""
@@ -137,52 +140,41 @@ class RedisLog:
         if command == "xrevrange":
             entries.reverse()
         events, prev = _consecutive(entries, newest=command == "xrevrange")
-        return LogPage(_head(fields, now), events, prev)
+        return LogPage(self._head(fields, now), events, prev)
+
+    def _head(self, fields: list[bytes | None], now: tuple[int, int]) -> LogHead | None:
+        """Return the head, or None where there is no log.
+
+        The one check of what the log shows: the events of an epoch that no head was returned for go to nobody.
+        """
+        head = _head(fields, now)
+        if head is not None and not self._visible.made(head.epoch):
+            raise LogUnavailable(
+                "the watcher shows other fields than this gateway: VISIBLE_FIELDS must be the same for both"
+            )
+        return head
 
     async def follow(self, subscribed: Callable[[], None], take: Callable[[Batch], None]) -> NoReturn:
         """Call ``take`` with each batch as soon as it arrives, and ``subscribed`` before the first.
 
         Batches published before ``subscribed`` may have been missed. An exception from ``take`` ends it.
         """
-        ended: asyncio.Future[NoReturn] = asyncio.get_running_loop().create_future()
-
-        def hear(message: Any) -> None:
-            if isinstance(message, Exception):
-                raise message
-            if message[0] == b"message":
-                take(_batch(message[2]))
-            elif message[0] == b"subscribe":
-                subscribed()
-
-        def lost(error: Exception) -> None:
-            if not ended.done():
-                ended.set_exception(error)
-
-        with _translated():
-            wire = await RedisWire.open(self._channel, hear, lost)
-        async with aclosing(wire):
-            wire.send(packed("SUBSCRIBE", self._keys.channel))
-            try:
-                await ended
-            except RedisError as error:
-                raise LogUnavailable(error_text(error)) from error
+        try:
+            await listen(self._channel, self._keys.channel, subscribed, lambda message: take(_batch(message)))
+        except RedisError as error:
+            raise LogUnavailable(error_text(error)) from error
 
 
 @asynccontextmanager
-async def open_redis_log(url: str, keys: StreamKeys) -> AsyncIterator[RedisLog]:
-    """Prepare the connections to Redis; nothing is sent yet."""
+async def open_redis_log(url: str, keys: StreamKeys, visible: VisibleFields = ALL_FIELDS) -> AsyncIterator[RedisLog]:
+    """Prepare the connections to Redis; nothing is sent yet. Only a log that shows the ``visible`` fields is read."""
     # No retries by the driver: they would hide that messages were missed in between.
     options: dict[str, Any] = {"socket_connect_timeout": 2, "retry": Retry(NoBackoff(), 0)}
-    # Hours without a message are normal, so the channel has no timeout; TCP keepalive detects a dead connection.
-    probes = {socket.TCP_KEEPIDLE: 5, socket.TCP_KEEPINTVL: 2, socket.TCP_KEEPCNT: 3} if sys.platform == "linux" else {}
-    alive: dict[str, Any] = (
-        {"socket_keepalive": True, "socket_keepalive_options": probes} if not url.startswith("unix:") else {}
-    )
     async with (
         aclosing(redis_client(url, keys.log, socket_timeout=5, **options)) as redis,
-        aclosing(redis_client(url, keys.log, socket_timeout=None, **alive, **options)) as channel,
+        aclosing(redis_client(url, keys.log, **listening_options(url), **options)) as channel,
     ):
-        yield RedisLog(redis, channel, keys)
+        yield RedisLog(redis, channel, keys, visible)
 
 
 class _translated:  # noqa: N801 - used as a keyword

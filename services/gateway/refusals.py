@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from services.common.visible_fields import VisibleFields
 from services.gateway.store_errors import OrderTooLarge, RuleBroken, StoreError, ValueTaken
 
 _VALIDATION = 121
@@ -30,22 +31,31 @@ _MAX_NAMES = 10
 _LONGEST_NAME = 100
 
 
-def refusal(code: int | None, details: Mapping[str, Any] | None, *, of_document: bool) -> StoreError | None:
-    """Return our error where MongoDB refuses the order itself, else None.
+def refusal(
+    code: int | None, details: Mapping[str, Any] | None, visible: VisibleFields, *, of_document: bool
+) -> StoreError | None:
+    """Return our error where MongoDB refuses the order itself, else None; it names ``visible`` fields only.
 
     ``of_document``: MongoDB has reported that one document cannot be written, not that the command failed.
     """
     told = details or {}
     if code == _VALIDATION:
-        return RuleBroken("the collection's validator", _fields(told.get("errInfo")))
+        return RuleBroken("the collection's validator", _shown(_fields(told.get("errInfo")), visible))
     if code in _NOT_UNIQUE:
         fields = _names(told.get("keyPattern"))
-        return ValueTaken(f"a unique index on {', '.join(fields)}" if fields else "a unique index", fields)
+        shown = _shown(fields, visible)
+        return ValueTaken(
+            f"a unique index on {', '.join(fields)}" if shown == fields != () else "a unique index", shown
+        )
     if code in _TOO_LARGE:
         return OrderTooLarge("MongoDB's limits: 16 MiB for one document, and no more than its cache holds")
     if code in _UNFIT or (of_document and code is not None and code >= _FIRST_LOCATION and code not in _SERVERS_OWN):
         return RuleBroken(f"an index or a rule of the collection (MongoDB's error {code})")
     return None
+
+
+def _shown(fields: tuple[str, ...], visible: VisibleFields) -> tuple[str, ...]:
+    return tuple(name for name in fields if visible.shows(name.partition(".")[0]))
 
 
 def _fields(info: Any) -> tuple[str, ...]:

@@ -91,6 +91,10 @@ class Ring:
         """Tell whether every event after ``position`` is here."""
         return position >= self.floor
 
+    def upto(self, position: Position) -> Sequence[Event]:
+        """Return the events up to ``position``, that one included."""
+        return self._events[: bisect_right(self._positions, position)]
+
     def after(self, position: Position, most: int) -> Sequence[Event]:
         """Return up to ``most`` events that follow ``position``, which the ring must hold."""
         start = bisect_right(self._positions, position)

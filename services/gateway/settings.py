@@ -2,18 +2,19 @@
 
 import secrets
 import socket
-from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, StringConstraints, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, StringConstraints, field_validator
 from pydantic_settings import NoDecode
 
-from services.common.auth import RIGHTS_CLAIM, Auth, check_public
-from services.common.authority import Authority, listens_locally
+from services.common.authority import Authority
 from services.common.secret_files import SECRET
-from services.common.settings import CommonSettings
+from services.gateway.access_settings import AccessSettings, check_secrets
+from services.gateway.edge.fair_share import Limit
+from services.gateway.edge.quota import Quota, Use
+from services.gateway.mongodb_gate import AT_ONCE
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,67 +23,12 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 Bytes = Annotated[int, Field(ge=1024)]
 
 
-_MIN_SECRET_LENGTH = 32  # characters
+_LIMITS = {f"limit_{use}": use for use in Use}
 
 
-class WithoutRights(StrEnum):
-    """What a token allows that says nothing of rights."""
-
-    NONE = "none"
-    ALL = "all"
-
-
-class GatewaySettings(CommonSettings):
+class GatewaySettings(AccessSettings):
     """What the gateway reads from the environment and from `.env`."""
 
-    host: str = Field(
-        default="localhost",
-        description="Addresses that the gateway listens on, separated by commas; `localhost` is 127.0.0.1 and ::1.",
-    )
-    auth_none_on_public: bool = Field(
-        default=True,
-        description="`no` refuses to start with AUTH=none where HOST is not loopback; `yes` says that something else "
-        "decides who gets there.",
-    )
-    jwt_secret: SecretStr = Field(
-        default=SecretStr(""),
-        description="Secret that signs the tokens by HS256: at least 32 characters; after a comma, earlier ones that "
-        "stay valid.",
-        json_schema_extra=SECRET,
-    )
-    jwt_public_key: str = Field(
-        default="",
-        description="Public keys that the tokens are signed for, in PEM, one after the other: RSA (RS256), EC P-256 "
-        "(ES256) or Ed25519 (EdDSA).",
-        json_schema_extra=SECRET,
-    )
-    jwt_jwks: Annotated[str, StringConstraints(pattern=r"^(https?://\S+)?$")] = Field(
-        default="",
-        description="Address where the issuer publishes its keys (JWKS), which it may change; needs JWT_ISSUER and "
-        "JWT_AUDIENCE.",
-    )
-    jwt_issuer: str = Field(default="", description="The `iss` that a token must have; empty: it is not compared.")
-    jwt_audience: str = Field(
-        default="", description="The `aud` that a token must have; empty: tokens for an audience are refused."
-    )
-    jwt_leeway_seconds: float = Field(
-        default=5.0, ge=0, le=300, description="By how much the clocks of issuer and gateway may differ."
-    )
-    jwt_rights_claim: Annotated[str, StringConstraints(min_length=1)] = Field(
-        default=RIGHTS_CLAIM,
-        description="The claim that restricts a token to some orders: a filter as clients write it, several in a list, "
-        'or `"*"` for all orders.',
-    )
-    jwt_without_rights: WithoutRights = Field(
-        default=WithoutRights.NONE,
-        description="What a token without this claim may see: `none` or `all` orders.",
-    )
-    auth: Auth = Field(
-        default=Auth.NONE,
-        validate_default=True,
-        description="Who may use the gateway: `none` is everyone who can reach it, for everything; `jwt` those with a "
-        "token, for what it says.",
-    )
     port: Port = Field(default=3000, description="Port that the gateway listens on.")
     admin_host: str = Field(
         default="127.0.0.1", description="Address of the gateway's port for operators; do not expose it."
@@ -145,6 +91,37 @@ class GatewaySettings(CommonSettings):
     max_connections_per_address: int = Field(
         default=1_000, ge=1, description="Most clients from one address, and as many other connections."
     )
+    max_connections_per_subject: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most clients with tokens of one subject, wherever they come from. By default as many as from one "
+        "address.",
+    )
+    limit_reads: str = Field(
+        default="6000/60",
+        description="Requests for single orders and short lists that a subject, or without one an address, may send: "
+        "so many at once, which come back evenly over so many seconds. `off`: any number.",
+    )
+    limit_writes: str = Field(default="3000/60", description="The same for requests that write.")
+    limit_expensive: str = Field(
+        default="1200/60", description="The same for lists of more than 100 orders, and whatever costs as much."
+    )
+    limit_handshakes: str = Field(
+        default="6000/60", description="The same for new clients over Socket.IO or SSE, and for renewed tokens."
+    )
+    limit_subscribes: str = Field(default="6000/60", description="The same for changes of filters over Socket.IO.")
+    limit_deep_resumes: str = Field(
+        default="1200/60",
+        description="The same for clients that come back with a cursor which only the oplog can serve; the others must "
+        "resync.",
+    )
+    max_mongodb_requests: int = Field(
+        default=AT_ONCE,
+        ge=1,
+        le=90,
+        description="Most requests that this gateway lets pass to MongoDB at once; others wait a second at most, "
+        "address by address, and then get 503.",
+    )
     max_packets_per_second: float = Field(
         default=20.0, gt=0, description="Packets per second that one client may send."
     )
@@ -171,6 +148,9 @@ class GatewaySettings(CommonSettings):
         default=ROOT / "node_modules" / "socket.io-client" / "dist",
         description="Folder of the Socket.IO client.",
     )
+    library_dir: Path = Field(
+        default=ROOT / "clients" / "js" / "src", description="Folder of the client library for browsers."
+    )
 
     @field_validator("allowed_hosts", "cors_origins", "trusted_proxies", mode="before")
     @classmethod
@@ -192,35 +172,21 @@ class GatewaySettings(CommonSettings):
         # Not the host's by default: the name is public.
         return socket.gethostname() if name == "@hostname" else name or secrets.token_hex(4)
 
-    @field_validator("auth")
+    @field_validator(*_LIMITS)
     @classmethod
-    def _check_auth(cls, auth: Auth, info: ValidationInfo) -> Auth:
-        known = info.data  # without the settings that are wrong themselves
-        check_public(auth, known.get("host", "localhost"), confirmed=known.get("auth_none_on_public", True))
-        if auth is Auth.NONE:
-            return auth
-        keys = [known.get(name) for name in ("jwt_secret", "jwt_public_key", "jwt_jwks")]
-        if None not in keys and sum(map(bool, keys)) != 1:
-            raise ValueError("it needs one of JWT_SECRET, JWT_PUBLIC_KEY and JWT_JWKS, and not more than one")
-        # An issuer signs the tokens of many applications with the same keys: only the audience tells which one is ours.
-        if known.get("jwt_jwks") and "" in {known.get("jwt_issuer"), known.get("jwt_audience")}:
-            raise ValueError("with JWT_JWKS it needs JWT_ISSUER and JWT_AUDIENCE")
-        return auth
+    def _check_limit(cls, limit: str) -> str:
+        Quota.parse(limit)
+        return limit
 
-    @field_validator("recovery_secret", "jwt_secret")
+    @field_validator("recovery_secret")
     @classmethod
-    def _check_secret(cls, secret: SecretStr) -> SecretStr:
-        # A session id allows an attacker to guess the secret offline, without any rate limit.
-        if any(len(one) < _MIN_SECRET_LENGTH for one in secrets_in(secret)):
-            raise ValueError(f"a secret must have at least {_MIN_SECRET_LENGTH} random characters")
-        return secret
+    def _check_recovery_secret(cls, secret: SecretStr) -> SecretStr:
+        return check_secrets(secret)
 
     @property
-    def is_local(self) -> bool:
-        """Whether the gateway is reachable from this machine only."""
-        return listens_locally(self.host)
-
-
-def secrets_in(setting: SecretStr) -> list[str]:
-    """Return the secrets in the setting: the one that signs, then those that stay valid."""
-    return [part.strip() for part in setting.get_secret_value().split(",") if part.strip()]
+    def limits(self) -> dict[Use, Limit]:
+        """What each use is limited to; one that the operator has set holds for every address."""
+        named = {
+            _LIMITS[name]: (Quota.parse(getattr(self, name)), name not in self.model_fields_set) for name in _LIMITS
+        }
+        return {use: Limit(quota, is_default) for use, (quota, is_default) in named.items() if quota is not None}

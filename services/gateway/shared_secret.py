@@ -1,7 +1,7 @@
-"""Shares the random secret that signs session ids among all replicas, through MongoDB."""
+"""Shares the random secret that signs session ids and seals cookies among all replicas, through MongoDB."""
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol
 
 import pymongo
 import structlog
@@ -12,7 +12,6 @@ from pymongo.write_concern import WriteConcern
 
 from services.common.error_text import error_text
 from services.common.secret_document import COLLECTION, RECOVERY, new_secret, secrets_of
-from services.gateway.recovery import SessionIds
 from services.mongodb.faults import explain
 
 _PATIENCE = 2.0  # seconds; a start must not wait longer for an unreachable MongoDB
@@ -20,17 +19,28 @@ _PATIENCE = 2.0  # seconds; a start must not wait longer for an unreachable Mong
 log = structlog.get_logger("gateway")
 
 
+class SecretUser(Protocol):
+    """What the secret is for."""
+
+    def use(self, *secrets: str) -> None:
+        """Use the first of them from now on; the others stay valid."""
+
+
 class SharedSecret:
     """The secret in the collection `gateway_secrets`: created by the first replica, never changed by us."""
 
     def __init__(
-        self, database: "AsyncDatabase[dict[str, Any]]", ids: SessionIds, *, refresh: float = 60.0, retry: float = 2.0
+        self,
+        database: "AsyncDatabase[dict[str, Any]]",
+        *users: SecretUser,
+        refresh: float = 60.0,
+        retry: float = 2.0,
     ) -> None:
         # Majority for both: a secret that a failover can roll back must not be used.
         self._collection = database.get_collection(
             COLLECTION, read_concern=ReadConcern("majority"), write_concern=WriteConcern("majority")
         )
-        self._ids = ids
+        self._users = users
         self._refresh = refresh  # seconds until every replica knows a new secret
         self._retry = retry
         self._known: list[str] = []
@@ -60,7 +70,8 @@ class SharedSecret:
             log.info("The secret of the session ids can be read again")
         if found != self._known:
             self._known = found
-            self._ids.use(*found)
+            for user in self._users:
+                user.use(*found)
 
     async def _read(self) -> list[str]:
         document = await self._collection.find_one({"_id": RECOVERY})

@@ -2,16 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Any, NamedTuple, Self, TypeVar
 
-from bson import ObjectId
 from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient, ReturnDocument, WriteConcern, errors
 from pymongo.asynchronous.database import AsyncDatabase
 
-from services.common.cursor import cluster_time
+from services.common.cursor import cluster_time, timestamp
 from services.common.dependency_metrics import Dependency
 from services.common.documents import CODEC, Json
 from services.common.fair_turns import OWN, FairTurns, Pace
@@ -20,34 +18,53 @@ from services.common.ids import parse_id
 from services.common.order_json import order_json
 from services.common.secret_files import unusable_uri
 from services.common.stream_spec import ORDERS
-from services.gateway.audience import Rights, permits
+from services.common.visible_fields import ALL_FIELDS, VisibleFields
+from services.gateway.atomic_writes import AtomicWrites
+from services.gateway.audience import Audience, Rights, permits
 from services.gateway.batch_loader import BatchLoader
-from services.gateway.conditions import exact_matches, ids_condition, permitted, query_conditions
+from services.gateway.conditions import ids_condition, interest_conditions, permitted
 from services.gateway.filters import EVERYTHING, to_text
 from services.gateway.in_flight import InFlight
+from services.gateway.kept_answers import KeptAnswers
+from services.gateway.list_reading import OrdersPage
+from services.gateway.mongodb_gate import AT_ONCE, MongodbGate
+from services.gateway.order_document import changed_fields, new_document
+from services.gateway.order_lists import OrderLists
 from services.gateway.orders import ListQuery, NewOrder, OrderChange
-from services.gateway.page_mark import PageMark
-from services.gateway.snapshot import RAW, DecodedOrder, Document, Snapshot, read, read_snapshot
+from services.gateway.plain_inserts import PlainInserts
+from services.gateway.snapshot_read import RAW, Document, Question, Snapshot, read, read_snapshot
 from services.gateway.store_edge import StoreEdge, TimeLimit, driver_timeout
-from services.gateway.store_errors import OrderBusy, OrderNotFound, OutsideRights
+from services.gateway.store_errors import OrderBusy, OrderNotFound, OutcomeUnknown, OutsideRights, StoreUnavailable
+from services.gateway.transactions import Transactions
 from services.mongodb.condition_wait import mend_waits
 from services.mongodb.primary import Primary
 
+__all__ = ["Found", "OrderStore", "OrdersPage", "Written"]
+
 Order = dict[str, Json]
 T = TypeVar("T")
+Place = AbstractAsyncContextManager[None]
+"""Of the gate, to be held while MongoDB works."""
 
 _MAX_BATCH = 100  # orders
-_LOCK_PATIENCE = 2.5  # seconds that MongoDB waits for an order that a transaction holds; then nothing was written
+# Seconds that an operation may take, retries included. With the wait for a place, and for a ping where MongoDB does not
+# answer, it is less than three.
+PATIENCE = 1.6
+_LOCK_PATIENCE = 0.6  # seconds that MongoDB waits for an order that a transaction holds; then nothing was written
+_CONFLICT_PATIENCE = 1.0  # seconds for which our own transactions are repeated where they meet others
 _MAX_CHANGES_PER_ORDER = 8  # at once; otherwise changes that wait for one order would take all connections to MongoDB
 
 
-class OrdersPage(NamedTuple):
-    """Orders as they were at cluster time ``at``, exactly; ``next_after`` marks where the next page begins."""
+class OrdersBelow(NamedTuple):
+    """Orders of an audience as they were at cluster time ``at``, exactly, newest id first.
+
+    ``last`` is the lowest id that was looked at, ``is_complete`` whether there are no orders below it.
+    """
 
     orders: list[Order]
-    next_after: str | None
     at: int
-    is_small: bool  # it can be encoded in one step
+    last: str | None
+    is_complete: bool
 
 
 class Found(NamedTuple):
@@ -58,7 +75,7 @@ class Found(NamedTuple):
 
 
 class Written(NamedTuple):
-    """An order after the write (after a deletion: as it was last), and the cluster time of that change.
+    """An order after the write (after a deletion: as it was last), the cluster time of that change, and its ordinal.
 
     ``at`` is later than the change where the driver had to send the write twice (a failover), or where the write
     changed nothing (the same values within one millisecond); None where the server does not report it.
@@ -66,6 +83,7 @@ class Written(NamedTuple):
 
     order: Order
     at: int | None
+    ordinal: int = 0  # 0 of a write outside a transaction, which has its cluster time to itself
 
 
 class _Asked(NamedTuple):
@@ -78,24 +96,37 @@ class _Asked(NamedTuple):
 class OrderStore:
     """Reads and writes orders; every method raises StoreError, most kinds of which concern writes only.
 
+    Whoever asks on behalf of a client holds a ``place`` of the ``gate`` meanwhile.
+
     Ids are canonical texts (`services.common.ids`). Orders outside the given ``rights`` do not exist: each query
-    excludes them itself, so that neither the answer nor its time tells that they do.
+    excludes them itself, so that neither the answer nor its time tells that they do. Only the ``visible``
+    fields of an order are returned.
     """
 
     def __init__(
         self,
         database: AsyncDatabase[Document],
         collection: str = ORDERS.collection,
-        patience: float = 5.0,
+        patience: float = PATIENCE,
         primary: Primary | None = None,
+        visible: VisibleFields = ALL_FIELDS,
+        at_once: int = AT_ONCE,
     ) -> None:
         # Majority: an acknowledged write is in the change stream at once and survives a failover.
         self._database = database.with_options(codec_options=CODEC, write_concern=WriteConcern("majority"))
         self._orders = self._database[collection]
         self._raw_orders = self._orders.with_options(codec_options=RAW)
         self._patience = patience
+        self._lock_patience = min(_LOCK_PATIENCE, patience / 2)
+        self.visible = visible
+        self.gate = MongodbGate(at_once)
         self._changes_in_flight = InFlight(_MAX_CHANGES_PER_ORDER)
-        self._edge = StoreEdge(self._database, collection, patience)
+        self._edge = StoreEdge(self._database, collection, patience, visible)
+        self.lists = OrderLists(self._orders, self._edge, self._read_for_lists, visible)
+        transactions = Transactions(self._database, self._edge, patience, min(_CONFLICT_PATIENCE, patience / 2))
+        self._inserts = PlainInserts(self._orders, transactions, self._insert_one)
+        self.kept = KeptAnswers(self._database, self._edge)
+        self.atomic = AtomicWrites(self._orders, transactions, self.kept, visible)
         self.primary = primary or Primary()
         self._turns = FairTurns()  # of reads on behalf of no particular client
         self._loader = BatchLoader(self._find_orders, _MAX_BATCH)
@@ -111,7 +142,15 @@ class OrderStore:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, uri: str, *, collection: str = ORDERS.collection, patience: float = 5.0) -> AsyncIterator[Self]:
+    async def open(
+        cls,
+        uri: str,
+        *,
+        collection: str = ORDERS.collection,
+        patience: float = PATIENCE,
+        visible: VisibleFields = ALL_FIELDS,
+        at_once: int = AT_ONCE,
+    ) -> AsyncIterator[Self]:
         """Open a store for the database in ``uri``, and close its connections at the end.
 
         ``patience`` bounds every operation in seconds, retries included. Raises ValueError for a wrong address; an
@@ -131,9 +170,11 @@ class OrderStore:
             )
         except (errors.ConfigurationError, ValueError, OSError) as error:
             raise unusable_uri("MONGODB_URI", uri, error) from None
+        store = cls(client.get_default_database("realtime_orders"), collection, patience, primary, visible, at_once)
         try:
-            yield cls(client.get_default_database("realtime_orders"), collection, patience, primary)
+            yield store
         finally:
+            store.gate.close()
             await client.close()
 
     @property
@@ -154,21 +195,28 @@ class OrderStore:
         return self._edge.kind.state
 
     async def page(self, query: ListQuery, pace: Pace | None = None, rights: Rights = EVERYTHING) -> OrdersPage:
-        """Return one page of orders, newest id first, read at the ``pace`` given."""
-        conditions = query_conditions(query)
-        if query.after is not None and query.after.below is not None:
-            # $expr compares across BSON types (a plain $lt would end the list at the first id of another type), and
-            # $literal keeps the mark's value from being read as an expression.
-            conditions["$expr"] = {"$lt": ["$_id", {"$literal": parse_id(query.after.below)}]}
-        skip = 0 if query.after is None else query.after.skip
-        conditions = permitted(conditions, rights)
-        found, at, is_truncated, is_small = await self._read(conditions, query.limit + 1, pace, skip)
-        found = _permitted(found, rights)
-        page = found[: query.limit]
-        more = is_truncated or len(found) > query.limit
-        mark = PageMark.following([each.id for each in page], query.after) if more else None
-        shown = [each.order for each in exact_matches(query, page)]
-        return OrdersPage(shown, None if mark is None else str(mark), at, is_small)
+        """Return one page of a list, read at the ``pace`` given."""
+        return await self.lists.page(query, pace, rights)
+
+    async def below(
+        self, audience: Audience, id: str | None, limit: int, most_bytes: int, pace: Pace, at: int | None = None
+    ) -> OrdersBelow:
+        """Return the newest orders of an audience, or those below an ``id``; of the time ``at``, or of now.
+
+        At most ``limit`` of them with ``most_bytes`` of BSON, or a single larger one. Raise SnapshotTooOld.
+        """
+        conditions = interest_conditions(audience.interest)
+        if id is not None:
+            conditions = {**conditions, "$expr": {"$lt": ["$_id", {"$literal": parse_id(id)}]}}
+        conditions = permitted(conditions, audience.rights)
+        async with self._edge(driver_timeout, writing=False):
+            asked = Question(conditions, at=None if at is None else timestamp(at))
+            found = await read_snapshot(self._orders, asked, limit, pace, self.visible, most_bytes=most_bytes)
+        shown = audience.shown  # compared once more, as live events are
+        orders = [each.order for each in found.documents if permits(shown, each.id, each.fields)]
+        last = found.documents[-1].id if found.documents else id
+        is_complete = not found.is_truncated and len(found.documents) < limit
+        return OrdersBelow(orders, found.at, last, is_complete)
 
     async def get(self, id: str, rights: Rights = EVERYTHING) -> Found:
         """Return one order; raise OrderNotFound."""
@@ -179,13 +227,15 @@ class OrderStore:
 
     async def create(self, new: NewOrder, rights: Rights = EVERYTHING) -> Written:
         """Store a new order; raise OutsideRights."""
-        document: Document = {"_id": ObjectId(), **new.model_dump(), "updated_at": _now()}
-        if not permits(rights, str(document["_id"]), deciding_fields(document) or {}):
+        document = new_document(new)
+        if rights != EVERYTHING and not permits(rights, str(document["_id"]), deciding_fields(document) or {}):
             raise OutsideRights("the new order")
-        _, at = await self._write(driver_timeout, self._orders.insert_one, document)
-        return Written(order_json(document), at)
+        place = await self._inserts.insert(document)
+        return Written(order_json(document, self.visible), place.at, place.ordinal)
 
-    async def update(self, id: str, change: OrderChange, rights: Rights = EVERYTHING) -> Written:
+    async def update(
+        self, id: str, change: OrderChange, rights: Rights = EVERYTHING, place: Place | None = None
+    ) -> Written:
         """Change some fields of an order; raise OrderNotFound, and OutsideRights where it would leave the rights."""
         fields = change.fields()
         # It must fit before and after, which one query decides: nobody can change the order in between.
@@ -194,25 +244,39 @@ class OrderStore:
             rights,
             self._raw_orders.find_one_and_update,
             permitted(permitted(ids_condition([id]), rights), rights, fields),
-            {"$set": {**fields, "updated_at": _now()}},
+            {"$set": changed_fields(change)},
+            place=place,
             return_document=ReturnDocument.AFTER,
         )
         if document is None and rights != EVERYTHING and await self._loader.get(_Asked(id, rights)) is not None:
             raise OutsideRights(id)
-        return await _written(id, document, at)
+        return await self._written(id, document, at)
 
-    async def delete(self, id: str, rights: Rights = EVERYTHING) -> Written:
+    async def delete(self, id: str, rights: Rights = EVERYTHING, place: Place | None = None) -> Written:
         """Remove an order and return what it was; raise OrderNotFound."""
         condition = permitted(ids_condition([id]), rights)
-        document, at = await self._change(id, rights, self._raw_orders.find_one_and_delete, condition)
-        return await _written(id, document, at)
+        document, at = await self._change(id, rights, self._raw_orders.find_one_and_delete, condition, place=place)
+        return await self._written(id, document, at)
+
+    async def _insert_one(self, document: Document) -> int | None:
+        try:
+            _, at = await self._write(driver_timeout, self._orders.insert_one, document)
+        except OrderBusy as error:  # MongoDB ran out of time, perhaps while the driver repeated what was done already
+            raise OutcomeUnknown("MongoDB did not confirm the new order in time") from error
+        return at
+
+    async def _written(self, id: str, document: RawBSONDocument | None, at: int | None) -> Written:
+        if document is None:
+            raise OrderNotFound(id)
+        return Written((await read(document, self.visible)).order, at)
 
     async def _find_orders(self, asked: Sequence[_Asked]) -> Mapping[_Asked, Found]:
         """Return the orders that exist, each for those who may see it."""
         conditions = [permitted(ids_condition([each.id]), each.rights) for each in asked]
         condition = conditions[0] if len(conditions) == 1 else {"$or": conditions}
-        found, at, is_truncated, _ = await self._read(condition, len(asked))
-        by_id = {each.id: each for each in found}
+        snapshot = await self._read(condition, len(asked))
+        at, is_truncated = snapshot.at, snapshot.is_truncated
+        by_id = {each.id: each for each in snapshot.documents}
         known = {
             each: Found(order.order, at)
             for each in asked
@@ -226,25 +290,44 @@ class OrderStore:
                 known |= await self._find_orders(some)
         return known
 
-    async def _read(self, conditions: Document, limit: int, pace: Pace | None = None, skip: int = 0) -> Snapshot:
+    async def _read(
+        self, conditions: Document, limit: int, pace: Pace | None = None, skip: int = 0, **more: Any
+    ) -> Snapshot:
+        """Read orders; ``more`` of the question as `Question` has it."""
+        asked = Question(conditions, skip=skip, **more)
         async with self._edge(driver_timeout, writing=False):
-            return await read_snapshot(self._orders, conditions, limit, pace or Pace(self._turns, OWN), skip)
+            return await read_snapshot(self._orders, asked, limit, pace or Pace(self._turns, OWN), self.visible)
+
+    async def _read_for_lists(self, *asked: Any, **more: Any) -> Snapshot:
+        return await self._read(*asked, **more)
 
     async def _change(
-        self, id: str, rights: Rights, operation: Callable[..., Awaitable[T]], *args: Any, **options: Any
+        self,
+        id: str,
+        rights: Rights,
+        operation: Callable[..., Awaitable[T]],
+        *args: Any,
+        place: Place | None,
+        **options: Any,
     ) -> tuple[T, int | None]:
-        """Change an existing order; give up after a while where a transaction holds it."""
+        """Change an existing order; give up after a while where a transaction holds it.
+
+        Those that wait for earlier changes of the same order hold no ``place`` yet, or they would take all.
+        """
         # Not for those who may not see the order: that others change it must not keep them waiting.
         account = f"{id}~{to_text(rights)}"
         # Not limited by the driver: it would allow MongoDB all of our time, and we would miss the reply.
-        held = int(min(_LOCK_PATIENCE, self._patience / 2) * 1000)
+        held = int(self._lock_patience * 1000)
         async with AsyncExitStack() as turn:
             try:
-                async with asyncio.timeout(_LOCK_PATIENCE):
+                async with asyncio.timeout(self._lock_patience):
                     await turn.enter_async_context(self._changes_in_flight.slot(account))
             except TimeoutError as error:
+                if not await self._edge.answers():
+                    raise StoreUnavailable("MongoDB does not answer") from error
                 raise OrderBusy("too many other changes wait for it") from error
-            return await self._write(asyncio.timeout, operation, *args, maxTimeMS=held, **options)
+            async with place or nullcontext():
+                return await self._write(asyncio.timeout, operation, *args, maxTimeMS=held, **options)
 
     async def _write(
         self, bound: TimeLimit, operation: Callable[..., Awaitable[T]], *args: Any, **options: Any
@@ -256,19 +339,3 @@ class OrderStore:
         async with self._edge(bound, writing=True), alone as session:
             result = await operation(*args, session=session, **options)
         return result, None if session.operation_time is None else cluster_time(session.operation_time)
-
-
-def _permitted(found: list[DecodedOrder], rights: Rights) -> list[DecodedOrder]:
-    """Compare once more, as live events are: a condition that lets too much through must not show it."""
-    return found if rights == EVERYTHING else [each for each in found if permits(rights, each.id, each.fields)]
-
-
-async def _written(id: str, document: RawBSONDocument | None, at: int | None) -> Written:
-    if document is None:
-        raise OrderNotFound(id)
-    return Written((await read(document)).order, at)
-
-
-def _now() -> datetime:
-    now = datetime.now(UTC)  # truncated to BSON's precision, so that the reply equals the stored value
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -4,16 +4,22 @@ StoreError
 ├── OrderNotFound
 ├── OutsideRights
 ├── OrderBusy
+├── BatchRefused
 ├── OrderRefused
 │   ├── RuleBroken
 │   ├── ValueTaken
-│   └── OrderTooLarge
+│   ├── OrderTooLarge
+│   └── AnswerTooLarge
+├── SnapshotTooOld
 ├── TooSlow
+├── Overloaded
 ├── StoreUnavailable
 ├── OutcomeUnknown
 ├── CollectionUnfit
 └── StoreFailed
 """
+
+from collections.abc import Sequence
 
 
 class StoreError(Exception):
@@ -56,8 +62,31 @@ class OrderTooLarge(OrderRefused):
     """The order would become larger than MongoDB stores."""
 
 
+class AnswerTooLarge(OrderRefused):
+    """The answer would have more bytes than are kept for a repeat, or sent for a batch."""
+
+    def __init__(self) -> None:
+        super().__init__("the limit for answers that are kept or of several orders")
+
+
+class BatchRefused(StoreError):
+    """Some writes of a batch cannot be done, so none was; ``items`` has the place and the error of each."""
+
+    def __init__(self, items: Sequence[tuple[int, StoreError]]) -> None:
+        super().__init__(f"{len(items)} of a batch")
+        self.items = tuple(items)
+
+
+class SnapshotTooOld(StoreError):
+    """MongoDB no longer has the state of that time: it keeps five minutes, and none from before a change of indexes."""
+
+
 class TooSlow(StoreError):
     """MongoDB answers, but did not finish this in time."""
+
+
+class Overloaded(StoreError):
+    """More is asked for than MongoDB or this gateway keeps up with; nothing was done."""
 
 
 class StoreUnavailable(StoreError):

@@ -3,8 +3,9 @@
 from pymongo import errors
 
 from services.common.error_text import error_text
+from services.common.visible_fields import ALL_FIELDS, VisibleFields
 from services.gateway.refusals import refusal
-from services.gateway.snapshot import is_snapshot_unavailable
+from services.gateway.snapshot_read import is_snapshot_unavailable
 from services.gateway.store_errors import (
     OrderBusy,
     OutcomeUnknown,
@@ -14,11 +15,12 @@ from services.gateway.store_errors import (
     TooSlow,
 )
 
-# 24 LockTimeout, 46 LockBusy, 50 MaxTimeMSExpired, 112 WriteConflict: MongoDB answers, but this one operation failed.
-_BUSY = frozenset({24, 46, 50, 112})
+# 24 LockTimeout, 46 LockBusy, 50 MaxTimeMSExpired, 112 WriteConflict, 251 NoSuchTransaction (MongoDB has ended it):
+# MongoDB answers, but this one operation failed.
+_BUSY = frozenset({24, 46, 50, 112, 251})
 
 
-def store_error(error: Exception, *, writing: bool) -> StoreError:
+def store_error(error: Exception, *, writing: bool, visible: VisibleFields = ALL_FIELDS) -> StoreError:
     """Return our error for the driver's: whether a retry makes sense, and whether a write may have been done."""
     if not isinstance(error, errors.PyMongoError):  # our own timeout
         return _unanswered(writing=writing)
@@ -27,7 +29,7 @@ def store_error(error: Exception, *, writing: bool) -> StoreError:
         if _is_busy(error):
             return OrderBusy("another transaction holds it") if writing else TooSlow("MongoDB ran out of time")
         of_document = isinstance(error, errors.WriteError)
-        refused = refusal(error.code, error.details, of_document=of_document) if writing else None
+        refused = refusal(error.code, error.details, visible, of_document=of_document) if writing else None
         if refused is not None:
             return refused
     if not (

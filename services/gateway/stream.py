@@ -7,6 +7,7 @@ from typing import NamedTuple
 from services.common.cursor import Cursor
 from services.common.fair_turns import FairTurns
 from services.gateway.hub import Hub
+from services.gateway.snapshot_stream import Snapshots
 from services.gateway.subscription import ResumePoint
 
 
@@ -15,6 +16,7 @@ class Stream(NamedTuple):
 
     The cost of finding out is counted against the client's address. ``locate_now`` does the same without waiting, and
     returns None where that is impossible. Long work for many clients shares ``turns`` with what clients request.
+    ``snapshots`` are of the orders themselves, for clients that begin with them.
     """
 
     hub: Hub
@@ -23,6 +25,7 @@ class Stream(NamedTuple):
     locate: Callable[[Cursor, str], Awaitable[ResumePoint]]
     locate_now: Callable[[Cursor], ResumePoint | None]
     turns: FairTurns
+    snapshots: Snapshots
 
     def epoch(self) -> str | None:
         """Return the epoch, or None before the stream is ready."""

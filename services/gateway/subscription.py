@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from services.common.cursor import Cursor, Position
 from services.common.normalize import EpochReason
-from services.gateway.audience import Audience, Rights
+from services.gateway.audience import Audience, Rights, view_of
 from services.gateway.filters import EVERYTHING, Interest
 from services.gateway.wire.form import Form
 
@@ -23,7 +23,8 @@ class ResyncReason(StrEnum):
     EPOCH_UNKNOWN = "epoch_unknown"  # the cursor is of an epoch that this stream has not had, or has forgotten
     INVALID_CURSOR = "invalid_cursor"  # it is not a cursor
     INVALID_SESSION = "invalid_session"  # the session id was not issued here or to this subject, or has been altered
-    RIGHTS_CHANGED = "rights_changed"  # a new token restricts the client to other orders than before
+    RIGHTS_CHANGED = "rights_changed"  # the client's token gives it other orders than before
+    SNAPSHOT_TOO_OLD = "snapshot_too_old"  # MongoDB forgot the time of a snapshot before the client had taken all of it
     RIGHTS_UNDECIDED = "rights_undecided"  # a change without images: it may or may not be of an order of the client's
 
 
@@ -78,10 +79,22 @@ class Mode(Enum):
 class Subscription:
     """One client's place in the stream. While it is live, its position is the stream's own.
 
-    ``group`` fixes the form and the audience of its events, from when it resumes until it pauses.
+    ``group`` fixes the form and the audience of its events, from when it resumes until it pauses. While it is ``held``,
+    it does not resume: the client is being sent the snapshot that the events follow.
     """
 
-    __slots__ = ("address", "counted_as", "group", "interest", "mode", "notified_stale", "outlet", "position", "rights")
+    __slots__ = (
+        "address",
+        "counted_as",
+        "group",
+        "held",
+        "interest",
+        "mode",
+        "notified_stale",
+        "outlet",
+        "position",
+        "rights",
+    )
 
     group: "Group"
 
@@ -94,6 +107,7 @@ class Subscription:
         self.rights = rights
         self.position = position
         self.mode = Mode.PAUSED
+        self.held = False
         self.counted_as = outlet.form, Mode.PAUSED  # in the hub's census
         self.notified_stale: str | None = None
 
@@ -101,6 +115,11 @@ class Subscription:
     def audience(self) -> Audience:
         """What it is to be shown."""
         return Audience(self.interest, self.rights)
+
+    @property
+    def view(self) -> str:
+        """What its cursors tell of its rights."""
+        return view_of(self.rights)
 
     def is_behind(self) -> bool:
         """Tell whether it must be served from the log in Redis or the oplog."""

@@ -36,13 +36,16 @@ class _Entry(msgspec.Struct):
     scopes: list[Scope]
     rights: str
     expires_at: float | None
+    token_id: str | None = None
+    issued_at: float | None = None
+    session: str | None = None
 
 
 _ENTRY = msgspec.json.Decoder(_Entry)
 
 
 class Tickets:
-    """The tickets in Redis, under a hash: who can read Redis cannot use them."""
+    """The tickets in Redis, under a hash, so that to read Redis is not enough to use one."""
 
     def __init__(self, redis: Redis, keys: StreamKeys) -> None:
         self._redis = redis
@@ -58,8 +61,9 @@ class Tickets:
         if not self._may_have_another(principal.subject):
             return None
         ticket = secrets.token_urlsafe(_BYTES)
-        subject, scopes, rights, expires_at = principal
-        entry = msgspec.json.encode(_Entry(subject, sorted(scopes), to_text(rights), expires_at))
+        subject, scopes, rights, expires_at, token_id, issued_at, session = principal
+        kept = _Entry(subject, sorted(scopes), to_text(rights), expires_at, token_id, issued_at, session)
+        entry = msgspec.json.encode(kept)
         try:
             await self._redis.set(self._key(ticket), entry, ex=SECONDS, nx=True)
         except (RedisError, OSError) as error:
@@ -88,7 +92,9 @@ class Tickets:
         if found is None:
             return None
         entry = _ENTRY.decode(found)
-        return Principal(entry.subject, frozenset(entry.scopes), from_text(entry.rights), entry.expires_at)
+        rights = from_text(entry.rights)
+        life = (entry.expires_at, entry.token_id, entry.issued_at, entry.session)
+        return Principal(entry.subject, frozenset(entry.scopes), rights, *life)
 
     def _key(self, ticket: str) -> str:
         return self._keys.ticket(hashlib.sha256(ticket.encode()).hexdigest())

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry
 
 from services.common.authority import Authority, Hosts, listens_locally
 from services.front.bodies import drain_unread_body, refuse_encoded
+from services.front.checks import Check, checking
 from services.front.connections import Connections
 from services.front.serving import serving
 from services.internal.exposition import Exposition
@@ -41,24 +41,23 @@ async def internal_listener(
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=await shown.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    app = web.Application(middlewares=[drain_unread_body, _for_us(host), refuse_encoded])
+    app = web.Application(middlewares=[drain_unread_body, checking(_for_us(host), refuse_encoded)])
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)])
     async with serving(app, connections, host, port) as chosen:
         yield chosen
 
 
-def _for_us(listens_on: str) -> Middleware:
+def _for_us(listens_on: str) -> Check:
     """Refuse other hosts on loopback, where a hostile page could reach us by DNS rebinding.
 
     Elsewhere the network controls access, and monitoring may use any name for us.
     """
     hosts = Hosts() if listens_locally(listens_on) else Hosts(("*",))
 
-    @web.middleware
-    async def refuse_other_hosts(request: web.Request, handler: Handler) -> web.StreamResponse:
+    def refuse_other_hosts(request: web.Request) -> web.Response | None:
         asked = Authority.parse(request.headers.get(hdrs.HOST, ""))
         if asked is None or not hosts.answer_to(asked.host):
             return web.Response(status=421, text="This server does not serve the requested host.\n")
-        return await handler(request)
+        return None
 
     return refuse_other_hosts

@@ -110,7 +110,7 @@ class ChangeStream:
             options["fullDocumentBeforeChange"] = "whenAvailable"
         project: dict[str, Any] = {"$project": dict.fromkeys(FIELDS + IMAGES if detail is Detail.IMAGES else FIELDS, 1)}
         if detail is Detail.FIELDS:
-            project["$project"] |= {DECIDING[image]: _deciding(f"${image}") for image in IMAGES}
+            project["$project"] |= {DECIDING[image]: deciding_expression(f"${image}") for image in IMAGES}
         # Not by the driver's `watch`, which resumes by itself on whatever server answers: perhaps a database that was
         # restored in between, which silently accepts a token of a quiet moment. We must check first.
         pipeline = [{"$changeStream": options}, self._match, project]
@@ -168,7 +168,7 @@ class ChangeStream:
 _OUT_OF_REACH = (FaultKind.HISTORY_LOST, FaultKind.TOKEN_UNKNOWN, FaultKind.NO_REPLICA_SET)
 
 
-def _deciding(image: str) -> dict[str, Any]:
+def deciding_expression(image: str) -> dict[str, Any]:
     """Return the expression for the fields of an image that can decide filters, or null where there is no image.
 
     It is small whatever the document has in these fields.

@@ -7,6 +7,10 @@ The watcher's scripts write it and the gateway reads it; a test checks the scrip
 - **channel**: where each batch is published once it is in the log, as the JSON object
   ``{"epoch", "prev", "events": [envelope, …], "images": [{"after", "before"}, …]}``; ``prev`` is the
   position before its first event.
+- **revocations**: a channel of the gateways, where a message tells the others to read MongoDB; what it says is ignored.
+
+The gateways have keys of their own beside these, which nothing else reads: tickets, and what clients have used of their
+limits.
 """
 
 from enum import StrEnum
@@ -25,6 +29,15 @@ class StreamKeys(NamedTuple):
         """Name the keys of ``stream``."""
         tag = f"{{{stream}}}"
         return cls(log=f"{tag}:log", head=f"{tag}:head", channel=f"{tag}:events")
+
+    def limit(self, name: str) -> str:
+        """Name the key of what a client has used of a limit, which all gateways share."""
+        return f"{self.log.removesuffix('log')}limit:{name}"
+
+    @property
+    def revocations(self) -> str:
+        """Name the channel on which gateways tell each other that somebody's rights were revoked."""
+        return f"{self.log.removesuffix('log')}revocations"
 
     def ticket(self, name: str) -> str:
         """Name the key of a ticket, by which a gateway recognizes a client that another has identified."""
@@ -48,4 +61,4 @@ class HeadField(StrEnum):
     TOKEN = "token"  # resumes MongoDB's change stream after ``position``
     REASON = "reason"  # why the epoch began, for the clients' resync; empty if the log was rebuilt
     TERM = "term"  # of the lease: the watcher of an older one is fenced off
-    ALIVE = "alive"  # the watcher's last heartbeat: seconds by the clock of Redis
+    ALIVE = "alive"  # the watcher's last heartbeat: seconds by the clock of Redis, to the microsecond

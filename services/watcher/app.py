@@ -61,6 +61,7 @@ async def run(settings: WatcherSettings) -> None:
             stream=ChangeStream(database, ORDERS.collection, primary, settings.stall_seconds, cursors.open),
             state=StreamState(database["stream_state"], ORDERS.name, settings.lease_seconds),
             bounds=RelayBounds(settings.batch_max_events, settings.queue_max_events),
+            visible=settings.visible_fields,
             window=settings.replay_window_seconds,
             metrics=metrics,
             mongodb=DependencyHealth(WatcherDependency.MONGODB),

@@ -11,7 +11,9 @@ import structlog
 from services.common.cursor import Position
 from services.common.dependency_health import DependencyHealth
 from services.common.normalize import End, EpochReason, token_time
+from services.common.numbering import Numbering
 from services.common.tasks import Tasks, raise_if_cancelled
+from services.common.visible_fields import VisibleFields
 from services.mongodb.change_reader import StartAfter, StartAt, StartPoint
 from services.mongodb.change_stream import ChangeStream
 from services.mongodb.deployment import Deployment
@@ -36,6 +38,7 @@ class Parts:
     stream: ChangeStream
     state: StreamState
     bounds: RelayBounds
+    visible: VisibleFields
     window: int
     metrics: WatcherMetrics
     mongodb: DependencyHealth
@@ -124,7 +127,7 @@ class Leader:
         parts.redis.succeeded()
         start: Start = NewEpoch(EpochReason.DATABASE_REPLACED)
         if not self._restored:
-            start = decide(self._saved, head, self._deployment, parts.stream.pipeline, parts.window)
+            start = decide(self._saved, head, self._deployment, parts.stream.pipeline, parts.visible, parts.window)
         match start:
             case Continue():
                 # Only the first position of an epoch has no token: it stands at the end of a cluster time.
@@ -150,7 +153,7 @@ class Leader:
         It is saved to MongoDB first: if we die before Redis has it, the next start finds the log of another epoch and
         rebuilds it.
         """
-        epoch = secrets.token_hex(4)
+        epoch = secrets.token_hex(4) + self._parts.visible.mark
         floor = Position.end_of(end.ts) if end else Position.before(self._deployment.now)
         token = end.token if end else ""
         if reason is EpochReason.FIRST_START:  # of clients that have seen changes there are none
@@ -177,7 +180,8 @@ class Leader:
                 log.info(
                     "Resumed after the last published change", position=str(progress.position), epoch=progress.epoch
                 )
-            relay = Relay(self._publisher, progress, parts.redis, parts.bounds, parts.metrics)
+            numbering = Numbering(progress.epoch, progress.position, parts.visible)
+            relay = Relay(self._publisher, progress, numbering, parts.redis, parts.bounds, parts.metrics)
             end = await relay.run(stream)
         await self._end_epoch(end, progress)
 

@@ -17,6 +17,12 @@ local function above(a, b)
   return tonumber(an) > tonumber(bn)
 end
 
+local function now()
+  local time = redis.call('TIME')
+  -- With the fraction: cut off, it would count as up to a second of silence.
+  return string.format('%s.%06d', time[1], time[2])
+end
+
 local term, epoch, prev, maxlen, token = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local head = redis.call('HMGET', KEYS[1], 'term', 'epoch', 'position', 'floor')
 
@@ -36,7 +42,7 @@ if top ~= prev then
 end
 
 if first > count then
-  redis.call('HSET', KEYS[1], 'term', term, 'alive', redis.call('TIME')[1])
+  redis.call('HSET', KEYS[1], 'term', term, 'alive', now())
   return {'OK', 0, 0}
 end
 
@@ -54,7 +60,7 @@ local position = ARGV[3 + count * 3]
 redis.call('HSET', KEYS[1], 'term', term, 'position', position, 'token', token)
 local trimmed = 0
 if maxlen ~= '' then
-  redis.call('HSET', KEYS[1], 'alive', redis.call('TIME')[1])
+  redis.call('HSET', KEYS[1], 'alive', now())
   trimmed = redis.call('XTRIM', KEYS[2], 'MAXLEN', '~', maxlen)
   if trimmed > 0 then
     local oldest = redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 1)[1]

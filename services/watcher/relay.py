@@ -70,6 +70,7 @@ class Relay:
         self,
         publisher: Publisher,
         progress: Progress,
+        numbering: Numbering,
         health: DependencyHealth,
         bounds: RelayBounds,
         metrics: WatcherMetrics,
@@ -79,7 +80,7 @@ class Relay:
         self._health = health
         self._bounds = bounds
         self._metrics = metrics
-        self._numbering = Numbering(progress.epoch, progress.position)
+        self._numbering = numbering
         self._end: End | None = None
         self._in_flight: Sequence[Change] | Idle | None = None
         self._sent_at = 0.0

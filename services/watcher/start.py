@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from services.common.cursor import Position
 from services.common.normalize import EpochReason, token_time
+from services.common.visible_fields import VisibleFields
 from services.mongodb.deployment import Deployment
 
 
@@ -57,7 +58,14 @@ Start = Continue | Rebuild | NewEpoch
 _TOLERANCE = 60 << 32
 
 
-def decide(saved: Checkpoint | None, head: PublishedHead | None, here: Deployment, pipeline: str, window: int) -> Start:
+def decide(
+    saved: Checkpoint | None,
+    head: PublishedHead | None,
+    here: Deployment,
+    pipeline: str,
+    visible: VisibleFields,
+    window: int,
+) -> Start:
     """Decide where to start; ``window`` is the seconds of history in a rebuilt log.
 
     A change always has the same position, so those in MongoDB (``saved``) and in Redis (``head``) can be compared.
@@ -72,6 +80,8 @@ def decide(saved: Checkpoint | None, head: PublishedHead | None, here: Deploymen
         return NewEpoch(EpochReason.DATABASE_REPLACED)
     if saved.pipeline != pipeline:
         return NewEpoch(EpochReason.PIPELINE_CHANGED)
+    if not visible.made(saved.epoch):  # what is in the log shows other fields
+        return NewEpoch(EpochReason.FIELDS_CHANGED)
     since = min(saved.position.ts, here.now - (window << 32))
     if head is None or head.epoch != saved.epoch:
         return Rebuild(saved.epoch, since)

@@ -1,1 +1,1 @@
-"""Handles a connection before its transport is known: admission, origin, limits, backpressure."""
+"""What all transports and REST share: admission, host and origin, identity, quotas, unsent bytes."""

@@ -6,9 +6,10 @@ import structlog
 from aiohttp import hdrs
 
 from services.common.authority import Authority, Hosts
-from services.gateway.edge.limits import Count, Incident, count_nothing
+from services.gateway.edge.incidents import Count, Incident, count_nothing
 from services.gateway.edge.origin import OriginPolicy
 from services.gateway.edge.peer import Peers
+from services.gateway.edge.principal import Credentials
 from services.gateway.edge.rarely import Rarely
 from services.gateway.edge.request import Request
 
@@ -60,6 +61,10 @@ class Entrance:
             if unlogged is not None:
                 self._log(refusal, request, unlogged)
         return refusal
+
+    def credentials(self, request: Request) -> Credentials:
+        """Return what the request says of who makes it."""
+        return Credentials.of(request, self.peers.scheme(request))
 
     def _log(self, refusal: EntranceRefusal, request: Request, unlogged: int) -> None:
         host, origin = (request.headers.get(name, "")[:100] for name in (hdrs.HOST, hdrs.ORIGIN))

@@ -2,7 +2,7 @@
 
 import structlog
 
-from services.gateway.edge.limits import Count, Incident
+from services.gateway.edge.incidents import Count, Incident
 from services.gateway.edge.rarely import Rarely
 
 

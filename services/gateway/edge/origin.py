@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 from services.common.authority import Authority
 from services.gateway.edge.request import Request
 
-_METHODS = "GET, HEAD, POST, PUT, DELETE"
+_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _REQUEST_HEADERS = (
     "Authorization",
     "Cache-Control",
@@ -25,7 +25,8 @@ _TOKEN = re.compile(r"[0-9A-Za-z!#$%&'*+.^_`|~-]{1,64}", re.ASCII)
 class OriginPolicy:
     """Allows the same origin, the listed ones (scheme, host and port), and programs, which send no Origin at all.
 
-    `*` in the list means every origin. A missing Origin is safe only because no cookie authenticates a client here.
+    `*` in the list means every origin. None of them is ever granted credentials: a page of another origin sends a token
+    or a ticket of its own. What a cookie may authenticate, `is_own_page` decides.
     """
 
     def __init__(self, listed: Iterable[str] = (), exposed: Iterable[str] = ()) -> None:
@@ -45,14 +46,13 @@ class OriginPolicy:
     def mark(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
         """Set the CORS headers that let a page of a listed origin read the response; the same origin needs none."""
         if self._listed:  # on every response, or a cache would serve one origin's response to another
-            response.headers.add(hdrs.VARY, hdrs.ORIGIN)
+            known = response.headers.get(hdrs.VARY)
+            response.headers[hdrs.VARY] = hdrs.ORIGIN if known is None else f"{known}, {hdrs.ORIGIN}"
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is None or not self._lists(origin):
             return
         if origin in self._listed:
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
-            # For the cookies of sticky load balancers; only for origins that are listed by name.
-            response.headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
         else:
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = "*"
         if self._exposed:
@@ -81,6 +81,22 @@ class OriginPolicy:
 
     def _lists(self, origin: str) -> bool:
         return self._any or origin in self._listed
+
+
+def is_own_page(request: Request, scheme: str | None = None) -> bool:
+    """Tell whether a page of the request's own origin makes it, so that it may be authenticated by a cookie.
+
+    A write must prove that, by `Origin` or else by `Sec-Fetch-Site`, which no page can forge. A read must not show the
+    contrary: browsers send neither with a GET of the same origin where they are old, and always `Origin` with
+    websockets and with reads that a page of another origin could look at.
+    """
+    origins = request.headers.getall(hdrs.ORIGIN, [])
+    site = request.headers.get("Sec-Fetch-Site")
+    if origins:
+        return len(origins) == 1 and _same(origins[0], request.headers.get(hdrs.HOST, ""), scheme)
+    if request.method in {hdrs.METH_GET, hdrs.METH_HEAD}:
+        return site in {None, "same-origin", "none"}  # none: a person typed the address
+    return site == "same-origin"
 
 
 def _same(origin: str, host: str, scheme: str | None) -> bool:

@@ -9,7 +9,7 @@ import structlog
 from aiohttp import hdrs
 
 from services.common.authority import parse_address
-from services.gateway.edge.limits import Count, Incident, count_nothing
+from services.gateway.edge.incidents import Count, Incident, count_nothing
 from services.gateway.edge.request import Request
 
 Network = IPv4Network | IPv6Network
@@ -57,6 +57,13 @@ class Peers:
         """Return the account that a peer's connections count against; None for a trusted proxy with many clients."""
         return None if self._trusts(peer) else account_of(peer)
 
+    def is_crowd(self, address: str) -> bool:
+        """Tell whether an address may stand for many clients, or a whole test: this machine, or a trusted proxy.
+
+        A proxy's own address is a client's only where the proxy did not say whose it is.
+        """
+        return _is_loopback(address) or self._trusts(address)
+
     def scheme(self, request: Request) -> str | None:
         """Return the client's scheme, `http` or `https`, as a trusted proxy reports it, or None where unknown.
 
@@ -94,6 +101,12 @@ def account_of(address: str) -> str:
     if isinstance(parsed, IPv6Address):
         return str(IPv6Network((parsed.packed[:8] + bytes(8), 64)))
     return address if parsed is None else str(parsed)
+
+
+@lru_cache(1024)
+def _is_loopback(address: str) -> bool:
+    parsed = parse_address(address)
+    return parsed is not None and parsed.is_loopback
 
 
 def _forwarded_address(entry: str) -> str | None:

@@ -1,24 +1,28 @@
 """Registers the clients of all transports: admits them within limits, and closes them when the gateway stops."""
 
 import asyncio
+import sys
 from collections import Counter
 from collections.abc import Callable
 
 import structlog
 
-from services.gateway.edge.limits import Incident
+from services.gateway.edge.incidents import Incident
 from services.gateway.edge.peer import account_of
 from services.gateway.edge.rarely import Rarely
+
+RETRY_SECONDS = 5  # where nobody knows when there will be room
 
 log = structlog.get_logger("clients")
 
 
 class NotAdmitted(Exception):
-    """The connection is refused; ``incident`` says why."""
+    """The connection is refused; ``incident`` says why, and it may be tried again after so many seconds."""
 
-    def __init__(self, incident: Incident) -> None:
+    def __init__(self, incident: Incident, retry_after: int = RETRY_SECONDS) -> None:
         super().__init__(incident.value)
         self.incident = incident
+        self.retry_after = retry_after
 
 
 class Registry:
@@ -26,13 +30,17 @@ class Registry:
 
     ``is_full`` from the limit on until a twentieth of the room is free again: at the limit each client that leaves
     would change it, and load balancers need several checks to notice.
+
+    Subjects are counted, too, once it is known whose a client is.
     """
 
-    def __init__(self, limit: int, limit_per_address: int) -> None:
+    def __init__(self, limit: int, limit_per_address: int, limit_per_subject: int = sys.maxsize) -> None:
         self.limit = limit
         self.limit_per_address = limit_per_address
+        self.limit_per_subject = limit_per_subject
         self._admitted = 0
         self._per_address: Counter[str] = Counter()
+        self._per_subject: Counter[str] = Counter()
         self._clients: dict[Callable[[], None], None] = {}  # in the order in which they came
         self._stopping = False
         self._room_from = limit - max(1, limit // 20)
@@ -48,7 +56,7 @@ class Registry:
         """Refuse all new clients."""
         self._stopping = True
 
-    def enter(self, address: str) -> None:
+    def enter(self, address: str, subject: str = "") -> None:
         """Take a slot, or raise NotAdmitted."""
         if self._stopping:
             raise NotAdmitted(Incident.STOPPING)
@@ -69,13 +77,30 @@ class Registry:
                     unlogged_before=unlogged,
                 )
             raise NotAdmitted(Incident.TOO_MANY_FROM_ADDRESS)
+        self.claim(subject)
         self._per_address[account] += 1
         self._admitted += 1
         if self._admitted >= self.limit:
             self.is_full = True
 
-    def leave(self, address: str) -> None:
+    def claim(self, subject: str) -> None:
+        """Count a client that has a slot among those of its subject, if it has one; or raise NotAdmitted."""
+        if not subject:
+            return
+        if self._per_subject[subject] >= self.limit_per_subject:
+            raise NotAdmitted(Incident.TOO_MANY_OF_SUBJECT)
+        self._per_subject[subject] += 1
+
+    def release(self, subject: str) -> None:
+        """Undo `claim`."""
+        if subject:
+            self._per_subject[subject] -= 1
+            if self._per_subject[subject] <= 0:
+                del self._per_subject[subject]
+
+    def leave(self, address: str, subject: str = "") -> None:
         """Return a slot."""
+        self.release(subject)
         account = account_of(address)
         self._admitted -= 1
         self._per_address[account] -= 1

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
+from math import inf
+from time import time
 from typing import Any, NamedTuple
 
 import jwt
@@ -13,15 +15,18 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from services.common.error_text import error_text
+from services.common.visible_fields import ALL_FIELDS
 from services.gateway.audience import Rights
 from services.gateway.edge.principal import LONGEST_TOKEN, Denial, NotAuthenticated, Principal, Scope
 from services.gateway.filters import EVERYTHING, NOTHING, InvalidFilter, parse_filter, union
 
 LONGEST_SUBJECT = 255
+LONGEST_TOKEN_ID = 255
 _LEAST_RSA_BITS = 2048
 _MOST_KEYS = 100  # of a JWKS
 _LONGEST_KID = 200
 _ALL_ROWS = "*"
+NOT_CLAIMED = object()
 _END = b"-----END PUBLIC KEY-----"
 
 
@@ -51,13 +56,17 @@ class VerifyingKey(NamedTuple):
 
 
 class TokenRules(NamedTuple):
-    """What a token must say besides its signature; None for an issuer or audience that is not asked for."""
+    """What a token must say besides its signature; None for an issuer or audience that is not asked for.
+
+    ``longest_life`` is in seconds, from issue to expiry.
+    """
 
     issuer: str | None
     audience: str | None
     leeway: float
     rights_claim: str
     all_rows_by_default: bool
+    longest_life: float = inf
 
 
 def keys_of_secrets(secrets: Iterable[str]) -> list[VerifyingKey]:
@@ -129,7 +138,7 @@ def verify(token: str, keys: Sequence[VerifyingKey], rules: TokenRules) -> Princ
     if len(token) > LONGEST_TOKEN:
         raise NotAuthenticated(Denial.TOKEN_INVALID)
     try:
-        claims = _verified(token, keys, rules)
+        claims = verified_claims(token, keys, rules, ["exp", "sub"])
         return _principal(claims, rules)
     except jwt.ExpiredSignatureError as error:
         raise NotAuthenticated(Denial.TOKEN_EXPIRED) from error
@@ -139,7 +148,11 @@ def verify(token: str, keys: Sequence[VerifyingKey], rules: TokenRules) -> Princ
         raise NotAuthenticated(Denial.TOKEN_INVALID) from error
 
 
-def _verified(token: str, keys: Sequence[VerifyingKey], rules: TokenRules) -> dict[str, Any]:
+def verified_claims(token: str, keys: Sequence[VerifyingKey], rules: TokenRules, required: list[str]) -> dict[str, Any]:
+    """Return the claims of a token that is signed, in time, and for us.
+
+    Raise NotAuthenticated, UnknownKey or PyJWTError.
+    """
     header = jwt.get_unverified_header(token)
     for key in _candidates(header, keys):
         try:
@@ -150,7 +163,7 @@ def _verified(token: str, keys: Sequence[VerifyingKey], rules: TokenRules) -> di
                 issuer=rules.issuer,
                 audience=rules.audience,
                 leeway=rules.leeway,
-                options={"require": ["exp", "sub"]},
+                options={"require": required},
             )
         except jwt.InvalidSignatureError:
             continue
@@ -170,9 +183,46 @@ def _candidates(header: Mapping[str, Any], keys: Sequence[VerifyingKey]) -> list
 
 def _principal(claims: Mapping[str, Any], rules: TokenRules) -> Principal:
     subject = claims["sub"]
-    if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_SUBJECT or not subject.isprintable():
+    if not isinstance(subject, str) or not is_subject(subject):
         raise NotAuthenticated(Denial.TOKEN_INVALID)
-    return Principal(subject, _scopes(claims), _rights(claims, rules), float(int(claims["exp"])) + rules.leeway)
+    expires_at, issued_at = float(int(claims["exp"])), _issued_at(claims)
+    # A token that outlives the memory of its revocation would be good again. Without the time of its issue, how long it
+    # still lives is all that is known.
+    born = time() + rules.leeway if issued_at is None else issued_at
+    if expires_at - born > rules.longest_life:
+        raise NotAuthenticated(Denial.TOKEN_TOO_LONG)
+    return Principal(
+        subject,
+        _scopes(claims),
+        rights_of(claims.get(rules.rights_claim, NOT_CLAIMED), rules.all_rows_by_default),
+        expires_at + rules.leeway,
+        _token_id(claims),
+        issued_at,
+    )
+
+
+def _issued_at(claims: Mapping[str, Any]) -> float | None:
+    return float(claims["iat"]) if "iat" in claims else None
+
+
+def _token_id(claims: Mapping[str, Any]) -> str | None:
+    if "jti" not in claims:
+        return None
+    token_id = claims["jti"]
+    # One that no revocation could name could not be revoked.
+    if not isinstance(token_id, str) or not is_token_id(token_id):
+        raise NotAuthenticated(Denial.TOKEN_INVALID)
+    return token_id
+
+
+def is_subject(text: str) -> bool:
+    """Tell whether tokens may have this subject."""
+    return 0 < len(text) <= LONGEST_SUBJECT and text.isprintable()
+
+
+def is_token_id(text: str) -> bool:
+    """Tell whether tokens may have this id."""
+    return 0 < len(text) <= LONGEST_TOKEN_ID and text.isprintable()
 
 
 def _scopes(claims: Mapping[str, Any]) -> frozenset[Scope]:
@@ -184,14 +234,16 @@ def _scopes(claims: Mapping[str, Any]) -> frozenset[Scope]:
     return frozenset(scope for scope in Scope if scope.value in names)
 
 
-def _rights(claims: Mapping[str, Any], rules: TokenRules) -> Rights:
-    """Read the rights: one filter, a list of filters of which any may fit, or "*" for all orders."""
-    if rules.rights_claim not in claims:
-        return EVERYTHING if rules.all_rows_by_default else NOTHING
-    claimed = claims[rules.rights_claim]
+def rights_of(claimed: object, all_rows_by_default: bool) -> Rights:
+    """Read the rights: one filter, a list of filters of which any may fit, or "*" for all orders.
+
+    Raise InvalidFilter or NotAuthenticated.
+    """
+    if claimed is NOT_CLAIMED:
+        return EVERYTHING if all_rows_by_default else NOTHING
     if claimed == _ALL_ROWS:
         return EVERYTHING
-    rights = union(parse_filter(each) for each in (claimed if isinstance(claimed, list) else [claimed]))
+    rights = union(map(parse_filter, claimed if isinstance(claimed, list) else [claimed]), ALL_FIELDS)
     # An empty filter fits every order: more likely somebody's mistake than meant.
     if any(each in EVERYTHING or "\0" in "".join([*(each.customer_name or ())]) for each in rights):
         raise NotAuthenticated(Denial.TOKEN_INVALID)

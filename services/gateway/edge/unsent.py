@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from services.gateway.edge.limits import Count, Incident, count_nothing
+from services.gateway.edge.incidents import Count, Incident, count_nothing
 
 log = structlog.get_logger("clients")
 

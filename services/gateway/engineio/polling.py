@@ -4,8 +4,9 @@ import asyncio
 
 from aiohttp import web
 
+from services.common.fair_turns import Pace
 from services.gateway.edge.body import BodyBroken, BodyTooLarge, BodyTooSlow, read_body
-from services.gateway.edge.limits import DisconnectReason, Incident
+from services.gateway.edge.incidents import DisconnectReason, Incident
 from services.gateway.edge.takeover import ConnectionWatch
 from services.gateway.engineio.rejection import ErrorCode, Rejected
 from services.gateway.engineio.session import Session
@@ -34,6 +35,27 @@ class _Unread(Exception):
         self.status = status
 
 
+class _Requests:
+    """Tells whether a request is sent again, by an HTTP library or a proxy, because its connection broke.
+
+    Browsers, aiohttp and nginx do so by themselves, with the same address. What the lost answer to a GET had is gone,
+    and the cursors of the later packets would hide that; the packets of a POST would be received twice. Clients put
+    another `t` into the address of each request.
+    """
+
+    __slots__ = ("_connection", "_time")
+
+    def __init__(self) -> None:
+        self._time: str | None = None
+        self._connection: asyncio.Transport | None = None
+
+    def is_repeated(self, request: web.BaseRequest) -> bool:
+        time, connection = request.query.get("t"), request.transport
+        repeated = time is not None and time == self._time and connection is not self._connection
+        self._time, self._connection = time, connection
+        return repeated
+
+
 class Polling:
     """Unsent packets wait in `_unsent` for the next GET.
 
@@ -41,7 +63,7 @@ class Polling:
     packets in the meantime.
     """
 
-    __slots__ = ("_holding", "_poll", "_posting", "_session", "_size", "_unsent")
+    __slots__ = ("_gets", "_holding", "_poll", "_posting", "_posts", "_session", "_size", "_unsent")
 
     form = Form.POLLING
     descriptor = None
@@ -53,6 +75,8 @@ class Polling:
         self._poll: asyncio.Future[None] | None = None
         self._posting = False
         self._holding = True
+        self._gets = _Requests()
+        self._posts = _Requests()
 
     @property
     def writable(self) -> bool:
@@ -100,6 +124,8 @@ class Polling:
         if self._poll is not None:
             self._session.fail(Incident.OVERLAPPING_REQUESTS, CloseCode.POLICY)
             return web.Response(status=400)
+        if self._gets.is_repeated(request):
+            return self._refuse_repeated()
         self._poll = asyncio.get_running_loop().create_future()
         most = self._most_packets(request)
         if len(self._unsent) < most:
@@ -144,26 +170,30 @@ class Polling:
             self._session.end(DisconnectReason.TRANSPORT_CLOSE)
         self._answer()
 
-    async def post(self, request: web.Request) -> web.Response:
-        """Receive the packets of one request."""
+    async def post(self, request: web.Request, pace: Pace) -> web.Response:
+        """Receive the packets of one request, as many in a turn of the loop as there is time for."""
         if self._posting:
             self._session.fail(Incident.OVERLAPPING_REQUESTS, CloseCode.POLICY)
             return web.Response(status=400)
         if request.content_type == "application/octet-stream":
             self._session.fail(Incident.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)
             return web.Response(status=400)
+        if self._posts.is_repeated(request):
+            return self._refuse_repeated()
         self._posting = True
         try:
-            body = await self._body(request)
+            return await self._receive(await self._body(request), pace)
         except _Unread as unread:
             response = web.Response(status=unread.status)
             response.force_close()
             return response
         finally:
             self._posting = False
-        if self._session.carrier is not self:
-            raise Rejected(ErrorCode.BAD_REQUEST)
-        return self._receive(body)
+
+    def _refuse_repeated(self) -> web.Response:
+        """End the session: its client comes back with its cursor, and gets what was lost."""
+        self._session.fail(Incident.REPEATED_REQUESTS, CloseCode.POLICY)
+        return Rejected(ErrorCode.BAD_REQUEST).response(upgrade=False)
 
     async def _body(self, request: web.Request) -> bytes:
         settings = self._session.sessions.settings
@@ -179,15 +209,19 @@ class Polling:
             self._session.end(DisconnectReason.TRANSPORT_CLOSE)
             raise _Unread(400) from None
 
-    def _receive(self, body: bytes) -> web.Response:
+    async def _receive(self, body: bytes, pace: Pace) -> web.Response:
+        await pace.begin()
         try:
             for packet in split_payload(body):
+                if self._session.carrier is not self:  # it was upgraded before the turn came
+                    raise Rejected(ErrorCode.BAD_REQUEST)
                 if packet == EnginePacketType.CLOSE:
                     self._leave()
                     break
                 if not self._session.within_rate():
                     return Rejected(ErrorCode.BAD_REQUEST).response(upgrade=False)
                 self._session.receive(packet)
+                await pace.step()
             else:
                 if not self._session.is_open:  # the reason has been counted already
                     return Rejected(ErrorCode.BAD_REQUEST).response(upgrade=False)

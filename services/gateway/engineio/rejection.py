@@ -5,7 +5,8 @@ from enum import IntEnum
 
 from aiohttp import web
 
-from services.gateway.edge.limits import Incident
+from services.gateway.edge.incidents import Incident
+from services.gateway.edge.registry import RETRY_SECONDS
 from services.gateway.wire import strict_json
 
 
@@ -53,7 +54,7 @@ class Rejected(Exception):
         """Return the response; to a websocket handshake it is plain text, and the connection is closed."""
         headers = {"Cache-Control": "no-store", **self.headers}
         if self.status in {429, 503}:
-            headers["Retry-After"] = "5"
+            headers.setdefault("Retry-After", str(RETRY_SECONDS))
         if upgrade:
             response = web.Response(status=self.status, text=self.message, content_type="text/html", headers=headers)
             response.force_close()

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 from aiohttp import hdrs, web
 
-from services.common.fair_turns import FairTurns
+from services.common.fair_turns import FairTurns, Pace
 from services.front.handover import hand_over
 from services.gateway.edge.entrance import Entrance
-from services.gateway.edge.limits import Count, EngineSettings, count_nothing
-from services.gateway.edge.principal import Credentials
+from services.gateway.edge.fair_share import FairShare
+from services.gateway.edge.incidents import Count, count_nothing
 from services.gateway.edge.registry import Registry
 from services.gateway.edge.request import Request
 from services.gateway.edge.unsent import Unsent
@@ -18,6 +18,7 @@ from services.gateway.engineio.polling import Polling
 from services.gateway.engineio.rejection import ErrorCode, Rejected
 from services.gateway.engineio.session import Accept, Session
 from services.gateway.engineio.sessions import Sessions
+from services.gateway.engineio.settings import EngineSettings
 from services.gateway.engineio.upgrade import Upgrade
 from services.gateway.engineio.websocket_connection import WebSocketConnection
 from services.gateway.engineio.websocket_handshake import (
@@ -48,13 +49,14 @@ class EngineServer:
         entrance: Entrance | None = None,
         unsent: Unsent | None = None,
         turns: FairTurns | None = None,
+        share: FairShare | None = None,
     ) -> None:
         self.settings = settings or EngineSettings()
         if registry is None:
             registry = Registry(self.settings.max_connections, self.settings.max_connections_per_address)
         if unsent is None:
             unsent = Unsent(self.settings.max_unsent_of_all, count)
-        self.sessions = Sessions(self.settings, count, registry, unsent)
+        self.sessions = Sessions(self.settings, count, registry, unsent, share)
         self.turns = FairTurns() if turns is None else turns
         self._accept = accept
         self._count = count
@@ -132,7 +134,7 @@ class EngineServer:
     def _admit(self, request: Request) -> Session:
         if request.query.get("EIO") != PROTOCOL:
             raise Rejected(ErrorCode.UNSUPPORTED_PROTOCOL_VERSION)
-        return self.sessions.admit(self._entrance.peers.address(request), Credentials.of(request))
+        return self.sessions.admit(self._entrance.peers.address(request), self._entrance.credentials(request))
 
     async def _poll(self, request: web.Request, session: Session) -> web.StreamResponse:
         polling = session.carrier
@@ -140,7 +142,7 @@ class EngineServer:
             if request.method == hdrs.METH_GET:
                 return await polling.get(request)
             if request.method == hdrs.METH_POST:
-                return await polling.post(request)
+                return await polling.post(request, Pace(self.turns, self._entrance.peers.account(request)))
         return web.Response(status=500)  # as the reference
 
     async def _open_polling(self, request: web.Request) -> web.StreamResponse:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from services.common.deadlines import Entry
-from services.gateway.edge.limits import DisconnectReason, Incident
+from services.gateway.edge.incidents import DisconnectReason, Incident
 from services.gateway.edge.principal import NO_CREDENTIALS, Credentials
 from services.gateway.engineio.carrier import Carrier
 from services.gateway.wire.engineio import (
@@ -60,6 +60,7 @@ class Session:
         "is_open",
         "sessions",
         "sid",
+        "subject",
         "upgrade",
         "writable",
     )
@@ -69,6 +70,7 @@ class Session:
         self.sid = sid
         self.address = address
         self.credentials = credentials  # of the handshake, until they are taken
+        self.subject = ""  # once it is known, where clients have one
         self.is_open = True
         self.writable = False
         self.upgrade: Upgrade | None = None

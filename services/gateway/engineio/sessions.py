@@ -5,12 +5,15 @@ import secrets
 from collections.abc import Iterator
 
 from services.common.deadlines import Deadlines
-from services.gateway.edge.limits import Count, EngineSettings, Incident
+from services.gateway.edge.fair_share import FairShare
+from services.gateway.edge.incidents import Count, Incident
 from services.gateway.edge.principal import NO_CREDENTIALS, Credentials
+from services.gateway.edge.quota import Standing, Use
 from services.gateway.edge.registry import NotAdmitted, Registry
 from services.gateway.edge.unsent import Unsent
 from services.gateway.engineio.rejection import ErrorCode, Rejected
 from services.gateway.engineio.session import Session
+from services.gateway.engineio.settings import EngineSettings
 from services.gateway.engineio.upgrade import Upgrade
 from services.gateway.engineio.websocket_connection import WebSocketConnection
 from services.gateway.wire.websocket import CloseCode
@@ -19,8 +22,16 @@ from services.gateway.wire.websocket import CloseCode
 class Sessions:
     """The registry of one server."""
 
-    def __init__(self, settings: EngineSettings, count: Count, registry: Registry, unsent: Unsent) -> None:
+    def __init__(
+        self,
+        settings: EngineSettings,
+        count: Count,
+        registry: Registry,
+        unsent: Unsent,
+        share: FairShare | None = None,
+    ) -> None:
         self.settings = settings
+        self._share = FairShare() if share is None else share
         self.count = count
         self.unsent = unsent
         self.ping_due: Deadlines[Session] = Deadlines(settings.ping_interval, Session.ping)
@@ -59,10 +70,35 @@ class Sessions:
             status = 429 if refused.incident is Incident.TOO_MANY_FROM_ADDRESS else 503
             message = "Server is stopping" if refused.incident is Incident.STOPPING else "Too many connections"
             raise Rejected(ErrorCode.FORBIDDEN, message, status=status, incident=refused.incident) from refused
+        standing = self._share.charge(Use.HANDSHAKES, address)
+        if standing is not None and not standing.is_allowed:
+            self.registry.leave(address)
+            raise Rejected(
+                ErrorCode.FORBIDDEN,
+                "Too many handshakes",
+                status=429,
+                incident=Use.HANDSHAKES.incident,
+                headers=standing.fields(),
+            )
         session = Session(self, self._new_sid(), address, credentials)
         self._by_sid[session.sid] = session
         self.registry.add(session.shut_down)
         return session
+
+    def identified(self, session: Session, subject: str) -> Standing | None:
+        """Let a session's subject pay for the handshake in place of its address; return how the subject stands.
+
+        From then on the session counts among those of the subject; raise NotAdmitted where it has too many.
+        """
+        standing = self._share.charge(Use.HANDSHAKES, session.address, subject)
+        if (standing is not None and not standing.is_allowed) or not self.holds(session) or session.subject == subject:
+            return standing
+        self.registry.claim(subject)
+        self.registry.release(session.subject)
+        if not session.subject:
+            self._share.give_back(Use.HANDSHAKES, session.address)
+        session.subject = subject
+        return standing
 
     def _new_sid(self) -> str:
         sid, name = secrets.token_urlsafe(15), self.settings.server_name
@@ -78,7 +114,7 @@ class Sessions:
     def _forget(self, session: Session) -> None:
         if self._by_sid.pop(session.sid, None) is not None:
             self.registry.remove(session.shut_down)
-            self.registry.leave(session.address)
+            self.registry.leave(session.address, session.subject)
             self.unsent.release(session)
 
     async def drain(self, patience: float) -> None:

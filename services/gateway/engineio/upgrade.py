@@ -1,6 +1,6 @@
 """Moves a session from polling to a websocket without losing or reordering a packet."""
 
-from services.gateway.edge.limits import Incident
+from services.gateway.edge.incidents import Incident
 from services.gateway.engineio.polling import Polling
 from services.gateway.engineio.session import Session
 from services.gateway.engineio.websocket_connection import WebSocketConnection

@@ -1,15 +1,19 @@
-"""Reads a request's JSON body within bounds of size and time."""
+"""Reads a request's body, JSON or a form, within bounds of size and time."""
 
+import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from services.common.error_text import error_text
 from services.common.fair_turns import Pace
 from services.gateway.edge.body import BodyBroken, BodyTooLarge, BodyTooSlow, read_body
+from services.gateway.http.in_time import apart
 from services.gateway.http.problems import Kind, Problem
 from services.gateway.orders import FieldFault, InvalidInput
 
@@ -20,22 +24,57 @@ class _NotJson(ValueError):
 
 # To parse a larger body may take a millisecond and more; that of an order has some hundred bytes.
 LARGE = 4096
+_MOST_FIELDS = 20
+_FORM = "application/x-www-form-urlencoded"
+# Larger ones, of batches, are parsed in a thread, which takes turns with the event loop.
+THREAD_BYTES = 65_536
 
 
-async def read_json(request: web.Request, *, limit: int, deadline: float, pace: Pace) -> Any:
+class MediaTypes(NamedTuple):
+    """The types of body that a route takes, and the headers that say so to those who send another."""
+
+    accepted: tuple[str, ...]
+    headers: Mapping[str, str]
+
+
+ONLY_JSON = MediaTypes(("application/json",), MappingProxyType({hdrs.ACCEPT: "application/json"}))
+_PATCHES = ("application/merge-patch+json", "application/json")
+ACCEPT_PATCH = {"Accept-Patch": ", ".join(_PATCHES)}
+PATCHES = MediaTypes(_PATCHES, MappingProxyType({hdrs.ACCEPT: ", ".join(_PATCHES), **ACCEPT_PATCH}))
+
+
+async def read_json(
+    request: web.Request, *, limit: int, deadline: float, pace: Pace, types: MediaTypes = ONLY_JSON
+) -> Any:
     """Return the body's value, not yet checked; raise Problem (4xx) or, for a key that is there twice, InvalidInput.
 
     ``limit`` in bytes, ``deadline`` in seconds for the whole body; a large one is parsed at the ``pace`` given.
     """
-    _check_type(request)
+    _check_type(request, types)
     body = await _read(request, limit, deadline)
     if len(body) <= LARGE:
         return _parse(body)
+    if len(body) > THREAD_BYTES:
+        return await asyncio.to_thread(_parse, body)
     await pace.begin()
     try:
         return _parse(body)
     finally:
         pace.end()
+
+
+async def read_form(request: web.Request, *, limit: int, deadline: float) -> Mapping[str, str]:
+    """Return the fields of a form, each once; raise Problem (4xx)."""
+    if request.content_type != _FORM:
+        raise Problem(415, Kind.HTTP, f"Send Content-Type: {_FORM}.", headers={hdrs.ACCEPT: _FORM})
+    body = await _read(request, limit, deadline)
+    try:
+        fields = parse_qsl(body.decode(), strict_parsing=True, max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        raise Problem(400, Kind.HTTP, "The form cannot be read.") from None
+    if len({name for name, _ in fields}) < len(fields):
+        raise Problem(400, Kind.HTTP, "A field of the form is given more than once.")
+    return dict(fields)
 
 
 def _parse(body: bytes) -> Any:
@@ -54,16 +93,20 @@ def _parse(body: bytes) -> Any:
     raise Problem(400, Kind.NOT_JSON, detail)
 
 
-def _check_type(request: web.Request) -> None:
+def _check_type(request: web.Request, types: MediaTypes) -> None:
     # A form or plain text is refused before it is read: browsers send these across origins without asking first.
     charset = (request.charset or "utf-8").lower()
-    if request.content_type != "application/json" or charset not in {"utf-8", "utf8"}:
-        raise Problem(415, Kind.MEDIA_TYPE, "Send Content-Type: application/json, in UTF-8.")
+    if request.content_type not in types.accepted or charset not in {"utf-8", "utf8"}:
+        detail = f"Send Content-Type: {' or '.join(types.accepted)}, in UTF-8."
+        raise Problem(415, Kind.MEDIA_TYPE, detail, headers=types.headers)
 
 
 async def _read(request: web.Request, limit: int, deadline: float) -> bytes:
     try:
-        return await read_body(request, limit=limit, deadline=deadline)
+        if request.content.is_eof():  # the client has sent all of it
+            return await read_body(request, limit=limit, deadline=deadline)
+        async with apart(request):
+            return await read_body(request, limit=limit, deadline=deadline)
     except BodyTooLarge:
         raise Problem(413, Kind.TOO_LARGE, f"It may have at most {limit} bytes.") from None
     except BodyTooSlow:

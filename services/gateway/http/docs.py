@@ -1,7 +1,5 @@
-"""Serves the API's description: the OpenAPI document, and the same as an HTML page."""
+"""Serves the API's descriptions: of REST by OpenAPI, of the stream by AsyncAPI, and both as one HTML page."""
 
-import base64
-import hashlib
 import json
 from collections.abc import Iterator
 from html import escape
@@ -10,77 +8,64 @@ from typing import Any
 from aiohttp import web
 
 from services.common.documents import dumps
+from services.gateway.http.fixed_document import FixedDocument
 from services.gateway.http.markdown import blocks, inline
+from services.gateway.http.page_style import POLICY, STYLE
+from services.gateway.http.problems import DOCS
 
-_METHODS = ("get", "post", "put", "delete")
-# Named colours, the light ones first: tests/unit/test_docs_page.py computes their contrast.
-_STYLE = """
-:root { color-scheme: light dark; --page: #ffffff; --text: #1d2733; --link: #0b57a4; --visited: #6b3fa0;
-  --code: #eef2f7; --line: #dde4ec; }
-@media (prefers-color-scheme: dark) {
-  :root { --page: #11161c; --text: #d7dee6; --link: #7ab8ff; --visited: #c9a7f5; --code: #1d2631; --line: #2c3846; }
-}
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: var(--text);
-  background: var(--page); }
-a { color: var(--link); }
-a:visited { color: var(--visited); }
-code { background: var(--code); padding: .1em .4em; border-radius: .3em; }
-table { display: block; overflow-x: auto; border-collapse: collapse; margin: .5rem 0 1rem; }
-th, td { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--line); }
-pre { background: var(--code); padding: .75rem; overflow-x: auto; }
-/* Five columns do not fit a phone: there each event is a block, with its meaning below its other fields. */
-@media (max-width: 40rem) {
-  .events tr:first-child { position: absolute; clip-path: inset(50%); }
-  .events tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line); }
-  .events td { display: inline-block; border-bottom: 0; }
-  .events td:last-child { display: block; }
-  .events td:nth-child(2)::before { content: "from "; }
-  .events td:nth-child(3)::before { content: "over "; }
-}
-"""
-# The page needs no script, and no style but this one.
-_DIGEST = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_POLICY = (
-    f"default-src 'none'; style-src 'sha256-{_DIGEST}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_METHODS = ("get", "post", "put", "patch", "delete")
+_FOR_PROGRAMS = (
+    '<p>For programs: <a href="openapi.json">openapi.json</a> (OpenAPI 3.1) and '
+    '<a href="asyncapi.json">asyncapi.json</a> (AsyncAPI 3). <a href="/">The orders themselves</a>.</p>'
 )
 
 
 class Docs:
-    """`/api/openapi.json` and `/api/docs`, both rendered once."""
+    """`/api/openapi.json`, `/api/asyncapi.json` and `/api/docs`, each rendered once."""
 
-    def __init__(self, document: dict[str, Any]) -> None:
-        self._json = dumps(document)
-        self._page = docs_page(document).encode()
+    def __init__(self, rest: dict[str, Any], stream: dict[str, Any]) -> None:
+        self._rest = FixedDocument(dumps(rest), "application/json")
+        self._stream = FixedDocument(dumps(stream), "application/json")
+        page = docs_page(rest, stream).encode()
+        self._page = FixedDocument(page, "text/html; charset=utf-8", {"Content-Security-Policy": POLICY})
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes, ready for ``app.add_routes``."""
-        return [web.get("/api/openapi.json", self.document), web.get("/api/docs", self.page)]
+        return [
+            web.get("/api/openapi.json", self.rest),
+            web.get("/api/asyncapi.json", self.stream),
+            web.get(DOCS, self.page),
+        ]
 
-    async def document(self, _: web.Request) -> web.Response:
+    async def rest(self, request: web.Request) -> web.Response:
         """Answer the OpenAPI document."""
-        return web.Response(body=self._json, content_type="application/json", headers={"Cache-Control": "no-cache"})
+        return self._rest.answer(request)
 
-    async def page(self, _: web.Request) -> web.Response:
+    async def stream(self, request: web.Request) -> web.Response:
+        """Answer the AsyncAPI document."""
+        return self._stream.answer(request)
+
+    async def page(self, request: web.Request) -> web.Response:
         """Answer the page."""
-        headers = {"Cache-Control": "no-cache", "Content-Security-Policy": _POLICY}
-        return web.Response(body=self._page, content_type="text/html", charset="utf-8", headers=headers)
+        return self._page.answer(request)
 
 
-def docs_page(document: dict[str, Any]) -> str:
-    """Return the OpenAPI document as an HTML page."""
-    info = document["info"]
+def docs_page(rest: dict[str, Any], stream: dict[str, Any]) -> str:
+    """Return the OpenAPI and the AsyncAPI document as one HTML page."""
+    info = rest["info"]
+    schemas = {**rest["components"]["schemas"], **stream["components"]["schemas"]}
     return "\n".join(
         [
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(info["title"])}: API</title>',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<style>{_STYLE}</style>",
+            f"<style>{STYLE}</style><main>",
             f"<h1>{escape(info['title'])} {escape(info['version'])}</h1>{blocks(info['description'])}",
-            '<p>For programs: <a href="openapi.json">openapi.json</a> (OpenAPI 3.1).</p>',
-            *_operations(document["paths"]),
-            *_stream(document["x-stream"]),
+            _FOR_PROGRAMS,
+            *_operations(rest["paths"]),
+            *_stream(stream),
             "<h1>Schemas</h1>",
-            *(_schema(name, schema) for name, schema in document["components"]["schemas"].items()),
-            "</html>",
+            *(_schema(name, schema) for name, schema in schemas.items()),
+            "</main></html>",
         ]
     )
 
@@ -103,14 +88,36 @@ def _operations(paths: dict[str, Any]) -> Iterator[str]:
 
 def _stream(stream: dict[str, Any]) -> Iterator[str]:
     yield '<h1 id="stream">The stream</h1>'
-    yield blocks(stream["description"])
-    rows = "".join(
-        f"<tr><td><code>{escape(event['name'])}</code></td><td>{escape(event['sender'])}</td>"
-        f"<td>{escape(event['over'])}</td><td>{_link(event['payload'])}</td><td>{inline(event['meaning'])}</td></tr>"
-        for event in stream["events"]
-    )
+    yield blocks(stream["info"]["description"])
+    for channel in stream["channels"].values():
+        yield f"<h2><code>{escape(channel['address'])}</code> {escape(channel['title'])}</h2>"
+        yield blocks(channel["description"])
+    received = {name for one in stream["operations"].values() if one["action"] == "receive" for name in _names(one)}
+    rows = "".join(_event(name, message, name in received, stream) for name, message in _messages(stream))
     head = "".join(f"<th>{title}</th>" for title in ("Event", "From", "Over", "Payload", "Meaning"))
     yield f'<table class="events"><tr>{head}</tr>{rows}</table>'
+
+
+def _messages(stream: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Return the messages that are sent by themselves: an answer stands beside its question."""
+    answers = {name for one in stream["operations"].values() for name in _names(one.get("reply", {}))}
+    return ((name, one) for name, one in stream["components"]["messages"].items() if name not in answers)
+
+
+def _names(operation: dict[str, Any]) -> Iterator[str]:
+    return (message["$ref"].rpartition("/")[2] for message in operation.get("messages", []))
+
+
+def _event(name: str, message: dict[str, Any], is_received: bool, stream: dict[str, Any]) -> str:
+    over = ", ".join(channel["title"] for channel in stream["channels"].values() if name in channel["messages"])
+    cells = (
+        f"<code>{escape(name)}</code>",
+        "client" if is_received else "server",
+        escape(over),
+        _link(message["payload"]),
+        inline(message["summary"]),
+    )
+    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
 def _table(title: str, rows: dict[str, str]) -> str:
@@ -133,7 +140,8 @@ def _schema(name: str, schema: dict[str, Any]) -> str:
     text = json.dumps(schema, indent=2, ensure_ascii=False)
     return (
         f'<h2 id="{escape(name)}"><code>{escape(name)}</code></h2>{blocks(schema.get("description", ""))}'
-        f"{_table('Field', fields)}<details><summary>JSON Schema</summary><pre>{escape(text)}</pre></details>"
+        f"{_table('Field', fields)}<details><summary>JSON Schema</summary>"
+        f'<pre tabindex="0">{escape(text)}</pre></details>'
     )
 
 

@@ -1,23 +1,24 @@
-"""Documents the stream: its events on both transports, the envelope, and the filters that a client may set."""
+"""Documents the stream: which events there are on both transports, and how a client follows them."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from services.gateway.filters import MAX_FILTERS, MAX_TEXT, MAX_VALUES
 
-_Schema = dict[str, Any]
+SOCKETIO, SSE = "Socket.IO", "SSE"
 
 
 class EventKind(NamedTuple):
-    """One event: its name, sender, transports, payload and meaning."""
+    """One event: its name, sender, transports and meaning, and the schemas of its payload and acknowledgement."""
 
     name: str
     sender: str
-    over: str
+    over: tuple[str, ...]
     payload: str
     meaning: str
+    ack: str | None = None
 
 
-_BOTH, _SOCKETS = "Socket.IO, SSE", "Socket.IO"
+_BOTH, _SOCKETS = (SOCKETIO, SSE), (SOCKETIO,)
 EVENTS = [
     EventKind(
         "connected", "server", _BOTH, "Connected", "The first event: which replica serves you, and where the stream is."
@@ -30,19 +31,31 @@ EVENTS = [
         "Resync",
         "The changes after your cursor can no longer be delivered: reload the list.",
     ),
+    EventKind(
+        "snapshot",
+        "server",
+        _BOTH,
+        "Snapshot",
+        "Some of the orders that you asked for, newest first; with `part` 0, forget what you had before.",
+    ),
+    EventKind(
+        "live", "server", _BOTH, "Live", "You have all the orders; what follows are the changes since that very moment."
+    ),
     EventKind("status", "server", _BOTH, "Status", "Whether your data may be old, and why."),
     EventKind(
         "expiring", "server", _BOTH, "Expiring", "Your token ends soon: renew it, or connect again with another."
     ),
-    EventKind("ended", "server", _BOTH, "Ended", "The last event: your token has ended."),
+    EventKind("ended", "server", _BOTH, "Ended", "The last event: your token has ended, or was revoked."),
     EventKind("subscribed", "server", _SOCKETS, "Subscribed", "Your new filters apply from here on."),
     EventKind("mark", "server", _SOCKETS, "Mark", "Your position, when your filters have hidden the latest changes."),
     EventKind(
         "subscribe",
         "client",
         _SOCKETS,
-        "Filter",
-        "Set or add a filter; without one, see everything. Acknowledged with `{cursor}` or `{error}`.",
+        "Subscribe",
+        "Set or add a filter; without one, see everything. With `snapshot`, be sent the orders of all your filters "
+        "first. Acknowledged with `{cursor}` or `{error}`.",
+        ack="FilterAck",
     ),
     EventKind(
         "unsubscribe",
@@ -50,6 +63,7 @@ EVENTS = [
         _SOCKETS,
         "Filter",
         "Remove a filter; without one, remove all and see nothing. Acknowledged likewise.",
+        ack="FilterAck",
     ),
     EventKind(
         "authenticate",
@@ -58,133 +72,34 @@ EVENTS = [
         "Authenticate",
         "Renew your token. Acknowledged with `{expires_at}` or `{error: {reason}}`; with other rights than before, "
         "`resync` follows.",
+        ack="AuthenticateAck",
     ),
 ]
 
-_ONE_OR_SOME = "Exactly this text, or one of these."
-_CURSOR: _Schema = {"type": "string", "description": "Opaque. Send it as `since` to resume after this event."}
-STREAM_SCHEMAS: dict[str, _Schema] = {
-    "Envelope": {
-        "type": "object",
-        "title": "Envelope",
-        "description": "One change of one order; the same on every transport.",
-        "required": ["operation", "id", "data", "cursor", "at"],
-        "properties": {
-            "operation": {"enum": ["INSERT", "UPDATE", "DELETE"]},
-            "id": {"type": "string", "description": "The order's `_id`, as every path takes it."},
-            "data": {
-                "anyOf": [{"$ref": "#/components/schemas/Order"}, {"type": "null"}],
-                "description": "The order after the change; for a deleted one, its last known state. "
-                "`null` in an INSERT or UPDATE means that it could not be delivered: fetch the order by its `id`.",
-            },
-            "cursor": _CURSOR,
-            "at": {"type": "string", "format": "date-time", "description": "When it was committed, ISO 8601 UTC."},
-            "left": {
-                "const": True,
-                "description": "Only in a DELETE: the order still exists, but no longer fits your filter.",
-            },
-        },
-    },
-    "Connected": {
-        "type": "object",
-        "title": "Connected",
-        "required": ["id", "cursor", "server"],
-        "properties": {
-            "id": {"type": "string", "description": "Of this connection."},
-            "cursor": _CURSOR,
-            "server": {"type": "string", "description": "The name of the replica."},
-        },
-    },
-    "Resync": {
-        "type": "object",
-        "title": "Resync",
-        "required": ["reason", "incident", "cursor"],
-        "properties": {
-            "reason": {
-                "type": "string",
-                "description": "Why: `history_lost`, `replay_too_long`, `too_many_replays`, `collection_dropped`, …",
-            },
-            "incident": {"type": "string", "description": "Under which the server has logged it."},
-            "cursor": _CURSOR,
-        },
-    },
-    "Status": {
-        "type": "object",
-        "title": "Status",
-        "required": ["stale", "reason", "cursor"],
-        "properties": {
-            "stale": {"type": "boolean", "description": "Whether your data may be old."},
-            "reason": {"enum": ["redis_unreachable", "watcher_silent", "gateway_behind", None]},
-            "cursor": _CURSOR,
-        },
-    },
-    "Expiring": {
-        "type": "object",
-        "title": "Expiring",
-        "required": ["at"],
-        "properties": {"at": {"type": "string", "format": "date-time", "description": "When, ISO 8601 UTC."}},
-    },
-    "Ended": {
-        "type": "object",
-        "title": "Ended",
-        "required": ["reason"],
-        "properties": {"reason": {"enum": ["token_expired"]}},
-    },
-    "Authenticate": {
-        "type": "object",
-        "title": "Authenticate",
-        "required": ["token"],
-        "properties": {"token": {"type": "string", "description": "A new token of the same subject."}},
-    },
-    "Subscribed": {
-        "type": "object",
-        "title": "Subscribed",
-        "required": ["filters", "cursor"],
-        "properties": {"filters": {"type": "integer", "description": "How many you have now."}, "cursor": _CURSOR},
-    },
-    "Mark": {"type": "object", "title": "Mark", "required": ["cursor"], "properties": {"cursor": _CURSOR}},
-    "Filter": {
-        "type": "object",
-        "title": "Filter",
-        "description": "Orders that fit every given field.",
-        "additionalProperties": False,
-        "properties": {
-            "ids": {
-                "description": "`_id` is one of these.",
-                "type": "array",
-                "items": {"type": "string"},
-                "maxItems": MAX_VALUES,
-            },
-            "status": {
-                "description": _ONE_OR_SOME,
-                "type": ["string", "array"],
-                "items": {"type": "string"},
-                "maxItems": MAX_VALUES,
-            },
-            "customer_name": {
-                "description": _ONE_OR_SOME,
-                "type": ["string", "array"],
-                "items": {"type": "string"},
-                "maxItems": MAX_VALUES,
-            },
-        },
-    },
-}
-
 STREAM_TEXT = f"""
-Each change to an order is one **envelope**, encoded once and the same for every client. `cursor` is its position in the
-stream: a client that sends its last one back gets every later change exactly once, in commit order, from any replica
-and over any transport; where that is impossible it gets `resync` with the reason.
+Each change to an order is one **envelope**, the same on every transport. `cursor` is its position in the stream: a
+client that sends its last one back gets every later change exactly once, in commit order, from any replica and over any
+transport; where that is impossible it gets `resync` with the reason.
 
 **Socket.IO** at `/socket.io/`: any stock client of version 3 or newer, by websocket or long-polling. `auth` may hold
 `since` (a cursor) and `filter`. With connection state recovery the stock client resumes by itself.
 
 **Tokens**, where the gateway asks for them: Socket.IO takes one as `auth.token`, SSE as `Authorization: Bearer`, both a
 `?ticket=` from `POST /api/tickets`. A refused Socket.IO client gets `connect_error` with the reason as its message. A
-stream shows only orders within the rights of its token, and ends with it.
+stream shows only orders within the rights of its token, and ends with it. A cursor is good for the rights with which
+it was given: who comes back with others gets `resync` with `rights_changed`, since it may hold orders that it may no
+longer see, and lacks those that it may see only now.
+
+**Limits**: a client that takes more than its share is refused: by 429 with `Retry-After` over REST, over SSE and at the
+handshake of Socket.IO; at CONNECT by `connect_error`, whose `data` is `{{reason: "rate_limited", limit, retry_after}}`;
+for an event by `{{ error }}` with the same. Who resumes too often from far back gets `resync` with `too_many_replays`.
 
 **Server-Sent Events** at `/api/orders/events`: each event's `id:` is its cursor. A client resumes by the header
 `Last-Event-ID`, which browsers send by themselves, or by `?since=`.
+
+**A list and its changes in one request**: `GET /api/orders` with `Accept: text/event-stream`, or over Socket.IO
+`subscribe` with `snapshot: true`. The orders come in `snapshot` events, then `live`, then every later change. Whoever
+loses the connection before `live` gets the orders anew, and after it only what was missed.
 
 A **filter** has the fields `ids`, `status` and `customer_name`; over SSE and in the list they are parameters:
 
@@ -192,5 +107,6 @@ A **filter** has the fields `ids`, `status` and `customer_name`; over SSE and in
 - within one field any of the values may match, and every given field must match
 - a Socket.IO client may have {MAX_FILTERS} filters, and sees orders that fit any of them
 - all filters of a client together may have {MAX_VALUES} values, and take {MAX_TEXT} bytes as JSON in base64
+- a field that the operator hides from clients is refused
 - an order that leaves your filter is sent as a DELETE with `left`
 """

@@ -10,10 +10,10 @@ _API = {
 }
 
 
-async def add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Add the headers that the response does not set itself; for ``app.on_response_prepare``."""
+def add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Add the headers that the response does not set itself: a mark."""
     for name, value in _EVERYWHERE.items():
         response.headers.setdefault(name, value)
-    if request.path.startswith("/api/"):
+    if request.path.startswith(("/api/", "/auth/")):
         for name, value in _API.items():
             response.headers.setdefault(name, value)

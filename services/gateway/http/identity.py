@@ -1,17 +1,24 @@
 """Asks every request to the API who makes it, and lets in those whose token allows it."""
 
-from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler
+from collections.abc import Callable
 
-from services.gateway.edge.doors import Doors
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+
+from services.gateway.edge.authenticator import Authenticator
+from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.principal import ANYONE, Credentials, Denial, NotAuthenticated, Principal, Scope
+from services.gateway.http.accept import prefers_events
 from services.gateway.http.problems import Kind, Problem
 
 TICKETS = "/api/tickets"
+COLLECTION = "/api/orders"
+ADMIN = "/api/admin/"  # what is below it needs the scope for operators
 STREAM = "/api/orders/events"
 # The description of the API. Everything else below /api/ asks for a token, a route that is added later too.
-_PUBLIC = ("/api/docs", "/api/openapi.json")
-_PRINCIPAL = "principal"
+_PUBLIC = ("/api/docs", "/api/openapi.json", "/api/asyncapi.json")
+_PRINCIPAL = web.RequestKey("principal", Principal)
+_UNKNOWN = frozenset({Kind.UNAUTHENTICATED, Kind.SCOPE})  # nobody was let in whose request it could be
 _CHALLENGE = 'Bearer realm="orders"'
 
 
@@ -22,12 +29,20 @@ def anyone(request: web.BaseRequest) -> Principal:  # noqa: ARG001
 
 def principal_of(request: web.BaseRequest) -> Principal:
     """Return who makes the request; it is an error of ours where nobody has asked."""
-    found: Principal = request[_PRINCIPAL]
-    return found
+    return request[_PRINCIPAL]
 
 
-def install_identity(app: web.Application, doors: Doors) -> None:
-    """Ask before every route below /api/. Call it after `install_entrance`, which answers the preflights."""
+def subject_of(request: web.BaseRequest) -> str:
+    """Return whose request it is; empty where nobody has asked, or nobody knows."""
+    found = request.get(_PRINCIPAL)
+    return "" if found is None else found.subject
+
+
+def identify_at(authenticator: Authenticator, entrance: Entrance, charge: Callable[[web.Request], None]) -> Middleware:
+    """Return the middleware that asks before every route below /api/, once preflights have been answered.
+
+    ``charge`` a request of which nobody knows whose it is to its address: guessing tokens is not free.
+    """
 
     @web.middleware
     async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -36,28 +51,45 @@ def install_identity(app: web.Application, doors: Doors) -> None:
             return await handler(request)
         if request.method == hdrs.METH_OPTIONS:  # tells the methods, as for any address
             return await handler(request)
-        reads = request.method in {hdrs.METH_GET, hdrs.METH_HEAD} or path == TICKETS
+        scope = _needed(request)
         try:
-            request[_PRINCIPAL] = await doors.identify(_credentials(request), Scope.READ if reads else Scope.WRITE)
+            request[_PRINCIPAL] = await authenticator.identify(_for(request, entrance.credentials(request)), scope)
         except NotAuthenticated as refusal:
-            raise _refused(refusal.denial, Scope.READ if reads else Scope.WRITE) from refusal
+            problem = refusal_problem(refusal.denial, scope)
+            if problem.kind in _UNKNOWN:
+                charge(request)
+            raise problem from refusal
         return await handler(request)
 
-    app.middlewares.append(identify)
+    return identify
 
 
-def _credentials(request: web.Request) -> Credentials:
-    given = Credentials.of(request)
-    return given if request.path == STREAM else given._replace(ticket=None)  # a ticket opens a stream, nothing else
+def _needed(request: web.Request) -> Scope:
+    if request.path.startswith(ADMIN):
+        return Scope.ADMIN
+    reads = request.method in {hdrs.METH_GET, hdrs.METH_HEAD} or request.path == TICKETS
+    return Scope.READ if reads else Scope.WRITE
 
 
-def _refused(denial: Denial, scope: Scope) -> Problem:
+def opens_stream(request: web.BaseRequest) -> bool:
+    """Tell whether the request is for a stream of events, which lasts as long as its client stays."""
+    return request.path == STREAM or (request.path == COLLECTION and prefers_events(request))
+
+
+def _for(request: web.Request, given: Credentials) -> Credentials:
+    return given if opens_stream(request) else given._replace(ticket=None)  # a ticket opens a stream, nothing else
+
+
+def refusal_problem(denial: Denial, scope: Scope = Scope.READ) -> Problem:
+    """Return the answer to a request that is not let in; ``scope`` is the one that it needs."""
     if denial is Denial.UNAVAILABLE:
         detail = "It cannot be checked now who you are."
         return Problem(503, Kind.HTTP, detail, headers={hdrs.RETRY_AFTER: "2"})
     if denial is Denial.SCOPE_MISSING:
         challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'
         return Problem(403, Kind.SCOPE, f"It needs the scope {scope}.", headers={hdrs.WWW_AUTHENTICATE: challenge})
+    if denial is Denial.FOREIGN_PAGE:
+        return Problem(403, Kind.FOREIGN_PAGE, "A session is for this server's own page: send a token or a ticket.")
     missing = denial is Denial.TOKEN_MISSING
     challenge = _CHALLENGE if missing else f'{_CHALLENGE}, error="invalid_token", error_description="{denial}"'
     return Problem(401, Kind.UNAUTHENTICATED, _DETAILS[denial], headers={hdrs.WWW_AUTHENTICATE: challenge})
@@ -65,8 +97,11 @@ def _refused(denial: Denial, scope: Scope) -> Problem:
 
 _DETAILS = {
     Denial.TOKEN_MISSING: "Send a token as `Authorization: Bearer …`.",
-    Denial.TOKEN_INVALID: "The token is not valid here.",
-    Denial.TOKEN_EXPIRED: "The token has expired.",
+    Denial.TOKEN_INVALID: "The token or session is not valid here.",
+    Denial.TOKEN_EXPIRED: "The token or session has expired.",
     Denial.TOKEN_NOT_YET_VALID: "The token is not valid yet.",
+    Denial.SESSION_ENDED: "The session has ended: sign in again.",
+    Denial.TOKEN_TOO_LONG: "The token lives longer than this gateway accepts: take one that expires sooner.",
+    Denial.TOKEN_REVOKED: "The token has been revoked.",
     Denial.TICKET_INVALID: "The ticket is unknown, too old, or used already.",
 }

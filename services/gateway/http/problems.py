@@ -1,18 +1,15 @@
 """Errors as clients get them: `application/problem+json` (RFC 9457), one shape for every error."""
 
-import secrets
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from http import HTTPStatus
 
-import structlog
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler, Middleware
 
 from services.common.documents import Json, dumps
 from services.gateway.orders import FieldFault
 
-log = structlog.get_logger(__name__)
+DOCS = "/api/docs"
 
 
 class Kind(StrEnum):
@@ -23,7 +20,9 @@ class Kind(StrEnum):
     NOT_FOUND = "order-not-found"
     UNAUTHENTICATED = "not-authenticated"
     SCOPE = "scope-missing"
+    FOREIGN_PAGE = "foreign-page"
     OUTSIDE = "outside-rights"
+    LIMITED = "rate-limited"
     TOO_LARGE = "body-too-large"
     TOO_SLOW = "body-too-slow"
     MEDIA_TYPE = "unsupported-media-type"
@@ -31,8 +30,12 @@ class Kind(StrEnum):
     TAKEN = "value-taken"
     ORDER_TOO_LARGE = "order-too-large"
     BUSY = "order-busy"
+    PRECONDITION = "precondition-failed"
+    KEY_REUSED = "key-reused"
+    IN_PROGRESS = "request-in-progress"
     TOO_SLOW_STORE = "store-too-slow"
     UNFIT = "collection-unfit"
+    OVERLOADED = "overloaded"
     UNAVAILABLE = "store-unavailable"
     UNKNOWN_OUTCOME = "outcome-unknown"
     INTERNAL = "internal-error"
@@ -50,16 +53,22 @@ _TITLES = {
     Kind.NOT_FOUND: "No such order",
     Kind.UNAUTHENTICATED: "A valid token is needed",
     Kind.SCOPE: "The token does not allow this",
+    Kind.FOREIGN_PAGE: "A page of another origin made the request",
     Kind.OUTSIDE: "The order would be outside of your rights",
+    Kind.LIMITED: "You have asked for too much in a short time",
     Kind.TOO_LARGE: "The body is too large",
     Kind.TOO_SLOW: "The body did not arrive in time",
-    Kind.MEDIA_TYPE: "The body must be application/json, not compressed",
+    Kind.MEDIA_TYPE: "The body must be JSON, not compressed",
     Kind.RULE: "A rule of the collection forbids it",
     Kind.TAKEN: "Another order has this value",
     Kind.ORDER_TOO_LARGE: "The order would become too large",
     Kind.BUSY: "Another transaction holds the order",
+    Kind.PRECONDITION: "The order is not in the state that the request asks for",
+    Kind.KEY_REUSED: "The key belongs to another request",
+    Kind.IN_PROGRESS: "The same request is still under way",
     Kind.TOO_SLOW_STORE: "MongoDB needs too long for this",
     Kind.UNFIT: "The collection cannot be served",
+    Kind.OVERLOADED: "Too much is asked for at once",
     Kind.UNAVAILABLE: "The orders cannot be reached",
     Kind.UNKNOWN_OUTCOME: "It is not known whether the write was done",
     Kind.INTERNAL: "Something went wrong on our side",
@@ -67,7 +76,7 @@ _TITLES = {
 
 
 class Problem(Exception):
-    """An answer that is an error; raise it anywhere below the middleware."""
+    """An answer that is an error; raise it anywhere below the middleware `answer_errors`."""
 
     def __init__(
         self,
@@ -78,12 +87,14 @@ class Problem(Exception):
         faults: Iterable[FieldFault] = (),
         place: str = "body",
         headers: Mapping[str, str] | None = None,
+        errors: Iterable[Json] = (),
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.kind = kind
         self.detail = detail
-        self.errors = [_error(fault, place) for fault in faults]
+        self.faults = tuple(faults)
+        self.errors = [*errors, *(fault_json(fault, place) for fault in self.faults)]
         self.headers = dict(headers or {})
 
 
@@ -103,67 +114,33 @@ def problem_response(problem: Problem, **more: Json) -> web.Response:
     )
 
 
-def problems(prefix: str = "/api/") -> Middleware:
-    """Return the middleware that answers every error below ``prefix`` as a problem.
-
-    Our own errors are logged once, with the id that the client gets; errors of the client are not logged.
-    """
-
-    @web.middleware
-    async def answer_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not request.path.startswith(prefix):
-            return await handler(request)
-        try:
-            return await handler(request)
-        except Problem as problem:
-            return problem_response(problem)
-        except web.HTTPMethodNotAllowed as error:
-            return _method_not_allowed(request, error)
-        except web.HTTPException as error:
-            if error.status < 400:
-                raise
-            return problem_response(_from_http(error))
-        except Exception as error:
-            if request.transport is None or request.transport.is_closing():
-                return web.Response(
-                    status=400
-                )  # the client has left: the response is never read, and it is not our fault
-            if request.writer.output_size > 0:
-                raise  # a stream has begun: nothing written now could be read as a response
-            return _internal(request, error)
-
-    return answer_problems
+def problem_bytes(problem: Problem) -> bytes:
+    """Return a whole answer, for those who write it themselves."""
+    response = problem_response(problem)
+    body = response.body if isinstance(response.body, bytes) else b""
+    reason = HTTPStatus(problem.status).phrase
+    fields = {
+        **problem.headers,
+        hdrs.CONTENT_TYPE: response.content_type,
+        hdrs.CACHE_CONTROL: "no-store",
+        "X-Content-Type-Options": "nosniff",
+        hdrs.CONTENT_LENGTH: str(len(body)),
+    }
+    lines = [f"HTTP/1.1 {problem.status} {reason}", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
+    return "\r\n".join(lines).encode() + body
 
 
-def _internal(request: web.Request, error: Exception) -> web.Response:
-    incident = secrets.token_hex(8)
-    log.error("A request failed", incident=incident, method=request.method, path=request.path, exc_info=error)
-    detail = "It is logged under the id in `incident`."
-    return problem_response(Problem(500, Kind.INTERNAL, detail), incident=incident)
-
-
-def _method_not_allowed(request: web.Request, error: web.HTTPMethodNotAllowed) -> web.Response:
-    """Answer with the allowed methods, for OPTIONS (RFC 9110) and for any other method."""
-    allowed = ", ".join(sorted({*error.allowed_methods, hdrs.METH_OPTIONS}))
-    if request.method == hdrs.METH_OPTIONS:
-        return web.Response(status=204, headers={hdrs.ALLOW: allowed})
-    return problem_response(Problem(405, Kind.HTTP, f"Allowed here: {allowed}.", headers={hdrs.ALLOW: allowed}))
-
-
-def _from_http(error: web.HTTPException) -> Problem:
-    if isinstance(error, web.HTTPNotFound):
-        return Problem(404, Kind.HTTP, "There is nothing at this address.")
-    if isinstance(error, web.HTTPUnsupportedMediaType):
-        return Problem(415, Kind.MEDIA_TYPE, error.text or "")
-    return Problem(error.status, Kind.HTTP, error.reason)
-
-
-def _error(fault: FieldFault, place: str) -> Json:
-    field = _encodable(fault.field)
-    error: dict[str, Json] = {"in": place, "field": field or place, "message": _encodable(fault.message)}
+def fault_json(fault: FieldFault, place: str) -> dict[str, Json]:
+    """Return an element of `errors`."""
+    steps = [_encodable(step) for step in (*fault.path, fault.field)]
+    error: dict[str, Json] = {"in": place, "field": steps[-1] or place, "message": _encodable(fault.message)}
     if place == "body":  # a JSON pointer, as in the example of RFC 9457
-        error["pointer"] = "#/" + field.replace("~", "~0").replace("/", "~1") if field else "#"
+        error["pointer"] = "".join(["#", *(f"/{_escaped(step)}" for step in steps if step)])
     return error
+
+
+def _escaped(step: str) -> str:
+    return step.replace("~", "~0").replace("/", "~1")
 
 
 def _encodable(text: str) -> str:

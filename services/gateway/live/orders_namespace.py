@@ -3,32 +3,41 @@
 import asyncio
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from services.common.cursor import Cursor, Position
 from services.common.deadlines import Deadlines
 from services.common.documents import iso_at
 from services.common.error_text import error_text
 from services.common.fair_turns import OWN, Pace
-from services.gateway.edge.doors import Doors
-from services.gateway.edge.limits import Count, DisconnectReason, Incident, OnDisconnect
+from services.common.visible_fields import ALL_FIELDS, VisibleFields
+from services.gateway.audience import Rights, view_of
+from services.gateway.edge.authenticator import Authenticator
+from services.gateway.edge.fair_share import FairShare
+from services.gateway.edge.incidents import Count, DisconnectReason, Incident, OnDisconnect
 from services.gateway.edge.peer import account_of
 from services.gateway.edge.principal import ANYONE, Credentials, NotAuthenticated, Principal, Scope
+from services.gateway.edge.quota import RATE_LIMITED, Standing, Use
+from services.gateway.edge.registry import NotAdmitted
 from services.gateway.filters import EVERYTHING, NOTHING, Interest, InvalidFilter, parse_filter, union
 from services.gateway.live.client import LiveClient, gateway_event
 from services.gateway.live.connect_request import ConnectRequest, credentials_in, parse_connect
 from services.gateway.recovery import SessionIds
+from services.gateway.snapshot_chunk import INSIDE
 from services.gateway.socketio.server import Ack, ConnectionRefused, Namespace, Socket
 from services.gateway.stream import Stream
-from services.gateway.subscription import Mode, Reason, ResumePoint
+from services.gateway.subscription import Mode, Reason, ResumePoint, ResyncReason
 from services.gateway.wire.socketio import Argument
 
 MARK_SECONDS = 20.0
+_SNAPSHOT = "snapshot"  # in what a client subscribes to
 
 
 class LiveOrders(Namespace[LiveClient]):
     """To clients: `connected`, `orderUpdate`, `resync`, `status`, `subscribed`, `mark`; from them: `(un)subscribe`.
 
-    With ``doors`` each client must say who it is, and is told `expiring` and `ended`; it renews by `authenticate`.
+    With an ``authenticator`` each client must say who it is, and is told `expiring` and `ended`; it renews by
+    `authenticate`.
     """
 
     def __init__(
@@ -41,9 +50,13 @@ class LiveOrders(Namespace[LiveClient]):
         *,
         stall: float = 30.0,
         ready_timeout: float = 10.0,
-        doors: Doors | None = None,
+        authenticator: Authenticator | None = None,
+        share: FairShare | None = None,
+        visible: VisibleFields = ALL_FIELDS,
     ) -> None:
-        self._doors = doors
+        self._visible = visible
+        self._authenticator = authenticator
+        self._share = FairShare() if share is None else share
         self._hub = stream.hub
         self._stream = stream
         self._current_cursor = stream.current_cursor
@@ -62,24 +75,44 @@ class LiveOrders(Namespace[LiveClient]):
     ) -> Mapping[str, object] | Awaitable[Mapping[str, object]]:
         """Find the client's position in the stream; recover its session if it sends one."""
         handshake = socket.take_credentials()
-        if self._doors is None:
+        if self._authenticator is None:
             return self._connect(socket, auth, ANYONE)
-        return self._identify(self._doors, socket, auth, credentials_in(auth, handshake))
+        return self._identify(self._authenticator, socket, auth, credentials_in(auth, handshake))
 
     async def _identify(
-        self, doors: Doors, socket: Socket[LiveClient], auth: Mapping[str, Argument], credentials: Credentials
+        self,
+        authenticator: Authenticator,
+        socket: Socket[LiveClient],
+        auth: Mapping[str, Argument],
+        credentials: Credentials,
     ) -> Mapping[str, object]:
         try:
-            principal = await doors.identify(credentials, Scope.READ)
+            principal = await authenticator.identify(credentials, Scope.READ)
         except NotAuthenticated as refusal:
             raise ConnectionRefused(refusal.denial, {"reason": refusal.denial}) from refusal
+        self._admit_one_more(socket, principal.subject)
         admitted = self._connect(socket, auth, principal)
         return await admitted if isinstance(admitted, Awaitable) else admitted
+
+    def _admit_one_more(self, socket: Socket[LiveClient], subject: str) -> None:
+        try:
+            standing = socket.identified(subject)
+        except NotAdmitted as refusal:
+            self._count(refusal.incident)
+            told = {"reason": refusal.incident, "retry_after": refusal.retry_after}
+            raise ConnectionRefused(refusal.incident, told) from refusal
+        if standing is not None and not standing.is_allowed:
+            self._count(standing.use.incident)
+            raise ConnectionRefused(RATE_LIMITED, standing.refusal())
 
     def _connect(
         self, socket: Socket[LiveClient], auth: Mapping[str, Argument], principal: Principal
     ) -> Mapping[str, object] | Awaitable[Mapping[str, object]]:
-        request = parse_connect(auth, self._ids, principal.subject)
+        request = parse_connect(auth, self._ids, self._visible, principal)
+        if request.wants_orders:
+            standing = self._refusing(Use.EXPENSIVE, socket, principal.subject)
+            if standing is not None:
+                raise ConnectionRefused(RATE_LIMITED, standing.refusal())
         resume_point = self._locate_now(request) if self._ready.is_set() else None
         if resume_point is not None:
             # Nearly always there is nothing to await, which saves a task: thousands may reconnect at once.
@@ -97,8 +130,13 @@ class LiveOrders(Namespace[LiveClient]):
             raise ConnectionRefused("the stream is not there yet") from None
         resume_point = self._locate_now(request)
         if resume_point is None and request.since is not None:
-            resume_point = await self._stream.locate(request.since, account_of(socket.address))
+            resume_point = await self._locate_deep(socket, request.since, principal.subject)
         return self._admit(socket, request, resume_point or self._now(request), principal)
+
+    async def _locate_deep(self, socket: Socket[LiveClient], since: Cursor, subject: str) -> ResumePoint:
+        if self._refusing(Use.DEEP_RESUMES, socket, subject) is None:
+            return await self._stream.locate(since, account_of(socket.address))
+        return ResumePoint(self._current_cursor().position, ResyncReason.TOO_MANY_REPLAYS)
 
     def _locate_now(self, request: ConnectRequest) -> ResumePoint | None:
         return self._now(request) if request.since is None else self._stream.locate_now(request.since)
@@ -111,7 +149,16 @@ class LiveOrders(Namespace[LiveClient]):
     ) -> Mapping[str, object]:
         recovered = request.pid is not None and resume_point.reason is None
         incident = "" if resume_point.reason is None else self._note_resync(socket, request, resume_point.reason)
-        socket.state = LiveClient(socket, self._hub, self._stalls, request.interest, resume_point, incident, principal)
+        socket.state = LiveClient(
+            socket,
+            self._hub,
+            self._stalls,
+            request.interest,
+            resume_point,
+            incident,
+            principal,
+            wants_orders=request.wants_orders,
+        )
         return {"pid": request.pid if recovered else self._ids.issue(principal.subject)}
 
     def _note_resync(self, socket: Socket[LiveClient], request: ConnectRequest, reason: Reason) -> str:
@@ -119,21 +166,25 @@ class LiveOrders(Namespace[LiveClient]):
 
     def greeting(self, socket: Socket[LiveClient]) -> tuple[str, Sequence[object]]:
         """Return `connected`: the client's id, the server's name and the position in the stream."""
-        fields = {"id": socket.sid, "server": self._server}
-        return "connected", gateway_event(
-            fields, self._cursor(socket.state.resume_point.position), socket.state.interest
-        )
+        client = socket.state
+        cursor = None if client.wants_orders else self._cursor(client.resume_point.position, client.principal.rights)
+        return "connected", gateway_event({"id": socket.sid, "server": self._server}, cursor, client.interest)
 
     def connected(self, socket: Socket[LiveClient]) -> None:
         """Start the client; the events that it has missed follow at once."""
         client = socket.state
-        interest, resume_point = client.interest, client.resume_point
+        interest, resume_point, rights = client.interest, client.resume_point, client.principal.rights
         if resume_point.reason is not None:
-            client.resync(resume_point.reason, self._cursor(resume_point.position), client.incident)
+            client.resync(resume_point.reason, self._cursor(resume_point.position, rights), client.incident)
         self._clients.add(client)
-        rights, account = client.principal.rights, account_of(socket.address)
-        client.start(self._hub.subscribe(client, interest, resume_point.position, account, rights))
+        account = account_of(socket.address)
+        orders = self._stream.snapshots if client.wants_orders else None
+        client.start(self._hub.subscribe(client, interest, resume_point.position, account, rights), orders)
         client.live_until(client.principal.expires_at)
+        if self._authenticator is not None:  # last: it ends the client where its token was revoked while it connected
+            client.bearer = self._authenticator.keep(
+                client.principal, partial(client.end_because, DisconnectReason.TOKEN_REVOKED)
+            )
 
     def event(
         self, socket: Socket[LiveClient], name: str, args: Sequence[Argument], ack: Ack | None
@@ -142,23 +193,46 @@ class LiveOrders(Namespace[LiveClient]):
 
         The acknowledgement is an object, with ``error`` where that was refused.
         """
-        if name == "authenticate" and self._doors is not None:
-            return self._renew(self._doors, socket.state, args[0] if args else None, ack)
+        authenticator = self._authenticator if name == "authenticate" else None
+        use = Use.SUBSCRIBES if authenticator is None else Use.HANDSHAKES
+        if not self._may(use, socket, ack):
+            return None
+        if authenticator is not None:
+            return self._renew(authenticator, socket.state, args[0] if args else None, ack)
         self._change_filters(socket, name, args, ack)
         return None
 
-    async def _renew(self, doors: Doors, client: LiveClient, sent: Argument, ack: Ack | None) -> None:
+    def _may(self, use: Use, socket: Socket[LiveClient], ack: Ack | None) -> bool:
+        """Let the client use something, or tell it that it may not."""
+        standing = self._refusing(use, socket, socket.state.principal.subject)
+        if standing is None:
+            return True
+        if ack is not None:
+            ack({"error": {**standing.refusal(), "message": f"too many {use} in a short time"}})
+        return False
+
+    def _refusing(self, use: Use, socket: Socket[LiveClient], subject: str) -> Standing | None:
+        """Charge the client for a use; return how it stands where it may not."""
+        standing = self._share.charge(use, socket.address, subject)
+        if standing is None or standing.is_allowed:
+            return None
+        self._count(use.incident)
+        return standing
+
+    async def _renew(self, authenticator: Authenticator, client: LiveClient, sent: Argument, ack: Ack | None) -> None:
         """Let the client live as long as a new token, with the rights that this one gives."""
         token = sent.get("token") if isinstance(sent, Mapping) else None
         try:
             credentials = Credentials(token=token if isinstance(token, str) else "")
-            principal = await doors.identify(credentials, Scope.READ, client.principal.subject)
+            principal = await authenticator.identify(credentials, Scope.READ, client.principal.subject)
         except NotAuthenticated as refusal:
             if ack is not None:
                 ack({"error": {"reason": refusal.denial}})
             return
         client.principal = principal
         client.live_until(principal.expires_at)
+        if client.bearer is not None:
+            client.bearer.renew(principal)
         if client.subscription is not None:
             self._hub.change_rights(client.subscription, principal.rights)
         if ack is not None:
@@ -169,17 +243,24 @@ class LiveOrders(Namespace[LiveClient]):
         if subscription is None:
             return
         try:
-            interest = _changed(subscription.interest, name, args)
+            args, wants_orders = _wants_orders(name, args)
+            interest = _changed(subscription.interest, name, args, self._visible)
         except InvalidFilter as error:
             if ack is not None:
                 ack({"error": {"field": error.field, "message": error_text(error)}})
             return
+        client = socket.state
+        sends_orders = wants_orders or client.is_inside  # what has been sent of a snapshot is of another interest
+        if sends_orders and not self._may(Use.EXPENSIVE, socket, ack):
+            return
         self._hub.change_interest(subscription, interest)
+        if sends_orders:
+            client.send_orders(self._stream.snapshots)
         # The position is fixed before the acknowledgement: nothing is missed from here on.
-        cursor = self._cursor(self._hub.position(subscription))
-        socket.state.emit("subscribed", {"filters": len(interest)}, cursor, interest)
+        cursor = None if client.is_inside else self._cursor(self._hub.position(subscription), subscription.rights)
+        client.emit("subscribed", {"filters": len(interest)}, cursor, interest)
         if ack is not None:
-            ack({"cursor": str(cursor)})
+            ack({"cursor": INSIDE if cursor is None else str(cursor)})
 
     def disconnected(self, socket: Socket[LiveClient], reason: DisconnectReason) -> None:
         """Forget the client."""
@@ -187,8 +268,8 @@ class LiveOrders(Namespace[LiveClient]):
         self._clients.discard(socket.state)
         self._left(socket.form, reason)
 
-    def _cursor(self, position: Position) -> Cursor:
-        return Cursor(self._current_cursor().epoch, position)
+    def _cursor(self, position: Position, rights: Rights) -> Cursor:
+        return Cursor(self._current_cursor().epoch, position, view_of(rights))
 
     def _drop(self, client: LiveClient) -> None:
         self._count(Incident.SLOW_CONSUMER)
@@ -207,12 +288,12 @@ class LiveOrders(Namespace[LiveClient]):
 
         Otherwise the cursor that they recover with would age until it is out of reach, although they missed nothing.
         """
-        last: Cursor | None = None
+        here: Cursor | None = None
         while True:
             await asyncio.sleep(MARK_SECONDS)
-            if not self._ready.is_set() or self._current_cursor() == last:
+            if not self._ready.is_set() or self._current_cursor() == here:
                 continue
-            last = cursor = self._current_cursor()
+            here = self._current_cursor()
             pace = Pace(self._turns, OWN)
             await pace.begin()
             for client in list(self._clients):
@@ -223,23 +304,34 @@ class LiveOrders(Namespace[LiveClient]):
                     and subscription.audience.shown != EVERYTHING
                 ):
                     with self._hub.isolating(subscription):
-                        client.emit("mark", {}, cursor, subscription.interest)
+                        client.mark(here, subscription)
                 if await pace.step():  # meanwhile the others may have been sent later changes than the mark
-                    last = cursor = self._current_cursor()
+                    here = self._current_cursor()
 
 
 def _moment(seconds: float | None) -> str | None:
     return None if seconds is None else iso_at(seconds)
 
 
-def _changed(interest: Interest, name: str, args: Sequence[Argument]) -> Interest:
+def _wants_orders(name: str, args: Sequence[Argument]) -> tuple[Sequence[Argument], bool]:
+    """Return the arguments without `snapshot`, and whether a `subscribe` had it: the client wants the orders, too."""
+    if name != "subscribe" or not args or not isinstance(args[0], dict) or _SNAPSHOT not in args[0]:
+        return args, False
+    wanted = args[0][_SNAPSHOT]
+    if not isinstance(wanted, bool):
+        raise InvalidFilter("must be true or false", _SNAPSHOT)
+    wanted_filter = {field: value for field, value in args[0].items() if field != _SNAPSHOT}
+    return [wanted_filter or None, *args[1:]], wanted
+
+
+def _changed(interest: Interest, name: str, args: Sequence[Argument], visible: VisibleFields) -> Interest:
     """Return the interest after `subscribe(filter)`, `unsubscribe(filter)` or `unsubscribe()`."""
     wanted = parse_filter(args[0]) if args and args[0] is not None else None
     match name:
         case "subscribe":
             if wanted is None:
                 return EVERYTHING
-            return union({wanted} if interest == EVERYTHING else {*interest, wanted})
+            return union({wanted} if interest == EVERYTHING else {*interest, wanted}, visible)
         case "unsubscribe":
             return NOTHING if wanted is None else interest - {wanted}
         case _:

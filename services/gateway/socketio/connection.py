@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, cast
 
 from services.common.deadlines import Deadlines, Entry
-from services.gateway.edge.limits import DisconnectReason, Incident
+from services.gateway.edge.incidents import DisconnectReason, Incident
 from services.gateway.engineio.session import Application, Session
 from services.gateway.socketio.namespace import Ack, ConnectionRefused, Extra, Namespace
 from services.gateway.socketio.serial_queue import Call, SerialQueue

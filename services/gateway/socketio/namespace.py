@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
-from services.gateway.edge.limits import DisconnectReason
+from services.gateway.edge.incidents import DisconnectReason
 from services.gateway.socketio.socket import Socket
 from services.gateway.wire.socketio import Argument
 

@@ -16,11 +16,10 @@ has `sid`, `address`, `state` (the application's), `emit`, `disconnect` (stays a
 
 For fan-out, where thousands get the same event, nothing above runs per event. Encode once per `Form`:
 
-    text = wire.socketio.encoded_event(b'"orderUpdate"', envelope, cursor)   # JSON already
-    data = wire.engineio.encoded_message(Form.WEBSOCKET, text)            # a complete frame, or a polling payload
+    data = event.encode_for_sockets(form, b'"orderUpdate"', envelope, cursor)   # a frame, or a packet of a payload
 
 and write it to each socket that has this `form` and is `writable`: `socket.write_encoded(data)`. To send several
-messages in one write, join them with `wire.engineio.joined(form, messages)`.
+messages in one write, join them with `event.SEPARATOR[form]`. So does `gateway/group.py` with the orders.
 
 A `Flow` set as `socket.flow` gets `paused()` and `resumed()`. A websocket is paused while it has bytes that the kernel
 did not take. Polling is paused except while a GET is held: each GET resumes it, and all messages written before the
@@ -38,11 +37,13 @@ from services.common.deadlines import Deadlines
 from services.common.fair_turns import FairTurns
 from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.failures import Failures
-from services.gateway.edge.limits import Count, EngineSettings, Incident, count_nothing
+from services.gateway.edge.fair_share import FairShare
+from services.gateway.edge.incidents import Count, Incident, count_nothing
 from services.gateway.edge.registry import Registry
 from services.gateway.edge.unsent import Unsent
 from services.gateway.engineio.server import EngineServer
 from services.gateway.engineio.session import Session
+from services.gateway.engineio.settings import EngineSettings
 from services.gateway.socketio.connection import SocketConnection
 from services.gateway.socketio.namespace import Ack, ConnectionRefused, Extra, Namespace
 from services.gateway.socketio.socket import Flow, Socket
@@ -73,12 +74,13 @@ class SocketServer:
         entrance: Entrance | None = None,
         unsent: Unsent | None = None,
         turns: FairTurns | None = None,
+        share: FairShare | None = None,
     ) -> None:
         settings = settings or EngineSettings()
         self._namespaces = dict(namespaces)
         self._connect_due: Deadlines[SocketConnection] = Deadlines(settings.connect_timeout, SocketConnection.overdue)
         self._failures = Failures("A Socket.IO handler failed", count)
-        self._engine = EngineServer(self._accept, settings, count, registry, entrance, unsent, turns)
+        self._engine = EngineServer(self._accept, settings, count, registry, entrance, unsent, turns, share)
 
     def __len__(self) -> int:
         """The number of connections."""

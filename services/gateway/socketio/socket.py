@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
-from services.gateway.edge.limits import DisconnectReason
+from services.gateway.edge.incidents import DisconnectReason
 from services.gateway.edge.principal import Credentials
+from services.gateway.edge.quota import Standing
 from services.gateway.engineio.session import Session
 from services.gateway.socketio.serial_queue import SerialQueue
 from services.gateway.wire.form import Form
@@ -54,6 +55,13 @@ class Socket(Generic[State]):
     def take_credentials(self) -> Credentials:
         """Return what came with the handshake of the connection, to the first who asks."""
         return self._session.take_credentials()
+
+    def identified(self, subject: str) -> Standing | None:
+        """Count the connection among those of its subject, which pays for the handshake; return how it stands.
+
+        Raise NotAdmitted where it has too many.
+        """
+        return self._session.sessions.identified(self._session, subject)
 
     @property
     def form(self) -> Form:

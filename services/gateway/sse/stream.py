@@ -9,14 +9,19 @@ from services.common.deadlines import Deadlines, Entry
 from services.common.documents import Json, dumps, iso_at
 from services.front.connections import State
 from services.front.handover import Takeover
+from services.gateway.edge.bearers import Bearer
 from services.gateway.edge.descriptor import unbuffered_descriptor
+from services.gateway.edge.incidents import DisconnectReason
 from services.gateway.edge.lifetime import Lifetime
-from services.gateway.edge.limits import DisconnectReason
 from services.gateway.edge.unsent import Unsent
 from services.gateway.hub import Hub
+from services.gateway.snapshot_chunk import INSIDE, LIVE
+from services.gateway.snapshot_stream import SnapshotStream
 from services.gateway.subscription import Mode, Reason, Subscription
 from services.gateway.wire import sse
 from services.gateway.wire.form import Form
+
+_STILL_HERE = sse.comment("still here")
 
 
 class SseStream(Takeover):
@@ -31,11 +36,13 @@ class SseStream(Takeover):
         "_stalls",
         "_transport",
         "_unsent",
+        "bearer",
         "client",
         "descriptor",
         "form",
         "lifetime",
         "reason",
+        "snapshot",
         "subscription",
     )
 
@@ -57,6 +64,8 @@ class SseStream(Takeover):
         self.reason = DisconnectReason.TRANSPORT_CLOSE  # reported when it ends
         self.subscription: Subscription | None = None
         self.lifetime: Lifetime | None = None  # where it ends with a token
+        self.snapshot: SnapshotStream | None = None  # where it shows the orders first
+        self.bearer: Bearer | None = None  # where its token can be revoked
         self._hub = hub
         self._stalls = stalls
         self._stall: Entry[SseStream] | None = None
@@ -88,21 +97,41 @@ class SseStream(Takeover):
         """Send bytes of the stream itself, not of the fan-out."""
         self.write(sse.chunk(data) if self.form is Form.SSE else data)
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether the connection takes more."""
+        return not self._paused
+
     def resync(self, reason: Reason, cursor: Cursor, incident: str) -> None:
-        """Tell the client to reload."""
-        fields: Json = {"reason": str(reason), "incident": incident, "cursor": str(cursor)}
-        self.send(sse.event("resync", dumps(fields), str(cursor)))
+        """Tell the client to reload; where it is shown the orders, they follow."""
+        since = str(cursor) if self.snapshot is None else INSIDE
+        fields: Json = {"reason": str(reason), "incident": incident, "cursor": since}
+        self.send(sse.event("resync", dumps(fields), since))
+        if self.snapshot is not None:
+            self.snapshot.start()
+
+    def live(self, count: int, cursor: Cursor) -> None:
+        """Tell the client that it has all orders."""
+        self.send(sse.event(LIVE, dumps({"count": count, "cursor": str(cursor)}), str(cursor)))
+
+    def stale_inside(self, reason: str) -> None:
+        """Tell the client why its snapshot does not go on."""
+        self.send(sse.event("status", dumps({"stale": True, "reason": reason, "cursor": INSIDE}), INSIDE))
 
     def status(self, stale: str | None, cursor: Cursor) -> None:
         """Notify the client whether its data may be old."""
         fields: Json = {"stale": stale is not None, "reason": stale, "cursor": str(cursor)}
         self.send(sse.event("status", dumps(fields), str(cursor)))
 
-    def beat(self, mark: bytes, sign: bytes) -> None:
-        """Send a heartbeat; for an up-to-date client, one that moves its last event id."""
-        if self.subscription is None or self.subscription.mode is not Mode.PAUSED:
-            live = self.subscription is not None and self.subscription.mode is Mode.LIVE
-            self.send(mark if live else sign)
+    def beat(self, here: Cursor | None) -> None:
+        """Send a heartbeat; for an up-to-date client, one that moves its last event id to where the stream is."""
+        waits_for_orders = self.snapshot is not None and self.snapshot.is_sending and not self._paused
+        if self.subscription is None or self.subscription.mode is not Mode.PAUSED or waits_for_orders:
+            live = self.subscription if self.subscription is not None and self.subscription.mode is Mode.LIVE else None
+            if here is None or live is None:
+                self.send(_STILL_HERE)
+            else:
+                self.send(sse.mark(str(here._replace(view=live.view))))
 
     def warn(self, expires_at: float) -> None:
         """Warn the client that its token ends soon: it is to connect again with a new one."""
@@ -167,10 +196,16 @@ class SseStream(Takeover):
         self._cancel_stall()
         if self.subscription is not None:
             self._hub.resume(self.subscription)
+        if self.snapshot is not None:
+            self.snapshot.resumed()
 
     def _leave(self) -> None:
         if self.lifetime is not None:
             self.lifetime.cancel()
+        if self.snapshot is not None:
+            self.snapshot.stop()
+        if self.bearer is not None:
+            self.bearer.leave()
         if self.subscription is not None:
             self._hub.unsubscribe(self.subscription)
 

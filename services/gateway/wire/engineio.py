@@ -2,13 +2,11 @@
 
 import base64
 import binascii
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
 from services.gateway.wire import strict_json
-from services.gateway.wire.form import Form
-from services.gateway.wire.websocket import text_frame
 
 PROTOCOL = "4"
 SEPARATOR = b"\x1e"
@@ -76,16 +74,6 @@ def base64_packet(data: bytes) -> bytes:
 def binary_of(packet: bytes) -> bytes | None:
     """Decode a `base64_packet`; None for any other packet."""
     return base64.b64decode(packet[1:]) if packet.startswith(b"b") else None
-
-
-def encoded_message(form: Form, text: bytes) -> bytes:
-    """Return a text message encoded for every client of that form."""
-    return text_frame(b"4" + text) if form is Form.WEBSOCKET else b"4" + text
-
-
-def joined(form: Form, messages: Sequence[bytes]) -> bytes:
-    """Return several encoded messages of one form as one."""
-    return (b"" if form is Form.WEBSOCKET else SEPARATOR).join(messages)
 
 
 def open_packet(sid: str, *, upgrades: list[str], ping_interval: float, ping_timeout: float, max_payload: int) -> bytes:

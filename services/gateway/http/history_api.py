@@ -1,0 +1,178 @@
+"""The past of one order over HTTP: `GET /api/orders/{id}/history`."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from aiohttp import hdrs, web
+
+from services.common.cursor import Cursor, InvalidCursor, Position
+from services.common.documents import Json, dumps, iso_at
+from services.common.envelope import Operation
+from services.gateway.audience import Rights, view_of
+from services.gateway.edge.principal import Principal
+from services.gateway.edge.quota import Use
+from services.gateway.filters import EVERYTHING
+from services.gateway.history import HistoryUnavailable
+from services.gateway.http.identity import COLLECTION, anyone
+from services.gateway.http.in_time import spent
+from services.gateway.http.limits import costs
+from services.gateway.http.problem_translation import as_problems
+from services.gateway.http.problems import Kind, Problem
+from services.gateway.order_history import OrderHistory, above, below
+from services.gateway.orders import FieldFault, InvalidInput, parse_id
+from services.gateway.past_changes import visible_changes
+from services.gateway.store import OrderStore
+from services.gateway.store_errors import OrderNotFound
+
+HISTORY = COLLECTION + "/{id:[^/]+}/history"
+LARGEST_LIMIT = 100
+DEFAULT_LIMIT = 50
+RETRY_SECONDS = "2"
+
+
+class HistoryQuery(NamedTuple):
+    """How many changes, and before which position."""
+
+    limit: int = DEFAULT_LIMIT
+    before: Cursor | None = None
+
+
+class HistoryApi:
+    """Shows the changes of an order, newest first, to those who may see the order.
+
+    Each change is judged by the order before and after it; what cannot be judged is left out.
+    """
+
+    def __init__(
+        self,
+        store: OrderStore,
+        history: OrderHistory,
+        account: Callable[[web.BaseRequest], str],
+        principal: Callable[[web.BaseRequest], Principal] = anyone,
+        shows: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        self._store = store
+        self._history = history
+        self._account = account
+        self._principal = principal
+        self._shows = shows  # the fields that clients may see
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the route, ready for ``app.add_routes``."""
+        return [web.get(HISTORY, self.get)]
+
+    @costs(Use.EXPENSIVE)
+    async def get(self, request: web.Request) -> web.Response:
+        """Answer one page; ``Link: rel="next"`` leads further back, where there is more to be searched."""
+        account, rights = self._account(request), self._principal(request).rights
+        with as_problems("path"):
+            order = _id(request)
+        query = _parse_query(request)
+        epoch = self._history.epoch
+        if epoch is None:
+            raise _unavailable("The stream of changes is not there yet.")
+        before = _position(query.before, epoch)
+        with as_problems("path"):
+            is_inside = await self._exists(order, rights, request)
+            # Asked for all who do not see it, and answered only after the search: its time must not tell either.
+            is_gone = not is_inside and not await self._exists(order, EVERYTHING, request)
+        try:
+            past = await self._history.before(order, before, query.limit + 1, rights, account)
+            newest = past
+            if before is not None and not is_inside and rights != EVERYTHING:
+                newest = await self._history.before(order, None, 1, rights, account)
+        except HistoryUnavailable as error:
+            raise _unavailable("MongoDB does not answer.") from error
+        since = past.since if len(past.changes) <= query.limit else below(past.changes[query.limit - 1].position)
+        changes = visible_changes(past.changes, query.limit, rights, epoch, self._shows)
+        is_end = past.is_end and len(past.changes) <= query.limit
+        headers = (
+            {}
+            if is_end
+            else {"Link": f'<{_earlier(request, Cursor(epoch, above(since), view_of(rights)))}>; rel="next"'}
+        )
+        last = visible_changes(newest.changes, 1, rights, epoch, self._shows)
+        if not (is_inside or (is_gone and changes and _may_be_shown(last, rights))):
+            detail = "There is no order with this id, and no deletion of one was found."
+            # The link would tell an order that is outside of the rights from one that never was.
+            raise Problem(404, Kind.NOT_FOUND, detail, headers=headers if rights == EVERYTHING else {})
+        body: dict[str, Json] = {
+            "id": order,
+            "changes": [*changes],
+            "complete_since": str(Cursor(epoch, since, view_of(rights))),
+            "complete_since_at": iso_at(since.ts >> 32),
+        }
+        return web.Response(body=dumps(body), content_type="application/json", headers=headers)
+
+    async def _exists(self, id: str, rights: Rights, request: web.Request) -> bool:
+        with suppress(OrderNotFound):
+            async with self._store.gate.place(self._account(request), spent(request)):
+                await self._store.get(id, rights)
+                return True
+        return False
+
+
+def _may_be_shown(last: Sequence[Mapping[str, Json]], rights: Rights) -> bool:
+    """Tell whether an order that is gone is shown: to those who saw it last.
+
+    To others it would tell when an order that they may no longer see was deleted, also by the earlier pages.
+    """
+    return rights == EVERYTHING or any(one["operation"] == Operation.DELETE and "left" not in one for one in last)
+
+
+def _id(request: web.Request) -> str:
+    # From the address as it came, as for the order itself.
+    name = request.rel_url.raw_path.split("/")[-2]
+    try:
+        return parse_id(unquote(name, errors="strict"))
+    except UnicodeDecodeError:
+        raise InvalidInput([FieldFault("id", "must be percent-encoded UTF-8")]) from None
+
+
+def _parse_query(request: web.Request) -> HistoryQuery:
+    query = HistoryQuery()
+    for name, value in request.query.items():
+        if name not in ("limit", "before"):
+            raise _invalid(name, "is not an accepted field")
+        if len(request.query.getall(name)) > 1:
+            raise _invalid(name, "is given more than once")
+        query = query._replace(limit=_limit(value)) if name == "limit" else query._replace(before=_cursor(value))
+    return query
+
+
+def _limit(text: str) -> int:
+    limit = int(text) if re.fullmatch(r"[0-9]{1,3}", text) else 0
+    if not 1 <= limit <= LARGEST_LIMIT:
+        raise _invalid("limit", f"must be a whole number from 1 to {LARGEST_LIMIT}")
+    return limit
+
+
+def _cursor(text: str) -> Cursor:
+    try:
+        return Cursor.parse(text)
+    except InvalidCursor:
+        raise _invalid("before", "must be a cursor, as changes have it") from None
+
+
+def _position(before: Cursor | None, epoch: str) -> Position | None:
+    if before is not None and before.epoch != epoch:
+        detail = "The cursor is of a stretch of history that has ended: begin again without it."
+        raise Problem(404, Kind.NOT_FOUND, detail)
+    return None if before is None else before.position
+
+
+def _earlier(request: web.Request, before: Cursor) -> str:
+    return str(request.rel_url.update_query(before=str(before)))
+
+
+def _invalid(name: str, message: str) -> Problem:
+    return Problem(
+        422, Kind.INVALID, "The query is not valid.", faults=[FieldFault(name[:100], message)], place="query"
+    )
+
+
+def _unavailable(detail: str) -> Problem:
+    return Problem(503, Kind.UNAVAILABLE, detail, headers={hdrs.RETRY_AFTER: RETRY_SECONDS})

@@ -1,0 +1,138 @@
+"""Answers every request within three seconds, however long MongoDB takes, and tells in debug where the time went."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from time import monotonic
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from services.front.refusals import Overload
+from services.gateway.http.identity import COLLECTION, opens_stream
+from services.gateway.http.problem_translation import problem_of
+from services.gateway.http.problems import Problem, problem_bytes
+from services.gateway.mongodb_gate import MongodbGate, Spent
+from services.gateway.store_errors import OutcomeUnknown, Overloaded, StoreError
+from services.gateway.wire.whole_request import is_whole_request
+
+# From a request that was read, without the time that its body takes, to its answer. It has waited half a second at most
+# until it was read, and three are promised.
+ANSWER_SECONDS = 2.4
+
+_READS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
+
+
+class _Time:
+    """The time of one request."""
+
+    __slots__ = ("_limit", "began", "spent")
+
+    def __init__(self, limit: asyncio.Timeout) -> None:
+        self.began = monotonic()
+        self.spent = Spent()
+        self._limit: asyncio.Timeout | None = limit
+
+    def stop(self) -> float | None:
+        """Let the request take as long as it will; return the time at which it would have ended."""
+        if self._limit is None or self._limit.expired():
+            return None
+        until = self._limit.when()
+        self._limit.reschedule(None)
+        return until
+
+    def go_on(self, until: float | None) -> None:
+        """Let it end at that time."""
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(until)
+
+    def end(self) -> None:
+        """Note that it has ended."""
+        self._limit = None
+
+
+_TIME = web.RequestKey("time", _Time)
+
+
+class InTime:
+    """The middleware, and where ``tells`` the mark ``Server-Timing``; ``account`` says whose a request is."""
+
+    def __init__(self, gate: MongodbGate, account: Callable[[web.BaseRequest], str], *, tells: bool = False) -> None:
+        self._gate = gate
+        self._account = account
+        self._tells = tells
+
+    def overload(self) -> Overload:
+        """Return what is refused before it is parsed, and how."""
+        answer = problem_bytes(_problem(Overloaded()))
+        return Overload(self._gate.is_full, is_whole_request, answer, self._gate.note_refusal)
+
+    @web.middleware
+    async def limit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Turn a request away where too many wait, before its body is read; end it where it takes too long."""
+        if not request.path.startswith("/api/") or opens_stream(request):
+            return await handler(request)
+        limit = asyncio.timeout(ANSWER_SECONDS)
+        time = _Time(limit)
+        try:
+            if request.path.startswith(COLLECTION) and request.method != hdrs.METH_OPTIONS:
+                self._gate.check(self._account(request))
+            request[_TIME] = time
+            async with limit:
+                return await handler(request)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise _problem(_too_late(request, time.spent)) from error
+        except (Overloaded, OutcomeUnknown) as error:
+            raise _problem(error) from error
+        finally:
+            time.end()
+
+    def mark(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+        """Tell the milliseconds until now (Server Timing, W3C) where ``tells``; `db` is the time from the gate on."""
+        time = request.get(_TIME) if self._tells else None
+        if time is not None:
+            parts = {"wait": time.spent.waited, "db": time.spent.passed, "total": monotonic() - time.began}
+            told = [f"{name};dur={seconds * 1000:.1f}" for name, seconds in parts.items() if seconds is not None]
+            response.headers["Server-Timing"] = ", ".join(told)
+
+
+def _too_late(request: web.Request, spent: Spent) -> StoreError:
+    if request.method in _READS or spent.passed is None:
+        return Overloaded("it could not be answered in time")
+    return OutcomeUnknown("it could not be answered in time")
+
+
+def _problem(error: StoreError) -> Problem:
+    problem = problem_of(error)
+    if problem is None:
+        raise TypeError(f"{error!r} is not for clients")
+    return problem
+
+
+def spent(request: web.BaseRequest) -> Spent | None:
+    """Return where to note what a request spends on MongoDB."""
+    time = request.get(_TIME)
+    return None if time is None else time.spent
+
+
+@asynccontextmanager
+async def apart(request: web.BaseRequest) -> AsyncIterator[None]:
+    """Do not count what the client itself takes, such as to send a body."""
+    time = request.get(_TIME)
+    if time is None or (until := time.stop()) is None:
+        yield
+        return
+    began = asyncio.get_running_loop().time()
+    try:
+        yield
+    finally:
+        time.go_on(until + asyncio.get_running_loop().time() - began)
+
+
+def lift(request: web.BaseRequest) -> None:
+    """Let the request take as long as it will: its answer has begun."""
+    time = request.get(_TIME)
+    if time is not None:
+        time.stop()

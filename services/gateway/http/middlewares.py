@@ -1,0 +1,58 @@
+"""What surrounds every route, in one list: a request meets it from the top, its answer from the bottom."""
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from services.front.bodies import drain_unread_body, refuse_encoded
+from services.front.checks import checking, mark_answers
+from services.gateway.edge.authenticator import Authenticator
+from services.gateway.edge.entrance import Entrance
+from services.gateway.http.compression import compress
+from services.gateway.http.entrance import check_entrance
+from services.gateway.http.errors import answer_errors
+from services.gateway.http.headers import add_security_headers
+from services.gateway.http.identity import identify_at
+from services.gateway.http.in_time import InTime
+from services.gateway.http.limits import RequestLimits, mark_standing
+from services.gateway.http.methods import answer_options
+from services.gateway.http.produced import check_accept
+
+
+def surround(
+    app: web.Application,
+    entrance: Entrance,
+    in_time: InTime,
+    limits: RequestLimits,
+    *,
+    time_request: Middleware,
+    authenticator: Authenticator | None = None,
+) -> None:
+    """Add the middlewares and what marks each answer; without ``authenticator`` nobody is asked who he is."""
+    app.middlewares.extend([
+        # An early answer reaches its client: it is sent before the rest of the body is read, and so before the close.
+        drain_unread_body,
+        # Errors are compressed, too, as soon as they are large enough.
+        compress,
+        # The duration and the status of an answer as its client gets it, which is why errors are answered below.
+        time_request,
+        # Every exception from here on becomes an answer.
+        answer_errors,
+        checking(
+            # First, as it is cheaper than anything that could be done with such a body.
+            refuse_encoded,
+            # Host and origin, and preflights, which ask for nothing and say nothing of who asks.
+            check_entrance(entrance),
+        ),
+        # From here on a request has its time: to find out who asks may take some of it.
+        in_time.limit,
+        # Who asks: needed for whose quota it is. Failed attempts are charged to their address.
+        *([] if authenticator is None else [identify_at(authenticator, entrance, limits.require)]),
+        checking(
+            # Before anything else is done for those who have asked for too much.
+            limits.check,
+            # These need the route; and what there is at an address is for those only who were let in.
+            answer_options,
+            check_accept,
+        ),
+    ])  # fmt: skip
+    mark_answers(app, add_security_headers, entrance.origins.mark, mark_standing, in_time.mark)

@@ -1,0 +1,161 @@
+"""Divides a sorted list into stretches, each of which MongoDB reads from one index in order.
+
+A page that begins at an order goes on with the orders of an equal key, then with greater keys of the same type (to
+MongoDB, `$gt` is a question about one type only), then with the types that follow. Orders with an array in the field
+come last, by id: MongoDB sorts an array by its least or its greatest element, but finds it by all of them.
+"""
+
+import math
+from collections.abc import Iterator
+from enum import Enum
+from typing import Any, NamedTuple
+
+from services.common.ids import parse_id
+from services.gateway.bson_element import Element, comparison
+from services.gateway.list_mark import Place
+from services.gateway.snapshot_read import Document
+
+NOT_ARRAY: Document = {"$not": {"$type": "array"}}
+# The types in the order in which MongoDB sorts them; those of one row are compared with each other.
+_MIN, _UNDEFINED, _NULL, _NUMBERS, _TEXTS = (-1,), (6,), (10,), (1, 16, 18, 19), (2, 14)
+_ORDER = (
+    _MIN,
+    _UNDEFINED,
+    _NULL,
+    _NUMBERS,
+    _TEXTS,
+    (3,),
+    (5,),
+    (7,),
+    (8,),
+    (9,),
+    (17,),
+    (11,),
+    (12,),
+    (13,),
+    (15,),
+    (127,),
+)
+_OF_ONE_VALUE = (_MIN, _UNDEFINED, _NULL, (127,))
+_NOT_COMPARED = (
+    (11,),
+    (12,),
+    (13,),
+    (15,),
+)  # `$gt` takes no regular expression; of these, only `$expr` knows the order
+_NAN = Element(1, bytes.fromhex("000000000000f87f"))
+_LEAST_NUMBER = Element(1, bytes.fromhex("000000000000f0ff"))  # -Infinity; only NaN is below it
+
+
+class Shape(Enum):
+    """What a part of a list has."""
+
+    WHOLE = "whole"  # all orders, but those with arrays
+    ARRAYS = "arrays"
+    RANGE = "range"  # those within bounds, of one type
+
+
+class ListPart(NamedTuple):
+    """A part of a list: sorted by ``field`` and then by id; with arrays, by id."""
+
+    shape: Shape
+    field: str
+    bounds: Document = {}  # noqa: RUF012 - never changed
+
+    def matches(self, *, has_arrays: bool = True) -> list[Document]:
+        """Return the conditions for the orders of this part; not ``has_arrays``: no order has one in this field."""
+        if self.shape is Shape.ARRAYS:
+            return [{self.field: {"$type": "array"}}]
+        conditions = {**self.bounds, **(NOT_ARRAY if has_arrays and self.field != "_id" else {})}
+        return [{self.field: conditions}] if conditions else []
+
+
+class Stretch(NamedTuple):
+    """What MongoDB is asked: orders with these conditions, in this order."""
+
+    conditions: list[Document]
+    sort: dict[str, int]
+
+
+def stretches(part: ListPart, place: Place | None, *, is_descending: bool) -> Iterator[Stretch]:
+    """Give the stretches of a part, beyond an order in it or from its beginning."""
+    direction = -1 if is_descending else 1
+    by_id = {"_id": direction}
+    operator = "$lt" if is_descending else "$gt"
+    beyond_id: list[Document] = (
+        [] if place is None else [{"$expr": {operator: ["$_id", {"$literal": parse_id(place.id)}]}}]
+    )
+    if part.shape is Shape.ARRAYS or part.field == "_id":
+        yield Stretch([*part.matches(), *beyond_id], by_id)
+        return
+    sort = {part.field: direction, **by_id}
+    if place is None:
+        yield Stretch(part.matches(), sort)
+        return
+    value = place.value
+    yield Stretch([*part.matches(), *_equal(part.field, value), *beyond_id], by_id)
+    for condition in _beyond(part.field, value, is_descending=is_descending):
+        yield Stretch([*part.matches(), *condition], sort)
+        if part.shape is Shape.RANGE:
+            return  # its bounds are of one type
+
+
+def _equal(field: str, value: Element) -> list[Document]:
+    types = _types(value)
+    if types == _NULL:
+        return _null(field)
+    if types in _OF_ONE_VALUE:
+        return [{field: {"$type": [*types]}}]
+    if types in _NOT_COMPARED:
+        return _by_expression(field, "$eq", value, types)
+    return [{field: comparison("$eq", value)}]
+
+
+def _beyond(field: str, value: Element, *, is_descending: bool) -> Iterator[list[Document]]:
+    """Give the conditions for what comes after this value, in the order in which it comes."""
+    types = _types(value)
+    operator = "$lt" if is_descending else "$gt"
+    if _is_nan(value):
+        if not is_descending:
+            yield [{field: comparison("$gte", _LEAST_NUMBER)}]
+    elif types in _NOT_COMPARED:
+        yield _by_expression(field, operator, value, types)
+    elif types not in _OF_ONE_VALUE:
+        yield [{field: comparison(operator, value)}]
+        if types == _NUMBERS and is_descending:  # to MongoDB nothing is less than a number and NaN nothing at all
+            yield [{field: comparison("$eq", _NAN)}]
+    at = _ORDER.index(types)
+    rest = _ORDER[:at][::-1] if is_descending else _ORDER[at + 1 :]
+    if _NULL not in rest:
+        yield from _of_types(field, rest)
+        return
+    null = rest.index(_NULL)
+    yield from _of_types(field, rest[:null])
+    yield _null(field)
+    yield from _of_types(field, rest[null + 1 :])
+
+
+def _of_types(field: str, rows: tuple[tuple[int, ...], ...]) -> Iterator[list[Document]]:
+    if rows:
+        yield [{field: {"$type": [each for row in rows for each in row]}}]
+
+
+def _null(field: str) -> list[Document]:
+    # Missing fields, too, as MongoDB sorts them. Some versions take `undefined` for null here, but sort it before.
+    return [{field: {"$eq": None, "$not": {"$type": [6, "array"]}}}]
+
+
+def _by_expression(field: str, operator: str, value: Element, types: tuple[int, ...]) -> list[Document]:
+    expression: Any = [f"${field}", comparison("$literal", value)]
+    return [{field: {"$type": [*types]}}, {"$expr": {operator: expression}}]
+
+
+def _types(value: Element) -> tuple[int, ...]:
+    kind = -1 if value.type == 255 else value.type
+    return next(row for row in _ORDER if kind in row)
+
+
+def _is_nan(value: Element) -> bool:
+    if value.type == 1:
+        return math.isnan(value.value)
+    return value.type == 19 and bool(value.value.to_decimal().is_nan())

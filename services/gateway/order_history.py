@@ -1,0 +1,283 @@
+"""Finds the past changes of one order: in memory, then in Redis, then in the oplog, as far as a request may cost."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from bson import ObjectId
+
+from services.common.cursor import LAST_ORDINAL, Position, cluster_time
+from services.common.envelope import Operation
+from services.common.fair_turns import FairTurns, Pace
+from services.common.ids import parse_id
+from services.common.normalize import Change
+from services.common.numbering import Numbering
+from services.common.order_json import order_json
+from services.common.visible_fields import ALL_FIELDS, VisibleFields
+from services.gateway.audience import Rights
+from services.gateway.event import Event
+from services.gateway.history import History, HistoryLost, history_errors
+from services.gateway.in_flight import InFlight
+from services.gateway.past_changes import Order, PastChange, is_short, is_told, past_change
+from services.gateway.redis_log import LogUnavailable, RedisLog
+from services.gateway.replay import ReplayBounds
+from services.gateway.ring import Ring
+from services.mongodb.order_changes import OplogStretch, OrderChanges
+
+READERS = 2  # requests that search the oplog at once: each has a connection to MongoDB, which searches all of it
+AT_ONCE = 2  # requests of one address
+LOG_PAGES = 32  # of 64 entries each; the oplog, which MongoDB searches itself, is cheaper from there on
+OPLOG_SECONDS = 1.5  # of searching for one request, with the wait for a turn
+_STRETCH_SECONDS = 0.75  # for one stretch; where that is not enough, a shorter one is tried
+_FIRST_STRETCH = 60  # seconds of the oplog; each is twice as long as the one before
+_RING_STEP = 1000  # events
+_NEWEST_SECONDS = 60.0  # as long ago is what a gateway that is not stale has heard of, whatever the clocks differ by
+
+
+class Past(NamedTuple):
+    """Changes of an order, newest first, and the position after which these are all (up to where the search began).
+
+    ``is_end``: nothing older can be found, now or later.
+    """
+
+    changes: list[PastChange]
+    since: Position
+    is_end: bool
+
+
+def below(position: Position) -> Position:
+    """Return the position just before this one; the first has none."""
+    if not position.ts:
+        return Position(0, 0)
+    return Position(position.ts, position.n - 1) if position.n else Position.before(position.ts)
+
+
+def above(position: Position) -> Position:
+    """Return the position just after this one."""
+    return Position(position.ts + 1, 0) if position.n == LAST_ORDINAL else Position(position.ts, position.n + 1)
+
+
+class _Search:
+    """What one request has found so far, newest first, and the position ``since`` after which that is all there is.
+
+    What these rights do not allow to know is as if it were not there, so that no search takes longer or shorter for it.
+    """
+
+    def __init__(self, id: str, before: Position | None, wanted: int, since: Position, rights: Rights) -> None:
+        self.id = id
+        self._rights = rights
+        self.found: list[PastChange] = []
+        self.since = since
+        self.is_end = False  # nothing older is to be found
+        self._before = before
+        self._wanted = wanted
+
+    def is_over(self) -> bool:
+        """Whether there are enough, or there is nothing more to find."""
+        return self.is_end or not self.wanted
+
+    @property
+    def wanted(self) -> int:
+        """How many are missing."""
+        return max(0, self._wanted - len(self.found))
+
+    def add(self, change: PastChange) -> None:
+        """Add the next older one, unless it is not wanted or has been added."""
+        is_known = bool(self.found) and change.position >= self.found[-1].position
+        if self.is_over() or is_known or (self._before is not None and change.position >= self._before):
+            return
+        if not is_told(change, self._rights):
+            if self.found:
+                self.found[-1] = self.found[-1]._replace(is_apart=True)
+            return
+        self.found.append(change)
+        # No two orders ever have the same ObjectId. With another kind of id, there may have been an earlier one.
+        self.is_end = change.operation is Operation.INSERT and ObjectId.is_valid(self.id)
+        if self.is_over():
+            self.since = below(change.position)
+
+    def reached(self, since: Position) -> None:
+        """Note that all changes after ``since`` have been added."""
+        if not self.is_over():
+            self.since = since
+
+
+class OrderHistory:
+    """The past of single orders. The positions are the same wherever a change is found, so none comes twice."""
+
+    def __init__(
+        self,
+        ring: Ring,
+        log: RedisLog,
+        oplog: OrderChanges,
+        history: History,
+        turns: FairTurns,
+        bounds: ReplayBounds,
+        is_stale: Callable[[], bool],
+        visible: VisibleFields = ALL_FIELDS,
+    ) -> None:
+        self._ring = ring
+        self._log = log
+        self._oplog = oplog
+        self._history = history
+        self._turns = turns
+        self._bounds = bounds
+        self._is_stale = is_stale
+        self._visible = visible
+        self._at_once = InFlight(AT_ONCE)
+        self._readers = asyncio.Semaphore(READERS)
+
+    @property
+    def epoch(self) -> str | None:
+        """The epoch that all cursors are of; None while the stream is not known."""
+        return self._ring.epoch
+
+    async def before(self, id: str, before: Position | None, most: int, rights: Rights, account: str) -> Past:
+        """Return the last ``most`` changes of an order, or the last before a position, that these rights allow to know.
+
+        It may return fewer, for its cost is bounded: then it can be asked for those before `Past.since`. Raise
+        HistoryUnavailable.
+        """
+        async with self._at_once.slot(account):
+            newest = self._ring.position
+            since = newest if before is None else min(newest, below(before))
+            search = _Search(id, before, most, since, rights)
+            if before is None or before > newest:
+                await self._search_newer(search, account)
+            if not search.is_over():
+                await self._search_ring(search, account)
+            if not search.is_over():
+                await self._search_log(search, account)
+            if not search.is_over():
+                await self._search_oplog(search, account)
+            return Past(search.found, search.since, search.is_end)
+
+    async def _search_newer(self, search: _Search, account: str) -> None:
+        """Find what this gateway has yet to hear of, so that a client finds its own latest write."""
+        # Also the rest of a transaction, of which the newest change here may be one.
+        with suppress(TimeoutError, HistoryLost):
+            async with asyncio.timeout(_STRETCH_SECONDS), self._readers:
+                with history_errors():
+                    since = max(0, search.since.ts - 1)
+                    if not self._is_stale():  # then what is older has come already; there may have been none for days
+                        since = max(since, int(time.time() - _NEWEST_SECONDS) << 32)
+                    stretch = await self._oplog.between(parse_id(search.id), since, None, search.wanted)
+                for change in await self._numbered(search.id, stretch, account):
+                    if change.position > search.since:
+                        search.add(change)
+
+    async def _search_ring(self, search: _Search, account: str) -> None:
+        if not self._ring.holds(search.since):
+            return
+        events, floor = self._ring.upto(search.since), self._ring.floor
+        pace = Pace(self._turns, account)
+        await pace.begin()
+        for end in range(len(events), 0, -_RING_STEP):
+            self._add(search, events[max(0, end - _RING_STEP) : end])
+            if search.is_over():
+                return
+            await pace.step()
+        search.reached(floor)
+
+    async def _search_log(self, search: _Search, account: str) -> None:
+        """Read the log backwards, as long as each page is known to be followed by what has been searched."""
+        pace = Pace(self._turns, account)
+        try:
+            for _ in range(LOG_PAGES):
+                page = await self._log.upto(search.since)
+                await pace.begin()
+                is_of_epoch = page.head is not None and page.head.epoch == self._ring.epoch
+                if not is_of_epoch or page.prev is None or page.events[-1].position != search.since:
+                    return
+                self._add(search, page.events)
+                search.reached(page.prev)
+                if search.is_over():
+                    return
+        except LogUnavailable:
+            return  # the oplog has it, too
+
+    def _add(self, search: _Search, events: Sequence[Event]) -> None:
+        for event in reversed(events):
+            if event.id == search.id:
+                search.add(past_change(event))
+
+    async def _search_oplog(self, search: _Search, account: str) -> None:
+        oldest = Position.before(max(1, self._ring.position.ts - (int(self._bounds.age) << 32)))
+        if self._bounds.age <= 0:
+            search.is_end = True
+            return
+        length, is_limit_known = _FIRST_STRETCH, False
+        try:
+            async with asyncio.timeout(OPLOG_SECONDS), self._readers:
+                while not search.is_over():
+                    since = max(oldest, Position.end_of(max(0, search.since.ts - (length << 32))))
+                    if since >= search.since:
+                        search.is_end = True
+                        return
+                    try:
+                        async with asyncio.timeout(_STRETCH_SECONDS):
+                            await self._search_stretch(search, since, account)
+                    except TimeoutError:
+                        length = max(1, length // 4)
+                    except HistoryLost:
+                        is_limit_known = True
+                        if length == 1:
+                            search.is_end = True
+                            return
+                        length //= 2
+                    else:
+                        length = length if is_limit_known else 2 * length
+        except TimeoutError:
+            return  # the next request goes on from where this one has come
+
+    async def _search_stretch(self, search: _Search, since: Position, account: str) -> None:
+        with history_errors():
+            stretch = await self._oplog.between(parse_id(search.id), since.ts, search.since.ts, search.wanted + 1)
+        until = search.since
+        for change in await self._numbered(search.id, stretch, account):
+            if change.position <= until:
+                search.add(change)
+        search.reached(Position.end_of(stretch.since))
+        search.is_end = search.is_end or (stretch.is_end and not search.is_over())
+
+    async def _numbered(self, id: str, stretch: OplogStretch, account: str) -> list[PastChange]:
+        """Return the events as changes, newest first, with the positions that they have among all others."""
+        epoch = self._ring.epoch or ""
+        with history_errors():
+            is_merged = await self._oplog.is_merged()
+        numbers: dict[int, list[Position]] = {}
+        found: list[PastChange] = []
+        for event in reversed(stretch.events):
+            ts = cluster_time(event["clusterTime"])
+            # A change outside a transaction has its cluster time to itself; one within it is numbered among the others.
+            if (is_merged or "txnNumber" in event) and ts not in numbers:
+                numbers[ts] = await self._positions_at(id, ts, epoch, account)
+            positions = numbers.get(ts, [Position(ts, 0)])
+            if positions:
+                with history_errors():
+                    found.append(_change(event, epoch, positions.pop(), self._visible))
+        return found
+
+    async def _positions_at(self, id: str, ts: int, epoch: str, account: str) -> list[Position]:
+        """Return the positions of the order's changes of one cluster time."""
+        found: list[Position] = []
+        async for page in self._history.after(Position.before(ts), epoch, account):
+            found += [event.position for event in page.events if event.id == id and event.position.ts == ts]
+            if page.upto.ts > ts or page.upto >= Position.end_of(ts):
+                break
+        return found
+
+
+def _change(event: Mapping[str, Any], epoch: str, position: Position, visible: VisibleFields) -> PastChange:
+    """Return a change as it comes from the oplog, with the stored state before it."""
+    item = Numbering(epoch, below(position), visible).of(event)
+    if not isinstance(item, Change):
+        raise HistoryLost("the collection's history breaks here")
+    before = event.get("fullDocumentBeforeChange")
+    order: Order | None = None
+    if before is not None:
+        converted = order_json(before, visible)
+        order = converted if is_short(converted) else None
+    return past_change(Event(item.envelope, item.images), order)

@@ -1,0 +1,1 @@
+"""Sign-in of the page by OpenID Connect, and the session that it makes."""
