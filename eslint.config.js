@@ -29,6 +29,7 @@ export default [
       "prefer-template": "error",
     },
   },
-  { files: ["web/**/*.js"], languageOptions: { globals: globals.browser } },
-  { files: ["tests/**/*.{js,mjs,cjs}"], languageOptions: { globals: globals.node } },
+  { files: ["web/**/*.js", "clients/js/examples/*.js"], languageOptions: { globals: globals.browser } },
+  { files: ["clients/js/src/*.js"], languageOptions: { globals: globals["shared-node-browser"] } },
+  { files: ["tests/**/*.{js,mjs,cjs}", "deploy/**/*.mjs"], languageOptions: { globals: globals.node } },
 ];

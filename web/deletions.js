@@ -6,7 +6,7 @@
 export const UNDO_MS = 10_000;
 
 export class Deletions {
-  /** @type {Map<string, ReturnType<typeof setTimeout>>} */
+  /** @type {Map<string, { timer: ReturnType<typeof setTimeout>, since: number }>} */
   #waiting = new Map();
   /** @type {Set<string>} */
   #sent = new Set();
@@ -30,13 +30,20 @@ export class Deletions {
     return this.#waiting.has(id) ? "waiting" : this.#sent.has(id) ? "sent" : "none";
   }
 
+  /** The orders whose deletion can still be undone. */
+  get waiting() {
+    return this.#waiting.keys();
+  }
+
+  /** How many milliseconds ago the deletion was asked for; 0 if none can be undone. @param {string} id */
+  elapsedOf(id) {
+    return Date.now() - (this.#waiting.get(id)?.since ?? Date.now());
+  }
+
   /** Delete the order unless that is undone in time; asking again changes nothing. @param {string} id */
   ask(id) {
     if (this.stateOf(id) !== "none") return;
-    this.#waiting.set(
-      id,
-      setTimeout(() => void this.#sendNow(id), this.#undoMs),
-    );
+    this.#waiting.set(id, { timer: setTimeout(() => void this.#sendNow(id), this.#undoMs), since: Date.now() });
     this.#changed(id);
   }
 
@@ -70,7 +77,7 @@ export class Deletions {
 
   /** @param {string} id */
   #stop(id) {
-    clearTimeout(this.#waiting.get(id));
+    clearTimeout(this.#waiting.get(id)?.timer);
     this.#waiting.delete(id);
   }
 }

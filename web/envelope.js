@@ -1,7 +1,7 @@
 // @ts-check
 /** The server's changes and list pages, and their effects on the orders kept here. */
 
-import { isAfter, parseCursor } from "./cursor.js";
+import { isAfter, parseCursor } from "../clients/js/src/cursor.js";
 
 /** @typedef {import("./order.js").Order} Order */
 /** @typedef {"INSERT" | "UPDATE" | "DELETE"} Operation */
@@ -21,9 +21,11 @@ import { isAfter, parseCursor } from "./cursor.js";
  * @typedef {"entered" | "changed" | "left" | "deleted" | "none"} Effect
  */
 /**
- * "load" replaced everything, "fill" added older orders that existed already, "filter" took out orders that do not match.
+ * "load" replaced everything, "move" did so by another part of the list, "fill" added older orders that existed already or
+ * dropped newer ones that are far from view, "filter" took out orders that do not match. "elsewhere":
+ * another order has changed, so that there may be more of those that match, or fewer.
  * @typedef {{ kind: "change", envelope: Envelope, before: Order | null, effect: Effect }
- *   | { kind: "load" | "fill" | "filter" }} StoreEvent
+ *   | { kind: "load" | "move" | "fill" | "filter" | "elsewhere" }} StoreEvent
  */
 /**
  * Whether a change is older than another; without positions that is unknown.

@@ -34,10 +34,11 @@ export function createForm(create) {
 }
 
 /**
+ * Show what the server objects to in a field, or that it does not.
  * @param {HTMLInputElement | HTMLSelectElement} input
  * @param {string} objection
  */
-function mark(input, objection) {
+export function mark(input, objection) {
   input.ariaInvalid = objection ? "true" : null;
   write(part(`${input.id}-error`, HTMLElement), objection);
 }

@@ -33,9 +33,8 @@ export function createIndicator(store) {
     const now = Date.now();
     const verdict = verdictOf(connection, now);
     const { transport, liveSince, eventAt, attempts } = connection;
-    root.dataset.state = verdict;
-    root.dataset.transport = transport ?? "";
-    document.documentElement.dataset.connection = verdict;
+    if (root.dataset.state !== verdict) document.documentElement.dataset.connection = root.dataset.state = verdict;
+    if (root.dataset.transport !== (transport ?? "")) root.dataset.transport = transport ?? "";
     write(word, verdict === "stale" && connection.list === "current" ? "Not up to date" : WORDS[verdict]);
     const trying = attempts > 1 && (verdict === "connecting" || verdict === "reconnecting");
     write(badge, verdict === "live" ? (transport ?? "") : trying ? `attempt ${attempts}` : "");
@@ -48,7 +47,15 @@ export function createIndicator(store) {
   }
 
   const soon = oncePerFrame(render);
-  store.listen(soon);
+  let due = false;
+  store.listen(() => {
+    if (due) return;
+    due = true; // as often as one can read, not once per frame
+    setTimeout(() => {
+      due = false;
+      soon();
+    }, 250);
+  });
   setInterval(soon, 1000);
   document.addEventListener("click", (click) => {
     if (click.target instanceof Node && !root.contains(click.target)) root.open = false;

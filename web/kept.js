@@ -1,32 +1,55 @@
 // @ts-check
 /** The orders that are kept, each as of a position: changes older than that, or than a deletion, have no effect. */
 
-import { isAfter } from "./cursor.js";
+import { isAfter } from "../clients/js/src/cursor.js";
 import { Listing } from "./listing.js";
 import { idOf } from "./order.js";
+import { SortedListing } from "./sorted-listing.js";
 import { Tombstones } from "./tombstones.js";
 
-/** @typedef {import("./cursor.js").Cursor} Cursor */
+/** @typedef {import("../clients/js/src/cursor.js").Position} Cursor */
 /** @typedef {import("./order.js").Order} Order */
+/** @typedef {import("./ordering.js").Rank} Rank */
 
 export class Kept {
-  #listing = new Listing();
+  #listing;
   /** @type {Map<string, { order: Order, cursor: Cursor | null }>} */
   #rows = new Map();
   #tombstones = new Tombstones();
   #most;
 
-  /** @param {number} most beyond that the oldest are dropped */
-  constructor(most) {
+  /**
+   * @param {number} most beyond that the oldest are dropped
+   * @param {string | null} [from] only the orders below this ObjectId, or mark of the sorted list
+   * @param {import("./ordering.js").Ordering | null} [ordering] null: newest first
+   * @param {Rank | null} [top] the place of the mark
+   */
+  constructor(most, from = null, ordering = null, top = null) {
     this.#most = most;
+    this.#listing = ordering ? new SortedListing(ordering, from, top) : new Listing(from);
   }
 
-  /** Newest first. */
+  /** In the order of the list. */
   get ids() {
     return this.#listing.ids;
   }
 
-  /** Whether these are all orders. */
+  /** Where the orders begin, as the server calls it; null: they begin with the first of the list. */
+  get from() {
+    return this.#listing.from;
+  }
+
+  /** In a sorted list, the place that this is. */
+  get top() {
+    return this.#listing instanceof SortedListing ? this.#listing.top : null;
+  }
+
+  /** In a sorted list, where it can be entered below these orders. */
+  get end() {
+    return this.#listing instanceof SortedListing ? this.#listing.end : null;
+  }
+
+  /** Whether there are no orders below these. */
   get whole() {
     return this.#listing.whole;
   }
@@ -51,16 +74,28 @@ export class Kept {
     return this.#rows.get(id)?.order ?? null;
   }
 
-  /** @param {string} id @param {Cursor | null} cursor */
-  isNews(id, cursor) {
+  /** @param {string} id @param {Cursor | null} cursor @param {Order | null} [order] as it is then */
+  isNews(id, cursor, order = null) {
     if (!cursor) return true;
-    const known = [this.#listing.asOf(id), this.#rows.get(id)?.cursor ?? null, this.#tombstones.get(id)];
+    const known = [this.#listing.asOf(id, order), this.#rows.get(id)?.cursor ?? null, this.#tombstones.get(id)];
     return known.every((position) => position === null || isAfter(cursor, position));
   }
 
-  /** Where an order belongs that is not here. @param {string} id */
-  place(id) {
-    return this.#listing.place(id);
+  /** Where an order belongs that is not here. @param {string} id @param {Order | null} order */
+  place(id, order) {
+    return this.#listing.place(id, order);
+  }
+
+  /** Whether an order that is here belongs somewhere else now. @param {string} id @param {Order} order */
+  moves(id, order) {
+    return this.#listing instanceof SortedListing && this.#listing.moves(id, order);
+  }
+
+  /** @param {string} id @param {Order} order @param {Cursor | null} cursor @param {number} index where it belongs now */
+  move(id, order, cursor, index) {
+    const from = this.#listing.ids.indexOf(id);
+    this.forget(id);
+    this.put(id, order, cursor, index > from && from >= 0 ? index - 1 : index);
   }
 
   /**
@@ -75,13 +110,21 @@ export class Kept {
     for (const document of orders) {
       const id = idOf(document);
       if (id === null) continue;
-      last = id;
       const order = /** @type {Order} */ (document);
+      last = { id, order };
+      // In a sorted list, it may have come here from above since that was read.
+      if (this.#isOlder(id, cursor)) this.forget(id);
       if (!passes(order) || this.#rows.has(id) || this.#hasGone(id, cursor)) continue;
       this.#rows.set(id, { order, cursor });
       kept.push(id);
     }
-    this.#listing.append(kept, last, next, cursor);
+    this.#listing.append(kept, last, next, cursor, (id) => this.get(id));
+  }
+
+  /** Whether what is known of an order is older than a page. @param {string} id @param {Cursor | null} cursor */
+  #isOlder(id, cursor) {
+    const known = this.#rows.get(id)?.cursor ?? null;
+    return known !== null && cursor !== null && isAfter(cursor, known);
   }
 
   /** Whether the order was taken out after the page was read. @param {string} id @param {Cursor | null} cursor */
@@ -95,8 +138,15 @@ export class Kept {
     this.#rows.set(id, { order, cursor });
     this.#tombstones.delete(id);
     if (this.#listing.has(id)) return;
-    this.#listing.insert(id, index);
+    this.#listing.insert(id, index, order);
     for (const dropped of this.#listing.cut(this.#most)) this.#rows.delete(dropped);
+  }
+
+  /** Drop the first: at most `count` of them. @param {number} count @param {readonly import("./marks.js").Mark[]} marks @returns {number} how many */
+  cutTop(count, marks) {
+    const dropped = this.#listing.cutTop(count, marks);
+    for (const id of dropped) this.#rows.delete(id);
+    return dropped.length;
   }
 
   /** @param {string} id @param {Cursor | null} cursor */

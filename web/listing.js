@@ -1,11 +1,11 @@
 // @ts-check
-/** The ids of the known orders, in the server's order (descending `_id`), and their lower bound. */
+/** The ids of the known orders: an unbroken part of the server's list (descending `_id`), and where it begins and ends. */
 
-import { isAfter } from "./cursor.js";
+import { isAfter } from "../clients/js/src/cursor.js";
 import { isObjectId } from "./order.js";
 
-/** @typedef {import("./cursor.js").Cursor} Cursor */
-/** Where an order belongs: an index of `ids`; "below" what is known; "unknown" where only the server can tell. @typedef {number | "below" | "unknown"} Place */
+/** @typedef {import("../clients/js/src/cursor.js").Position} Cursor */
+/** Where an order belongs: an index of `ids`; "outside" what is known; "unknown" where only the server can tell. @typedef {number | "outside" | "unknown"} Place */
 
 /**
  * ObjectIds compare as their texts do. Ids of other types come before or after all of them, in an order that only the
@@ -16,14 +16,27 @@ export class Listing {
   #ids = [];
   /** @type {Set<string>} */
   #known = new Set();
-  /** The last id that was listed; every order at or above it is known. Null: every order there is. @type {string | null} */
-  #bound = null;
+  /** The orders below this ObjectId are listed; null: from the newest on. @type {string | null} */
+  #from;
+  /** The last id that was listed; every order from `#from` down to it is known. Null: down to the oldest. @type {string | null} */
+  #bound;
   /** Whether all ObjectIds are above the bound, although the bound is not an ObjectId. */
   #belowObjectIds = false;
   /** What the server calls the bound, where it is not the id itself. @type {string | null} */
   #mark = null;
   /** From each id down (null: from the top) everything is known as of the cursor. @type {{ below: string | null, cursor: Cursor }[]} */
   #read = [];
+
+  /** @param {string | null} [from] list the orders below this ObjectId only */
+  constructor(from = null) {
+    this.#from = from;
+    this.#bound = from;
+  }
+
+  /** The ObjectId below which the list begins; null: it begins with the newest order. */
+  get from() {
+    return this.#from;
+  }
 
   /** Newest first. @returns {readonly string[]} */
   get ids() {
@@ -50,14 +63,6 @@ export class Listing {
     return this.#known.has(id);
   }
 
-  clear() {
-    this.#ids = [];
-    this.#known = new Set();
-    this.#bound = null;
-    this.#mark = null;
-    this.#read = [];
-  }
-
   /** When the list was read that says whether there is such an order. @param {string} id @returns {Cursor | null} */
   asOf(id) {
     return this.#read.findLast(({ below }) => below === null || isUnder(id, below))?.cursor ?? null;
@@ -71,7 +76,7 @@ export class Listing {
   /**
    * Add a page of the server's list below the known orders.
    * @param {readonly string[]} kept the ids, those left out that are of no interest
-   * @param {string | null} last the last id of the page, whether kept or not
+   * @param {{ id: string } | null} last the last order of the page, whether kept or not
    * @param {string | null} next the `after` of the page below; null: there is none
    * @param {Cursor | null} cursor when the page was read
    */
@@ -82,20 +87,28 @@ export class Listing {
       this.#known.add(id);
       this.#ids.push(id);
     }
-    this.#setBound(next === null ? null : (last ?? this.#bound), next);
+    this.#setBound(next === null ? null : (last?.id ?? this.#bound), next);
   }
 
   /** @param {string} id @returns {Place} */
   place(id) {
     if (this.#known.has(id)) return this.#ids.indexOf(id);
-    if (!isObjectId(id)) return this.#ids.length === 0 && this.whole ? 0 : "unknown";
-    const bound = this.#bound;
+    const [from, bound] = [this.#from, this.#bound];
+    if (!isObjectId(id)) return this.#placeOfOther();
+    if (from !== null && id >= from) return "outside";
     if (bound !== null && isObjectId(bound)) {
-      if (id < bound) return "below";
+      if (id < bound) return "outside";
     } else if (bound !== null && !this.#belowObjectIds) {
       return "unknown";
     }
     return this.#among(id);
+  }
+
+  /** Where an id belongs that is no ObjectId. @returns {Place} */
+  #placeOfOther() {
+    if (this.#from === null) return this.#ids.length === 0 && this.whole ? 0 : "unknown";
+    // Between two ObjectIds there are only ObjectIds.
+    return this.#bound !== null && isObjectId(this.#bound) ? "outside" : "unknown";
   }
 
   /** Add an order at the place that `place` gave. @param {string} id @param {number} index */
@@ -119,12 +132,26 @@ export class Listing {
     return dropped;
   }
 
+  /**
+   * Forget the first orders, so that the list begins below an ObjectId: at most `count` of them.
+   * @param {number} count
+   * @returns {string[]} what was forgotten
+   */
+  cutTop(count) {
+    const last = this.#ids.slice(0, count).findLastIndex(isObjectId);
+    const dropped = this.#ids.splice(0, last + 1);
+    for (const id of dropped) this.#known.delete(id);
+    this.#from = dropped.at(-1) ?? this.#from;
+    return dropped;
+  }
+
   /** Where an ObjectId at or above the bound belongs. @param {string} id @returns {Place} */
   #among(id) {
     const lower = this.#ids.findIndex((known) => isObjectId(known) && known < id);
     if (lower >= 0) return lower;
     const last = this.#ids.findLastIndex(isObjectId);
     if (last >= 0) return last + 1;
+    if (this.#from !== null) return 0; // ids of other types that follow an ObjectId follow all of them
     // No ObjectId to compare with: nothing is known below a bound that is one, so the known ids are above it.
     const allAbove = this.#bound !== null && isObjectId(this.#bound);
     return this.#ids.length === 0 || allAbove ? this.#ids.length : "unknown";
@@ -132,7 +159,7 @@ export class Listing {
 
   /** @param {string | null} bound @param {string | null} mark */
   #setBound(bound, mark) {
-    if (bound !== null && !isObjectId(bound)) this.#belowObjectIds = this.#ids.some(isObjectId);
+    if (bound !== null && !isObjectId(bound)) this.#belowObjectIds = this.#from !== null || this.#ids.some(isObjectId);
     this.#bound = bound;
     this.#mark = mark;
   }

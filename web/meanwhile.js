@@ -1,10 +1,10 @@
 // @ts-check
 /** The changes that arrive while a page of the list is being fetched, to be applied on top of it. */
 
-import { isAfter, parseCursor, sameEpoch } from "./cursor.js";
+import { isAfter, parseCursor, sameEpoch } from "../clients/js/src/cursor.js";
 import { isOlder } from "./envelope.js";
 
-/** @typedef {import("./cursor.js").Cursor} Cursor */
+/** @typedef {import("../clients/js/src/cursor.js").Position} Cursor */
 /** @typedef {import("./envelope.js").Envelope} Envelope */
 
 /** The most orders that may change meanwhile; beyond that the page is fetched again. */

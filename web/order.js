@@ -8,6 +8,10 @@ export const STATUSES = ["pending", "shipped", "delivered"];
 
 const LABELS = { status: "status", customer_name: "customer", product_name: "product" };
 const LONGEST = 160;
+/** Characters that change the direction of what follows, and letters that are written from right to left. */
+const ISOLATES = /[\u2066-\u2069]/g;
+const OTHER_DIRECTION =
+  /[\u200f\u061c\u202a-\u202e\u2066-\u2069\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff]|[\ud802\ud803\ud83a\ud83b]/;
 const OBJECT_ID = /^[0-9a-f]{24}$/;
 
 /**
@@ -56,10 +60,19 @@ export function isObjectId(id) {
   return OBJECT_ID.test(id);
 }
 
+/**
+ * A text of others as a part of a sentence: whatever its direction, it neither reorders nor reverses what follows.
+ * @param {string} text
+ */
+export function isolated(text) {
+  return OTHER_DIRECTION.test(text) ? `\u2068${text.replace(ISOLATES, "")}\u2069` : text;
+}
+
 /** @param {Order | null} order */
 export function nameOf(order) {
   if (!order) return "";
-  return [textOf(order.customer_name, 60), textOf(order.product_name, 60)].filter(Boolean).join(" · ");
+  const parts = [textOf(order.customer_name, 60), textOf(order.product_name, 60)];
+  return parts.filter(Boolean).map(isolated).join(" · ");
 }
 
 /**
@@ -71,7 +84,12 @@ export function nameOf(order) {
 export function differences(before, after) {
   if (!before || !after) return [];
   return Object.entries(LABELS)
-    .map(([field, label]) => ({ field, label, from: textOf(before[field], 40), to: textOf(after[field], 40) }))
+    .map(([field, label]) => ({
+      field,
+      label,
+      from: isolated(textOf(before[field], 40)),
+      to: isolated(textOf(after[field], 40)),
+    }))
     .filter(({ from, to }) => from !== to);
 }
 

@@ -30,6 +30,22 @@ export function make(tag, className = "", text = "") {
 }
 
 /**
+ * Load a style sheet of a part that is not shown at first.
+ * @param {string} href
+ * @returns {Promise<void>} settled once it applies, or cannot be had
+ */
+export function addStyle(href) {
+  const style = make("link");
+  style.rel = "stylesheet";
+  style.href = href;
+  document.head.append(style);
+  return new Promise((go) => {
+    style.addEventListener("load", () => go());
+    style.addEventListener("error", () => go());
+  });
+}
+
+/**
  * Change a text only if it differs, so that an unchanged one is neither painted nor read out again.
  * @param {Node} node
  * @param {string} text
@@ -45,20 +61,21 @@ export function write(node, text) {
  */
 export function oncePerFrame(act) {
   let due = false;
+  let frame = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
   const run = () => {
-    if (!due) return;
+    // What is left waiting would do the next one's work before its frame, and have the page laid out twice.
+    cancelAnimationFrame(frame);
+    clearTimeout(timer);
     due = false;
     act();
   };
   const soon = () => {
     if (due) return;
     due = true;
-    requestAnimationFrame(run);
-    setTimeout(run, 1000);
+    frame = requestAnimationFrame(run);
+    timer = setTimeout(run, 1000);
   };
-  const now = () => {
-    due = true;
-    run();
-  };
-  return Object.assign(soon, { now });
+  return Object.assign(soon, { now: run });
 }

@@ -8,11 +8,15 @@ import { oncePerFrame, part } from "./page.js";
  * @param {import("./store.js").OrderStore} store
  * @param {import("./row.js").RowActions} actions
  * @param {import("./deletions.js").Deletions} deletions
+ * @param {{ readonly ids: string[] }} table the orders that can be watched, at other times than now
  */
-export function createRandomButtons(store, actions, deletions) {
+export function createRandomButtons(store, actions, deletions, table) {
   const update = part("update-random", HTMLButtonElement);
   const remove = part("delete-random", HTMLButtonElement);
-  const choices = () => store.ids.filter((id) => deletions.stateOf(id) === "none");
+  const choices = () => {
+    const seen = table.ids.filter((id) => deletions.stateOf(id) === "none");
+    return seen.length > 0 ? seen : store.ids.filter((id) => deletions.stateOf(id) === "none");
+  };
 
   update.addEventListener("click", () => {
     const id = pick(choices());
@@ -29,7 +33,7 @@ export function createRandomButtons(store, actions, deletions) {
   });
 
   const enable = oncePerFrame(() => {
-    const none = choices().length === 0;
+    const none = !store.ids.some((id) => deletions.stateOf(id) === "none");
     update.disabled = none;
     remove.disabled = none;
   });

@@ -1,24 +1,27 @@
 // @ts-check
-/** Keeps the newest orders complete: reads the list, applies all later changes, fetches missing rows from below. */
+/** Keeps the orders complete: reads the list, applies all later changes, fetches rows that are missing. */
 
 import { isSilent, UNCONNECTED, updated } from "./connection.js";
-import { isAfter, parseCursor } from "./cursor.js";
+import { isAfter, parseCursor } from "../clients/js/src/cursor.js";
 import { reasonInWords } from "./reasons.js";
+import { EVERYTHING, filterOf, listOf, matcherOf, orderingOf } from "./view.js";
 
 /** @typedef {import("./connection.js").Connection} Connection */
 /** @typedef {import("./live.js").Listener} Listener */
-/** @typedef {import("./live.js").Live} Live */
-/** @typedef {{ limit: number, status: string | null, after: string | null }} Query */
+/** @typedef {import("./live.js").Live & { move?(): void }} Live */
+/** @typedef {{ limit: number, filter: import("./view.js").List, after: string | null }} Query */
 /**
  * `follow` connects and stays connected; `pause` waits; both are injected so that tests need neither network nor time.
+ * `onRefused`: the server does not have such a list, and asking again will not help.
  * @typedef {{
  *   store: import("./store.js").OrderStore,
  *   fetchList: (query: Query) => Promise<import("./envelope.js").Page>,
  *   fetchOrder: typeof import("./api.js").getOrder,
- *   follow: (following: import("./live.js").Following) => Promise<Live>,
+ *   follow: (following: Omit<import("./live.js").Following, "gate">) => Live,
  *   pause: (milliseconds: number) => Promise<void>,
  *   onConnection: (connection: Connection) => void,
  *   onNotice: (text: string) => void,
+ *   onRefused?: (error: import("./api.js").ApiError) => void,
  * }} Parts
  */
 
@@ -33,8 +36,8 @@ export class Sync {
   #connection = { ...UNCONNECTED };
   /** @type {Live | null} */
   #live = null;
-  /** @type {string | null} */
-  #status = null;
+  /** @type {import("./view.js").View} */
+  #view = EVERYTHING;
   /** Each request for a new list makes the earlier ones obsolete. */
   #generation = 0;
   #filling = false;
@@ -53,22 +56,33 @@ export class Sync {
     this.#generation += 1;
     const list = this.#load(this.#generation);
     await Promise.race([list, this.#parts.pause(FIRST_LIST_MS)]);
-    this.#live = await this.#parts.follow({ position: () => this.store.cursor, listener: this.#listener() });
+    const view = this.#view;
+    const position = () => this.store.cursor;
+    this.#live = this.#parts.follow({ position, filter: filterOf(view), listener: this.#listener() });
+    if (view !== this.#view) void this.#live.filter(filterOf(this.#view));
     if (!(await list)) await this.reload(null);
     void this.#fill();
   }
 
   /**
-   * Show only orders of this status; null for all.
-   * @param {string | null} status
+   * Show only orders of this view, from the start.
+   * @param {import("./view.js").View} view
    */
-  async filter(status) {
-    this.#status = status;
+  begin(view) {
+    this.#view = view;
+    this.store.filter(matcherOf(view), orderingOf(view));
+  }
+
+  /**
+   * Show only orders of this view.
+   * @param {import("./view.js").View} view
+   */
+  async filter(view) {
     this.#generation += 1; // a list that is being fetched was read for the previous filter
-    this.store.filter(status === null ? null : (order) => order.status === status);
+    this.begin(view);
     if (this.#connection.list === "current") this.#set({ list: "outdated" });
-    const since = (await this.#live?.filter(status === null ? {} : { status })) ?? null;
-    if (this.#status === status) await this.reload(since);
+    const since = (await this.#live?.filter(filterOf(view))) ?? null;
+    if (this.#view === view) await this.reload(since);
   }
 
   /**
@@ -94,6 +108,11 @@ export class Sync {
     this.#live?.retry(online ? null : "this device has no network");
   }
 
+  /** Another connection may be wanted, by another transport. */
+  move() {
+    this.#live?.move?.();
+  }
+
   /** Check whether the connection is still alive; to be called every second or so. @param {number} now */
   check(now) {
     if (isSilent(this.#connection, now)) this.#live?.retry("the server has fallen silent");
@@ -115,37 +134,62 @@ export class Sync {
   async #load(generation) {
     const asked = Date.now();
     this.store.expect();
-    const page = await this.#page({ limit: this.store.capacity, status: this.#status, after: null });
+    const from = this.store.start;
+    const page = await this.#page({ limit: this.store.needed, filter: listOf(this.#view), after: from });
     if (generation !== this.#generation) return true;
     if (!page) return false;
-    const whole = this.store.load(page);
+    const whole = this.store.load(page, from);
     if (!whole || !reaches(page.cursor, this.#heardFrom)) return false;
     this.#heardFrom = null;
     this.#set({ list: "current", trueAt: asked });
     return true;
   }
 
-  /** Fetch missing rows below, until none are missing. */
+  /**
+   * The user looks at other orders of the list: see `OrderStore.look`.
+   * @param {number} first
+   * @param {number} last
+   */
+  look(first, last) {
+    this.store.look(first, last);
+    if (this.store.missing) void this.#fill();
+  }
+
+  /** Go back to the first orders. */
+  toTop() {
+    this.store.toTop();
+    void this.#fill();
+  }
+
+  /** Fetch missing rows, until none are missing. */
   async #fill() {
     if (this.#filling) return;
     this.#filling = true;
     for (let wait = FIRST_WAIT_MS; this.#connection.list === "current";) {
       const missing = this.store.missing;
       if (!missing) break;
-      if (missing.after === null) {
+      if (!missing.isPlace && (missing.after === null || missing.after === this.store.start)) {
+        const { seeking } = this.store;
         await this.#read();
-        await this.#parts.pause(BETWEEN_LISTS_MS);
+        if (!seeking) await this.#parts.pause(BETWEEN_LISTS_MS);
         continue;
       }
       const generation = this.#generation;
-      this.store.expect();
-      const page = await this.#page({ limit: missing.limit, status: this.#status, after: missing.after });
+      if (!missing.isPlace) this.store.expect();
+      const page = await this.#page({ limit: missing.limit, filter: listOf(this.#view), after: missing.after });
       if (generation !== this.#generation) continue; // another list has replaced this one, or will
-      if (page && this.store.fill(page, missing.after)) continue;
+      if (page && this.#take(page, missing)) continue;
       await this.#parts.pause(wait * (0.5 + Math.random() / 2));
       wait = Math.min(wait * 2, LONGEST_WAIT_MS);
     }
     this.#filling = false;
+  }
+
+  /** @param {import("./envelope.js").Page} page @param {import("./store.js").Missing} missing @returns {boolean} whether it was of use */
+  #take(page, missing) {
+    if (!missing.isPlace) return this.store.fill(page, /** @type {string} */ (missing.after));
+    this.store.enter(page, missing);
+    return true;
   }
 
   /** @param {Query} query */
@@ -153,8 +197,10 @@ export class Sync {
     try {
       return await this.#parts.fetchList(query);
     } catch (error) {
-      const { message, late } = /** @type {import("./api.js").ApiError} */ (error);
+      const refusal = /** @type {import("./api.js").ApiError} */ (error);
+      const { message, late } = refusal;
       this.#set({ why: message.replace(/\.$/, "").toLowerCase() });
+      if (refusal.status === 422) this.#parts.onRefused?.(refusal);
       if (late) this.unanswered();
       return null;
     }

@@ -41,6 +41,12 @@ export function clock(then) {
   return CLOCK.format(then);
 }
 
+/** @param {unknown} value a time as the server writes it */
+export function exactly(value) {
+  const then = typeof value === "string" ? Date.parse(value) : Number.NaN;
+  return Number.isNaN(then) ? "an unknown time" : EXACT.format(then);
+}
+
 /**
  * Show a time in a <time> element; a value that is no time is shown as text.
  * @param {HTMLTimeElement} element

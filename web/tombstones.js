@@ -1,7 +1,7 @@
 // @ts-check
 /** Ids that were removed lately, and when, so that a late change does not bring an order back. */
 
-/** @typedef {import("./cursor.js").Cursor} Cursor */
+/** @typedef {import("../clients/js/src/cursor.js").Position} Cursor */
 
 /** Beyond that the oldest is forgotten. */
 const MOST = 1000;

@@ -53,6 +53,26 @@ export function createWrites(store, markOwn, unanswered) {
     return nameOf(store.get(id)) || `order ${shortId(id)}`;
   }
 
+  /**
+   * @param {string} id
+   * @param {{ [field: string]: string }} fields
+   * @param {Control} control
+   * @param {string} [done] what has become of it then
+   * @param {string | null} [etag] only if the order is still this version
+   * @returns {Promise<Result>}
+   */
+  async function change(id, fields, control, done = "changed", etag = null) {
+    const look = async () => {
+      const { order } = await getOrder(id);
+      const isDone = Object.entries(fields).every(([field, value]) => order?.[field] === value.trim());
+      return isDone ? { id, cursor: null } : null;
+    };
+    return whileBusy(control, async () => {
+      const doubt = { what: calledBy(id), done, look };
+      markOwn("UPDATE", id, (await settled(() => updateOrder(id, fields, etag), doubt)).cursor);
+    });
+  }
+
   return {
     /** @param {Order} fields @param {Control} control @returns {Promise<Result>} */
     async create(fields, control) {
@@ -61,7 +81,7 @@ export function createWrites(store, markOwn, unanswered) {
       const look = async () => {
         const asked = Date.now();
         const customer = String(fields.customer_name).trim();
-        const { orders, readAt } = await listOrders({ limit: CANDIDATES, customer });
+        const { orders, readAt } = await listOrders({ limit: CANDIDATES, filter: { customer_name: [customer] } });
         const id = madeBy(orders, fields, known, readAt === null ? null : readAt - (asked - began));
         return id === null ? null : { id, cursor: null };
       };
@@ -78,13 +98,11 @@ export function createWrites(store, markOwn, unanswered) {
       return result;
     },
 
+    change,
+
     /** @param {string} id @param {string} status @param {Control} control @returns {Promise<Result>} */
     async changeStatus(id, status, control) {
-      const look = async () => ((await getOrder(id)).order?.status === status ? { id, cursor: null } : null);
-      const result = await whileBusy(control, async () => {
-        const doubt = { what: calledBy(id), done: `set to ${status}`, look };
-        markOwn("UPDATE", id, (await settled(() => updateOrder(id, { status }), doubt)).cursor);
-      });
+      const result = await change(id, { status }, control, `set to ${status}`);
       if (result instanceof ApiError && !result.unknown) toast(`The order was not changed. ${result.message}`);
       return result;
     },
