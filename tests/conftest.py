@@ -19,7 +19,9 @@ Our services as processes (see tests/service_process.py):
 - ``free_port: Callable[[], int]``.
 """
 
+import gc
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -27,6 +29,7 @@ from typing import Any, Protocol
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 from pymongo import AsyncMongoClient
 from redis.asyncio import Redis
 
@@ -36,8 +39,34 @@ from services.embedded.data_server import way_of_environment
 from services.embedded.mongod import Mongod
 from services.embedded.mongod_set import MongodSet
 from services.embedded.valkey import Valkey
+from tests.forked_process import ForkedService
+from tests.running_product import PORTS, end
 from tests.servers import SMALL_OPLOG, Servers, servers, unused_database, with_database
 from tests.service_process import ServiceProcess
+
+# A deadline would make a generated test fail where the machine is busy with something else.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the module with the most tests first, so that it is not divided among the processes of a run.
+
+    They take tests from the end of each other's queues, and each would prepare anew what a module's tests share.
+    """
+    counts = Counter(item.path for item in items)
+    most = max(counts.values(), default=0)
+    items.sort(key=lambda item: counts[item.path] < most)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _earlier_modules_left_no_garbage() -> None:
+    """Keep what is there before out of the garbage collections, which many tests ask for to see what is left of them.
+
+    Before each module, not only once: the generators of random tests alone leave half a million objects.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 class OwnMongod(Protocol):
@@ -107,7 +136,10 @@ async def own_mongod(tmp_path: Path) -> AsyncIterator[OwnMongod]:
         async def start(*arguments: str) -> Mongod:
             port = ports.free_port()
             folder = tmp_path / f"mongod-{port}"
-            return await stack.enter_async_context(Mongod(folder=folder, port=port, arguments=arguments or SMALL_OPLOG))
+            server = Mongod(folder=folder, port=port, arguments=arguments or SMALL_OPLOG)
+            stack.push_async_callback(server.kill)  # a second sooner than it stops; its data goes with the test
+            await server.start()
+            return server
 
         yield start
 
@@ -126,7 +158,10 @@ async def own_mongod_set(tmp_path: Path) -> AsyncIterator[OwnMongodSet]:
                 Mongod(folder=tmp_path / f"mongod-{port}", port=port, arguments=arguments or SMALL_OPLOG, alone=False)
                 for port in numbers
             ]
-            return await stack.enter_async_context(MongodSet(members))
+            running = await stack.enter_async_context(MongodSet(members))
+            for member in members:
+                stack.push_async_callback(member.kill)  # as above, before they are stopped one after the other
+            return running
 
         yield start
 
@@ -147,29 +182,27 @@ async def own_valkey(tmp_path: Path) -> AsyncIterator[OwnValkey]:
 
 @pytest.fixture
 async def run_service(tmp_path: Path) -> AsyncIterator[RunService]:
-    async with AsyncExitStack() as stack:
+    started: list[ServiceProcess] = []
 
-        async def start(
-            service: str,
-            settings: Mapping[str, str],
-            *,
-            port: int | None = None,
-            wait: bool = True,
-            descriptors: int | None = None,
-        ) -> ServiceProcess:
-            number = port or ports.free_port()
-            variable = {"gateway": "PORT", "watcher": "WATCHER_PORT"}[service]
-            process = ServiceProcess(
-                service=service,
-                port=number,
-                folder=tmp_path,
-                settings={**settings, variable: str(number)},
-                descriptors=descriptors,
-            )
-            stack.push_async_callback(process.stop)
-            # Printed when the test ends; pytest shows it only where the test has failed.
-            stack.callback(lambda: print(f"--- {process.log.name}\n{process.output}"))  # noqa: T201
-            await (process.start() if wait else process.launch())
-            return process
+    async def start(
+        service: str,
+        settings: Mapping[str, str],
+        *,
+        port: int | None = None,
+        wait: bool = True,
+        descriptors: int | None = None,
+    ) -> ServiceProcess:
+        number = port or ports.free_port()
+        process = ForkedService(
+            service=service,
+            port=number,
+            folder=tmp_path,
+            settings={**settings, PORTS[service]: str(number)},
+            descriptors=descriptors,
+        )
+        started.append(process)
+        await (process.start() if wait else process.launch())
+        return process
 
-        yield start
+    yield start
+    await end(started)

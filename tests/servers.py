@@ -19,6 +19,8 @@ from services.embedded.valkey import Valkey
 
 # Enough for any test, and made in a moment; the default is five percent of the disk.
 SMALL_OPLOG = ("--oplogSize", "64")
+# Tests write with the majority's acknowledgement, which waits for no interval.
+JOURNAL_COMMIT_MS = 100
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ async def servers(folder: Path) -> AsyncIterator[Servers]:
 async def _mongodb(stack: AsyncExitStack, folder: Path) -> str:
     if given := os.environ.get("TEST_MONGODB_URI") or os.environ.get("MONGODB_URI"):
         return given
-    server = Mongod(folder=folder / "mongodb", port=free_port(), arguments=SMALL_OPLOG)
+    server = Mongod(
+        folder=folder / "mongodb", port=free_port(), arguments=SMALL_OPLOG, journal_commit_ms=JOURNAL_COMMIT_MS
+    )
     try:
         return (await stack.enter_async_context(server)).uri()
     except EmbeddedError as error:

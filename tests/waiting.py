@@ -1,4 +1,4 @@
-"""Waits for conditions that send no event: polls until a deadline."""
+"""Waits for conditions that send no event, and says how long something may take on a machine that is busy."""
 
 import asyncio
 import inspect
@@ -8,6 +8,8 @@ from time import monotonic
 from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
+_NAP, _LONGEST_NAP = 0.02, 0.1
+_PUNCTUAL = 0.002  # later is late; a quiet machine wakes us sooner
 
 
 @asynccontextmanager
@@ -22,13 +24,40 @@ async def meanwhile(work: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
             await task
 
 
+@asynccontextmanager
+async def within(seconds: float) -> AsyncIterator[None]:
+    """Fail if what is in the context takes longer, without the time for which a busy machine lets us wait.
+
+    That is how late we wake from short sleeps; the services, which we wait for, get their turn no sooner.
+    """
+    late, napping = 0.0, monotonic()
+
+    async def nap() -> None:
+        nonlocal late, napping
+        while True:
+            napping = monotonic()
+            await asyncio.sleep(_NAP)
+            late += _lateness(napping, _NAP)
+
+    began = monotonic()
+    async with meanwhile(nap()):
+        yield
+        took = monotonic() - began
+        late += _lateness(napping, _NAP)
+    assert took - late <= seconds, f"it took {took:.2f} s, of which the machine was busy for {late:.2f} s"
+
+
 @overload
 async def until(seen: Callable[[], Coroutine[Any, Any, T]], what: str, seconds: float = ...) -> T: ...
 @overload
 async def until(seen: Callable[[], T], what: str, seconds: float = ...) -> T: ...
 async def until(seen: Callable[[], Any], what: str, seconds: float = 15.0) -> Any:
-    """Return the first answer that is true; fail, naming ``what`` and the last answer, after so many seconds."""
+    """Return the first answer that is true; fail, naming ``what`` and the last answer, after so many seconds.
+
+    As in `within`, those do not count for which a busy machine lets us wait between two looks.
+    """
     end = monotonic() + seconds
+    nap = _NAP
     while True:
         answer = seen()
         value = await answer if inspect.isawaitable(answer) else answer
@@ -36,4 +65,12 @@ async def until(seen: Callable[[], Any], what: str, seconds: float = 15.0) -> An
             return value
         if monotonic() > end:
             raise AssertionError(f"not within {seconds:.0f} s: {what}; the last answer was {value!r}")
-        await asyncio.sleep(0.02)
+        napping = monotonic()
+        await asyncio.sleep(nap)
+        end += _lateness(napping, nap)
+        nap = min(nap * 1.02, _LONGEST_NAP)  # to look costs the machine something, too
+
+
+def _lateness(napping: float, nap: float) -> float:
+    """Return how much too late we wake from such a nap that began then, in seconds."""
+    return max(0.0, monotonic() - napping - nap - _PUNCTUAL)

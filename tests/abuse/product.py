@@ -93,9 +93,15 @@ class Product:
     async def _warm_up(self) -> None:
         """Fill the ring, and do once what needs memory when it is done for the first time."""
         await self._write(1_100)
-        address = f"{self.gateway.url}/api/orders?limit=500"
-        async with aiohttp.ClientSession() as session, session.get(address) as response:
-            await response.read()
+        address = f"{self.gateway.url}/api/orders"
+        async with aiohttp.ClientSession() as session:
+            for query, accept in (("?limit=500", "application/json"), ("", "text/csv")):
+                async with session.get(address + query, headers={"Accept": accept}) as response:
+                    await response.read()
+            async with session.get(address, headers={"Accept": "text/event-stream"}) as response:
+                read = b""
+                while b"event: live" not in read:
+                    read = read[-20:] + await response.content.readany()
 
     async def _write(self, count: int) -> None:
         """Write so many orders, and wait until the gateway has them."""

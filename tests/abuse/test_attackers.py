@@ -6,7 +6,7 @@ from tests.abuse.attackers import ATTACKERS
 from tests.abuse.attackers.attacker import Attacker
 from tests.abuse.scene import Scene
 
-pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(300)]
 
 SECONDS = 1.2
 

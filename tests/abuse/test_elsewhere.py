@@ -8,7 +8,7 @@ from tests.abuse.attackers.elsewhere import FORGED
 from tests.abuse.attackers.wire import request, upgrade_request, wire
 from tests.abuse.scene import Scene
 
-pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(60)]
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 
 async def _status(scene: Scene, data: bytes) -> int:

@@ -9,7 +9,7 @@ from bson import ObjectId
 from pymongo import AsyncMongoClient
 from pymongo.errors import BulkWriteError
 
-from services.commands.setup_db import INDEXES
+from services.commands.database_spec import INDEXES
 from services.common.documents import CODEC
 from services.common.filter_fields import deciding_fields
 from services.common.ids import id_text
@@ -52,7 +52,9 @@ async def test_reads_and_writes_obey_rights_exactly(mongodb_uri: str, collation:
         store = OrderStore(database)
         decoded = orders.with_options(CODEC)
         found = refused = 0
-        for _ in range(25):
+        for number in range(60):
+            if number >= 25 and found > 50 and refused > 0:  # by chance, all may have been allowed until then
+                break
             stored = {id_text(one["_id"]): one async for one in decoded.find()}
             rights = rights_of(chance, [*stored])
             inside = {name for name, one in stored.items() if permits(rights, name, deciding_fields(one) or {})}

@@ -68,6 +68,13 @@ BAD: dict[str, tuple[Callable[[], str], str]] = {
         "token_invalid",
     ),
     "expires at infinity": (lambda: raw(HS256, b'{"sub":"a","exp":Infinity,"aud":"orders"}'), "token_invalid"),
+    "lives longer than its revocation would": (lambda: token(seconds=90_000), "token_lives_too_long"),
+    "lives that long and does not say since when": (
+        lambda: token(seconds=90_000, iat=None),
+        "token_lives_too_long",
+    ),
+    "with an id that is no text": (lambda: raw(HS256, claims() | {"jti": 5}), "token_invalid"),
+    "with an id that no revocation could name": (lambda: token(jti="x" * 256), "token_invalid"),
     "for another audience": (lambda: token(aud="shop"), "token_invalid"),
     "for no audience": (lambda: token(aud=None), "token_invalid"),
     "of another issuer": (lambda: token(iss="https://issuer.example.evil"), "token_invalid"),
@@ -119,7 +126,7 @@ async def knock(url: str, door: str, text: str | None, method: str = "GET") -> s
                 bearer(text) if handshake and text else {},
                 {"token": text} if text is not None and not handshake else None,
                 transports=[way],
-                wait_timeout=5,
+                wait_timeout=20,
             )
     finally:
         await client.disconnect()

@@ -17,9 +17,12 @@ EVE = {"customer_name": "Eve", "product_name": "Lamp", "status": "pending"}
 OF_ADA = token("ada", rights={"customer_name": "Ada"})
 
 
-async def call(gate: Gate, method: str, path: str, text: str | None, body: Any = None) -> tuple[int, Any, Any]:
-    """Return the status, the body and the headers of an answer."""
-    headers = {} if text is None else bearer(text)
+async def call(
+    gate: Gate, method: str, path: str, text: str | None, body: Any = None, **more: str
+) -> tuple[int, Any, Any]:
+    """Return the status, the body and the headers of an answer; names of headers have ``_`` for ``-``."""
+    headers = {name.replace("_", "-"): value for name, value in more.items()}
+    headers |= {} if text is None else bearer(text)
     async with (
         aiohttp.ClientSession() as session,
         session.request(method, f"{gate.url}{path}", headers=headers, json=body) as response,
@@ -58,11 +61,16 @@ async def test_pages_are_made_of_the_orders_inside(gate: Gate) -> None:
     assert found == ["a", *(f"{n:02}" for n in range(27, -1, -3))]
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
-async def test_an_order_outside_is_answered_like_one_that_does_not_exist(gate: Gate, method: str) -> None:
-    body = {"status": "shipped"} if method == "PUT" else None
-    status, problem, headers = await call(gate, method, "/api/orders/e", OF_ADA, body)
-    nothing, same, others = await call(gate, method, "/api/orders/x", OF_ADA, body)
+@pytest.mark.parametrize("more", [{}, {"If_Match": "*"}, {"If_None_Match": "*"}, {"Idempotency_Key": "outside"}])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE"])
+async def test_an_order_outside_is_answered_like_one_that_does_not_exist(
+    gate: Gate, method: str, more: dict[str, str]
+) -> None:
+    body = {"status": "shipped"} if method in {"PUT", "PATCH"} else None
+    more = {name: f"{value}-{method}" if name == "Idempotency_Key" else value for name, value in more.items()}
+    status, problem, headers = await call(gate, method, "/api/orders/e", OF_ADA, body, **more)
+    more |= {name: f"{value}-2" for name, value in more.items() if name == "Idempotency_Key"}
+    nothing, same, others = await call(gate, method, "/api/orders/x", OF_ADA, body, **more)
     assert (status, problem) == (nothing, same)
     assert status == 404
     assert {*headers} == {*others}
@@ -113,6 +121,65 @@ async def test_a_token_without_rights_sees_nothing_and_one_for_all_sees_all(gate
     assert len((await call(gate, "GET", "/api/orders", token("x", rights="*")))[1]) == 2
 
 
+def batch(*operations: dict[str, Any]) -> dict[str, Any]:
+    return {"operations": [*operations]}
+
+
+async def test_each_operation_of_a_batch_has_the_rights_that_it_would_have_alone(gate: Gate) -> None:
+    inside = [
+        {"operation": "INSERT", "order": ADA},
+        {"operation": "UPDATE", "id": "a", "order": {"status": "shipped"}},
+    ]
+    outside: list[tuple[dict[str, Any], int, str]] = [
+        ({"operation": "INSERT", "order": EVE}, 403, "order"),
+        ({"operation": "UPDATE", "id": "a", "order": {"customer_name": "Eve"}}, 403, "order"),
+        ({"operation": "UPDATE", "id": "e", "order": {"status": "shipped"}}, 404, "id"),
+        ({"operation": "UPDATE", "id": "x", "order": {"customer_name": "Eve"}}, 404, "id"),
+        ({"operation": "DELETE", "id": "e"}, 404, "id"),
+    ]
+    before = await gate.orders.find().to_list()
+    for operation, expected, place in outside:
+        status, problem, _ = await call(gate, "POST", "/api/orders:batch", OF_ADA, batch(inside[0], operation))
+        assert status == expected, operation
+        errors = [(error["pointer"], error["status"]) for error in problem["errors"]]
+        assert errors == [(f"#/operations/1/{place}", expected)]
+    several = batch(inside[0], *(outside[place][0] for place in (1, 0, 4)))
+    status, problem, _ = await call(gate, "POST", "/api/orders:batch", OF_ADA, several)
+    assert [error["status"] for error in problem["errors"]] == [403, 403, 404]
+    assert await gate.orders.find().to_list() == before
+    assert (await call(gate, "POST", "/api/orders:batch", OF_ADA, batch(*inside)))[0] == 200
+
+
+async def test_a_key_belongs_to_its_subject_and_shows_no_more_than_the_rights_of_now(gate: Gate) -> None:
+    everything = token("ada", rights="*")
+    made = await call(gate, "POST", "/api/orders", everything, EVE, Idempotency_Key="mine")
+    again = await call(gate, "POST", "/api/orders", token("ada", rights="*"), EVE, Idempotency_Key="mine")
+    assert again[:2] == made[:2]
+    assert made[2]["ETag"] == again[2]["ETag"]
+    others = await call(gate, "POST", "/api/orders", token("bob", rights="*"), EVE, Idempotency_Key="mine")
+    assert (others[0], others[1]["_id"] != made[1]["_id"]) == (201, True)
+    fewer = await call(gate, "POST", "/api/orders", OF_ADA, EVE, Idempotency_Key="mine")
+    assert (fewer[0], fewer[1]) == (201, {"_id": made[1]["_id"]})
+    assert "ETag" not in fewer[2]
+    inserting = batch({"operation": "INSERT", "order": ADA})
+    whole = await call(gate, "POST", "/api/orders:batch", everything, inserting, Idempotency_Key="batch")
+    bare = await call(gate, "POST", "/api/orders:batch", OF_ADA, inserting, Idempotency_Key="batch")
+    assert [each.keys() for each in bare[1]["results"]] == [{"operation", "id"}]
+    assert bare[1]["results"][0]["id"] == whole[1]["results"][0]["id"]
+
+
+async def test_who_may_only_write_learns_no_version_and_can_ask_for_none(gate: Gate) -> None:
+    writing = token("x", "orders:write", rights="*")
+    status, answer, headers = await call(gate, "PUT", "/api/orders/a", writing, {"status": "shipped"}, If_Match="*")
+    assert (status, answer, "ETag" in headers) == (200, {"_id": "a"}, False)
+    tag = (await call(gate, "GET", "/api/orders/a", OF_ADA))[2]["ETag"]
+    assert (await call(gate, "PUT", "/api/orders/a", writing, {"status": "pending"}, If_Match=tag))[0] == 412
+    status, answer, _ = await call(
+        gate, "POST", "/api/orders:batch", writing, batch({"operation": "DELETE", "id": "a"})
+    )
+    assert (status, answer) == (200, {"results": [{"operation": "DELETE", "id": "a"}]})
+
+
 @pytest.mark.parametrize(
     ("scope", "allowed"),
     [("", ()), ("orders:read", ("GET",)), ("orders:write", ("POST", "PUT", "DELETE")), ("orders:admin other", ())],
@@ -140,7 +207,8 @@ async def test_nothing_below_api_is_answered_without_a_token_but_its_description
     for path in ("/api/orders", "/api/orders/a", "/api/orders/events", "/api/tickets", "/api/later", "/api/"):
         status, _, headers = await call(gate, method, path, None)
         assert (status, headers["WWW-Authenticate"]) == (401, 'Bearer realm="orders"'), path
-    assert (await call(gate, "GET", "/api/openapi.json", None))[0] == 200
+    for path in ("/api/openapi.json", "/api/asyncapi.json"):
+        assert (await call(gate, "GET", path, None))[0] == 200
     assert (await call(gate, "GET", "/healthz", None))[0] == 200
 
 

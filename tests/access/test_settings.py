@@ -25,13 +25,16 @@ def test_on_loopback_no_tokens_are_needed(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["", "0.0.0.0", "::", "192.0.2.1", "localhost,192.0.2.1", "gateway.example"])
-def test_elsewhere_their_absence_can_be_forbidden(host: str) -> None:
+def test_elsewhere_their_absence_is_refused_unless_it_is_wanted(host: str) -> None:
     for settings in (GatewaySettings, EmbeddedSettings):
-        with pytest.raises(ValidationError, match="read, change and delete every order") as raised:
-            settings.model_validate({"host": host, "auth_none_on_public": "no"})
-        assert raised.value.errors()[0]["loc"] == ("auth",)
-        assert settings(host=host).auth is Auth.NONE
-    assert GatewaySettings(host=host, auth="jwt", jwt_secret=SECRET, auth_none_on_public=False).auth is Auth.JWT
+        for more in ({}, {"auth_none_on_public": "no"}):
+            with pytest.raises(
+                ValidationError, match=r"every order; set AUTH=jwt, a HOST .*AUTH_NONE_ON_PUBLIC=yes"
+            ) as raised:
+                settings.model_validate({"host": host, **more})
+            assert raised.value.errors()[0]["loc"] == ("auth",)
+        assert settings.model_validate({"host": host, "auth_none_on_public": "yes"}).auth is Auth.NONE
+    assert GatewaySettings(host=host, auth="jwt", jwt_secret=SECRET).auth is Auth.JWT
 
 
 @pytest.mark.parametrize(

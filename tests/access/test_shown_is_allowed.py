@@ -16,9 +16,10 @@ from bson import Timestamp
 from redis.asyncio import Redis
 
 from services.common.cursor import Cursor, cluster_time
-from tests.access.conftest import Guarded, Orders
+from tests.access.conftest import Guarded
 from tests.access.tokens import bearer, token
 from tests.access.viewers import TRANSPORTS, Viewer, viewer
+from tests.running_product import Orders
 from tests.waiting import until
 
 NAMES: list[Any] = ["Ada", "Bob", "ada", "Ada ", "5"]
@@ -127,6 +128,35 @@ class Subject:
         return bool(self.shown) and self.shown[-1][1]["_id"] == MARKER
 
 
+@dataclass
+class Changing(Subject):
+    """One whose rights are others each time that it comes back; told to reload, it does, as clients do."""
+
+    reloads: int = 0
+
+    async def follow(self, urls: list[str], chance: random.Random) -> None:
+        while not self.is_done:
+            url, taken = chance.choice(urls), 0
+            async with viewer(url, chance.choice(TRANSPORTS), self.token, since=self.cursor) as client:
+                for _ in range(chance.randint(5, 40)):
+                    taken = self.take(client, taken)
+                    await asyncio.sleep(0.01)
+            self.take(client, taken)
+            if "resync" in client.names:
+                assert client.named("resync")[0]["reason"] == "rights_changed"
+                await self.load(url)
+                self.reloads += 1
+            elif not self.is_done:
+                self.rights = claim(chance)
+
+    def take(self, client: Viewer, taken: int) -> int:
+        return len(client.told) if "resync" in client.names else super().take(client, taken)
+
+    @property
+    def is_done(self) -> bool:
+        return MARKER in self.view
+
+
 def plain(order: dict[str, Any]) -> dict[str, Any]:
     return {name: order[name] for name in ("_id", "customer_name", "status") if name in order}
 
@@ -206,12 +236,15 @@ async def test_every_subject_is_shown_what_its_rights_allow(guarded: Guarded, nu
     for _ in range(20):
         await write(guarded.orders, chance)
     subjects = [Subject(f"subject {n}", claim(chance) if n else "*") for n in range(8)]
-    for each in subjects:
+    changing = [Changing(f"changing {n}", claim(chance)) for n in range(3)]
+    for each in (*subjects, *changing):
         await each.load(chance.choice(urls))
     starts = {each.name: each.cursor for each in subjects}
     async with AsyncExitStack() as stack, Redis.from_url(guarded.redis_url) as redis:
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        following = [group.create_task(each.follow(urls, random.Random(chance.random()))) for each in subjects]
+        following = [
+            group.create_task(each.follow(urls, random.Random(chance.random()))) for each in (*subjects, *changing)
+        ]
         for done in range(WRITES):
             if chance.random() < 0.3:
                 await ask(chance.choice(urls), guarded.orders, chance.choice(subjects), chance)
@@ -228,6 +261,7 @@ async def test_every_subject_is_shown_what_its_rights_allow(guarded: Guarded, nu
         later = [commit for commit in history if commit.at > since]
         told = [as_shown(each.rights, commit.before, commit.after) for commit in later]
         assert each.shown == [(one[0], plain(one[1])) for one in told if one is not None], each.rights
+    for each in (*subjects, *changing):
         allowed = [order for order in await guarded.orders.find().to_list() if inside(each.rights, order)]
         assert {key: plain(order) for key, order in each.view.items()} == {
             order["_id"]: plain(order) for order in allowed
@@ -235,4 +269,5 @@ async def test_every_subject_is_shown_what_its_rights_allow(guarded: Guarded, nu
         orders, _ = await listed(chance.choice(urls), each.token)
         assert {order["_id"] for order in orders} == {order["_id"] for order in allowed}
     assert len(subjects[0].shown) > WRITES // 2
+    assert all(each.reloads for each in changing)
     assert sum(each.connections for each in subjects) > 4 * len(subjects)

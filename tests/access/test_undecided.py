@@ -19,7 +19,7 @@ from services.gateway.subscription import Mode
 from services.gateway.wire.form import Form
 from tests.access.conftest import Guarded
 from tests.access.tokens import bearer, token
-from tests.access.viewers import TRANSPORTS, sse, viewer
+from tests.access.viewers import TRANSPORTS, here, sse, viewer
 from tests.log_entries import KEYS
 from tests.stream_events import Outlet, event
 from tests.unit.test_hub import Stream
@@ -243,21 +243,22 @@ async def test_changes_that_are_too_large_for_mongodb_to_deliver_are_judged_all_
     """An event with two images of 9 MB comes without them, but with the fields that decide."""
     await guarded.watcher()
     gateway = await guarded.gateway()
-    since = None
+    rights = {"ada": {"customer_name": "Ada"}, "eve": {"customer_name": "Eve"}, "all": "*"}
+    since: dict[str, str] = {}
     if source == "resumed":
-        async with sse(gateway.url, headers=bearer(token(rights="*"))) as first:
-            since = first.named("connected")[0]["cursor"]
+        since = {who: await here(gateway.url, token(who, rights=one)) for who, one in rights.items()}
         await write_large(guarded)
         async with Redis.from_url(guarded.redis_url) as redis:
-            until_logged = sse(gateway.url, {"since": since}, bearer(token(rights="*")))
+            until_logged = sse(gateway.url, {"since": since["all"]}, bearer(token(rights="*")))
             async with until_logged as before:
                 await before.has("orderUpdate", 6, 30)
             await redis.delete(KEYS.log, KEYS.head)
         gateway = await guarded.gateway(RING_EVENTS="10")
-    rights = {"ada": {"customer_name": "Ada"}, "eve": {"customer_name": "Eve"}, "all": "*"}
     async with AsyncExitStack() as stack:
         shown = {
-            who: await stack.enter_async_context(viewer(gateway.url, "sse", token(who, rights=one), since=since))
+            who: await stack.enter_async_context(
+                viewer(gateway.url, "sse", token(who, rights=one), since=since.get(who))
+            )
             for who, one in rights.items()
         }
         if source == "live":

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,17 +51,33 @@ class Viewer:
 
 @asynccontextmanager
 async def viewer(
-    url: str, transport: str, token: str | None, *, since: str | None = None, filter: Any = None
+    url: str,
+    transport: str,
+    token: str | None,
+    *,
+    since: str | None = None,
+    filter: Any = None,
+    headers: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Viewer]:
     """Connect a client over this transport; it is connected, and may be shown everything after ``since``."""
     if transport == "sse":
         query = {**({"since": since} if since else {}), **(filter or {})}
-        async with sse(url, query, bearer(token) if token else {}) as shown:
+        async with sse(url, query, {**(headers or {}), **(bearer(token) if token else {})}) as shown:
             yield shown
     else:
         auth = {"token": token, "since": since, "filter": filter}
-        async with socket(url, transport, {name: one for name, one in auth.items() if one is not None}) as shown:
+        given = {name: one for name, one in auth.items() if one is not None}
+        async with socket(url, transport, given, headers) as shown:
             yield shown
+
+
+async def here(url: str, token: str) -> str:
+    """Return the cursor of now, as whoever has this token is told it."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{url}/api/orders?limit=1", headers=bearer(token)) as response,
+    ):
+        return response.headers["Stream-Cursor"]
 
 
 @asynccontextmanager
@@ -96,7 +112,7 @@ async def sse(
 
 @asynccontextmanager
 async def socket(
-    url: str, transport: str = "websocket", auth: dict[str, Any] | None = None, headers: dict[str, str] | None = None
+    url: str, transport: str = "websocket", auth: dict[str, Any] | None = None, headers: Mapping[str, str] | None = None
 ) -> AsyncIterator[Viewer]:
     """Connect the stock client; raise socketio.exceptions.ConnectionError where it is refused."""
     client = socketio.AsyncClient(reconnection=False)
@@ -104,7 +120,7 @@ async def socket(
     client.on("*", lambda name, *args: shown.told.append((name, args[0])))
     client.on("disconnect", lambda *_: setattr(shown, "is_over", True))
     try:
-        await client.connect(url, headers or {}, auth or {}, transports=[transport], wait_timeout=5)
+        await client.connect(url, {**(headers or {})}, auth or {}, transports=[transport], wait_timeout=20)
         await shown.has("connected")
         yield shown
     finally:

@@ -143,6 +143,18 @@ async def fill_a_gateway(scene: Scene) -> AsyncIterator[None]:
         yield
 
 
+@fault(
+    "OrdersOverloaded", what="mongod is frozen most of the time, while thirty clients ask for an order without a pause"
+)
+async def ask_more_than_mongodb_can(scene: Scene) -> AsyncIterator[None]:
+    url = scene.stack.gateways[0].url
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(mostly_frozen(scene.stack.members[0], 0.6, 0.1))
+        for _ in range(30):
+            await stack.enter_async_context(meanwhile(asked(url, f"/api/orders/{'0' * 24}", pause=0.01)))
+        yield
+
+
 @fault("OrdersLoopLag", what="A gateway is stopped for 0.4 s of each half second")
 async def starve_a_gateway(scene: Scene) -> AsyncIterator[None]:
     async with mostly_frozen(scene.stack.gateways[0], 0.4, 0.1):

@@ -41,6 +41,7 @@ _SHAPE = Shape(
         "STALE_SECONDS": "2",
         "CLIENT_STALL_SECONDS": "1",
         "MAX_CONNECTIONS": str(PLACES),
+        "MAX_MONGODB_REQUESTS": "4",
         "DRAIN_SECONDS": "0",
     },
 )

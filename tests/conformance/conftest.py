@@ -63,7 +63,7 @@ async def engine_with() -> AsyncIterator[EngineWith]:
     async with AsyncExitStack() as stack:
 
         async def start(origins: OriginPolicy | None = None, peers: Peers | None = None, **changes: Any) -> Running:
-            settings = replace(QUICK, **changes)
+            settings = replace(CALM, **changes)
             return await stack.enter_async_context(engine_server(EngineEcho, settings, origins, peers))
 
         yield start

@@ -11,13 +11,17 @@ from services.common.cursor import Cursor, Position
 from services.common.fair_turns import FairTurns
 from services.common.normalize import EpochReason
 from services.common.tasks import Tasks
-from services.gateway.edge.limits import Incident
+from services.gateway.edge.incidents import Incident
 from services.gateway.event import Event
 from services.gateway.filters import EVERYTHING
 from services.gateway.hub import Hub
 from services.gateway.live.orders_namespace import LiveOrders
+from services.gateway.mongodb_gate import MongodbGate
 from services.gateway.recovery import SessionIds
 from services.gateway.ring import Ring
+from services.gateway.snapshot_chunks import SnapshotChunks
+from services.gateway.snapshot_stream import Snapshots
+from services.gateway.store import OrdersBelow
 from services.gateway.stream import Stream
 from services.gateway.subscription import Mode, ResumePoint, Subscription
 from services.gateway.wire.form import Form
@@ -99,15 +103,19 @@ async def orders_server(*, ring_events: int = 10_000, stall: float = 30.0, **cha
     async def locate(since: Cursor, _address: str) -> ResumePoint:
         return hub.locate(since)
 
-    live = LiveOrders(
-        Stream(hub, ready, current_cursor, locate, hub.locate, turns),
-        SessionIds("secret"),
-        "here",
-        incidents.append,
-        lambda _form, _reason: None,
-        stall=stall,
-    )
+    async def below(*_: Any, **__: Any) -> OrdersBelow:
+        return OrdersBelow([], ring.position.ts, None, is_complete=True)
+
     async with Tasks() as tasks:
+        snapshots = Snapshots(SnapshotChunks(below, turns, MongodbGate()), hub, current_cursor, turns, tasks.spawn)
+        live = LiveOrders(
+            Stream(hub, ready, current_cursor, locate, hub.locate, turns, snapshots),
+            SessionIds("secret"),
+            "here",
+            incidents.append,
+            lambda _form, _reason: None,
+            stall=stall,
+        )
         tasks.keep("marks", live.send_marks())
         with live.stopping():
             async with socket_server({"/": live}, replace(CALM, **changes)) as running:

@@ -4,30 +4,34 @@ import asyncio
 import gc
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from services.front.bodies import drain_unread_body, refuse_encoded
+from services.front.checks import checking, mark_answers
 from services.front.connections import ConnectionBounds, Connections, State
 from services.front.front import Front
 from services.front.runner import Runner
 from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.fast_path import websocket_fast_path
-from services.gateway.edge.limits import EngineSettings, Incident
+from services.gateway.edge.incidents import Incident
 from services.gateway.edge.origin import OriginPolicy
 from services.gateway.edge.peer import Peers
 from services.gateway.engineio.server import EngineServer
 from services.gateway.engineio.session import Accept, Session
+from services.gateway.engineio.settings import EngineSettings
 from services.gateway.engineio.websocket_connection import WebSocketConnection
-from services.gateway.http.entrance import install_entrance
+from services.gateway.http.entrance import check_entrance
 from services.gateway.socketio.server import Namespace, SocketServer
 from tests.unit.websocket_client import frame
 
+T = TypeVar("T")
 SECONDS = 20.0
 TEXT = {"Content-Type": "text/plain;charset=UTF-8"}
 
@@ -37,11 +41,19 @@ class Ledger:
 
     def __init__(self) -> None:
         self.incidents: Counter[Incident] = Counter()
+        self.requests = 0  # that have reached their handlers
         self.happened = asyncio.Event()
 
     def count(self, incident: Incident) -> None:
         self.incidents[incident] += 1
         self.happened.set()
+
+    @web.middleware
+    async def note(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Count a request; its handler goes on to its first wait before whoever waits for the count."""
+        self.requests += 1
+        self.happened.set()
+        return await handler(request)
 
 
 @dataclass
@@ -96,6 +108,13 @@ class Running:
         async with self.websocket() as socket:
             assert (await socket.receive())[:1] == "0"
             yield socket
+
+    async def held(self, request: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Send a request that is not answered at once; return when the server has it."""
+        before = self.ledger.requests
+        sent = asyncio.create_task(request)
+        await self.until(lambda: self.ledger.requests > before)
+        return sent
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until the condition holds after something was counted or closed."""
@@ -154,8 +173,8 @@ async def engine_server(
     ledger = Ledger()
     entrance = Entrance(None, origins, peers, ledger.count)
     server = EngineServer(accept, settings, ledger.count, entrance=entrance)
-    app = web.Application()
-    install_entrance(app, entrance)
+    app = web.Application(middlewares=[checking(check_entrance(entrance))])
+    mark_answers(app, entrance.origins.mark)
     server.attach(app)
     async with _serve(app, "/engine.io/", lambda: len(server.sessions), ledger, server) as running:
         yield running
@@ -183,7 +202,7 @@ async def _serve(
     before = asyncio.all_tasks()
     escaped: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: escaped.append(context))
-    app.middlewares.extend([drain_unread_body, refuse_encoded])
+    app.middlewares.extend([drain_unread_body, checking(refuse_encoded), ledger.note])
     runner = Runner(app)
     await runner.setup()
     http_server = runner.server

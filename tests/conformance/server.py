@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import uvloop
 from aiohttp import web
@@ -59,12 +60,14 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--engine-only", action="store_true")
+    parser.add_argument("--ping-timeout", type=float, default=SETTINGS.ping_timeout)
     options = parser.parse_args()
+    settings = replace(SETTINGS, ping_timeout=options.ping_timeout)
     app = web.Application()
     if options.engine_only:
-        EngineServer(EngineEcho, SETTINGS).attach(app)
+        EngineServer(EngineEcho, settings).attach(app)
     else:
-        SocketServer({"/": Echo(), "/custom": Echo()}, SETTINGS).attach(app)
+        SocketServer({"/": Echo(), "/custom": Echo()}, settings).attach(app)
     web.run_app(app, port=options.port, loop=uvloop.new_event_loop())
 
 

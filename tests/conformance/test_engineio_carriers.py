@@ -9,10 +9,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from services.gateway.edge.limits import Incident
+from services.gateway.edge.incidents import Incident
 from services.gateway.engineio.session import Application, Session
-from services.gateway.wire.engineio import encoded_message
 from services.gateway.wire.form import Form
+from tests.conformance.encoding import encoded_message
 from tests.conformance.running import Running, engine_server
 from tests.conformance.settings import CALM
 from tests.unit.websocket_client import frame

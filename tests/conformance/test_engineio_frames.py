@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from services.gateway.edge.limits import Incident
+from services.gateway.edge.incidents import Incident
 from tests.conformance.conftest import EngineWith
 from tests.conformance.running import SECONDS, Running
 from tests.unit.websocket_client import CLOSE, CONTINUATION, PING, PONG, TEXT, frame
@@ -57,7 +57,7 @@ def closed_as(code: int) -> bytes:
     ids=["continuations", "pings", "pongs", "texts", "mixed"],
 )
 async def test_every_frame_counts_towards_the_rate(engine_with: EngineWith, frames: bytes) -> None:
-    engine = await engine_with(packets_per_second=0.001, packets_burst=10, ping_interval=20)
+    engine = await engine_with(packets_per_second=0.001, packets_burst=10)
     async with wire(engine) as (reader, writer):
         writer.write(frames)
         assert (await ending(reader))[:2] == closed_as(1008)
@@ -65,7 +65,7 @@ async def test_every_frame_counts_towards_the_rate(engine_with: EngineWith, fram
 
 
 async def test_frames_behind_an_upgrade_count_too(engine_with: EngineWith) -> None:
-    engine = await engine_with(packets_per_second=0.001, packets_burst=10, ping_interval=20)
+    engine = await engine_with(packets_per_second=0.001, packets_burst=10)
     sid = await engine.open_polling()
     async with wire(engine, sid=sid, tail=frame(PING, b"") * 11):
         await engine.counted(Incident.RATE_EXCEEDED)
@@ -73,14 +73,14 @@ async def test_frames_behind_an_upgrade_count_too(engine_with: EngineWith) -> No
 
 
 async def test_a_frame_counts_before_its_payload_is_there(engine_with: EngineWith) -> None:
-    engine = await engine_with(packets_per_second=0.001, packets_burst=10, ping_interval=20)
+    engine = await engine_with(packets_per_second=0.001, packets_burst=10)
     async with wire(engine) as (reader, writer):
         writer.write(frame(PONG, b"") * 10 + frame(TEXT, b"4" + b"x" * 50_000)[:8])
         assert (await ending(reader))[:2] == closed_as(1008)
 
 
 async def test_frames_after_the_rate_limit_cost_no_work(engine_with: EngineWith) -> None:
-    engine = await engine_with(packets_per_second=0.001, packets_burst=10, ping_interval=20)
+    engine = await engine_with(packets_per_second=0.001, packets_burst=10)
     async with wire(engine) as (reader, writer):
         writer.write(frame(TEXT, b"4hello") * 5 + frame(PING, b"p") * 500 + frame(TEXT, b"4hello") + frame(CLOSE, b""))
         said = await reader.read()
@@ -116,7 +116,7 @@ async def test_order_is_kept_over_many_turns(engine: Running) -> None:
 
 
 async def test_after_our_close_a_client_that_goes_on_sending_is_not_read(engine_with: EngineWith) -> None:
-    engine = await engine_with(packets_per_second=0.001, packets_burst=10, ping_interval=20, close_timeout=1.0)
+    engine = await engine_with(packets_per_second=0.001, packets_burst=10, close_timeout=1.0)
     async with wire(engine) as (reader, writer):
         writer.write(frame(PING, b"") * 11)
         await reader.read()
@@ -131,7 +131,7 @@ async def test_after_our_close_a_client_that_goes_on_sending_is_not_read(engine_
 
 
 async def test_a_client_that_ends_the_closing_handshake_need_not_wait(engine_with: EngineWith) -> None:
-    engine = await engine_with(ping_interval=20, close_timeout=3600)
+    engine = await engine_with(close_timeout=3600)
     async with engine.session() as socket:
         await socket.send("9")
         assert await socket.closed() == 1002
@@ -144,7 +144,7 @@ async def test_a_client_that_ends_the_closing_handshake_need_not_wait(engine_wit
 
 
 async def test_packets_of_a_post_are_not_read_beyond_the_rate(engine_with: EngineWith) -> None:
-    engine = await engine_with(packets_per_second=0.001, packets_burst=10, ping_interval=20)
+    engine = await engine_with(packets_per_second=0.001, packets_burst=10)
     sid = await engine.open_polling()
     # Were the packets that are too many read, the last would be counted as malformed.
     assert (await engine.post(sid, "\x1e".join(["6"] * 10_000 + ["9"])))[0] == 400

@@ -3,7 +3,7 @@
 import aiohttp
 import pytest
 
-from services.gateway.edge.limits import Incident
+from services.gateway.edge.incidents import Incident
 from services.gateway.edge.origin import OriginPolicy
 from tests.conformance.conftest import EngineWith
 

@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import aiohttp
 import pytest
 
-from services.gateway.edge.limits import Incident
+from services.common import fair_turns
+from services.gateway.edge.incidents import Incident
 from services.gateway.engineio.session import Application, Session
+from tests.conformance.conftest import EngineWith
 from tests.conformance.running import TEXT, Running, engine_server
 from tests.conformance.server import SETTINGS, EngineEcho
 from tests.conformance.settings import CALM
@@ -36,24 +39,62 @@ async def test_messages_come_back_as_they_were_sent(engine: Running, payload: st
 async def test_a_held_request_is_answered_as_soon_as_there_is_something(engine: Running) -> None:
     sid = await engine.open_polling()
 
-    held = asyncio.ensure_future(engine.get(sid))
-    await asyncio.sleep(0.05)
+    held = await engine.held(engine.get(sid))
+    await asyncio.sleep(0.05)  # in which it could be answered
     assert not held.done()
     await engine.post(sid, "4now")
 
     assert await held == (200, "4now")
 
 
-async def test_the_server_pings_and_the_client_lives_as_long_as_it_pongs(beating: Running) -> None:
-    sid = await beating.open_polling()
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_request_that_is_sent_again_by_another_connection_ends_the_session(
+    engine: Running, method: str
+) -> None:
+    sid = await engine.open_polling()
+    query = {**engine.query("polling", sid=sid), "t": "abc"}
+
+    async def send(session: aiohttp.ClientSession) -> tuple[int, str]:
+        data = "4again" if method == "POST" else None
+        async with session.request(method, engine.url, params=query, data=data, headers=TEXT) as response:
+            return response.status, await response.text()
+
+    await engine.post(sid, "4lost")
+    async with aiohttp.ClientSession() as first:
+        assert (await send(first))[0] == 200
+    if method == "GET":
+        await engine.post(sid, "4later")
+    async with aiohttp.ClientSession() as second:
+        assert (await send(second))[0] == 400
+
+    assert await engine.get(sid) == UNKNOWN
+    assert engine.incidents[Incident.REPEATED_REQUESTS] == 1
+
+
+async def test_who_polls_by_hand_may_leave_the_address_as_it_is(engine: Running) -> None:
+    sid = await engine.open_polling()
+    query = {**engine.query("polling", sid=sid), "t": "abc"}
+    async with aiohttp.ClientSession() as session:
+        for text in ("4one", "4two"):
+            async with session.post(engine.url, params=query, data=text, headers=TEXT) as response:
+                assert response.status == 200
+            async with session.get(engine.url, params=query) as response:
+                assert (response.status, await response.text()) == (200, text)
+
+
+async def test_the_server_pings_and_the_client_lives_as_long_as_it_pongs(engine_with: EngineWith) -> None:
+    engine = await engine_with(ping_interval=0.3)
+    sid = await engine.open_polling()
     for _ in range(3):
-        assert await beating.get(sid) == (200, "2")
-        assert await beating.post(sid, "3") == (200, "ok")
+        assert await engine.get(sid) == (200, "2")
+        assert await engine.post(sid, "3") == (200, "ok")
 
 
 async def test_a_client_that_does_not_pong_is_gone_after_interval_and_timeout(beating: Running) -> None:
+    began = asyncio.get_running_loop().time()
     sid = await beating.open_polling()
-    await asyncio.sleep(0.5)  # to the millisecond the interval of the handshake
+    await beating.counted(Incident.PING_TIMEOUT)
+    assert asyncio.get_running_loop().time() - began > 0.49  # the two of the handshake
     assert await beating.get(sid) == UNKNOWN
     assert beating.incidents[Incident.PING_TIMEOUT] == 1
 
@@ -92,8 +133,7 @@ async def test_a_malformed_packet_ends_the_session(engine: Running, packet: str 
 async def test_a_second_poll_ends_the_session(engine: Running) -> None:
     sid = await engine.open_polling()
 
-    first = asyncio.ensure_future(engine.get(sid))
-    await asyncio.sleep(0.01)
+    first = await engine.held(engine.get(sid))
     second = await engine.get(sid)
 
     assert await first == (200, "1")
@@ -115,8 +155,7 @@ async def test_a_second_post_at_the_same_time_ends_the_session(engine: Running) 
         async with engine.http.post(engine.url, params=query, data=body(), headers=TEXT) as response:
             return response.status
 
-    first = asyncio.ensure_future(slow())
-    await asyncio.sleep(0.05)
+    first = await engine.held(slow())
     assert await engine.post(sid, "4me too") == (400, "")
     body_may_end.set()
 
@@ -158,11 +197,34 @@ async def test_a_body_in_chunks_is_held_to_the_same_size(engine: Running) -> Non
         assert response.status == 413
 
 
+async def test_the_packets_of_one_request_share_the_loop_with_others(
+    engine: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fair_turns, "PASS_SECONDS", 0.0)  # filled by whatever is done
+    passes, received, receive = 0, [], Session.receive
+
+    async def count_passes() -> None:
+        nonlocal passes
+        while True:
+            passes += 1
+            await asyncio.sleep(0)
+
+    def noting(session: Session, packet: str) -> None:
+        received.append(passes)
+        receive(session, packet)
+
+    monkeypatch.setattr(Session, "receive", noting)
+    sid = await engine.open_polling()
+    counting = asyncio.create_task(count_passes())
+    assert await engine.post(sid, "\x1e".join(["4x"] * 20)) == (200, "ok")
+    counting.cancel()
+    assert len(set(received)) == len(received) == 20
+
+
 async def test_a_client_that_closes_gets_a_noop_for_its_poll(engine: Running) -> None:
     sid = await engine.open_polling()
 
-    poll = asyncio.ensure_future(engine.get(sid))
-    await asyncio.sleep(0.02)
+    poll = await engine.held(engine.get(sid))
     assert await engine.post(sid, "1") == (200, "ok")
 
     assert await poll == (200, "6")
@@ -177,8 +239,7 @@ async def test_packets_after_a_close_are_not_read(engine: Running) -> None:
 
 async def test_a_client_that_hangs_up_while_it_polls_is_gone_at_once(engine: Running) -> None:
     sid = await engine.open_polling()
-    poll = asyncio.ensure_future(engine.get(sid))
-    await asyncio.sleep(0.05)
+    poll = await engine.held(engine.get(sid))
     poll.cancel()
     async with asyncio.timeout(5):  # less than any heartbeat
         await engine.until(lambda: engine.connections() == 0)

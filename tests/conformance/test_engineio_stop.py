@@ -2,13 +2,13 @@
 
 import asyncio
 
-from services.gateway.edge.limits import Incident
+from services.gateway.edge.incidents import Incident
 from tests.conformance.conftest import EngineWith
 from tests.conformance.running import Running
 
 
 async def test_a_stop_is_spread_and_admits_no_client(engine_with: EngineWith) -> None:
-    engine = await engine_with(ping_interval=10)
+    engine = await engine_with()
     async with engine.session() as first, engine.session() as second:
         begin = asyncio.get_running_loop().time()
         stop = asyncio.ensure_future(engine.close(0.2))
@@ -22,16 +22,15 @@ async def test_a_stop_is_spread_and_admits_no_client(engine_with: EngineWith) ->
 
 
 async def test_a_held_poll_is_told_of_the_stop(engine_with: EngineWith) -> None:
-    engine = await engine_with(ping_interval=10)
+    engine = await engine_with()
     sid = await engine.open_polling()
-    poll = asyncio.ensure_future(engine.get(sid))
-    await asyncio.sleep(0.02)
+    poll = await engine.held(engine.get(sid))
     await engine.close(0)
     assert await poll == (200, "1")
 
 
 async def test_packets_unsent_at_the_stop_can_still_be_fetched(engine_with: EngineWith) -> None:
-    engine = await engine_with(ping_interval=10)
+    engine = await engine_with()
     sid = await engine.open_polling()
     await engine.post(sid, "4last")
     stop = asyncio.ensure_future(engine.close(0))

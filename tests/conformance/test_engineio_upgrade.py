@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from services.gateway.edge.limits import Incident
+from services.gateway.edge.incidents import Incident
+from tests.conformance.conftest import EngineWith
 from tests.conformance.running import Running, WebSocket
 
 MISMATCH = (400, '{"code":3,"message":"Bad request"}')
@@ -28,8 +29,7 @@ async def test_a_poll_is_ended_by_a_noop_and_the_websocket_takes_over(engine: Ru
 
 async def test_a_poll_that_is_held_when_the_probe_comes_is_ended(engine: Running) -> None:
     sid = await engine.open_polling()
-    poll = asyncio.ensure_future(engine.get(sid))
-    await asyncio.sleep(0.02)
+    poll = await engine.held(engine.get(sid))
     async with engine.websocket(sid=sid) as socket:
         await socket.send("2probe")
         assert await socket.receive() == "3probe"
@@ -109,8 +109,8 @@ async def test_after_a_failed_attempt_polls_are_held_again_and_another_may_succe
         await socket.send("2probe")
         assert await socket.receive() == "3probe"
     await engine.counted(Incident.UPGRADE_FAILED)
-    poll = asyncio.ensure_future(engine.get(sid))
-    await asyncio.sleep(0.05)
+    poll = await engine.held(engine.get(sid))
+    await asyncio.sleep(0.05)  # in which it could be answered
     assert not poll.done()
     async with engine.websocket(sid=sid) as socket:
         await upgrade(socket)
@@ -119,9 +119,10 @@ async def test_after_a_failed_attempt_polls_are_held_again_and_another_may_succe
     assert await poll == (200, "6")
 
 
-async def test_the_heartbeat_goes_on_over_the_websocket(beating: Running) -> None:
-    sid = await beating.open_polling()
-    async with beating.websocket(sid=sid) as socket:
+async def test_the_heartbeat_goes_on_over_the_websocket(engine_with: EngineWith) -> None:
+    engine = await engine_with(ping_interval=0.3, ping_timeout=1.0)
+    sid = await engine.open_polling()
+    async with engine.websocket(sid=sid) as socket:
         await upgrade(socket)
         for _ in range(2):
             assert (await socket.raw.receive()).data == "2"

@@ -5,7 +5,8 @@ import asyncio
 import aiohttp
 import pytest
 
-from services.gateway.edge.limits import Incident
+from services.gateway.edge.incidents import Incident
+from tests.conformance.conftest import EngineWith
 from tests.conformance.running import Running
 
 
@@ -32,8 +33,9 @@ async def test_a_client_that_cannot_take_binary_gets_base64(engine: Running) -> 
         assert await socket.receive() == "bAQIDBA=="
 
 
-async def test_pings_come_and_are_answered(beating: Running) -> None:
-    async with beating.session() as socket:
+async def test_pings_come_and_are_answered(engine_with: EngineWith) -> None:
+    engine = await engine_with(ping_interval=0.3)
+    async with engine.session() as socket:
         for _ in range(3):
             assert (await socket.raw.receive()).data == "2"
             await socket.send("3")

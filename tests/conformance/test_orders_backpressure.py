@@ -9,7 +9,7 @@ from contextlib import aclosing
 import pytest
 
 from services.common.cursor import Cursor, Position
-from services.gateway.edge.limits import Incident
+from services.gateway.edge.incidents import Incident
 from services.gateway.subscription import Mode
 from services.gateway.wire.form import Form
 from tests.conformance.orders import Orders, orders_server

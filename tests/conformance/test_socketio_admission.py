@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from services.gateway.edge.limits import Incident
+from services.gateway.edge.incidents import Incident
 from services.gateway.socketio.server import ConnectionRefused, Namespace, Socket
 from tests.conformance.running import join, socket_server
 from tests.conformance.server import Auth

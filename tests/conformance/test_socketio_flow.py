@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from services.gateway.edge.limits import DisconnectReason
+from services.gateway.edge.incidents import DisconnectReason
 from services.gateway.socketio.server import Namespace, Socket
-from services.gateway.wire.engineio import encoded_message, joined
 from services.gateway.wire.form import Form
 from services.gateway.wire.socketio import encoded_event
+from tests.conformance.encoding import encoded_message, joined
 from tests.conformance.running import Running, socket_server
 from tests.conformance.server import SETTINGS
 

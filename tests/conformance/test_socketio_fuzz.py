@@ -8,7 +8,7 @@ import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.gateway.edge.limits import Incident
+from services.gateway.edge.incidents import Incident
 from tests.conformance.running import TEXT, Running
 from tests.unit.websocket_client import frame
 
@@ -46,7 +46,7 @@ request = st.one_of(
     st.tuples(st.just("probe"), text),
     st.tuples(st.just("put"), text),
 )
-few = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 
 
 HANDSHAKE = (

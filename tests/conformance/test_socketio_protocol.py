@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from services.gateway.edge.limits import Incident
+from services.gateway.edge.incidents import Incident
 from tests.conformance.running import Running, WebSocket
 
 

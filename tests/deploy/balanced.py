@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.embedded.ports import free_port
-from services.embedded.process import Process
 from tests.deploy.haproxy import HAProxy
 from tests.deploy.name_server import name_server
+from tests.forked_process import ForkedService
+from tests.running_product import end
 from tests.service_process import ServiceProcess
 
 
 @dataclass(eq=False, kw_only=True)
-class Gateway(ServiceProcess):
+class Gateway(ForkedService):
     """A gateway with an address of its own, as a container has: all listen on the same port."""
 
     address: str
@@ -31,7 +32,7 @@ class Gateway(ServiceProcess):
 
     async def launch(self) -> None:
         """Start it, though others listen on the same port, at other addresses."""
-        self._process = await Process.start(self.argv(), log=self.log, env=self.env(), cwd=self.cwd())
+        self._process = await self.spawn()
 
 
 @dataclass
@@ -52,18 +53,25 @@ class Stack:
 
 @asynccontextmanager
 async def balanced_stack(
-    folder: Path, settings: Mapping[str, str], *, gateways: int = 3, started: int | None = None, tls: Path | None = None
+    folder: Path,
+    settings: Mapping[str, str],
+    *,
+    gateways: int = 3,
+    started: int | None = None,
+    tls: Path | None = None,
+    at: int | None = None,
 ) -> AsyncIterator[Stack]:
-    """Start two watchers, the gateways (or the first of them) and the load balancer; give them once all serve."""
+    """Start two watchers, the gateways (or the first of them) and the load balancer; give them once all serve.
+
+    ``at`` is the port of the load balancer where that must be known before.
+    """
     port = free_port()
     every = [
         Gateway(service="gateway", port=port, folder=folder, settings=settings, address=f"127.0.0.{10 + number}")
         for number in range(gateways)
     ]
     watchers = [
-        ServiceProcess(
-            service="watcher", port=number, folder=folder, settings={**settings, "WATCHER_PORT": str(number)}
-        )
+        ForkedService(service="watcher", port=number, folder=folder, settings={**settings, "WATCHER_PORT": str(number)})
         for number in (free_port(), free_port())
     ]
 
@@ -72,13 +80,12 @@ async def balanced_stack(
 
     processes = (*watchers, *every)
 
-    async def stop() -> None:
-        await asyncio.gather(*(process.stop() for process in processes))
-
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(stop)
+        stack.push_async_callback(end, processes)
         await asyncio.gather(*(process.start() for process in (*watchers, *every[:started])))
         resolver_port = await stack.enter_async_context(name_server(addresses))
-        front = HAProxy(folder=folder, gateway_port=port, resolver_port=resolver_port, certificate=tls)
+        front = HAProxy(
+            folder=folder, gateway_port=port, resolver_port=resolver_port, certificate=tls, port=at or free_port()
+        )
         await stack.enter_async_context(front)
         yield Stack(front, every, watchers)

@@ -10,6 +10,7 @@ from tests.deploy.audience import ROOT
 from tests.deploy.idle_clients import idle_clients
 from tests.deploy.running_stack import Failed, RunningStack, docker, require
 from tests.deploy.secret_search import look_for_secrets
+from tests.deploy.sign_in import sign_in, tokens
 from tests.waiting import until
 
 MOST_GATEWAYS = 6
@@ -38,6 +39,8 @@ class Row:
     """How long it may take."""
     before: Callable[[RunningStack], Awaitable[None]] | None = field(default=None)
     """What must be there when it begins."""
+    attended: bool = True
+    """Whether requests and clients go on meanwhile; those that do have no tokens."""
 
 
 async def scale_up(stack: RunningStack) -> str:
@@ -281,6 +284,13 @@ def rows(clients: int) -> list[Row]:
         Row("freeze-mongodb", "`docker compose pause mongodb`", freeze("mongodb"), refuses=True),
         Row("restore", "A backup is made and restored while orders are made", restore, refuses=True, resyncs=True),
         Row("scale-down", "`GATEWAY_REPLICAS` is lowered, `docker compose up`", scale_down, gateways=MOST_GATEWAYS),
+        Row(
+            "sign-in",
+            "The settings of docs/security.md for trying sign-in; a person in Chromium",
+            sign_in,
+            attended=False,
+        ),
+        Row("tokens", "The settings of docs/security.md for an issuer that publishes its keys", tokens, attended=False),
     ]
 
 

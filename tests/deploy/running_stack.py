@@ -105,6 +105,18 @@ class RunningStack:
         lines = (f"{name}={value}" for name, value in {**self.settings(), **settings}.items())
         (self.folder / ".env").write_text("\n".join(lines) + "\n", "utf-8")
 
+    @asynccontextmanager
+    async def configured(self, **settings: str) -> AsyncIterator[None]:
+        """Run with these lines in .env meanwhile."""
+        before = (self.folder / ".env").read_text("utf-8")
+        self.configure(**settings)
+        try:
+            await self.up()
+            yield
+        finally:
+            (self.folder / ".env").write_text(before, "utf-8")
+            await self.up()
+
     async def up(self, *, gateways: int | None = None) -> None:
         """Do what an operator does after a change of .env: a plain `docker compose up`."""
         if gateways is not None:
@@ -169,7 +181,7 @@ async def _remove(stack: RunningStack) -> None:
         if (await stack.inspect(container))["Config"]["Labels"].get("com.docker.compose.project") == PROJECT:
             await docker("unpause", container, check=False)
     await stack("--profile", "*", "down", "--volumes", "--timeout", "5", "--remove-orphans", check=False)
-    images = await docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", IMAGE)
+    images = await docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"{IMAGE}*")
     if images.strip():
         await docker("image", "rm", "--force", *images.split(), check=False)
     left = await docker("ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={PROJECT}")

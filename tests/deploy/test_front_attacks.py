@@ -76,7 +76,6 @@ async def test_an_idle_client_takes_little_memory(tmp_path: Path, request_: byte
         assert taken < MOST_KIB_PER_CLIENT
 
 
-@pytest.mark.timeout(90)
 async def test_clients_that_stop_in_the_middle_are_dropped_and_cost_others_nothing(tmp_path: Path) -> None:
     async with stand_ins(tmp_path) as balanced, AsyncExitStack() as stack, aiohttp.ClientSession() as http:
         said = [*[b""] * 20, *[b"GET / HTTP/1.1\r\nHost: loc"] * 100, *[HALF_A_POST] * 50]
@@ -177,7 +176,6 @@ async def test_what_is_no_proper_request_is_refused_and_reaches_nobody(tmp_path:
         assert balanced.gateways[0].seen == []
 
 
-@pytest.mark.timeout(90)
 async def test_one_address_opens_so_many_connections_and_no_more(tmp_path: Path) -> None:
     async with stand_ins(tmp_path) as balanced, AsyncExitStack() as stack, aiohttp.ClientSession() as http:
         open_: list[asyncio.StreamReader] = []

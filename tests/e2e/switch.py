@@ -11,26 +11,61 @@ class Switch:
     def __init__(self, port: int) -> None:
         self.port = port
         self.url = ""
+        self.is_mute = False  # what the gateway says is dropped: its answers are lost
+        self.dropped: set[asyncio.StreamWriter] = set()  # to whom
+        self.rate: float | None = None  # bytes a second that it passes on from the gateway
+        self.last_word: bytes | None = None  # before which it breaks off, and each connection with it
+        self.broken_off: set[bytes] = set()  # those connections, each by the beginning of what was asked
+        self.refused: tuple[bytes, ...] = ()  # words of requests that it refuses, as some proxies do
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        self._keep(asyncio.create_task(self._connect(reader, writer)))
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self.port)
         except OSError:
             writer.close()
             return
-        self._writers |= {writer, back}
-        for source, sink in ((reader, back), (there, writer)):
-            task = asyncio.create_task(self._pass_on(source, sink))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        if writer.transport.is_closing():  # it was cut meanwhile
+            back.transport.abort()
+            return
+        self._writers.add(back)
+        asked = bytearray()
+        for passing in (self._pass_on(reader, back, asked), self._answer(there, writer, asked)):
+            self._keep(asyncio.create_task(passing))
 
-    async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, asked: bytearray) -> None:
         with suppress(OSError):
             while data := await source.read(65536):
+                asked += data[: 4096 - len(asked)]
+                if any(word in data.lower() for word in self.refused):
+                    break
                 sink.write(data)
                 await sink.drain()
+        sink.close()
+
+    async def _answer(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, asked: bytearray) -> None:
+        with suppress(OSError):
+            while data := await source.read(8192):
+                if self.rate is not None:
+                    await asyncio.sleep(len(data) / self.rate)
+                if self.is_mute:
+                    self.dropped.add(sink)
+                elif self.last_word is not None and self.last_word in data:
+                    sink.write(data[: data.index(self.last_word)])
+                    self.broken_off.add(bytes(asked))
+                    break
+                else:
+                    sink.write(data)
+                    await sink.drain()
         sink.close()
 
     def cut(self) -> None:
@@ -38,6 +73,7 @@ class Switch:
         for writer in self._writers:
             writer.transport.abort()
         self._writers.clear()
+        self.dropped.clear()
 
 
 @asynccontextmanager
@@ -51,7 +87,8 @@ async def switch(port: int) -> AsyncIterator[Switch]:
             yield passing
         finally:
             passing.cut()
-            tasks = list(passing._tasks)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            while tasks := list(passing._tasks):  # one that connects may start others
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            passing.cut()

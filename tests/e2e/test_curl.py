@@ -6,8 +6,6 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-import pytest
-
 from services.common.cursor import Cursor, Position
 from tests.e2e.clients import curl, run
 from tests.e2e.conftest import Orders, Product
@@ -50,7 +48,6 @@ async def metric(gateway: ServiceProcess, name: str) -> float:
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
 
 
-@pytest.mark.timeout(60)
 async def test_a_stream_goes_on_after_the_cursor_that_it_is_given(product: Product) -> None:
     await product.watcher()
     gateway = await product.gateway()
@@ -87,7 +84,6 @@ async def test_a_stream_goes_on_after_the_cursor_that_it_is_given(product: Produ
             assert [each["reason"] for each in stream.named("resync")] == reasons
 
 
-@pytest.mark.timeout(60)
 async def test_the_stream_is_plain_http_of_either_version_and_answers_wrong_methods(product: Product) -> None:
     await product.watcher()
     gateway = await product.gateway(SSE_HEARTBEAT_SECONDS="0.2")
@@ -131,7 +127,6 @@ async def test_the_stream_is_plain_http_of_either_version_and_answers_wrong_meth
             assert method == "HEAD" or b"\r\nAllow: GET, HEAD, OPTIONS\r\n" in answer
 
 
-@pytest.mark.timeout(60)
 async def test_a_query_that_would_be_ignored_in_part_is_refused_as_a_list_refuses_it(product: Product) -> None:
     await product.watcher()
     gateway = await product.gateway()
@@ -157,7 +152,6 @@ async def test_a_query_that_would_be_ignored_in_part_is_refused_as_a_list_refuse
     assert "failed" not in gateway.output
 
 
-@pytest.mark.timeout(60)
 async def test_a_client_that_leaves_makes_room_at_once_without_any_event(product: Product) -> None:
     await product.watcher()
     gateway = await product.gateway(MAX_CONNECTIONS_PER_ADDRESS="2", SSE_HEARTBEAT_SECONDS="600")
@@ -173,7 +167,6 @@ async def test_a_client_that_leaves_makes_room_at_once_without_any_event(product
     await until(room, "there is room again", 5)
 
 
-@pytest.mark.timeout(60)
 async def test_readers_that_stand_still_are_dropped_and_cost_no_memory(product: Product) -> None:
     """Among them a websocket that answers pings that it has never read."""
     await product.watcher()

@@ -111,7 +111,6 @@ async def test_servers_that_go_away_and_come_back_cost_no_change(
     assert watcher.running
 
 
-@pytest.mark.timeout(60)
 async def test_a_gateway_that_is_told_to_stop_closes_its_clients_and_ends_well(product: Product) -> None:
     watcher = await product.watcher()
     gateway = await product.gateway()
@@ -136,7 +135,6 @@ async def _told(listener: Listener, reason: str | None) -> None:
     await until(lambda: last() == {"stale": reason is not None, "reason": reason}, f"the client is told {reason}", 20)
 
 
-@pytest.mark.timeout(90)
 async def test_clients_are_told_when_and_why_they_may_see_old_orders_and_when_that_ends(
     own_mongod: OwnMongod, own_valkey: OwnValkey, run_service: RunService
 ) -> None:

@@ -32,7 +32,6 @@ def is_stale(listener: Listener, reason: str | None) -> bool:
     return [status["reason"] for status in listener.named("status")][-1:] == [reason]
 
 
-@pytest.mark.timeout(90)
 async def test_without_redis_rest_goes_on_and_streams_are_stale(
     mongodb_uri: str, own_valkey: OwnValkey, run_service: RunService
 ) -> None:
@@ -63,7 +62,6 @@ async def test_without_redis_rest_goes_on_and_streams_are_stale(
             assert not one.named("resync")
 
 
-@pytest.mark.timeout(60)
 async def test_a_full_gateway_is_ready_for_requests_and_not_for_streams(product: Product) -> None:
     await product.watcher()
     gateway = await product.gateway(MAX_CONNECTIONS="40")
@@ -98,7 +96,6 @@ async def test_a_full_gateway_is_ready_for_requests_and_not_for_streams(product:
             stream.close()
 
 
-@pytest.mark.timeout(60)
 async def test_a_gateway_without_descriptors_is_not_ready_for_streams(product: Product) -> None:
     await product.watcher()
     gateway = await product.gateway()
@@ -126,7 +123,6 @@ async def test_a_gateway_without_descriptors_is_not_ready_for_streams(product: P
     await becomes(gateway, rest=200, stream=200)
 
 
-@pytest.mark.timeout(90)
 async def test_a_health_check_waits_for_nothing_and_slow_is_no_outage(
     own_mongod: OwnMongod, redis_url: str, run_service: RunService
 ) -> None:
@@ -155,7 +151,6 @@ async def test_a_health_check_waits_for_nothing_and_slow_is_no_outage(
     await becomes(gateway, rest=200, stream=200)
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("clients", [0, 1])
 async def test_before_a_gateway_stops_it_serves_on_and_says_that_it_is_not_ready(
     product: Product, clients: int
@@ -177,7 +172,6 @@ async def test_before_a_gateway_stops_it_serves_on_and_says_that_it_is_not_ready
         assert await gateway.wait() == 0
 
 
-@pytest.mark.timeout(60)
 async def test_the_delay_before_the_drain_ends_by_itself(product: Product) -> None:
     await product.watcher()
     gateway = await product.gateway(DRAIN_DELAY_SECONDS="1")
@@ -187,7 +181,6 @@ async def test_the_delay_before_the_drain_ends_by_itself(product: Product) -> No
     assert "Closing connections" in gateway.output
 
 
-@pytest.mark.timeout(60)
 async def test_the_health_check_of_the_containers_agrees(product: Product) -> None:
     async def healthy(*arguments: str) -> bool:
         check = await asyncio.create_subprocess_exec(

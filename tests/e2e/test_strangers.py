@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import secrets
 import socket
 from collections.abc import AsyncIterator
 
@@ -10,11 +9,10 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from services.commands.setup_db import setup
-from services.embedded.ports import free_port
-from services.gateway.edge.limits import Incident
+from services.gateway.edge.incidents import Incident
 from tests.e2e.conftest import Product
-from tests.servers import Servers, unused_database, with_database
+from tests.running_product import RunningProduct, product_on
+from tests.servers import Servers
 from tests.service_process import ServiceProcess
 
 UPGRADE = (
@@ -68,20 +66,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def gateway(session_servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServiceProcess]:
     """One for the whole table; nothing here changes it."""
-    uri = with_database(session_servers.mongodb_uri, f"test_{secrets.token_hex(6)}")
-    await asyncio.to_thread(lambda: list(setup(uri)))
-    settings = {"MONGODB_URI": uri, "REDIS_URL": await unused_database(session_servers.redis_url)}
-    folder = tmp_path_factory.mktemp("strangers")
-    watcher, gateway = free_port(), free_port()
-    async with (
-        ServiceProcess(
-            service="watcher", port=watcher, folder=folder, settings={**settings, "WATCHER_PORT": str(watcher)}
-        ),
-        ServiceProcess(
-            service="gateway", port=gateway, folder=folder, settings={**settings, "PORT": str(gateway)}
-        ) as service,
-    ):
-        yield service
+    async with product_on(session_servers, tmp_path_factory.mktemp("strangers"), RunningProduct) as product:
+        await product.start("watcher")
+        yield await product.start("gateway")
 
 
 async def answer(gateway: ServiceProcess, request: str) -> tuple[int, dict[str, str]]:
@@ -205,7 +192,9 @@ async def test_names_that_are_allowed_are_answered_and_elsewhere_than_on_loopbac
     product: Product,
 ) -> None:
     await product.watcher()
-    gateway = await product.gateway(HOST="0.0.0.0", ALLOWED_HOSTS="shop.example, *.shop.example")
+    gateway = await product.gateway(
+        HOST="0.0.0.0", AUTH_NONE_ON_PUBLIC="yes", ALLOWED_HOSTS="shop.example, *.shop.example"
+    )
     for host, status in (
         ("shop.example", 101),
         ("SHOP.example.:443", 101),

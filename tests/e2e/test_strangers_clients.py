@@ -3,7 +3,8 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from httpx_sse import aconnect_sse
 
 from tests.e2e.clients import Listener, process_lines
 from tests.e2e.conftest import Product
-from tests.e2e.switch import switch
+from tests.e2e.switch import Switch, switch
 from tests.waiting import until
 
 SCRIPT = Path(__file__).with_name("stranger.mjs")
@@ -88,6 +89,7 @@ async def in_node(name: str, url: str) -> AsyncIterator[Listener]:
 
 NODE = ["eventsource", "event-source-polyfill", "fetch-event-source", "socket.io-client-3", "socket.io-client"]
 PYTHON: list[Client] = [python_socketio, httpx_sse, aiohttp_sse_client2]
+EVERYONE: list[str | Client] = [*NODE, *PYTHON]
 
 
 async def write(product: Product, first: int, count: int) -> None:
@@ -96,26 +98,54 @@ async def write(product: Product, first: int, count: int) -> None:
         await product.orders.insert_one(order)
 
 
-@pytest.mark.timeout(90)
-@pytest.mark.parametrize("client", [*NODE, *PYTHON], ids=lambda client: getattr(client, "__name__", client))
-async def test_a_third_party_client_misses_nothing_and_gets_nothing_twice(
-    product: Product, client: str | Client
-) -> None:
-    await product.watcher()
-    gateways = [await product.gateway() for _ in range(2)]
+def named(client: str | Client) -> str:
+    return client if isinstance(client, str) else client.__name__
+
+
+@dataclass
+class Stranger:
+    """A client at work, and its connection, which can be cut."""
+
+    name: str
+    proxy: Switch
+    told: Listener
+
+    async def has(self, count: int) -> list[dict[str, Any]]:
+        try:
+            return await self.told.has(count, 30)
+        except AssertionError as error:
+            raise AssertionError(f"{self.name}: {error}") from error
+
+
+@asynccontextmanager
+async def connected(client: str | Client, port: int) -> AsyncIterator[Stranger]:
     async with (
-        switch(gateways[0].port) as proxy,
+        switch(port) as proxy,
         in_node(client, proxy.url) if isinstance(client, str) else in_python(client, proxy.url) as listener,
     ):
-        await until(lambda: listener.named("connected"), "the client is connected", 20)
+        await until(lambda: listener.named("connected"), f"{named(client)} is connected", 30)
+        yield Stranger(named(client), proxy, listener)
+
+
+# All at once: what takes long is that each waits before it connects again.
+@pytest.mark.timeout(120)
+async def test_a_third_party_client_misses_nothing_and_gets_nothing_twice(product: Product) -> None:
+    await product.watcher()
+    gateways = [await product.gateway() for _ in range(2)]
+    async with AsyncExitStack() as stack:
+        opened = [connected(client, gateways[0].port) for client in EVERYONE]
+        strangers = [await stack.enter_async_context(client) for client in opened]
         await write(product, 0, 10)
-        await listener.has(10)
+        await asyncio.gather(*(each.has(10) for each in strangers))
         for leg in (1, 2):
-            proxy.port = gateways[leg % 2].port
-            proxy.cut()
-            await write(product, leg * 10, 10)  # while it is away
-            await listener.has(leg * 10 + 10, 30)
+            for each in strangers:
+                each.proxy.port = gateways[leg % 2].port
+                each.proxy.cut()
+            await write(product, leg * 10, 10)  # while they are away
+            await asyncio.gather(*(each.has(leg * 10 + 10) for each in strangers))
         await write(product, 30, 5)
-        updates = await listener.has(35)
-    assert [envelope["data"]["product_name"] for envelope in updates] == [str(number) for number in range(35)]
-    assert listener.named("resync") == []
+        for each in strangers:
+            updates = await each.has(35)
+            seen = [envelope["data"]["product_name"] for envelope in updates]
+            assert seen == [str(number) for number in range(35)], each.name
+            assert each.told.named("resync") == [], each.name

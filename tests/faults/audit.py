@@ -9,9 +9,10 @@ from pathlib import Path
 
 from pymongo.errors import PyMongoError
 
+from tests.access.tokens import bearer, token
 from tests.faults.checker import Breach, Case, Finding, judge
 from tests.faults.crowd import CUSTOMERS, SMALL, Crowd, Population, crowd
-from tests.faults.order import STATUSES, Wanted
+from tests.faults.order import STATUSES, Content, Wanted
 from tests.faults.stack import Shape, Stack
 from tests.faults.witness import Witness
 from tests.faults.writers import Writers, writers
@@ -19,7 +20,8 @@ from tests.faults.writers import Writers, writers
 # Poll interval of all clients' records; recovery times are as exact as this.
 _LOOK = 0.02
 # One order for every customer, and for the last of them one of every status.
-_KINDS = [(customer, STATUSES[0]) for customer in CUSTOMERS] + [(CUSTOMERS[-1], status) for status in STATUSES[1:]]
+_KINDS = [Content(customer, 0, STATUSES[0]) for customer in CUSTOMERS]
+_KINDS += [Content(CUSTOMERS[-1], 0, status) for status in STATUSES[1:]]
 # The most time that the last changes may take to reach all clients, after the faults are over.
 _SETTLING = 20.0
 
@@ -97,7 +99,8 @@ class Audit:
         loop = asyncio.get_running_loop()
         began = loop.time()
         stamp = self.writers.ledger.last
-        waiting = list(self.crowd.viewers)
+        # Some may see nothing at all.
+        waiting = [each for each in self.crowd.viewers if any(map(each.record.wanted.fits, _KINDS))]
         # So that no client has to wait for a random write to match its filter.
         matching_writes = asyncio.create_task(self._write_for_each_filter())
         while waiting:
@@ -132,7 +135,7 @@ class Audit:
         last = await self._last_orders()
         loop = asyncio.get_running_loop()
         began = loop.time()
-        records = self.crowd.records
+        records = [record for record in self.crowd.records if record.wanted in last]
         while records and loop.time() - began < _SETTLING:
             records = [record for record in records if not record.has(last[record.wanted])]
             await asyncio.sleep(_LOOK)
@@ -140,23 +143,21 @@ class Audit:
 
     async def _write_for_each_filter(self) -> None:
         """Write an order for every filter, all at once: where the set commits slowly, they must not wait in a row."""
-        await asyncio.gather(*(self._insert(customer, status) for customer, status in _KINDS))
+        await asyncio.gather(*(self._insert(kind) for kind in _KINDS))
 
     async def _last_orders(self) -> dict[Wanted, str]:
         """Write an order for every filter, one after the other; return which of them each filter sees last."""
         last: dict[Wanted, str] = {}
-        for customer, status in _KINDS:
-            order = await self._insert(customer, status)
-            for wanted in self.crowd.wanted:
-                if wanted.customer in (None, customer) and wanted.status in (None, status):
-                    last[wanted] = order
+        for kind in _KINDS:
+            order = await self._insert(kind)
+            last |= {wanted: order for wanted in self.crowd.wanted if wanted.fits(kind)}
         return last
 
-    async def _insert(self, customer: str, status: str) -> str:
+    async def _insert(self, kind: Content) -> str:
         async with asyncio.timeout(30):
             while True:
                 try:
-                    return str(await self.writers.insert(customer, status))
+                    return str(await self.writers.insert(kind.customer, kind.status))
                 except PyMongoError:
                     await asyncio.sleep(0.2)
 
@@ -198,9 +199,10 @@ async def audit(folder: Path, shape: Shape, load: Load, rng: random.Random) -> A
     async with AsyncExitStack() as exits:
         stack = await exits.enter_async_context(Stack(folder, shape))
         witness = await exits.enter_async_context(Witness(stack.mongodb_uri))
-        writing = writers(stack.mongodb_uri, stack.urls, load.writes_per_second, rng)
+        headers = bearer(token("writers", rights="*")) if shape.jwt else {}
+        writing = writers(stack.mongodb_uri, stack.urls, load.writes_per_second, rng, headers)
         all_writers = await exits.enter_async_context(writing)
-        everyone = await exits.enter_async_context(crowd(stack.urls, load.clients, rng))
+        everyone = await exits.enter_async_context(crowd(stack.urls, load.clients, rng, jwt=shape.jwt))
         async with asyncio.timeout(30):
             while everyone.unconnected():  # noqa: ASYNC110 - as exact as a recovery time is
                 await asyncio.sleep(_LOOK)

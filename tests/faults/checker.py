@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
@@ -24,6 +24,7 @@ class Breach(Enum):
     REORDERED_ORDER = "out of order for one order"
     INVENTED = "invented"  # shown although it was never committed, or committed with other content
     UNWANTED = "unwanted"  # committed, but outside the client's filter
+    FORBIDDEN = "shown without a right"  # outside the rights of the client's token
     STATE = "other state"  # at the end the client's orders differ from the database's
     RESYNC = "unexplained resync"
     UNTOLD = "not told"  # the scenario breaks history, and the client got no resync
@@ -56,11 +57,14 @@ class Case:
 def judge(case: Case) -> list[Finding]:
     """Return every breach."""
     found = list(_writes(case))
+    committed = {change.position: change for change in case.truth}
     due_by_filter: dict[Wanted, list[Due]] = {}
     for record in case.records:
         if record.wanted not in due_by_filter:
             due_by_filter[record.wanted] = [seen for change in case.truth if (seen := due_of(change, record.wanted))]
         found += _record(case, record, due_by_filter[record.wanted])
+        if record.wanted.rights is not None:
+            found += _forbidden(record, committed)
     return found
 
 
@@ -146,6 +150,26 @@ def _sequence(record: Record, shown: Sequence[Shown]) -> Iterator[Finding]:
             yield Finding(Breach.REORDERED_ORDER, record.name, f"{one.id}: {one.position} after {before}")
         last = max(last, one.position)
         last_of[one.id] = max(one.position, before)
+
+
+def _forbidden(record: Record, committed: Mapping[Position, Change]) -> Iterator[Finding]:
+    """Find whatever was shown, in a list or as an event, of an order that was none of the client's at that time.
+
+    In all segments and from their first byte on: here nothing that the client ignores is excused.
+    """
+    wanted = record.wanted
+    for segment in record.segments:
+        for order, content in segment.snapshot.items():
+            if not wanted.may_see(content):
+                yield Finding(Breach.FORBIDDEN, record.name, f"{order} in its list: {content}")
+        for one in segment.shown:
+            change = committed.get(one.position)
+            order_then = None
+            if change is not None:
+                is_gone = one.operation == "DELETE"
+                order_then = change.before if is_gone else change.after
+            if not wanted.may_see(order_then) or not (one.content is None or wanted.may_see(one.content)):
+                yield Finding(Breach.FORBIDDEN, record.name, f"{one}, of an order that was {order_then}")
 
 
 def _state(case: Case, record: Record) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -82,14 +82,16 @@ class Crowd:
 
 
 @asynccontextmanager
-async def crowd(gateways: Sequence[str], population: Population, rng: random.Random) -> AsyncIterator[Crowd]:
-    """Run the clients meanwhile."""
+async def crowd(
+    gateways: Sequence[str], population: Population, rng: random.Random, *, jwt: bool
+) -> AsyncIterator[Crowd]:
+    """Run the clients meanwhile; with ``jwt`` each has a token."""
     timeout = aiohttp.ClientTimeout(total=6)
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(
             aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=32))
         )
-        viewers = list(_viewers(gateways, population, session, rng))
+        viewers = list(_viewers(gateways, population, session, rng, _restricted if jwt else _wanted))
         everyone = Crowd(viewers, population, rng)
         stock = [viewer for viewer in viewers if isinstance(viewer, StockViewer)]
         if stock:
@@ -103,17 +105,21 @@ async def crowd(gateways: Sequence[str], population: Population, rng: random.Ran
 
 
 def _viewers(
-    gateways: Sequence[str], population: Population, session: aiohttp.ClientSession, rng: random.Random
+    gateways: Sequence[str],
+    population: Population,
+    session: aiohttp.ClientSession,
+    rng: random.Random,
+    wanted: Callable[[int, random.Random], Wanted],
 ) -> Iterator[Viewer]:
     for number in range(population.websocket):
-        yield WebSocketViewer(f"w{number}", _wanted(number, rng), gateways, session, rng)
+        yield WebSocketViewer(f"w{number}", wanted(number, rng), gateways, session, rng)
     for number in range(population.sse):
-        yield SseViewer(f"s{number}", _wanted(number, rng), gateways, session, rng)
+        yield SseViewer(f"s{number}", wanted(number, rng), gateways, session, rng)
     for number in range(population.polling):
-        yield PollingViewer(f"p{number}", _wanted(number, rng), gateways, session, rng)
+        yield PollingViewer(f"p{number}", wanted(number, rng), gateways, session, rng)
     for number in range(population.stock if stock_clients_missing() is None else 0):
         transports = (["websocket"], ["polling", "websocket"], ["polling"])[number % 3]
-        yield StockViewer(f"j{number}", _wanted(number, rng), gateways, session, rng, transports)
+        yield StockViewer(f"j{number}", wanted(number, rng), gateways, session, rng, transports)
 
 
 def _wanted(number: int, rng: random.Random) -> Wanted:
@@ -124,3 +130,23 @@ def _wanted(number: int, rng: random.Random) -> Wanted:
             return Wanted(status=rng.choice(STATUSES))
         case _:
             return Wanted(customer=rng.choice(CUSTOMERS))
+
+
+def _restricted(number: int, rng: random.Random) -> Wanted:
+    """Return a client's filter and its rights: most ask for more than they may see."""
+    one, other = rng.sample(CUSTOMERS, 2)
+    match number % 20:
+        case 0:
+            return Wanted(customer=rng.choice([one, None]), rights=(Wanted(),))
+        case 1:
+            return Wanted(rights=(Wanted(status=rng.choice(STATUSES)),))
+        case 2:
+            return Wanted(rights=())
+        case 3:
+            return Wanted(customer=one, rights=(Wanted(customer=other),))
+        case 4 | 5:
+            return Wanted(rights=(Wanted(customer=one), Wanted(customer=other, status=STATUSES[0])))
+        case 6 | 7:
+            return Wanted(status=STATUSES[0], rights=(Wanted(customer=one),))
+        case _:
+            return Wanted(rights=(Wanted(customer=one),))

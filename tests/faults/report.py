@@ -22,24 +22,26 @@ _HEAD = (
     "lost",
     "doubled",
     "reordered",
+    "shown without a right",
     "resyncs",
     "verdict",
 )
 _INTRODUCTION = """\
 Written by `make faults`: it breaks one thing after the other in a running stack while an auditor changes orders and
 watches through hundreds of clients of every kind, and then compares the events that each client got with the history
-in MongoDB. *Lost*, *doubled* and *reordered* count over all clients; a *resync* (the client is told to reload its list,
-and why) is a failure unless the fault explains it. *Time to recover* is the longest time from the fault, or from its
-end if it is an outage, until a later write had reached every client; in brackets the promised time, and the time that a
-write takes to reach all clients while nothing is broken, which shows how busy the machine was.\
+in MongoDB. *Lost*, *doubled* and *reordered* count over all clients; *shown without a right* counts orders and events
+outside of the rights of a client's token (–: nobody has a token in that scenario). A *resync* (the client is told to
+reload its list, and why) is a failure unless the fault explains it. *Time to recover* is the longest time from the
+fault, or from its end if it is an outage, until a later write had reached every client; in brackets the promised time,
+and the time that a write takes to reach all clients while nothing is broken, which shows how busy the machine was.\
 """.splitlines()
-_NUMBERS = range(1, 8)
+_NUMBERS = range(1, 9)
 
 
 def row(result: Result) -> tuple[str, ...]:
     """Return one line of the table."""
     if result.not_run is not None:
-        return (result.scenario.name, *[""] * 8, result.verdict)
+        return (result.scenario.name, *[""] * 9, result.verdict)
     unexplained = result.count(Breach.RESYNC)
     resyncs = ", ".join(f"{count} {reason}" for reason, count in sorted(result.resyncs.items())) or "0"
     return (
@@ -51,6 +53,7 @@ def row(result: Result) -> tuple[str, ...]:
         str(result.count(Breach.LOST)),
         str(result.count(Breach.DOUBLED)),
         str(result.count(Breach.REORDERED, Breach.REORDERED_ORDER)),
+        str(result.count(Breach.FORBIDDEN)) if result.scenario.shape.jwt else "–",
         resyncs if not unexplained else f"{resyncs} (UNEXPLAINED: {unexplained})",
         result.verdict,
     )
@@ -67,12 +70,13 @@ def _recovery(result: Result) -> str:
 
 def line(result: Result) -> str:
     """Return one result for the terminal."""
-    name, events, clients, faults, recovery, lost, doubled, reordered, resyncs, verdict = row(result)
+    name, events, clients, faults, recovery, lost, doubled, reordered, forbidden, resyncs, verdict = row(result)
     if result.not_run is not None:
         return f"{name:38} {verdict}"
     return (
         f"{name:38} {events:>7} events {clients:>4} clients {faults:>3} faults  recovered {recovery:16} lost {lost} "
-        f"doubled {doubled} reordered {reordered} resyncs {resyncs}  {verdict}  ({result.seconds:.0f} s)"
+        f"doubled {doubled} reordered {reordered} without a right {forbidden} resyncs {resyncs}  {verdict}  "
+        f"({result.seconds:.0f} s)"
     )
 
 

@@ -23,7 +23,7 @@ class Shown(NamedTuple):
 _ENVELOPE = (
     rb'\{"operation":"(INSERT|UPDATE|DELETE)","id":"([0-9a-f]{24})","data":(?:null|\{"_id":"[0-9a-f]{24}",'
     rb'"customer_name":"([^"\\]*)","product_name":"#(\d+)","status":"([^"\\]*)","updated_at":"[^"]*"\}),'
-    rb'"cursor":"([0-9a-z]+)\.(\d+)-(\d+)","at":"[^"]*"(,"left":true)?\}'
+    rb'"cursor":"([0-9a-z]+)(?:_[0-9a-z]+)?\.(\d+)-(\d+)","at":"[^"]*"(,"left":true)?\}'
 )
 _SOCKETIO = re.compile(rb'42\["orderUpdate",' + _ENVELOPE + rb',"([^"\\]*)"\]')
 _SSE = re.compile(rb"id: ([^\n]*)\nevent: orderUpdate\ndata: " + _ENVELOPE + rb"\n\n")

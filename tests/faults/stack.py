@@ -17,6 +17,7 @@ from services.embedded.mongod_set import MongodSet
 from services.embedded.ports import free_port
 from services.embedded.server import EmbeddedServer
 from services.embedded.valkey import Valkey
+from tests.access.tokens import SETTINGS
 from tests.faults.cable import Cable
 from tests.faults.clock import ClockedMongod
 from tests.faults.network import Network, PlacedMongod, PlacedService
@@ -51,6 +52,7 @@ class Shape:
     network: bool = False  # members and watchers in namespaces of their own
     clock: bool = False  # of MongoDB, to be shifted
     chop: int = 0  # one more address for clients, over which bytes come in pieces of at most so many
+    jwt: bool = False  # each client has a token, most of them for some orders only
     cable: bool = False  # between the services and Redis, to be plugged elsewhere
     settings: Mapping[str, str] = field(default_factory=dict)
     gateway_settings: Mapping[str, str] = field(default_factory=dict)
@@ -148,7 +150,8 @@ class Stack:
 
     def _gateway(self) -> ServiceProcess:
         port = free_port()
-        settings = self._settings({"PORT": str(port), **_GATEWAY, **self._shape.gateway_settings})
+        identity = SETTINGS if self._shape.jwt else {}
+        settings = self._settings({"PORT": str(port), **_GATEWAY, **identity, **self._shape.gateway_settings})
         return ServiceProcess(service="gateway", port=port, folder=self.folder, settings=settings)
 
     def _settings(self, more: Mapping[str, str]) -> dict[str, str]:

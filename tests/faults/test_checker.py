@@ -16,6 +16,9 @@ from tests.faults.truth import Change, due_of, filtered
 EPOCH = "e0"
 EVERYTHING = Wanted()
 SHIPPED = Wanted(status="shipped")
+OF_C1 = Wanted(rights=(Wanted(customer="c1"),))
+OF_EITHER = Wanted(status="pending", rights=(Wanted(customer="c1"), Wanted(customer="c2", status="shipped")))
+OF_NOBODY = Wanted(rights=())
 
 
 def history(count: int = 200) -> tuple[list[Change], View, Ledger]:
@@ -94,7 +97,10 @@ def cut(record: Record, reason: str) -> None:
     record.now.shown = shown[70:]
 
 
-@pytest.mark.parametrize("wanted", [EVERYTHING, SHIPPED, Wanted(customer="c1")])
+@pytest.mark.parametrize(
+    "wanted",
+    [EVERYTHING, SHIPPED, Wanted(customer="c1"), OF_C1, OF_EITHER, OF_NOBODY, Wanted(rights=(EVERYTHING,))],
+)
 def test_finds_nothing_where_nothing_is_wrong(wanted: Wanted) -> None:
     assert breaches(nothing, wanted) == set()
 
@@ -170,6 +176,50 @@ def test_finds_a_change_outside_the_filter() -> None:
         record.now.shown.insert(at, Shown(hidden.position, "INSERT", hidden.id, hidden.after, False, EPOCH))
 
     assert Breach.UNWANTED in breaches(plant, SHIPPED)
+
+
+def forbidden(record: Record, operation: str) -> None:
+    """Show a client a change of this kind of an order that is none of its own."""
+    changes = history()[0]
+    hidden = next(one for one in changes if due_of(one, record.wanted) is None and one.operation == operation)
+    content = hidden.before if operation == "DELETE" else hidden.after
+    shown = record.now.shown
+    at = next((i for i, one in enumerate(shown) if one.position > hidden.position), len(shown))
+    shown.insert(at, Shown(hidden.position, operation, hidden.id, content, False, EPOCH))
+
+
+@pytest.mark.parametrize("operation", ["INSERT", "UPDATE", "DELETE"])
+@pytest.mark.parametrize("wanted", [OF_C1, OF_NOBODY])
+def test_finds_a_change_outside_the_rights(wanted: Wanted, operation: str) -> None:
+    assert Breach.FORBIDDEN in breaches(lambda record, _: forbidden(record, operation), wanted)
+    assert Breach.FORBIDDEN not in breaches(lambda record, _: forbidden(record, operation), SHIPPED)
+
+
+def test_finds_a_change_outside_the_rights_that_the_client_ignores() -> None:
+    """It came before the list, or of a list that never came."""
+
+    def plant(record: Record, _: View) -> None:
+        forbidden(record, "INSERT")
+        record.now.start = None
+        record.resync("history_lost")
+
+    assert Breach.FORBIDDEN in breaches(plant, OF_C1)
+
+
+def test_finds_that_an_order_is_told_with_what_it_has_become_outside_the_rights() -> None:
+    def plant(record: Record, _: View) -> None:
+        shown = record.now.shown
+        at = next(i for i, one in enumerate(shown) if one.left)
+        shown[at] = shown[at]._replace(content=Content("c2", 1, "pending"))
+
+    assert Breach.FORBIDDEN in breaches(plant, OF_C1)
+
+
+def test_finds_a_list_with_an_order_outside_the_rights() -> None:
+    def plant(record: Record, _: View) -> None:
+        record.now.snapshot = {"0" * 24: Content("c2", 1, "shipped")}
+
+    assert Breach.FORBIDDEN in breaches(plant, OF_C1)
 
 
 def test_finds_a_state_other_than_the_databases() -> None:

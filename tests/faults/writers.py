@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -227,13 +227,15 @@ def _now() -> datetime:
 
 
 @asynccontextmanager
-async def writers(mongodb_uri: str, gateways: Sequence[str], rate: float, rng: random.Random) -> AsyncIterator[Writers]:
-    """Write meanwhile."""
+async def writers(
+    mongodb_uri: str, gateways: Sequence[str], rate: float, rng: random.Random, headers: Mapping[str, str]
+) -> AsyncIterator[Writers]:
+    """Write meanwhile; ``headers`` are those of requests."""
     client: AsyncMongoClient[Document] = AsyncMongoClient(
         mongodb_uri, connectTimeoutMS=2000, serverSelectionTimeoutMS=3000, heartbeatFrequencyMS=1000
     )
     timeout = aiohttp.ClientTimeout(total=PATIENCE + 4)
-    async with client, aiohttp.ClientSession(timeout=timeout) as session:
+    async with client, aiohttp.ClientSession(timeout=timeout, headers=headers) as session:
         all_writers = Writers(client.get_default_database(), gateways, session, rate, rng)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(all_writers.write_always()) for _ in range(WRITERS)]

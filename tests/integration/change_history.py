@@ -17,12 +17,12 @@ class Change(NamedTuple):
     at: int
 
 
-async def changes_since(orders: Orders, start: Timestamp, count: int) -> list[Change]:
-    """Return the first ``count`` changes from ``start`` on, in commit order."""
+async def changes_since(orders: Orders, start: Timestamp, count: int = 0, *, until: str = "") -> list[Change]:
+    """Return the first ``count`` changes from ``start`` on, in commit order; or those up to the first of ``until``."""
     found: list[Change] = []
     options = {"start_at_operation_time": start, "full_document": "required"}
     async with await orders.watch(**options) as stream:  # type: ignore[arg-type]
-        while len(found) < count:
+        while len(found) < count or (until and (not found or found[-1].id != until)):
             event = await stream.next()
             document = event.get("fullDocument")
             found.append(

@@ -11,12 +11,13 @@ from threading import Thread
 from aiohttp import web
 
 from services.front.bodies import drain_unread_body, refuse_encoded
+from services.front.checks import checking
 from services.front.connections import ConnectionBounds, Connections
 from services.front.front import Front
 from services.front.runner import Runner
 from services.gateway.edge.fast_path import websocket_fast_path
-from services.gateway.edge.limits import EngineSettings
-from services.gateway.http.problems import problems
+from services.gateway.engineio.settings import EngineSettings
+from services.gateway.http.errors import answer_errors
 from services.gateway.http.rest import OrdersApi
 from services.gateway.socketio.server import SocketServer
 from services.gateway.store import OrderStore
@@ -57,7 +58,7 @@ async def measured_server(uri: str, settings: EngineSettings) -> AsyncIterator[M
 
     async def serve() -> None:
         async with OrderStore.open(uri) as store:
-            app = web.Application(middlewares=[drain_unread_body, problems(), refuse_encoded])
+            app = web.Application(middlewares=[drain_unread_body, answer_errors, checking(refuse_encoded)])
             app.add_routes(OrdersApi(store, lambda: "e1").routes())
             sockets = SocketServer({"/": Echo()}, settings)
             sockets.attach(app)
@@ -88,4 +89,3 @@ async def measured_server(uri: str, settings: EngineSettings) -> AsyncIterator[M
     finally:
         loop.call_soon_threadsafe(stop.set)
         await asyncio.to_thread(thread.join)
-        gc.unfreeze()

@@ -1,5 +1,6 @@
 """Changes of real orders that Redis has trimmed, and a MongoDB that can be told to fail."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -44,8 +45,9 @@ class Past:
     async def later(self, seconds: int) -> None:
         """Return once MongoDB's time is so many seconds later."""
         until = cluster_time(await self._now()) + (seconds << 32)
-        while cluster_time(await self._now()) < until:
+        while cluster_time(await self._now()) < until:  # it goes on with writes only
             await self.orders.database["clock"].insert_one({})
+            await asyncio.sleep(0.02)
 
     async def _now(self) -> Timestamp:
         stamp: Timestamp = (await self.orders.database.command("ping"))["operationTime"]

@@ -10,16 +10,21 @@ from aiohttp.test_utils import TestClient, TestServer
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 
-from services.front.bodies import drain_unread_body, refuse_encoded
 from services.front.runner import Runner
 from services.gateway.edge.entrance import Entrance
+from services.gateway.edge.fair_share import FairShare
+from services.gateway.edge.incidents import count_nothing
 from services.gateway.edge.origin import OriginPolicy
-from services.gateway.http.entrance import install_entrance
-from services.gateway.http.headers import add_security_headers
-from services.gateway.http.health import REST, Health
+from services.gateway.http.asyncapi import asyncapi_document
+from services.gateway.http.docs import Docs
+from services.gateway.http.health import REST, STREAM, Health
+from services.gateway.http.in_time import InTime
+from services.gateway.http.limits import RequestLimits
+from services.gateway.http.middlewares import surround
+from services.gateway.http.openapi import openapi_document
 from services.gateway.http.page import WebPage
-from services.gateway.http.problems import problems
 from services.gateway.http.rest import EXPOSED_HEADERS, OrdersApi
+from services.gateway.metrics import GatewayMetrics
 from services.gateway.store import OrderStore
 from services.internal.readiness import Checks
 
@@ -63,14 +68,18 @@ async def serve(
     epoch: Callable[[], str | None] = lambda: "e1",
     body_deadline: float = 30.0,
     origins: Iterable[str] = (),
-    folders: tuple[Path, Path] | None = None,
+    folders: tuple[Path, Path, Path] | None = None,
 ) -> AsyncIterator[Client]:
     """Run the API as the gateway composes it."""
-    app = web.Application(middlewares=[drain_unread_body, problems(), refuse_encoded])
-    install_entrance(app, Entrance(origins=OriginPolicy(origins, EXPOSED_HEADERS)))
-    app.on_response_prepare.append(add_security_headers)
+    app = web.Application()
+    entrance = Entrance(origins=OriginPolicy(origins, EXPOSED_HEADERS))
+    in_time = InTime(store.gate, entrance.peers.account)
+    limits = RequestLimits(FairShare(), entrance.peers.address, count_nothing)
+    surround(app, entrance, in_time, limits, time_request=GatewayMetrics().time_request)
     app.add_routes(OrdersApi(store, epoch, body_deadline=body_deadline).routes())
-    app.add_routes(Health(Checks({"mongodb": store.mongodb_state}, {REST: ("mongodb",)})).routes())
+    app.add_routes(Docs(openapi_document("1"), asyncapi_document("1")).routes())
+    states = Checks({"mongodb": store.mongodb_state}, {REST: ("mongodb",), STREAM: ("mongodb",)})
+    app.add_routes(Health(states).routes())
     if folders is not None:
         app.add_routes(WebPage(*folders).routes())
     async with TestClient(_AsInProduction(app)) as client:

@@ -13,6 +13,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from services.common.cursor import Position
 from services.common.normalize import Change
 from services.common.numbering import Numbering
+from services.common.visible_fields import ALL_FIELDS
 from services.mongodb.change_cursor import ChangeCursor, Documents, OpenCursor
 from services.mongodb.change_reader import StartAt
 from services.mongodb.change_stream import ChangeStream
@@ -84,7 +85,7 @@ async def changes(
     database: "AsyncDatabase[Any]", open_cursor: OpenCursor, since: int, count: int, batch_size: int = MOST
 ) -> list[tuple[Position, Any, bool]]:
     """Return position, id, and whether there was data, of so many changes."""
-    numbering = Numbering("e1", Position.before(since))
+    numbering = Numbering("e1", Position.before(since), ALL_FIELDS)
     found: list[tuple[Position, Any, bool]] = []
     async with asyncio.timeout(30), stream(database, open_cursor).open(StartAt(since), batch_size) as reader:
         while len(found) < count:

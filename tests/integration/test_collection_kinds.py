@@ -79,6 +79,7 @@ async def test_both_services_name_the_problem_and_go_on_when_it_is_fixed(
         refused = listed if kind == "capped" else written
         problem = json.loads(await refused.read())
         assert problem["type"] == "urn:realtime-orders:problem:collection-unfit"
+        assert refused.headers["Retry-After"] == "30"
         assert f"The collection orders is {kind}" in problem["detail"]
         assert '"level":"warning","event":"MongoDB does not answer' not in gateway.output
 

@@ -24,7 +24,7 @@ async def read(stack: Stack, after: Position, count: int) -> list[list[Event]]:
     pages: list[list[Event]] = []
     history = History(stack.orders.database, "orders", Primary(), FairTurns())
     reached = Position(0, 0)
-    async with asyncio.timeout(30), aclosing(history.after(after, epoch, OWN)) as readings:
+    async with asyncio.timeout(110), aclosing(history.after(after, epoch, OWN)) as readings:
         async for events, upto in readings:
             pages.append(events)
             assert all(reached < event.position <= upto for event in events)

@@ -11,6 +11,7 @@ from pymongo.errors import AutoReconnect
 from structlog.testing import capture_logs
 
 from services.common.dependency_health import DependencyHealth
+from services.common.visible_fields import ALL_FIELDS
 from services.mongodb.change_cursor import ChangeCursor, OpenCursor
 from services.mongodb.change_stream import ChangeStream
 from services.mongodb.primary import Primary
@@ -39,6 +40,7 @@ async def leading(stack: Stack, open_cursor: OpenCursor) -> AsyncIterator[Sequen
             stream=ChangeStream(database, "orders", Primary(), 20, open_cursor),
             state=StreamState(database["stream_state"], "orders", 5),
             bounds=RelayBounds(100, 100),
+            visible=ALL_FIELDS,
             window=10,
             metrics=metrics,
             mongodb=DependencyHealth("mongodb"),

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
@@ -11,6 +12,8 @@ from pydantic import SecretStr
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, NoPermissionError
 
 from services.commands.make_secrets import valkey_users
@@ -21,10 +24,15 @@ from services.embedded.mongod import Mongod
 from services.embedded.ports import free_port
 from services.embedded.valkey import Valkey
 from services.redis.schema import StreamKeys
+from tests.access.revocations import ROUTE, ask, revoke
+from tests.access.tokens import SETTINGS as TOKENS
+from tests.access.tokens import token
+from tests.access.viewers import viewer
 from tests.conftest import OwnValkey, RunService
 from tests.deploy.audience import audience
 from tests.deploy.orders import create
 from tests.servers import SMALL_OPLOG
+from tests.waiting import within
 
 KEYS = StreamKeys.of("orders")
 
@@ -67,7 +75,8 @@ class Guarded:
             mongodb = False
         try:
             known = "operator" if user == "admin" else user
-            async with Redis(port=self.valkey.port, username=known, password=password) as redis:
+            once = Retry(NoBackoff(), 0)  # by itself it tries a wrong password again, for seconds
+            async with Redis(port=self.valkey.port, username=known, password=password, retry=once) as redis:
                 await redis.ping()
         except AuthenticationError:
             valkey = False
@@ -89,7 +98,10 @@ async def guarded(tmp_path: Path, own_valkey: OwnValkey) -> AsyncIterator[Guarde
     key.write_text(secrets.token_hex(100))
     key.chmod(0o600)
     arguments = (*SMALL_OPLOG, "--keyFile", str(key))
-    async with Mongod(folder=tmp_path / "mongod", port=free_port(), alone=False, arguments=arguments) as mongod:
+    async with AsyncExitStack() as stack:
+        mongod = Mongod(folder=tmp_path / "mongod", port=free_port(), alone=False, arguments=arguments)
+        stack.push_async_callback(mongod.kill)  # as in `own_mongod`
+        await mongod.start()
         users = tmp_path / "users.acl"
         users.write_text(valkey_users("watcher", "gateway", "admin"))
         guarded = Guarded(mongod, await own_valkey("--aclfile", str(users)), users)
@@ -106,6 +118,15 @@ async def test_both_services_work_with_the_rights_of_their_users(guarded: Guarde
         aiohttp.ClientSession() as session,
     ):
         orders = [await create(session, gateway.url, number) for number in range(3)]
+        # A repeated write finds its answer, and reads its place in the stream from the oplog.
+        body = {"customer_name": "a", "product_name": "b"}
+        told = []
+        for _ in range(2):
+            key = {"Idempotency-Key": "one"}
+            async with session.post(f"{gateway.url}/api/orders", json=body, headers=key) as reply:
+                told.append((await reply.json(), reply.headers["Stream-Cursor"]))
+        assert told[0] == told[1]
+        orders.append(told[0][0]["_id"])
         await crowd.until_all_have(orders, 10)
         # A cursor that Redis no longer holds has the gateway read the oplog, which takes rights of its own.
         cursor = crowd.heard["sse"].changes[0][1]
@@ -120,11 +141,27 @@ async def test_both_services_work_with_the_rights_of_their_users(guarded: Guarde
     assert await watcher.metric("orders_watcher_redis_memory_bytes") > 0
 
 
+async def test_a_gateway_may_revoke_and_tell_the_others(guarded: Guarded, run_service: RunService) -> None:
+    await run_service("watcher", guarded.uris("watcher"))
+    first, second = [await run_service("gateway", {**guarded.uris("gateway"), **TOKENS}) for _ in range(2)]
+    text = token("eve", rights="*")
+    async with viewer(second.url, "websocket", text) as shown, within(1):
+        made = await revoke(first.url, subject="eve")
+        await shown.has("ended")
+    status, _ = await ask(first.url, "DELETE", f"{ROUTE}/{made['id']}")
+    assert status == 200
+    for gateway in (first, second):
+        assert "evocations over redis failed" not in gateway.output
+        assert "does not announce" not in gateway.output
+
+
 async def test_neither_user_can_act_beyond_its_rights(guarded: Guarded) -> None:
     for user, collection in (
         ("watcher", "orders"),
         ("watcher", "gateway_secrets"),
         ("gateway", "gateway_secrets"),
+        ("gateway", "idempotency_keys"),
+        ("gateway", "revocations"),
         ("gateway", "stream_state"),
         ("gateway", "other"),
     ):
@@ -145,10 +182,16 @@ async def test_neither_user_can_act_beyond_its_rights(guarded: Guarded) -> None:
         ):
             with pytest.raises(NoPermissionError):
                 await write
+        assert await redis.publish(KEYS.revocations, "") == 0
         assert await redis.set(KEYS.ticket("one"), "1", ex=30, nx=True)
         assert await redis.getdel(KEYS.ticket("one")) == b"1"
     async with Redis.from_url(guarded.redis_url("watcher")) as redis:
-        for other in (redis.set("something else", "1"), redis.flushall(), redis.config_get("*")):
+        for other in (
+            redis.set("something else", "1"),
+            redis.publish(KEYS.revocations, ""),
+            redis.flushall(),
+            redis.config_get("*"),
+        ):
             with pytest.raises(NoPermissionError):
                 await other
 

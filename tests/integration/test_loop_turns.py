@@ -15,7 +15,7 @@ import bson
 import pytest
 from bson import ObjectId
 
-from services.gateway.edge.limits import EngineSettings
+from services.gateway.engineio.settings import EngineSettings
 from tests.integration.measured_server import Measured, measured_server
 from tests.integration.rest_api import orders_at
 from tests.unit.websocket_client import CONTINUATION, PING, TEXT, frame

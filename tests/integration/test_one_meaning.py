@@ -10,11 +10,12 @@ from bson import Binary, Code, Decimal128, Int64, MaxKey, ObjectId, Regex, Times
 from pymongo import AsyncMongoClient
 from pymongo.errors import BulkWriteError
 
-from services.commands.setup_db import INDEXES
+from services.commands.database_spec import INDEXES
 from services.common.cursor import Position
 from services.common.documents import CODEC
 from services.common.ids import InvalidId, canonical, id_text
 from services.common.normalize import Change, normalize
+from services.common.visible_fields import ALL_FIELDS
 from services.gateway.conditions import query_conditions
 from services.gateway.event import Event
 from services.gateway.filters import Verdict, parse_filter, verdict
@@ -109,6 +110,7 @@ def shown_live(document: dict[str, Any], asked: list[tuple[str, str]]) -> bool:
         },
         "e1",
         Position(0, 0),
+        ALL_FIELDS,
     )
     assert isinstance(change, Change)
     return verdict(frozenset({parse_filter(wanted)}), Event(change.envelope, change.images)) is Verdict.SHOW

@@ -247,6 +247,8 @@ async def test_changes_one_by_one_are_a_sign_of_life(redis: Redis) -> None:
         return (await head(redis))["alive"] != "0"
 
     await until(is_alive, "the sign of life is renewed")
+    # A whole second would count as up to a second of silence: with STALE_SECONDS=1 the stream could stay stale.
+    assert "." in (await head(redis))["alive"]
 
 
 async def test_to_begin_forgets_the_log_and_tells_the_gateways(redis: Redis) -> None:

@@ -11,7 +11,7 @@ from pymongo import GEO2D, GEOSPHERE, TEXT
 from structlog.testing import capture_logs
 
 from services.common.fair_turns import Pace
-from services.gateway.snapshot import Snapshot
+from services.gateway.snapshot_read import Snapshot
 from services.gateway.store import OrderStore
 from tests.integration.rest_api import JOHN, Client, Orders, orders_at, serve, store_of
 
@@ -161,8 +161,10 @@ async def test_a_list_that_takes_too_long_is_no_outage(mongodb_uri: str) -> None
             async with serve(store) as client:
                 original = store._read
 
-                async def read(conditions: Any, limit: int, pace: Pace | None = None, skip: int = 0) -> Snapshot:
-                    return await original({**conditions, **slow}, limit, pace, skip)
+                async def read(
+                    conditions: Any, limit: int, pace: Pace | None = None, skip: int = 0, **more: Any
+                ) -> Snapshot:
+                    return await original({**conditions, **slow}, limit, pace, skip, **more)
 
                 store._read = read  # type: ignore[method-assign]  # the API has no question that is slow for certain
                 reply = await client.get("/api/orders")

@@ -22,7 +22,7 @@ async def test_a_configured_origin_may_read_answers_and_problems(client: Client,
     assert headers[ALLOW] == OURS
     assert "Origin" in headers["Vary"]
     assert "Stream-Cursor" in headers["Access-Control-Expose-Headers"]
-    assert headers["Access-Control-Allow-Credentials"] == "true"  # cookies of sticky load balancers
+    assert "Access-Control-Allow-Credentials" not in headers  # a cookie is for our own page
 
 
 @pytest.mark.parametrize(
@@ -120,4 +120,4 @@ async def test_without_configured_origins_there_are_no_cors_headers(mongodb_uri:
     async with orders_at(mongodb_uri) as orders, serve(store_of(orders)) as client:
         headers = (await client.get("/api/orders", headers={"Origin": OURS})).headers
         assert ALLOW not in headers
-        assert "Vary" not in headers
+        assert "Origin" not in headers["Vary"]

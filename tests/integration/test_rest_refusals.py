@@ -234,8 +234,9 @@ async def test_a_query_that_is_not_understood_is_refused(api: Api, query: str, n
     ("method", "address", "allow"),
     [
         ("PATCH", "/api/orders", "GET, HEAD, OPTIONS, POST"),
+        ("GET", "/api/orders:batch", "OPTIONS, POST"),
         ("DELETE", "/api/orders", "GET, HEAD, OPTIONS, POST"),
-        ("POST", "/api/orders/" + "0" * 24, "DELETE, GET, HEAD, OPTIONS, PUT"),
+        ("POST", "/api/orders/" + "0" * 24, "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"),
     ],
 )
 async def test_a_wrong_method_is_answered_with_the_allowed_ones(

@@ -17,9 +17,10 @@ from services.common.closed_labels import ClosedLabels
 from services.common.normalize import EpochReason
 from services.front.connections import ConnectionRefusal, State
 from services.gateway.catch_up import Source
-from services.gateway.edge.limits import DisconnectReason, Incident
-from services.gateway.metrics import STATUSES, GatewayMetrics, Transport
+from services.gateway.edge.incidents import DisconnectReason, Incident
+from services.gateway.metrics import STATUSES, GatewayMetrics
 from services.gateway.replays import ReplayOutcome
+from services.gateway.state_metrics import Transport
 from services.gateway.subscription import Mode, ResyncReason
 from services.gateway.wire.form import Form
 from services.internal import exposition

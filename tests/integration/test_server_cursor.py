@@ -1,6 +1,7 @@
 """Cursors read by commands and over a connection of their own: their batches, their end, their errors."""
 
 import asyncio
+import secrets
 import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -8,12 +9,14 @@ from typing import Any
 
 import bson
 import pytest
+import pytest_asyncio
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import AutoReconnect, OperationFailure, ProtocolError
 from pymongo.monitoring import TopologyDescriptionChangedEvent
 
 from services.embedded.mongod import Mongod
+from services.embedded.ports import free_port
 from services.mongodb.change_cursor import ChangeCursor, Documents, OpenCursor
 from services.mongodb.command_cursor import command_cursor
 from services.mongodb.cursor_choice import CursorChoice
@@ -22,6 +25,7 @@ from services.mongodb.server_cursor import server_cursor
 from services.mongodb.wire import MongoWire
 from tests.conftest import OwnMongod
 from tests.integration.cursors import open_cursors
+from tests.servers import SMALL_OPLOG
 from tests.waiting import until
 
 WATCH: list[dict[str, Any]] = [{"$changeStream": {}}]
@@ -43,7 +47,8 @@ class Lost(Primary):
 
 @asynccontextmanager
 async def database_of(server: Mongod, **options: Any) -> AsyncIterator["AsyncDatabase[Any]"]:
-    async with AsyncMongoClient[dict[str, Any]](server.uri("shop"), **options) as client:
+    """Yield a database in which no other test has left a cursor."""
+    async with AsyncMongoClient[dict[str, Any]](server.uri(f"shop_{secrets.token_hex(6)}"), **options) as client:
         yield client.get_default_database()
 
 
@@ -73,9 +78,12 @@ async def endless(cursor: ChangeCursor) -> None:
         await cursor.next_batch(list)
 
 
-@pytest.fixture
-async def server(own_mongod: OwnMongod) -> Mongod:
-    return await own_mongod("--setParameter", "enableTestCommands=1")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mongod]:
+    folder = tmp_path_factory.mktemp("cursors")
+    fails_on_request = (*SMALL_OPLOG, "--setParameter", "enableTestCommands=1")
+    async with Mongod(folder=folder, port=free_port(), arguments=fails_on_request) as running:
+        yield running
 
 
 @both
@@ -319,8 +327,8 @@ async def test_a_cursor_is_chosen_by_a_probe_and_the_safe_one_where_pymongo_has_
                 assert await taken(cursor, 1) == [1]
 
 
-async def test_a_mongodb_that_is_not_there_decides_nothing(server: Mongod) -> None:
-    choice = CursorChoice()
+async def test_a_mongodb_that_is_not_there_decides_nothing(own_mongod: OwnMongod) -> None:
+    server, choice = await own_mongod(), CursorChoice()
     async with database_of(server, serverSelectionTimeoutMS=500, connectTimeoutMS=500) as database:
         await server.kill()
         with pytest.raises(AutoReconnect):

@@ -11,7 +11,9 @@ import pytest
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.database import AsyncDatabase
 
-from services.commands.setup_db import SAMPLES, VALIDATOR, SetupError, setup
+from services.commands.database_spec import SAMPLES, VALIDATOR
+from services.commands.setup_db import SetupError, setup
+from services.common.order_indexes import INDEXES
 from services.common.secret_document import secrets_of
 from services.embedded.binaries import MONGOD
 from services.embedded.process import Process
@@ -40,7 +42,9 @@ async def test_an_empty_database_gets_everything(mongodb_uri: str, database: Doc
     assert options["changeStreamPreAndPostImages"] == {"enabled": True}
     assert options["validator"] == VALIDATOR
     assert options["validationAction"] == "warn"
-    assert set(await database.orders.index_information()) == {"_id_", "status_newest_first", "customer_newest_first"}
+    assert set(await database.orders.index_information()) == {"_id_", *(index.name for index in INDEXES)}
+    ends = (await database.revocations.index_information())["revocations_end"]
+    assert (ends["key"], ends["expireAfterSeconds"]) == ([("until", 1)], 0)
     assert await database.orders.count_documents({}) == len(SAMPLES)
     assert steps[-2:] == [
         f"Inserted {len(SAMPLES)} sample orders, because the collection was empty",
@@ -104,7 +108,7 @@ async def test_a_filtered_list_is_read_from_its_index_in_order(
 async def test_the_command_prints_a_line_for_each_step(mongodb_uri: str, tmp_path: Path) -> None:
     done = _run(mongodb_uri, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 8  # and first which MongoDB it is
+    assert len(done.stdout.splitlines()) == 9  # and first which MongoDB it is
     assert done.stderr == ""
     assert "Inserted 10 sample orders" in _run(mongodb_uri, tmp_path, "--samples").stdout
 

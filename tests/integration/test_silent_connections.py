@@ -53,11 +53,15 @@ async def held(port: int, first: bytes, *, trickle: bytes = b"") -> float:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("service", ["gateway", "watcher"])
 async def test_a_client_that_does_not_finish_its_request_is_cut_off(
-    run_service: RunService, mongodb_uri: str, redis_url: str, service: str
+    run_service: RunService, mongodb_uri: str, redis_url: str
 ) -> None:
-    process = await run_service(service, {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url}, wait=False)
+    settings = {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url}
+    services = [await run_service(service, settings, wait=False) for service in ("gateway", "watcher")]
+    await asyncio.gather(*(cuts_off(process) for process in services))
+
+
+async def cuts_off(process: ServiceProcess) -> None:
     await until(lambda: process.status("/healthz"), "it answers")
     kept = await asyncio.gather(
         *(held(process.port, first) for first in HALVES.values()),
@@ -65,7 +69,8 @@ async def test_a_client_that_does_not_finish_its_request_is_cut_off(
         held(process.port, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", trickle=b"G"),
     )
     names = [*HALVES, "a head that trickles in", "a second request that trickles in"]
-    assert {name: seconds for name, seconds in zip(names, kept, strict=True) if seconds > LATEST} == {}
+    late = {name: seconds for name, seconds in zip(names, kept, strict=True) if seconds > LATEST}
+    assert late == {}, process.name
 
 
 @pytest.mark.timeout(120)

@@ -71,7 +71,7 @@ RANGES = {
 
 async def test_only_a_range_of_bytes_is_heeded(http: aiohttp.ClientSession) -> None:
     for asked, status in RANGES.items():
-        async with http.get("/", headers={"Range": asked}) as reply:
+        async with http.get("/socket.io/socket.io.js", headers={"Range": asked}) as reply:
             assert reply.status == status, asked
         async with http.get("/api/orders", headers={"Range": asked}) as reply:
             assert reply.status == 200, asked
@@ -112,7 +112,7 @@ async def test_a_listed_origin_may_authorize_itself_everywhere(
         async with http.get(path, headers=sent) as reply:
             assert reply.status == 200
             assert reply.headers.getall("Access-Control-Allow-Origin") == [OURS]
-            assert reply.headers.getall("Access-Control-Allow-Credentials") == ["true"]
+            assert "Access-Control-Allow-Credentials" not in reply.headers
 
 
 async def test_the_stream_forbids_proxies_to_change_it(http: aiohttp.ClientSession) -> None:

@@ -2,7 +2,6 @@
 
 import json
 
-import pytest
 from bson import ObjectId
 
 from services.common.cursor import Cursor
@@ -78,7 +77,6 @@ async def test_only_the_change_that_is_too_large_to_deliver_goes_without_its_dat
     assert watcher.output.count("too large") == 1
 
 
-@pytest.mark.timeout(90)
 async def test_a_watcher_killed_again_and_again_misses_nothing_and_repeats_nothing(stack: Stack) -> None:
     watcher = await stack.watcher()
     async with Writer(stack.orders) as writer:
@@ -93,7 +91,6 @@ async def test_a_watcher_killed_again_and_again_misses_nothing_and_repeats_nothi
     assert len({Cursor.parse(each["cursor"]).epoch for each in log}) == 1
 
 
-@pytest.mark.timeout(90)
 async def test_a_log_that_redis_loses_under_load_is_rebuilt_with_the_same_ids_and_bytes(stack: Stack) -> None:
     await stack.watcher()
     epoch = await stack.epoch()

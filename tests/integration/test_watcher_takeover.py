@@ -2,7 +2,6 @@
 
 import asyncio
 
-import pytest
 from bson import ObjectId
 from redis.asyncio import Redis
 
@@ -47,7 +46,6 @@ async def test_a_watcher_that_stops_hands_over_at_once(stack: Stack) -> None:
     await stack.log_of(1)
 
 
-@pytest.mark.timeout(90)
 async def test_a_watcher_stops_at_once_at_whatever_moment_it_is_told(stack: Stack) -> None:
     """The drivers swallow a cancellation that comes at the same moment as an answer."""
     async with Writer(stack.orders) as writer:

@@ -11,7 +11,9 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
+from services.front import bodies
 from services.front.bodies import drain_unread_body, refuse_encoded
+from services.front.checks import checking
 from services.front.runner import Runner
 
 
@@ -39,9 +41,15 @@ async def lose(request: web.Request) -> web.StreamResponse:
     raise ConnectionResetError("the client has left")
 
 
+@pytest.fixture
+def _drains_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the rest of a body that does not come less time than in operation, for the test waits as long."""
+    monkeypatch.setattr(bodies, "DRAINED_SECONDS", 0.5)
+
+
 @asynccontextmanager
 async def server() -> AsyncIterator[int]:
-    app = web.Application(middlewares=[drain_unread_body, refuse_encoded])
+    app = web.Application(middlewares=[drain_unread_body, checking(refuse_encoded)])
     app.add_routes([web.get("/fail", fail), web.get("/middle", fail_in_the_middle), web.get("/lose", lose)])
     runner = Runner(app)
     await runner.setup()
@@ -103,6 +111,7 @@ async def test_a_failure_in_the_middle_of_an_answer_ends_the_connection(lines: l
     assert [str(line["exc_info"]) for line in lines] == ["a fault of ours"]
 
 
+@pytest.mark.usefixtures("_drains_for_a_moment")
 @pytest.mark.parametrize("address", ["/", "/fail", "/nothing"])
 async def test_a_compressed_body_is_refused_at_every_address(lines: list[Any], address: str) -> None:
     head = f"POST {address} HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 1000000\r\n\r\n"
@@ -113,6 +122,7 @@ async def test_a_compressed_body_is_refused_at_every_address(lines: list[Any], a
     assert lines == []
 
 
+@pytest.mark.usefixtures("_drains_for_a_moment")
 async def test_the_rest_of_a_body_that_does_not_come_is_not_waited_for(lines: list[Any]) -> None:
     async with server() as port:
         answer, _ = await response_to(port, b"POST /fail HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")

@@ -26,12 +26,15 @@ async def is_locked_for_good(wait: Wait, turns: int) -> bool:
     await asyncio.sleep(0)
     with suppress(RuntimeError):  # the driver's own way may release the lock of another
         async with lock:
-            await asyncio.sleep(0.05)  # the wait has timed out, and wants the lock back
+            await asyncio.sleep(0.02)
+            for _ in range(10):
+                await asyncio.sleep(0)  # the wait has timed out, and wants the lock back
             operation.cancel()
             for _ in range(turns):
                 await asyncio.sleep(0)
     await asyncio.wait({operation})
-    await asyncio.sleep(0.01)
+    for _ in range(10):
+        await asyncio.sleep(0)
     return lock.locked()
 
 

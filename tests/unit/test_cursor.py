@@ -8,7 +8,8 @@ from services.common.cursor import LAST_ORDINAL, Cursor, InvalidCursor, Position
 
 timestamps = st.integers(0, 2**64 - 1)
 places = st.builds(Position, timestamps, st.integers(0, LAST_ORDINAL))
-cursors = st.builds(Cursor, st.from_regex(r"[0-9a-z]{1,32}", fullmatch=True), places)
+views = st.just("") | st.from_regex(r"[0-9a-z]{8}", fullmatch=True)
+cursors = st.builds(Cursor, st.from_regex(r"[0-9a-z]{1,32}", fullmatch=True), places, views)
 
 
 @given(timestamps)
@@ -58,6 +59,12 @@ def test_any_other_text_is_refused_or_is_written_the_same_again(text: str) -> No
         "e1.5--1",
         "E1.5-0",
         "e_1.5-0",
+        "e_1234567.5-0",
+        "e_123456789.5-0",
+        "e_1234567A.5-0",
+        "_12345678.5-0",
+        "e_12345678_12345678.5-0",
+        "e1.5-0_12345678",
         "e1.5-0-0",
         "e1.5.0",
         "e1.e2.5-0",

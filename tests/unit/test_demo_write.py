@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.commands import demo_write
+from services.commands import demo_write, direct_writes
 from services.embedded.ports import free_port
 
 
@@ -14,7 +14,7 @@ def test_a_mongodb_that_does_not_answer_is_one_clear_sentence(
     host = f"127.0.0.1:{free_port()}"
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MONGODB_URI", f"mongodb://me:secret@{host}/orders?replicaSet=rs0")
-    monkeypatch.setattr(demo_write, "_PATIENCE_MS", 100)
+    monkeypatch.setattr(direct_writes, "PATIENCE_MS", 100)
     assert demo_write.main() == 1
     shown = capsys.readouterr()
     assert shown.out == ""

@@ -16,7 +16,6 @@ from services.gateway.wire.engineio import (
     parse_packet,
     split_payload,
 )
-from services.gateway.wire.form import Form
 
 
 @pytest.mark.parametrize(
@@ -90,10 +89,3 @@ def test_the_handshake_gives_times_in_milliseconds() -> None:
         "pingTimeout": 20_000,
         "maxPayload": 5,
     }
-
-
-def test_a_message_is_encoded_for_each_form() -> None:
-    assert engineio.encoded_message(Form.WEBSOCKET, b"2[]") == b"\x81\x0442[]"
-    assert engineio.encoded_message(Form.POLLING, b"2[]") == b"42[]"
-    assert engineio.joined(Form.WEBSOCKET, [b"a", b"b"]) == b"ab"
-    assert engineio.joined(Form.POLLING, [b"a", b"b"]) == b"a\x1eb"

@@ -6,7 +6,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from structlog.testing import capture_logs
 
-from services.gateway.edge.limits import Incident
+from services.gateway.edge.incidents import Incident
 from services.gateway.edge.peer import Peers, account_of
 from services.gateway.edge.registry import NotAdmitted, Registry
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from services.common.cursor import Position
+from services.common.documents import Json
 from services.common.envelope import Operation
 from services.gateway.event import SEPARATOR, Event
 from services.gateway.ring import Ring
@@ -40,6 +41,23 @@ def test_each_form_carries_the_envelope_as_the_watcher_wrote_it(form: Form, suff
     assert made().encoded(form, suffix) == expected
 
 
+@pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize("suffix", ["", "~abc"])
+def test_whoever_has_rights_gets_a_cursor_that_tells_of_them(form: Form, suffix: str) -> None:
+    data: dict[str, Json] = {
+        "status": "shipped",
+        "cursor": "e1.7-0",
+        "_id": '"cursor":"e1.7-0"',
+    }  # an order may have any field
+    found = change(7, Operation.UPDATE, data=data, before={"status": "pending"})
+    told = Event(found.envelope, found.images).encoded(form, suffix, "k7xq2mzp")
+    plain = Event(found.envelope, found.images).encoded(form, suffix)
+    assert told.count(b"e1_k7xq2mzp.7-0") == 2, "in the envelope, and in what is sent back"
+    assert told.count(b"e1.7-0") == 2, "as the order has it"
+    if form in (Form.POLLING, Form.SSE_PLAIN):
+        assert told.replace(b"e1_k7xq2mzp.7-0", b"e1.7-0") == plain
+
+
 def test_a_websocket_gets_the_packet_in_one_frame() -> None:
     packet = made().encoded(Form.POLLING)
     assert 125 < len(packet) < 65536
@@ -66,6 +84,7 @@ def test_the_clients_part_of_an_offset_is_not_kept() -> None:
     before = ring.bytes
     for form in Form:
         assert b"~x" in found.encoded(form, "~x") or form not in (Form.WEBSOCKET, Form.POLLING)
+        assert b"e1_k7xq2mzp." in found.encoded(form, "", "k7xq2mzp")
     assert found.left.encoded(Form.WEBSOCKET, "~x")
     assert ring.bytes == before
     assert found.encoded(Form.WEBSOCKET, "~x") is not found.encoded(Form.WEBSOCKET, "~x")

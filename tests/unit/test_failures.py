@@ -5,7 +5,7 @@ import structlog
 
 from services.gateway.edge import rarely
 from services.gateway.edge.failures import Failures
-from services.gateway.edge.limits import Incident
+from services.gateway.edge.incidents import Incident
 
 
 def test_the_first_of_many_is_logged_and_all_are_counted() -> None:

@@ -6,8 +6,10 @@ import socket
 from collections.abc import Coroutine
 from contextvars import ContextVar
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
+import uvloop
 
 from services.common import fair_turns
 from services.common.fair_turns import FairTurns, Pace
@@ -68,6 +70,39 @@ async def test_work_that_is_alone_waits_for_nothing(monkeypatch: pytest.MonkeyPa
         await pace.step()
 
 
+async def test_what_has_begun_goes_before_what_is_new_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fair_turns, "PASS_SECONDS", 0.0)  # one turn in each pass
+    turns = FairTurns()
+    done: list[str] = []
+    for _ in range(20):
+        turns.add("one", lambda: done.append("new"))
+
+    async def work() -> None:
+        pace = Pace(turns, "one")
+        await pace.begin()
+        for _ in range(5):
+            done.append("begun")
+            await pace.step()
+
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(work() for _ in range(6)))
+    assert done.index("begun") <= 3  # not behind the twenty
+    assert 6 <= done.count("new") <= 15  # nor did they wait for the end of the work
+
+
+async def test_what_a_step_waits_for_is_no_part_of_it() -> None:
+    turns = FairTurns()
+    for end in (False, True):
+        pace = Pace(turns, "one")
+        await pace.begin()
+        await asyncio.sleep(0.01)  # for a database, much longer than a step may last without a rest
+        if end:
+            pace.end()
+        else:
+            await pace.step()
+        assert not turns._rests
+
+
 async def test_abandoned_work_keeps_no_request_waiting(steps: list[str]) -> None:
     turns = FairTurns()
     first, second, third = (asyncio.create_task(work(turns, name, 5, steps)) for name in "abc")
@@ -104,7 +139,7 @@ async def test_work_that_may_be_done_at_once_does_not_overtake_what_waits() -> N
 async def test_after_a_step_that_cannot_be_divided_its_account_rests_and_others_do_not() -> None:
     turns = FairTurns()
     done: list[str] = []
-    turns.lasted("slow", 0.05)
+    turns.lasted("slow", 0.3)
     slow = asyncio.create_task(turns.take("slow"))
     await asyncio.sleep(0)
     turns.add("quick", lambda: done.append("quick"))
@@ -120,13 +155,30 @@ async def test_after_a_step_that_cannot_be_divided_its_account_rests_and_others_
     assert len(turns._rests) < 500
 
 
-async def test_contended_are_turns_that_several_accounts_ask_for() -> None:
+async def test_the_rest_is_longer_while_others_want_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(fair_turns, "perf_counter", lambda: now)
     turns = FairTurns()
-    turns.asked("one")
-    turns.asked("one")
-    assert not turns.is_contended
-    turns.asked("another")
-    assert turns.is_contended
+
+    async def rest(account: str, seconds: float, *, was_whole: bool = True) -> float:
+        """Return for how long the account rests after a step, looked at every hundredth of a second."""
+        nonlocal now
+        await turns.take(account)
+        turns.lasted(account, seconds, was_whole=was_whole)
+        began = now
+        while turns._rests_now(account):
+            now += 0.01
+        return now - began
+
+    for _ in range(2):
+        assert await rest("one", 0.1) == pytest.approx(0.1, abs=0.011)
+        await turns.take(fair_turns.OWN)  # the gateway's own work is nobody else's
+    await turns.take("another")
+    assert await rest("one", 0.1, was_whole=False) == pytest.approx(0.1, abs=0.011)  # it takes turns as it is
+    await turns.take("another")
+    assert await rest("one", 0.1) == pytest.approx(0.1 * fair_turns.CONTENDED_REST, abs=0.011)
+    now += fair_turns.CONTENDED_SECONDS
+    assert await rest("one", 0.1) == pytest.approx(0.1, abs=0.011)
 
 
 async def test_the_rest_of_one_account_does_not_prolong_that_of_another() -> None:
@@ -139,6 +191,29 @@ async def test_the_rest_of_one_account_does_not_prolong_that_of_another() -> Non
     await asyncio.wait_for(turns.take("short"), 5)
     assert not waiting.done()
     waiting.cancel()
+
+
+def test_rests_that_are_over_at_once_end_without_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(fair_turns, "perf_counter", lambda: now)
+    errors: list[dict[str, Any]] = []
+
+    async def rest() -> None:
+        nonlocal now
+        asyncio.get_running_loop().set_exception_handler(lambda _, error: errors.append(error))
+        turns = FairTurns()
+        for account in ("one", "another"):
+            turns.lasted(account, 0.01)
+        now = 0.0099  # a tenth of a millisecond before the end, for which uvloop has no timer
+        resting = [asyncio.create_task(turns.take(account)) for account in ("one", "another")]
+        async with asyncio.timeout(5):
+            await asyncio.sleep(0)
+            await turns.take("third")
+            now = 1.0
+            await asyncio.gather(*resting)
+
+    uvloop.run(rest())
+    assert not errors
 
 
 async def test_a_piece_of_work_that_fails_costs_its_connection_and_no_other_its_turn() -> None:
@@ -165,7 +240,7 @@ def test_turns_that_are_handed_on_are_shared() -> None:
     nothing: Any = None
     assert Front(nothing, nothing, turns=turns).turns is turns
     assert EngineServer(nothing, turns=turns).turns is turns
-    assert OrdersApi(nothing, nothing, turns=turns).turns is turns
+    assert OrdersApi(MagicMock(), nothing, turns=turns).turns is turns
 
 
 async def test_what_one_has_set_for_itself_holds_in_no_turn_of_another() -> None:

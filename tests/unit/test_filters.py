@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from services.common.envelope import Operation
 from services.common.ids import id_text
+from services.common.visible_fields import ALL_FIELDS
 from services.gateway.filters import (
     EVERYTHING,
     MAX_FILTERS,
@@ -161,7 +162,7 @@ def ids(count: int, length: int = 24) -> list[str]:
 def test_the_filters_of_a_client_take_two_kilobytes_of_text() -> None:
     largest = next(n for n in range(100, 0, -1) if len(to_text(frozenset({Filter(ids=tuple(ids(n)))}))) <= MAX_TEXT)
     assert largest == 56
-    interest = union([parse_filter({"ids": ids(largest)})])
+    interest = union([parse_filter({"ids": ids(largest)})], ALL_FIELDS)
     assert from_text(to_text(interest)) == interest
 
 
@@ -183,7 +184,7 @@ def test_the_filters_of_a_client_take_two_kilobytes_of_text() -> None:
 )
 def test_more_is_refused_with_the_field_and_the_limit(asked: list[dict[str, Any]], field: str, limit: int) -> None:
     with pytest.raises(InvalidFilter, match=str(limit)) as refused:
-        union(parse_filter(each) for each in asked)
+        union(map(parse_filter, asked), ALL_FIELDS)
     assert refused.value.field == field
 
 
@@ -203,7 +204,7 @@ def test_an_id_may_be_of_any_kind() -> None:
     texts = {id_text(one) for one in IDS if len(id_text(one)) < 200}
     assert len(texts) > 70
     for text in texts:
-        assert from_text(to_text(union([parse_filter({"ids": [text]})]))) == {Filter(ids=(text,))}
+        assert from_text(to_text(union([parse_filter({"ids": [text]})], ALL_FIELDS))) == {Filter(ids=(text,))}
 
 
 @pytest.mark.parametrize("id", ["", "events", "~i05", "~x", "\n", "\ud800"])
@@ -218,10 +219,10 @@ def test_a_malformed_id_is_refused(id: str) -> None:
 
 def test_only_so_many_filters_are_put_together() -> None:
     filters = [Filter(ids=(str(number),)) for number in range(MAX_FILTERS + 1)]
-    assert len(union(filters[:-1])) == MAX_FILTERS
-    assert union([filters[0]] * 50) == frozenset(filters[:1])
+    assert len(union(filters[:-1], ALL_FIELDS)) == MAX_FILTERS
+    assert union([filters[0]] * 50, ALL_FIELDS) == frozenset(filters[:1])
     with pytest.raises(InvalidFilter):
-        union(filters)
+        union(filters, ALL_FIELDS)
 
 
 values = st.none() | st.lists(st.text(min_size=1, max_size=20), min_size=1, max_size=3)

@@ -12,9 +12,13 @@ import pytest
 import uvloop
 from aiohttp import web
 
+from services.common import fair_turns
+from services.common.fair_turns import FairTurns
+from services.front import refusals
 from services.front.connections import ConnectionBounds, ConnectionRefusal, Connections, State
 from services.front.front import Front
 from services.front.handover import Takeover, hand_over
+from services.front.refusals import Overload, Refusals
 from services.gateway.edge.fast_path import websocket_fast_path
 from services.gateway.edge.takeover import TakenOver, take_over
 from services.gateway.wire.handshake import Handshake
@@ -108,6 +112,7 @@ async def front(
     last_descriptor: int = 1_000_000,
     seconds: float = LONG,
     unread: float = LONG,
+    overload: Overload | None = None,
 ) -> AsyncIterator[Port]:
     port = Port()
     app = web.Application()
@@ -120,7 +125,7 @@ async def front(
     assert runner.server is not None
     bounds = ConnectionBounds(total=most, per_address=per_address, last_descriptor=last_descriptor)
     port.connections = Connections(bounds, lambda refusal: port.refusals.update([refusal]), head_seconds=seconds)
-    gate = Front(runner.server, port.connections, websocket_fast_path(port.open), unread=unread)
+    gate = Front(runner.server, port.connections, websocket_fast_path(port.open), unread=unread, overload=overload)
     try:
         async with gate.listening("127.0.0.1", 0) as port.number:
             yield port
@@ -207,24 +212,20 @@ def test_half_a_request_is_waited_for_as_long_as_for_none_however_it_comes_in(
 ) -> None:
     async def scenario() -> None:
         async with front(seconds=1.0) as port:
-            client = await port.connect()
-            trickling = asyncio.ensure_future(trickle(client))
-            assert (await client.rest()).startswith(b"HTTP/1.1 408 ")
-            assert port.refusals == {ConnectionRefusal.HEAD_TOO_SLOW: 1}
-            trickling.cancel()
+            assert (await answer_to_trickle(port)).startswith(b"HTTP/1.1 408 ")
 
     run(scenario(), loop)
 
 
 async def test_the_next_request_over_a_connection_has_to_come_in_in_time_too() -> None:
     async with front(seconds=1.5) as port:
-        client = await port.connect()
-        assert await client.ask() == b"200 OK"
-        await asyncio.sleep(1.7)  # longer than a head may take: nothing has begun
-        assert await client.ask() == b"200 OK"
-        trickling = asyncio.ensure_future(trickle(client))
-        assert (await client.rest()).startswith(b"HTTP/1.1 408 ")
-        trickling.cancel()
+
+        async def twice(client: Client) -> None:
+            assert await client.ask() == b"200 OK"
+            await asyncio.sleep(1.7)  # longer than a head may take: nothing has begun
+            assert await client.ask() == b"200 OK"
+
+        assert (await answer_to_trickle(port, twice)).startswith(b"HTTP/1.1 408 ")
 
 
 async def test_a_request_that_is_being_answered_has_all_the_time() -> None:
@@ -340,6 +341,24 @@ async def test_a_client_that_never_reads_is_given_up_even_where_its_connection_w
         await until(lambda: not port.census, "the kernel has given it up")
 
 
+async def nothing(_: Client) -> None:
+    pass
+
+
+async def answer_to_trickle(port: Port, first: Callable[[Client], Awaitable[None]] = nothing) -> bytes:
+    """Return what is answered to a head without end; each of them must be cut off for its slowness."""
+    answer = b""
+    while not answer:  # what the client sends while the server closes may cost it the answer
+        client = await port.connect()
+        await first(client)
+        trickling = asyncio.ensure_future(trickle(client))
+        before = port.refusals[ConnectionRefusal.HEAD_TOO_SLOW]
+        answer = await client.rest()
+        trickling.cancel()
+        assert port.refusals == {ConnectionRefusal.HEAD_TOO_SLOW: before + 1}
+    return answer
+
+
 async def trickle(client: Client) -> None:
     """Send a head without end."""
     with suppress(ConnectionError):
@@ -357,3 +376,104 @@ def run(scenario: Awaitable[None], loop: Callable[[], asyncio.AbstractEventLoop]
 
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(bounded())
+
+
+class Flood:
+    """Everything is refused once it ``is_on``."""
+
+    def __init__(self) -> None:
+        self.is_on = False
+        self.refused = 0
+        answer = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+        self.overload = Overload(lambda _: self.is_on, lambda data: data == REQUEST, answer, self._count)
+
+    def _count(self) -> None:
+        self.refused += 1
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["at once", "in turn"])
+async def test_what_would_wait_too_long_is_refused_unparsed_and_the_connection_goes_on(
+    waits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if waits:
+        monkeypatch.setattr(Refusals, "at_once", lambda *_: False)
+    flood = Flood()
+    async with front(overload=flood.overload) as port:
+        clients = [await port.connect() for _ in range(40)]
+        for client in clients:
+            assert await client.ask() == b"200 OK"
+        flood.is_on = True
+        for _ in range(2):
+            answers = await asyncio.gather(*(client.ask() for client in clients))
+            assert answers == [b"503 Service Unavailable"] * 40
+        assert flood.refused == 80
+        clients.append(await port.connect())  # its first request is refused, too
+        for _ in range(2):
+            assert await clients[-1].ask() == b"503 Service Unavailable"
+        clients[0].close()  # with a request that is still to be refused
+        flood.is_on = False
+        for client in clients[1:]:
+            assert await client.ask() == b"200 OK"
+
+
+async def test_only_so_many_are_refused_in_one_pass_of_the_loop() -> None:
+    class Held:
+        def refuse(self, answer: bytes) -> None:
+            """There is nobody to tell."""
+
+    flood = Flood()
+    some = Refusals(FairTurns(), flood.overload)
+    for passes in (1, 2):
+        while some.at_once(Held()):
+            assert flood.refused <= 100 * passes
+        refused = flood.refused
+        assert not some.at_once(Held())
+        assert flood.refused == refused
+        await asyncio.sleep(0)
+    assert refused == 2 * refusals._AT_ONCE
+
+
+async def test_a_request_that_has_waited_too_long_for_its_turn_is_refused_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fair_turns, "PASS_SECONDS", 0.0)  # so that each request waits for a turn
+    flood = Flood()
+    async with front(overload=flood.overload) as port:
+        client = await port.connect()
+        assert await client.ask() == b"200 OK"
+        assert await client.ask() == b"200 OK"
+        monkeypatch.setattr(refusals, "WAIT_SECONDS", -1.0)
+        assert await client.ask() == b"503 Service Unavailable"
+        new = await port.connect()
+        assert await new.ask() == b"503 Service Unavailable"
+        assert flood.refused == 2
+        monkeypatch.setattr(refusals, "WAIT_SECONDS", LONG)
+        assert [await client.ask(), await new.ask()] == [b"200 OK", b"200 OK"]
+
+
+async def test_nothing_is_refused_that_belongs_to_a_request_which_has_begun() -> None:
+    flood = Flood()
+    async with front(overload=flood.overload) as port:
+        client, other = await port.connect(), await port.connect()
+        assert await client.ask() == b"200 OK"
+        client.writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nX-Quoted: ")
+        assert await other.ask() == b"200 OK"  # so it has been read
+        flood.is_on = True
+        await asyncio.sleep(0)
+        client.writer.write(REQUEST)
+        assert await other.ask() == b"503 Service Unavailable"
+        head = await client.reader.readuntil(b"\r\n\r\n")
+        assert b" 400 Bad Request" in head  # there are two hosts
+        assert flood.refused == 1
+
+
+async def test_a_request_under_way_keeps_what_follows_from_being_refused_before_its_answer() -> None:
+    flood = Flood()
+    async with front(overload=flood.overload) as port:
+        client = await port.connect()
+        client.writer.write(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n")
+        await until(lambda: port.census == {"http": 1}, "it is under way")
+        flood.is_on = True
+        client.writer.write(REQUEST)
+        port.answer.set()
+        for _ in range(2):
+            assert (await client.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+            assert await client.reader.readexactly(5) == b"hello"

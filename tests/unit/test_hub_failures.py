@@ -159,10 +159,10 @@ def test_a_change_that_cannot_be_judged_costs_only_those_with_a_filter_their_con
 def test_one_group_that_cannot_be_encoded_leaves_the_others_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
     encode = Event.encoded
 
-    def fails(self: Event, form: Form, suffix: str = "") -> bytes:
+    def fails(self: Event, form: Form, suffix: str = "", view: str = "") -> bytes:
         if form is Form.POLLING:
             raise RuntimeError("polling")
-        return encode(self, form, suffix)
+        return encode(self, form, suffix, view)
 
     stream = Stream()
     outlets = [Outlet(form=Form.POLLING), Outlet(), Outlet(form=Form.POLLING), Outlet()]

@@ -1,5 +1,6 @@
 """In any sequence of events, a client is sent exactly the changes that match its interest."""
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from services.common import fair_turns
 from services.common.cursor import Cursor, Position
 from services.common.envelope import Operation
 from services.common.fair_turns import FairTurns
@@ -94,8 +96,10 @@ class Interleavings(RuleBasedStateMachine):
         raise error
 
     @precondition(lambda self: self.due)
-    @rule()
-    def turn(self) -> None:
+    @rule(seconds=st.sampled_from([0.0, math.inf]))
+    def turn(self, seconds: float) -> None:
+        # For one client only, or for all. By the clock, a step would do more or less when Hypothesis repeats it.
+        fair_turns.PASS_SECONDS = seconds
         self.due.pop(0)()
 
     @rule(batch=changes)
@@ -225,6 +229,5 @@ class Interleavings(RuleBasedStateMachine):
 
 def test_every_client_is_sent_exactly_the_events_that_it_wants(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group, "PAGE", 2)
-    run_state_machine_as_test(
-        Interleavings, settings=settings(max_examples=80, stateful_step_count=40, deadline=None, database=None)
-    )
+    monkeypatch.setattr(fair_turns, "PASS_SECONDS", 0.0)  # restored afterwards, for `turn` sets it
+    run_state_machine_as_test(Interleavings, settings=settings(max_examples=80, stateful_step_count=40, database=None))

@@ -10,6 +10,7 @@ from bson import Code, Decimal128, Int64, ObjectId, Timestamp
 
 from services.common.cursor import Position
 from services.common.normalize import ENDS, Change, End, EpochReason, Unknown, normalize
+from services.common.visible_fields import ALL_FIELDS
 
 ID = ObjectId("0123456789abcdef01234567")
 TS = 1_700_000_000 << 32 | 5
@@ -35,7 +36,7 @@ def raw(kind: str, **fields: Any) -> dict[str, Any]:
 
 
 def change(event: dict[str, Any], last: Position = BEFORE_ALL) -> Change:
-    found = normalize(event, "e1", last)
+    found = normalize(event, "e1", last, ALL_FIELDS)
     assert isinstance(found, Change)
     return found
 
@@ -153,10 +154,10 @@ def test_a_sharded_collection_names_more_than_the_id() -> None:
 def test_events_that_end_the_history_end_the_epoch(kind: str, reason: EpochReason) -> None:
     event = raw(kind)
     del event["documentKey"]
-    assert normalize(event, "e1", BEFORE_ALL) == End(reason, "82AB", TS)
+    assert normalize(event, "e1", BEFORE_ALL, ALL_FIELDS) == End(reason, "82AB", TS)
     assert kind in ENDS
 
 
 @pytest.mark.parametrize("kind", ["create", "createIndexes", "modify", "reshardCollection", "brandNew"])
 def test_an_unknown_kind_is_named_and_passed_over(kind: str) -> None:
-    assert normalize(raw(kind), "e1", BEFORE_ALL) == Unknown(kind, "82AB")
+    assert normalize(raw(kind), "e1", BEFORE_ALL, ALL_FIELDS) == Unknown(kind, "82AB")

@@ -1,10 +1,11 @@
 """A session is recovered only with an id that was given out under the same secret, and with a cursor."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.common.cursor import Cursor, InvalidCursor, Position
+from services.common.visible_fields import ALL_FIELDS
 from services.gateway.filters import EVERYTHING, parse_filter, to_text, union
 from services.gateway.group import offset_suffix
 from services.gateway.recovery import Offset, SessionIds
@@ -41,6 +42,8 @@ def test_no_two_ids_are_equal() -> None:
     assert len({ids.issue() for _ in range(1000)}) == 1000
 
 
+@example(0, "\ud800")
+@example(13, "\ud800")
 @given(st.integers(0, 36), st.characters())
 def test_an_id_of_which_one_character_was_changed_is_not_genuine(place: int, character: str) -> None:
     ids = SessionIds("secret")
@@ -87,6 +90,6 @@ def test_an_offset_that_is_longer_than_any_is_refused_unread(monkeypatch: pytest
 
 
 def test_the_longest_offset_that_is_given_out_is_taken() -> None:
-    interest = union([parse_filter({"ids": [f"{number:024x}" for number in range(56)]})])
+    interest = union([parse_filter({"ids": [f"{number:024x}" for number in range(56)]})], ALL_FIELDS)
     longest = Cursor("z" * 32, Position(2**64 - 1, 2**32 - 1))
     assert Offset.parse(f"{longest}{offset_suffix(interest)}") == Offset(longest, interest)

@@ -16,7 +16,8 @@ from services.commands.provision_mongodb import ProvisionSettings
 from services.common.secret_files import WrongSetting, hosts_of, secret_fields
 from services.common.settings import CommonSettings
 from services.embedded.settings import EmbeddedSettings
-from services.gateway.settings import GatewaySettings, secrets_in
+from services.gateway.access_settings import secrets_in
+from services.gateway.settings import GatewaySettings
 from services.redis.client import redis_client
 from services.watcher.settings import WatcherSettings
 
@@ -150,6 +151,11 @@ def test_a_value_and_a_file_at_once_are_refused(monkeypatch: pytest.MonkeyPatch)
         (CommonSettings, "REDIS_URL", "http://localhost"),
         (CommonSettings, "LOG_LEVEL", "LOUD"),
         (CommonSettings, "LOG_FORMAT", "xml"),
+        (CommonSettings, "VISIBLE_FIELDS", ""),
+        (CommonSettings, "VISIBLE_FIELDS", " , "),
+        (CommonSettings, "VISIBLE_FIELDS", "status,*"),
+        (WatcherSettings, "VISIBLE_FIELDS", "status,customer.card"),
+        (GatewaySettings, "VISIBLE_FIELDS", "status,$where"),
         (GatewaySettings, "PORT", "70000"),
         (GatewaySettings, "PORT", "http"),
         (GatewaySettings, "ADMIN_PORT", "70000"),
@@ -164,6 +170,9 @@ def test_a_value_and_a_file_at_once_are_refused(monkeypatch: pytest.MonkeyPatch)
         (GatewaySettings, "MAX_PAYLOAD_BYTES", "10"),
         (GatewaySettings, "MAX_PACKETS_PER_SECOND", "0"),
         (GatewaySettings, "RING_EVENTS", "1.5"),
+        (GatewaySettings, "LIMIT_READS", "600"),
+        (GatewaySettings, "LIMIT_EXPENSIVE", "0/60"),
+        (GatewaySettings, "LIMIT_HANDSHAKES", ""),
         (WatcherSettings, "WATCHER_PORT", "-1"),
         (WatcherSettings, "LEASE_SECONDS", "0.1"),
         (WatcherSettings, "BATCH_MAX_EVENTS", "0"),
@@ -207,7 +216,7 @@ def test_a_wrong_secret_does_not_give_itself_away() -> None:
     assert "hunter2" not in ended.stderr
 
 
-@pytest.mark.parametrize("program", ["gateway", "watcher", "commands.setup_db", "commands.demo_write"])
+@pytest.mark.parametrize("program", ["gateway", "watcher", "commands.setup_db", "commands.demo_write", "commands.demo"])
 def test_a_password_that_is_not_percent_encoded_does_not_give_itself_away(program: str) -> None:
     ended = _run(program, {"MONGODB_URI": "mongodb://me:hun/ter2@host/db", "REDIS_URL": "redis://host:1/0"})
     assert ended.returncode != 0

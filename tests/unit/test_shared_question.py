@@ -1,11 +1,14 @@
 """Requests in one pass of the event loop share a query."""
 
 import asyncio
+import gc
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
 from services.gateway.batch_loader import BatchLoader
+from tests.waiting import until
 
 
 class Library:
@@ -38,10 +41,9 @@ async def test_concurrent_requests_share_a_query_and_each_gets_its_own_answer() 
 async def test_no_request_is_answered_by_a_query_that_began_before_it() -> None:
     library = Library()
     first = library.want("a")
-    await asyncio.sleep(0.01)  # the query is in flight
+    await until(lambda: library.asked == [["a"]], "the query is in flight")
     second = library.want("a")
-    await asyncio.sleep(0.01)
-    assert library.asked == [["a"], ["a"]]
+    await until(lambda: library.asked == [["a"], ["a"]], "so is another one")
     library.open.set()
     assert await asyncio.gather(*first, *second) == [1, 1]
 
@@ -66,9 +68,26 @@ async def test_an_error_reaches_all_requests_and_the_next_is_queried_again() -> 
 async def test_a_cancelled_request_leaves_the_others_their_answer() -> None:
     library = Library()
     leaving, staying = library.want("a", "b")
-    await asyncio.sleep(0.01)
+    await until(lambda: library.asked, "the query is in flight")
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaving
     library.open.set()
     assert await staying == 1
+
+
+async def test_an_error_that_nobody_waits_for_any_more_is_no_error_of_ours() -> None:
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    library = Library()
+    [leaving] = library.want("a")
+    await until(lambda: library.asked, "it was asked for")
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    library.error = OSError("closed today")
+    library.open.set()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    gc.collect()
+    assert reported == []

@@ -6,6 +6,7 @@ import pytest
 
 from services.common.cursor import Position
 from services.common.normalize import EpochReason, token_time
+from services.common.visible_fields import ALL_FIELDS, VisibleFields
 from services.mongodb.deployment import Deployment
 from services.watcher.start import (
     Checkpoint,
@@ -31,6 +32,10 @@ HERE = Deployment("set-1", NOW)
 
 def token_at(ts: int) -> str:
     return f"82{ts:016X}2B0229296E04"
+
+
+SOME = VisibleFields.parse("status")
+OTHER = VisibleFields.parse("status,size")
 
 
 def new(reason: EpochReason) -> NewEpoch:
@@ -123,7 +128,7 @@ def new(reason: EpochReason) -> NewEpoch:
 def test_where_to_begin(
     saved: Checkpoint | None, head: PublishedHead | None, here: Deployment, expected: Start
 ) -> None:
-    assert decide(saved, head, here, "pipe", HOUR) == expected
+    assert decide(saved, head, here, "pipe", ALL_FIELDS, HOUR) == expected
 
 
 @pytest.mark.parametrize(
@@ -139,3 +144,12 @@ def test_where_to_begin(
 )
 def test_the_time_in_a_token_is_read_where_there_is_one(token: str, time: int | None) -> None:
     assert token_time(token) == time
+
+
+@pytest.mark.parametrize("now", [ALL_FIELDS, SOME, OTHER])
+@pytest.mark.parametrize("then", [ALL_FIELDS, SOME, OTHER])
+def test_a_log_that_shows_other_fields_is_not_continued(then: VisibleFields, now: VisibleFields) -> None:
+    epoch = f"0123abcd{then.mark}"
+    saved, head = replace(SAVED, epoch=epoch), replace(HEAD, epoch=epoch)
+    expected = Continue(epoch, AT, "saved") if now is then else new(EpochReason.FIELDS_CHANGED)
+    assert decide(saved, head, HERE, "pipe", now, HOUR) == expected

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 from structlog.testing import capture_logs
 
-from services.gateway.edge.limits import Incident
+from services.gateway.edge.incidents import Incident
 from services.gateway.edge.unsent import Unsent
 
 

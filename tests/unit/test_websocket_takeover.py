@@ -14,6 +14,7 @@ from aiohttp.web_protocol import RequestHandler
 from services.front.connections import State
 from services.front.handover import Takeover
 from services.gateway.edge.takeover import ConnectionWatch, TakenOver, take_over
+from tests.waiting import until
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -96,11 +97,11 @@ def test_the_new_owner_has_the_connection_and_aiohttp_has_nothing(
 
 def test_a_client_that_has_gone_is_not_taken_over() -> None:
     async def scenario() -> None:
-        begun, gone, result = asyncio.Event(), asyncio.Event(), asyncio.get_running_loop().create_future()
+        begun, result = asyncio.Event(), asyncio.get_running_loop().create_future()
 
         async def handler(request: web.Request) -> web.StreamResponse:
             begun.set()
-            await gone.wait()
+            await until(lambda: request.transport is None, "the client has gone")
             result.set_result(take_over(request, UpperCaseEcho()))
             return web.Response()
 
@@ -109,9 +110,6 @@ def test_a_client_that_has_gone_is_not_taken_over() -> None:
             writer.write(REQUEST)
             await begun.wait()
             writer.close()
-            await writer.wait_closed()
-            await asyncio.sleep(0.02)
-            gone.set()
             assert await result is None
 
     run(scenario(), asyncio.new_event_loop)
@@ -145,10 +143,11 @@ def test_a_watch_tells_that_the_client_has_gone_and_leaves_no_trace_otherwise(
     loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
     async def scenario() -> None:
-        lost, answer = asyncio.Event(), asyncio.Event()
+        begun, lost, answer = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
         async def handler(request: web.Request) -> web.StreamResponse:
             with ConnectionWatch(request, lost.set):
+                begun.set()
                 await answer.wait()
             return web.Response(text="done")
 
@@ -159,9 +158,10 @@ def test_a_watch_tells_that_the_client_has_gone_and_leaves_no_trace_otherwise(
                 asyncio.get_running_loop().call_later(0.05, answer.set)
                 assert (await reader.readuntil(b"done")).startswith(b"HTTP/1.1 200")
                 answer.clear()
+                begun.clear()
             assert not lost.is_set()
             writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            await asyncio.sleep(0.05)
+            await begun.wait()
             writer.close()
             await lost.wait()
             answer.set()

@@ -13,7 +13,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-PATIENCE = 15.0
+PATIENCE = 45.0  # beside other work; what is there is seen at once
 T = TypeVar("T")
 
 # --no-sandbox: Chromium refuses its sandbox to root. The rest keeps it from the network and from asking questions.
@@ -41,6 +41,48 @@ _NOTE_FLASHES = """
       for (const element of type === "childList" ? addedNodes : [target]) if (element.matches?.("tr")) note(element);
     }
   }).observe(document, { subtree: true, childList: true, attributeFilter: ["class"] });
+"""
+
+
+# Only rows in view exist: this one looks at all of them, as a user would who scrolls from the top to the end.
+_SCROLL_THROUGH = """
+  const done = arguments[arguments.length - 1];
+  const seen = new Map();
+  window.everSeen = new Set(); // an order that comes above what is in view changes the places of those above it
+  const frame = () => new Promise((go) => requestAnimationFrame(() => setTimeout(go)));
+  const text = (row, part) => row.querySelector(part).textContent;
+  const [body, sample] = [document.querySelector("#rows"), document.querySelector("#row-height")];
+  const look = () => {
+    for (const row of document.querySelectorAll("tbody tr:not([inert])")) {
+      window.everSeen.add(row.dataset.id);
+      seen.set(Number(row.ariaRowIndex), [
+        row.dataset.id, text(row, ".row-customer"), text(row, ".row-product"), text(row, "option:checked"),
+      ]);
+    }
+  };
+  (async () => {
+    scrollTo(0, 0);
+    for (let calm = 0; calm < 3; ) {
+      await frame();
+      // Rows of this place may be made, or read, a little later: nobody scrolls on without having seen them.
+      const [{ top }, height] = [body.getBoundingClientRect(), sample.offsetHeight];
+      const places = [-top, Math.min(innerHeight - top, body.offsetHeight) - height].map((y) => Math.ceil(y / height));
+      const isThere = (place) => body.querySelector(`[aria-rowindex="${Math.max(0, place) + 2}"]`);
+      if (body.rows.length > 0 && !places.every(isThere)) continue;
+      const before = seen.size;
+      look();
+      const atEnd = scrollY + innerHeight >= document.documentElement.scrollHeight - 1;
+      // The room for orders that are still to be read, below the last row that there is now.
+      const last = Math.max(1, ...[...body.rows].map((row) => Number(row.ariaRowIndex)));
+      const more = body.offsetHeight > (last - 1) * sample.offsetHeight + 1;
+      calm = atEnd && !more && seen.size === before ? calm + 1 : 0;
+      scrollBy({ top: innerHeight * 0.6, behavior: "instant" });
+    }
+    scrollTo(0, 0);
+    await frame();
+    await frame();
+    done([...seen].sort(([one], [other]) => one - other).map(([, row]) => row));
+  })();
 """
 
 
@@ -77,6 +119,13 @@ class Page:
         except Exception as error:
             raise AssertionError(f"not seen in time: {what}; last was {seen()!r}") from error
 
+    def until_customers(self, *customers: str) -> None:
+        """Wait until the rows in view are of these, from top to bottom."""
+        try:
+            self.until(lambda: [row.customer for row in self.rows] == [*customers])
+        except AssertionError as error:
+            raise AssertionError(f"{self.connection}: {self.rows}, not {customers}; its log: {self.log}") from error
+
     def until_live(self, transport: str = "WebSocket") -> None:
         self.until(lambda: self.connection == f"live {transport}", f"live by {transport}, not {self.connection}")
 
@@ -88,7 +137,7 @@ class Page:
 
     @property
     def rows(self) -> list[Row]:
-        """The orders from top to bottom, without those that are just leaving."""
+        """The orders whose rows exist (those in view) from top to bottom, without those that are just leaving."""
         found = self.run(
             """
             const text = (row, part) => row.querySelector(part).textContent;
@@ -98,6 +147,12 @@ class Page:
             """
         )
         return [Row(*row) for row in found]
+
+    @property
+    def all_rows(self) -> list[Row]:
+        """All orders from the top to the end of the list, however many there are."""
+        self.driver.set_script_timeout(100)
+        return [Row(*row) for row in self.driver.execute_async_script(_SCROLL_THROUGH)]
 
     def row(self, id: str) -> Row | None:
         return next((row for row in self.rows if row.id == id), None)
@@ -134,6 +189,14 @@ class Page:
         self.until(element.is_enabled, f"{selector} enabled")
         element.click()
 
+    def choose(self, status: str) -> None:
+        """Show the orders with this status ("": all), and wait until the page has them and follows them.
+
+        Before that, what is left of those from before may look the same; but what happens to them is not shown.
+        """
+        self.click(f"#filter [value='{status}']")
+        self.until(lambda: self.run("return document.querySelector('#orders-grid').ariaBusy") is None, "the list read")
+
     def fill_form(self, customer: str, product: str) -> None:
         for field, text in (("customer_name", customer), ("product_name", product)):
             self.find(f"#{field}").clear()
@@ -160,14 +223,14 @@ def chromium(
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = Chrome(options=options, service=Service(driver))
     try:
-        _emulate(browser, screen, dark=dark, reduced_motion=reduced_motion)
-        browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": _NOTE_FLASHES})
+        prepare(browser, screen, dark=dark, reduced_motion=reduced_motion)
         yield browser
     finally:
         browser.quit()
 
 
-def _emulate(browser: Chrome, screen: Screen, *, dark: bool, reduced_motion: bool) -> None:
+def prepare(browser: Chrome, screen: Screen, *, dark: bool, reduced_motion: bool) -> None:
+    """Have the current tab, which is new, look like this to its pages, and note their flashes."""
     metrics = {"width": screen.width, "height": screen.height, "deviceScaleFactor": 1, "mobile": screen == PHONE}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     features = [
@@ -175,3 +238,6 @@ def _emulate(browser: Chrome, screen: Screen, *, dark: bool, reduced_motion: boo
         {"name": "prefers-reduced-motion", "value": "reduce" if reduced_motion else "no-preference"},
     ]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    # A window has the focus when a person looks at it; which of several has it here would be left to chance.
+    browser.execute_cdp_cmd("Emulation.setFocusEmulationEnabled", {"enabled": True})
+    browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": _NOTE_FLASHES})

@@ -8,9 +8,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import aiohttp
@@ -21,7 +20,8 @@ from pymongo.asynchronous.collection import AsyncCollection
 from services.commands.setup_db import setup
 from tests.conftest import RunService
 from tests.service_process import ServiceProcess
-from tests.web.browser import DESKTOP, Page, Screen, chromium
+from tests.web.browser import DESKTOP, Page, Screen
+from tests.web.browser_pool import BrowserPool
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class StartStack(Protocol):
 
 
 class OpenPage(Protocol):
-    """Open the page in a browser of its own."""
+    """Open the page in a browser that is used for nothing else meanwhile, and knows of nothing before."""
 
     def __call__(
         self, url: str, *, screen: Screen = DESKTOP, dark: bool = False, reduced_motion: bool = False
@@ -83,17 +83,21 @@ async def stack(start_stack: StartStack) -> Stack:
     return await start_stack({})
 
 
+@pytest.fixture(scope="session")
+def browsers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserPool]:
+    with closing(BrowserPool(tmp_path_factory.mktemp("browsers"))) as pool:
+        yield pool
+
+
 @pytest.fixture
-def open_page(tmp_path: Path) -> Iterator[OpenPage]:
+def open_page(browsers: BrowserPool) -> Iterator[OpenPage]:
     pages: list[Page] = []
-    with ExitStack() as browsers:
+    with ExitStack() as stack:
 
         def open_it(url: str, *, screen: Screen = DESKTOP, dark: bool = False, reduced_motion: bool = False) -> Page:
-            profile = tmp_path / f"chromium-{len(pages)}"
-            driver = browsers.enter_context(chromium(profile, screen, dark=dark, reduced_motion=reduced_motion))
-            page = Page(driver)
+            page = stack.enter_context(browsers.page(screen, dark=dark, reduced_motion=reduced_motion))
             pages.append(page)
-            driver.get(url)
+            page.driver.get(url)
             return page
 
         yield open_it

@@ -1,8 +1,11 @@
 """The page shows the orders, and each change to them, whatever program makes it."""
 
+import asyncio
 import re
 from datetime import UTC, datetime
 from typing import Any
+
+from selenium.webdriver.support.select import Select
 
 from tests.web.browser import Page, Row
 from tests.web.conftest import OpenPage, Stack
@@ -103,7 +106,7 @@ async def test_a_row_is_changed_and_deleted_from_the_keyboard(stack: Stack, open
     assert document is not None
     assert document["status"] == "delivered"
 
-    page.find(f"tr[data-id='{second}'] button").send_keys("\n")
+    page.find(f"tr[data-id='{second}'] button:not(.row-open)").send_keys("\n")
     page.until(lambda: [row.id for row in page.rows] == [first], "only the first, once the time to undo it is over")
     focused = page.run("return document.activeElement.closest('tr')?.dataset.id")
     assert focused == first, "whoever works by keyboard stays in the table"
@@ -154,7 +157,7 @@ async def test_the_filter_shows_one_status_and_orders_that_enter_and_leave_it(
     page = open_page(stack.url)
     page.until_live()
 
-    page.click("#filter [value=shipped]")
+    page.choose("shipped")
     page.until(lambda: [row.id for row in page.rows] == [ada], "shipped orders")
     for changed, status in ((grace, "shipped"), (ada, "delivered")):
         await (await stack.http.put(f"{stack.url}/api/orders/{changed}", json={"status": status})).release()
@@ -162,7 +165,7 @@ async def test_the_filter_shows_one_status_and_orders_that_enter_and_leave_it(
     page.until(lambda: [row.id for row in page.rows] == [grace], "one entered, one left")
     page.until(lambda: page.log[:1] == ["left Ada · Laptop: no longer among the orders shown"], "that it left")
 
-    page.click("#filter [value='']")
+    page.choose("")
     page.until(lambda: [row.customer for row in page.rows] == ["Alan", "Grace", "Ada"], "all orders")
     linus = await stack.create("Linus", status="delivered")
     page.until(lambda: page.row(linus) is not None, "a later order of any status")
@@ -205,7 +208,54 @@ async def test_a_burst_of_changes_ends_in_the_state_of_the_database(stack: Stack
     await stack.orders.delete_many({"_id": {"$in": inserted.inserted_ids[::2]}})
 
     expected = [str(kept) for kept in reversed(inserted.inserted_ids[1::2])]
-    page.until(lambda: [row.id for row in page.rows] == expected, "what the database holds")
-    assert {row.status for row in page.rows} == {"delivered"}
+    page.until(lambda: [row.id for row in page.all_rows] == expected, "what the database holds")
+    assert {row.status for row in page.all_rows} == {"delivered"}
     page.until(lambda: re.fullmatch(r"1050 changes", page.find("#activity-count").text) is not None, "all counted")
-    assert len(page.log) == 100
+    page.until(lambda: len(page.log) == 100, "once it is calm, the log goes further back")
+
+
+async def test_changes_that_come_too_fast_to_be_followed_are_not_animated(stack: Stack, open_page: OpenPage) -> None:
+    page = open_page(stack.url)
+    page.until_live()
+    kept = [page.run("return document.querySelectorAll('#rows tr').length")]
+
+    for _ in range(10):
+        await asyncio.gather(*(stack.orders.insert_one(order("Ada")) for _ in range(100)))
+        kept.append(page.run("return document.querySelectorAll('#rows tr, #activity li').length"))
+    page.until(lambda: page.find("#activity-count").text == "1000 changes", "all changes heard")
+
+    assert len(page.flashes) <= 100, "those of the first moments"
+    assert max(kept) <= 150, "rows in view, and the last lines of the log"
+    page.until(lambda: len(page.log) == 100, "once it is calm, the log goes further back")
+    for _ in range(10):
+        order_id = await stack.create("Grace")
+        page.until(lambda order_id=order_id: page.row(order_id) is not None, "the order")  # type: ignore[misc]
+        if f"insert {order_id}" in page.flashes:
+            break
+    else:
+        raise AssertionError("nothing is animated any more")
+
+
+async def test_the_log_can_stand_still_be_filtered_and_be_cleared(stack: Stack, open_page: OpenPage) -> None:
+    page = open_page(stack.url)
+    page.until_live()
+    ada = await stack.create("Ada")
+    page.until(lambda: len(page.log) == 1, "one line")
+
+    page.click("#activity-pause")
+    await (await stack.http.put(f"{stack.url}/api/orders/{ada}", json={"status": "shipped"})).release()
+    page.until(lambda: page.find("#activity-count").text == "2 changes", "it goes on counting")
+    assert page.log == ["insert Ada · Laptop: pending"]
+    page.click("#activity-pause")
+    page.until(lambda: len(page.log) == 2, "what has come meanwhile")
+
+    Select(page.find("#activity-kind")).select_by_value("insert")
+    page.until(lambda: page.log == ["insert Ada · Laptop: pending"], "inserts only")
+    Select(page.find("#activity-kind")).select_by_value("")
+    page.until(lambda: len(page.log) == 2, "all again")
+
+    page.click("#activity-clear")
+    page.until(lambda: page.log == [], "no line")
+    assert page.find("#activity-empty").is_displayed()
+    await stack.create("Grace")
+    page.until(lambda: page.log == ["insert Grace · Laptop: pending"], "what comes next")

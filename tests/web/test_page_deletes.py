@@ -1,5 +1,6 @@
 """No slip of a hand deletes the wrong order: deletions can be undone, and no row moves under a pointer or the focus."""
 
+from bson import ObjectId
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.actions import interaction
 from selenium.webdriver.common.actions.action_builder import ActionBuilder
@@ -147,6 +148,28 @@ async def test_rows_do_not_move_under_the_pointer_and_new_ones_wait_behind_a_but
     assert page.run("return document.querySelectorAll('#rows tr').length") == 8
 
 
+async def test_nothing_moves_under_the_pointer_however_many_orders_come(stack: Stack, open_page: OpenPage) -> None:
+    orders = [await stack.create(f"Customer {number}") for number in range(6)]
+    page = open_page(stack.url)
+    page.until_live()
+    page.until(lambda: len(page.rows) == 6, "six rows")
+    target = orders[3]
+    before = top_of(page, target)
+    ActionChains(page.driver).move_to_element(page.find(f"tr[data-id='{target}'] .row-customer")).perform()
+
+    for part in range(4):
+        # Ids of ours are above those that the gateway has made in the same second.
+        ids = [ObjectId(f"{'f' * 16}{part:04x}{number:04x}") for number in range(200)]
+        await stack.orders.insert_many([{"_id": each, "customer_name": "New", "status": "pending"} for each in ids])
+    page.until(lambda: page.find("#activity-count").text == "800 changes", "all changes heard")
+    page.until(lambda: page.find(f"tr[data-id='{target}'] .row-note").text == "no longer here", "pushed out")
+    assert top_of(page, target) == before
+    assert page.run("return scrollY") == 0
+
+    ActionChains(page.driver).move_to_element(page.find("h1")).perform()
+    page.until(lambda: {row.customer for row in page.rows} == {"New"}, "the newest")
+
+
 async def test_waiting_rows_are_shown_when_the_pointer_leaves_the_table(stack: Stack, open_page: OpenPage) -> None:
     first = await stack.create("First")
     page = open_page(stack.url)
@@ -205,9 +228,9 @@ async def test_the_undo_of_a_row_that_a_filter_hides_stays_within_reach(stack: S
     page.click(delete(doomed))
     page.until(lambda: page.find(undo(doomed)).is_displayed(), "Undo")
 
-    page.click("#filter [value=shipped]")
+    page.choose("shipped")
     page.until(lambda: page.find("#orders-empty").text == "No shipped orders.", "none shipped")
     page.click(".toast-action")
-    page.click("#filter [value='']")
+    page.choose("")
 
     page.until(lambda: page.find(delete(doomed)).is_displayed(), "it can be deleted, so it is not being deleted")

@@ -38,7 +38,8 @@ async def test_a_lost_connection_is_shown_across_the_page_until_it_is_back(stack
     assert is_dimmed(page)
     assert page.run("return document.querySelector('#rows tr').getBoundingClientRect().y") == top, "nothing has moved"
     lowest = page.run("return document.querySelector('#doubt').getBoundingClientRect().bottom")
-    headings = page.run("return [...document.querySelectorAll('h2')].map((h) => h.getBoundingClientRect().y)")
+    seen = "[...document.querySelectorAll('h2')].filter((heading) => heading.checkVisibility())"
+    headings = page.run(f"return {seen}.map((heading) => heading.getBoundingClientRect().y)")
     assert lowest <= min(headings), "the banner covers no heading"
     await stack.gateway.start()
     page.until_live()

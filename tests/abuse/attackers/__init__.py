@@ -2,6 +2,7 @@
 
 from tests.abuse.attackers import (
     bodies,
+    dear,
     elsewhere,
     expensive,
     filters,
@@ -26,6 +27,7 @@ ATTACKERS: list[Attacker] = [
     *filters.ATTACKERS,
     *unread.ATTACKERS,
     *floods.ATTACKERS,
+    *dear.ATTACKERS,
     *malformed.ATTACKERS,
     *elsewhere.ATTACKERS,
 ]

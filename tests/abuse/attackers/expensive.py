@@ -10,6 +10,7 @@ from tests.abuse.attackers.polling import polling
 from tests.abuse.attackers.wire import CUT, request, websocket, wire
 from tests.unit.websocket_client import TEXT, frame
 
+_SUBSCRIBES = [b"40", *(b'42["subscribe",' + json.dumps(filters.largest(n)).encode() + b"]" for n in range(90))]
 _WAIT = 0.3  # seconds for an answer, or for what is done without one
 _APART = 0.02
 
@@ -67,7 +68,7 @@ async def expensive_requests(target: Target, tally: Tally) -> None:
     while True:
         await _ask_each(target, tally, requests)
         await _say_each(target, tally, said)
-        await _post_each(target, tally, [*([packet] for packet in said), [b"6"] * 30_000, [b""] * 60_000])
+        await _post_each(target, tally, [*([packet] for packet in said), [b"6"] * 30_000, [b""] * 60_000, _SUBSCRIBES])
 
 
 CORPUS: Attacker = expensive_requests

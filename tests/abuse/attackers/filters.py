@@ -20,6 +20,11 @@ def large(first: int) -> dict[str, object]:
     return {"customer_name": [MARK, *_names(first, 99)], "ids": _names(first, 100), "status": _names(first, 90)}
 
 
+def largest(first: int) -> dict[str, object]:
+    """Return a filter with nearly as much text as a client may have."""
+    return {"customer_name": _names(first, 9)}
+
+
 def _wanted(first: int) -> dict[str, object]:
     """Return a filter of 20 KB that the attacker's own orders fit."""
     return {"customer_name": [MARK, *_names(first, 99)]}

@@ -22,6 +22,23 @@ RECOVERY = 12.0
 @scenario("C1", shape=Shape(members=3, durable=True))
 async def break_everything_at_random(audit: Audit) -> None:
     """For a minute, one of fourteen faults every one to three seconds: in MongoDB, Redis, watchers and gateways."""
+    await _break_at_random(audit)
+
+
+# So short that clients which come back are served from Redis, and soon from the oplog.
+_SHORT = {"RING_EVENTS": "200"}
+
+
+@scenario(
+    "C1",
+    shape=Shape(members=3, durable=True, jwt=True, settings={"LOG_MAX_EVENTS": "1000"}, gateway_settings=_SHORT),
+)
+async def break_everything_for_restricted_subjects(audit: Audit) -> None:
+    """The same faults, for clients with tokens for few orders each, and with a short memory in Redis and gateways."""
+    await _break_at_random(audit)
+
+
+async def _break_at_random(audit: Audit) -> None:
     loop = asyncio.get_running_loop()
     began = loop.time()
     faults = _faults(audit)
@@ -76,4 +93,4 @@ async def _tell_redis(audit: Audit, *command: str) -> None:
         await redis.execute_command(*command)  # type: ignore[no-untyped-call]
 
 
-SCENARIOS = [break_everything_at_random]
+SCENARIOS = [break_everything_at_random, break_everything_for_restricted_subjects]

@@ -20,7 +20,7 @@ _PONG = b"\x81\x81\0\0\0\x003"
 _MOST_GROWTH = 4 << 20
 
 
-@scenario("G1")
+@scenario("G1", shape=Shape(jwt=True))
 async def kill_a_gateway(audit: Audit) -> None:
     """SIGKILL of a gateway: its clients resume at the others, exactly where they were."""
     for gateway in audit.stack.gateways[:2]:

@@ -23,7 +23,7 @@ _LOG = StreamKeys.of(ORDERS.name).log
 _DURABLE = Shape(durable=True)
 
 
-@scenario("R5")
+@scenario("R5", shape=Shape(jwt=True))
 async def flush_redis(audit: Audit) -> None:
     """FLUSHALL, DEL of the log alone, DEL of the head alone: rebuilt with the same IDs."""
     async with Redis.from_url(audit.stack.redis_url) as redis:

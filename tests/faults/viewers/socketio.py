@@ -42,6 +42,8 @@ class SocketIOViewer(Viewer):
 
     def _auth(self) -> dict[str, Any]:
         auth: dict[str, Any] = {"since": self.since}
+        if self.token is not None:
+            auth["token"] = self.token
         if self.record.wanted.fields():
             auth["filter"] = self.record.wanted.fields()
         if self._pid is not None:
@@ -55,6 +57,7 @@ class SocketIOViewer(Viewer):
             self.resync(args[0]["reason"], args[0]["cursor"])
 
     def _refused(self, packet: bytes) -> None:
-        if b"the stream is not there yet" not in packet:
+        # A gateway that was started without MongoDB does not know yet who is revoked, and lets nobody in.
+        if b"the stream is not there yet" not in packet and b'"unavailable"' not in packet:
             self.complain(f"refused: {packet[:200]!r}")
         self.drop()

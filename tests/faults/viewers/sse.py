@@ -28,7 +28,8 @@ class SseViewer(LinkedViewer):
         """Return the request that opens the stream."""
         query = urlencode({"since": self.since, **self.record.wanted.fields()})
         last = f"Last-Event-ID: {self._last_id}\r\n" if self._last_id else ""
-        return f"GET /api/orders/events?{query} HTTP/1.1\r\nHost: localhost\r\n{last}\r\n".encode()
+        identity = f"Authorization: Bearer {self.token}\r\n" if self.token else ""
+        return f"GET /api/orders/events?{query} HTTP/1.1\r\nHost: localhost\r\n{identity}{last}\r\n".encode()
 
     def take(self, block: bytes) -> None:
         """Take one block of the stream, its blank line included."""

@@ -5,10 +5,10 @@ import { io } from "socket.io-client";
 const sockets = new Map();
 const say = (...fields) => process.stdout.write(`${JSON.stringify(fields)}\n`);
 
-function start({ index, urls, url, transports, since, filter }) {
+function start({ index, urls, url, transports, since, filter, token }) {
   const socket = io(urls[url], {
     transports,
-    auth: filter ? { since, filter } : { since },
+    auth: { since, ...(filter && { filter }), ...(token && { token }) },
     reconnectionDelay: 200,
     reconnectionDelayMax: 1000,
     forceNew: true,

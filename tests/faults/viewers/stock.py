@@ -68,6 +68,7 @@ class StockViewer(Viewer):
             "transports": self.transports,
             "since": self.since,
             **({"filter": fields} if fields else {}),
+            **({"token": self.token} if self.token else {}),
         }
 
     def said(self, event: str, detail: Any) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 import aiohttp
 
 from services.common.cursor import Cursor, InvalidCursor
+from tests.access.tokens import bearer, token
 from tests.faults.order import Wanted, content
 from tests.faults.record import Record, View
 from tests.faults.shown import Shown
@@ -34,6 +35,7 @@ class Viewer(ABC):
         self, name: str, wanted: Wanted, gateways: Sequence[str], session: aiohttp.ClientSession, rng: random.Random
     ) -> None:
         self.record = Record(f"{name} {self.kind}", wanted)
+        self.token = None if wanted.rights is None else token(name, rights=wanted.claim())
         self.connected = False
         self.pause = FIRST_PAUSE
         self._gateways = gateways
@@ -130,7 +132,8 @@ class Viewer(ABC):
 
     async def _list(self) -> tuple[Cursor, View]:
         query = {"limit": LARGEST_PAGE, **self.record.wanted.fields()}
-        async with self._session.get(f"{self._here}/api/orders", params=query) as response:
+        headers = {} if self.token is None else bearer(self.token)
+        async with self._session.get(f"{self._here}/api/orders", params=query, headers=headers) as response:
             if response.status != 200:
                 raise LinkLost(f"the list: {response.status}")
             if "Link" in response.headers:

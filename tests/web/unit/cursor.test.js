@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isAfter, parseCursor, sameEpoch } from "../../../web/cursor.js";
+import { hasPassed, isAfter, parseCursor, sameEpoch } from "../../../clients/js/src/cursor.js";
 
 /** @param {string} text */
 function cursor(text) {
@@ -12,7 +12,7 @@ function cursor(text) {
 }
 
 test("a cursor is an epoch, a time and an ordinal", () => {
-  assert.deepEqual(cursor("a.b.18446744073709551615-3"), { epoch: "a.b", ts: 18446744073709551615n, n: 3n });
+  assert.deepEqual(cursor("a.b.18446744073709551615-3"), { epoch: "a.b", time: 18446744073709551615n, ordinal: 3n });
 });
 
 test("a malformed cursor gives null", () => {
@@ -26,6 +26,14 @@ test("the time comes first, then the ordinal, and neither as text", () => {
   assert.ok(isAfter(cursor("e.9-10"), cursor("e.9-9")));
   assert.ok(!isAfter(cursor("e.9-9"), cursor("e.9-9")));
   assert.ok(!isAfter(cursor("e.9-8"), cursor("e.9-9")));
+});
+
+test("a position has passed itself and those before", () => {
+  assert.ok(hasPassed(cursor("e.9-9"), cursor("e.9-9")));
+  assert.ok(hasPassed(cursor("e.9-9"), cursor("e.9-8")));
+  assert.ok(!hasPassed(cursor("e.9-9"), cursor("e.10-0")));
+  assert.ok(!hasPassed(cursor("f.9-9"), cursor("e.9-9")));
+  assert.ok(!hasPassed(null, cursor("e.9-9")));
 });
 
 test("between epochs there is no order", () => {

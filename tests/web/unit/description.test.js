@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { describe } from "../../../web/description.js";
-import { idOf, isObjectId, looksTheSame, shortId, textOf } from "../../../web/order.js";
+import { idOf, isObjectId, looksTheSame, nameOf, shortId, textOf } from "../../../web/order.js";
 
 const ID = "65a1b2c3d4e5f60718293a4b";
 const ORDER = { _id: ID, customer_name: "Ada", product_name: "Laptop", status: "pending" };
@@ -65,4 +65,13 @@ test("an id is the text that the server gives, whatever it is the text of", () =
   assert.equal(shortId(ID), "…293a4b");
   assert.ok(isObjectId(ID));
   assert.ok(!isObjectId("7") && !isObjectId(ID.toUpperCase()));
+});
+
+test("names of any direction are isolated from what follows, and plain ones are left as they are", () => {
+  assert.equal(nameOf({ customer_name: "Ada", product_name: "Lamp" }), "Ada · Lamp");
+  assert.equal(nameOf({ customer_name: "שלום", product_name: "Lamp" }), "\u2068שלום\u2069 · Lamp");
+  assert.equal(
+    nameOf({ customer_name: "\u2069\u202ex", product_name: "\u2066y" }),
+    "\u2068\u202ex\u2069 · \u2068y\u2069",
+  );
 });

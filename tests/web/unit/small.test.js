@@ -3,22 +3,28 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 import { Deletions, UNDO_MS } from "../../../web/deletions.js";
-import { EventStreamParser } from "../../../web/event-stream.js";
+import { EventParser } from "../../../clients/js/src/event-parser.js";
 import { findOut, madeBy, SETTLED_MS } from "../../../web/outcome.js";
-import { Retry } from "../../../web/retry.js";
+import { Backoff } from "../../../clients/js/src/retry.js";
 import { countWaiting } from "../../../web/waiting.js";
 import { ago } from "../../../web/time.js";
+import { oncePerFrame } from "../../../web/page.js";
+import { EVERYTHING, addressOf, matcherOf, noneOf, viewIn, whyLeft } from "../../../web/view.js";
 
 /** @param {string[]} pieces */
 function heard(pieces) {
   /** @type {unknown[]} */
   const all = [];
-  const parser = new EventStreamParser({
-    event: (name, data) => all.push([name, data]),
-    mark: (id) => all.push(id),
-    retry: (milliseconds) => all.push(milliseconds),
-  });
-  for (const piece of pieces) parser.feed(piece);
+  const parser = new EventParser();
+  let retry = 0;
+  const note = () => parser.retry !== retry && all.push((retry = parser.retry));
+  for (const piece of pieces) {
+    for (const { name, data, id } of parser.feed(piece)) {
+      note();
+      all.push(data === "" ? id : [name, data]);
+    }
+    note();
+  }
   return all;
 }
 
@@ -32,32 +38,16 @@ test("an event stream is read the same however it is cut into pieces", () => {
     assert.deepEqual(heard([text.slice(0, cut), text.slice(cut)]), expected);
 });
 
-test("waits double up to a bound, restart after a success, and are announced", (context) => {
-  context.mock.timers.enable({ apis: ["setTimeout", "Date"] });
-  let tries = 0;
-  /** @type {(number | null)[]} */
-  const told = [];
-  const retry = new Retry(
-    () => (tries += 1),
-    (at) => told.push(at === null ? null : at - Date.now()),
-  );
-  const wait = () => {
-    retry.later();
-    retry.later(); // a second request has no effect
-    const due = told.at(-1) ?? 0;
-    context.mock.timers.tick(Math.ceil(due));
-    return due;
-  };
-  const waits = [wait(), wait(), wait(), wait(), wait()];
-  waits.forEach((each, index) =>
-    assert.ok(each >= 500 * 2 ** Math.min(index, 3) && each <= 1000 * 2 ** Math.min(index, 3)),
-  );
-  assert.equal(tries, 5);
-  retry.succeeded();
-  assert.ok(wait() <= 1000);
-  retry.atLeast(3000);
-  retry.succeeded();
-  assert.ok(wait() >= 1500, "the server's own wish counts");
+test("waits double up to a bound and restart after a success, and the server's own wish counts", () => {
+  const backoff = new Backoff();
+  for (const most of [200, 400, 800, 1600, 3200, 6400, 8000, 8000]) {
+    const wait = backoff.next();
+    assert.ok(wait >= most / 2 && wait <= most, `${wait} of ${most}`);
+  }
+  backoff.succeeded();
+  assert.ok(backoff.next() <= 200);
+  backoff.atLeast = 3000;
+  assert.ok(backoff.next() >= 3000);
 });
 
 /** @param {import("node:test").TestContext} context */
@@ -183,4 +173,64 @@ test("a time ago is said in whole units that have passed", () => {
     "59m ago",
     "1h ago",
   ]);
+});
+
+test("a view survives its address, and what else is there stays", () => {
+  for (const statuses of [[], ["pending"], ["pending", "shipped", "delivered"]]) {
+    for (const customer of ["", "Ada", "a&b=c+d %?#", " ", "שלום"]) {
+      const query = addressOf({ ...EVERYTHING, statuses, customer }, "?transport=sse&status=delivered&customer=x");
+      assert.deepEqual(viewIn(query), { ...EVERYTHING, statuses, customer });
+      assert.equal(new URLSearchParams(query).get("transport"), "sse");
+    }
+  }
+  assert.deepEqual(viewIn("?status=shipped&status=pending&status=lost&status=shipped"), {
+    ...EVERYTHING,
+    statuses: ["pending", "shipped"],
+  });
+});
+
+test("an order that leaves a view is told why", () => {
+  const view = { ...EVERYTHING, statuses: ["pending", "shipped"], customer: "Ada" };
+  const matches = matcherOf(view);
+  assert.equal(matches?.({ status: "shipped", customer_name: "Ada" }), true);
+  assert.equal(matches?.({ status: "shipped", customer_name: "ada" }), false);
+  assert.equal(whyLeft({ status: "delivered", customer_name: "Ada" }, view), "now delivered");
+  assert.equal(whyLeft({ status: "pending", customer_name: "Grace" }, view), "another customer’s");
+  assert.equal(whyLeft(null, view), "has left");
+  assert.equal(whyLeft({}, { ...EVERYTHING, statuses: ["pending"] }), "no longer pending");
+  assert.equal(noneOf(view), "No pending or shipped orders of the customer Ada.");
+  assert.equal(noneOf({ ...EVERYTHING, customer: "Ada" }), "No orders of the customer Ada.");
+});
+
+test("what is due once per frame is done once, and what was asked for before does not do it too early", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  /** @type {Map<number, () => void>} */
+  const frames = new Map();
+  let last = 0;
+  const paint = () => {
+    const due = [...frames.values()];
+    frames.clear();
+    for (const act of due) act();
+  };
+  Object.assign(globalThis, {
+    requestAnimationFrame: (/** @type {() => void} */ act) => frames.set((last += 1), act) && last,
+    cancelAnimationFrame: (/** @type {number} */ id) => frames.delete(id),
+  });
+  let done = 0;
+  const soon = oncePerFrame(() => (done += 1));
+  for (let frame = 1; frame <= 120; frame += 1) {
+    soon();
+    soon();
+    t.mock.timers.tick(16); // after a second, what an earlier frame has left behind would be due now
+    assert.equal(done, frame - 1);
+    paint();
+    assert.equal(done, frame);
+  }
+  soon();
+  t.mock.timers.tick(1000); // a page that is not painted does it all the same, and not again in a later frame
+  assert.equal(done, 121);
+  paint();
+  assert.equal(done, 121);
+  soon.now();
+  assert.equal(done, 122);
 });

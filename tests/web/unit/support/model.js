@@ -101,8 +101,8 @@ export class Model {
     this.start = this.position;
   }
 
-  /** The list as of a moment ago. @param {{ limit: number, status: string | null, after: string | null }} query */
-  async list({ limit, status, after }) {
+  /** The list as of a moment ago. @param {import("../../../../web/sync.js").Query} query */
+  async list({ limit, filter, after }) {
     this.inFlight += 1;
     const lag = this.faults ? this.pick(4) : 0;
     for (let wait = this.pick(4); wait > 0; wait -= 1) await tick();
@@ -113,7 +113,9 @@ export class Model {
     for (let wait = this.pick(4); wait > 0; wait -= 1) await tick();
     this.inFlight -= 1;
     if (this.faults && this.random() < 0.1) throw Object.assign(new Error("Lost."), { late: this.random() < 0.5 });
-    const below = this.listed(docs, status).filter(({ _id }) => !after || listedBefore(markedBy(after), _id) < 0);
+    const below = this.listed(docs, filter.status?.[0] ?? null).filter(
+      ({ _id }) => !after || listedBefore(markedBy(after), _id) < 0,
+    );
     const orders = below.slice(0, limit);
     const last = orders.at(-1)?._id ?? "";
     const next = below.length > limit ? (rank(last) === 1 ? last : `mark of ${last}`) : null;
@@ -129,7 +131,7 @@ export class Model {
 }
 
 /** @param {string} mark */
-const markedBy = (mark) => mark.replace(/^mark of /, "");
+export const markedBy = (mark) => mark.replace(/^mark of /, "");
 
 /** One client's connection to the stream, with the server's filter. */
 export class Stream {
@@ -139,10 +141,15 @@ export class Stream {
   /** @type {string | null} */
   status = null;
 
-  /** @param {Model} model @param {import("../../../../web/live.js").Following} following */
-  constructor(model, following) {
+  /**
+   * @param {Model} model
+   * @param {Omit<import("../../../../web/live.js").Following, "gate">} following
+   * @param {import("../../../../web/view.js").Filter} [filter]
+   */
+  constructor(model, following, filter = {}) {
     this.model = model;
     this.following = following;
+    this.status = filter.status?.[0] ?? null;
     this.connect();
   }
 
@@ -159,14 +166,19 @@ export class Stream {
     if (lost) following.listener.mustResync("history_lost", model.cursor(this.delivered));
   }
 
+  close() {
+    this.open = false;
+    this.closed = true;
+  }
+
   lose() {
     if (this.open) this.following.listener.lost("broken");
     this.open = false;
   }
 
-  /** @param {{ status?: string }} filter */
+  /** @param {import("../../../../web/view.js").Filter} filter */
   async filter(filter) {
-    this.status = filter.status ?? null;
+    this.status = filter.status?.[0] ?? null;
     await tick();
     if (this.open) this.connect();
     return null;

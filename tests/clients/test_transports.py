@@ -1,0 +1,88 @@
+"""A library goes on over what transport there is."""
+
+import subprocess
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from live_orders.transport_choice import Choice, Transport
+from tests.clients.database import watched
+from tests.clients.subject import TRANSPORTS, WORDS, Subject, subject
+from tests.clients.test_scenarios import Scene, compare, scene
+from tests.conftest import RunService
+from tests.waiting import until
+
+NODE = Path(__file__).with_name("choice.mjs")
+# What has connected (+), and what has not or has broken (-): what is tried at first and after each of the latter, with
+# a pause before it (.) or at once.
+TRIED = {
+    "---": "wps.w",  # nothing has worked
+    "-+---": "wp.p.p.p",  # what is refused is not what is tried again
+    "+-": "w.w",  # a break is no reason to change
+    "+----": "w.w.w.wp",
+    "+------": "w.w.w.wps.w",  # and back to what has worked, with a pause, however long the server is away
+    "+---------": "w.w.w.wps.wps.w",
+    "+----+-": "w.w.w.wp.w",  # also after a break of another
+}
+
+
+def tried(happens: str) -> str:
+    choice = Choice(list(Transport))
+    found = choice.now[0]
+    for each in happens:
+        if each == "+":
+            choice.succeeded()
+        else:
+            found += ("" if choice.failed() else ".") + choice.now[0]
+    return found
+
+
+def test_what_has_worked_is_tried_again_before_anything_else() -> None:
+    assert {happens: tried(happens) for happens in TRIED} == TRIED
+
+
+def test_the_javascript_library_does_so_too() -> None:
+    done = subprocess.run(
+        ["node", NODE], input="\n".join(TRIED), capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.split() == [*TRIED.values()]
+
+
+async def goes_over(library: Subject, transport: str) -> None:
+    def seen() -> bool:
+        return library.shown["phase"] == "live" and library.shown.get("transport") == transport
+
+    await until(seen, f"{library.name} goes over {transport}", 30)
+
+
+async def try_to_use(made: Scene, transport: str, instead: str) -> None:
+    """Have all libraries use a transport, and see over which they go; what happens meanwhile is not lost."""
+    await made.act({"use": transport})
+    await made.change({"insert": [{"_id": f"{transport} {made.database.commits}"}]})
+    for library in made.libraries:
+        await goes_over(library, instead)
+    await made.settled()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("allowed", TRANSPORTS)
+async def test_what_a_proxy_refuses_is_replaced_by_itself(
+    mongodb_uri: str, redis_url: str, run_service: RunService, allowed: str
+) -> None:
+    async with scene(mongodb_uri, redis_url, run_service) as made, AsyncExitStack() as stack:
+        made.link.refused = tuple(word for name, word in WORDS.items() if name != allowed)
+        made.libraries = [await stack.enter_async_context(subject(name)) for name in ("python", "js")]
+        made.database = await stack.enter_async_context(watched(made.orders, {}))
+        for library in made.libraries:
+            library.open(made.link.url, transports=TRANSPORTS)
+        for library in made.libraries:
+            await goes_over(library, allowed)
+        await made.settled()
+        for transport in TRANSPORTS:
+            await try_to_use(made, transport, instead=allowed)
+        made.link.refused = ()
+        for transport in TRANSPORTS:
+            await try_to_use(made, transport, instead=transport)
+        for library in made.libraries:
+            compare(library, made.database, has_one_epoch=True)

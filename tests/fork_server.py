@@ -1,0 +1,102 @@
+"""Forks services from one process that has imported them: a start costs a tenth of what a new interpreter takes.
+
+`python -m tests.fork_server FD`: each request that comes at the socket FD is a JSON object with ``service``, its whole
+``environment``, its folder ``cwd`` and the ``descriptors`` that it may have, with two files: where its output goes, and
+where its exit code is wanted. The answer is its pid. It ends, and with it all services, when the socket is closed.
+"""
+
+import ctypes
+import gc
+import importlib
+import json
+import os
+import resource
+import runpy
+import selectors
+import signal
+import socket
+import sys
+from typing import Any, NamedTuple
+
+# All that a service imports, but not the module that runs it: that is run as `python -m` runs it.
+_IMPORTED = ("services.gateway.app", "services.watcher.app")
+_LARGEST_REQUEST = 1 << 17
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
+
+
+class Waiting(NamedTuple):
+    """A service that runs, and where its exit code is wanted."""
+
+    pid: int
+    ended: int
+
+
+def main() -> None:
+    """Serve requests; in each child, run the service."""
+    for module in _IMPORTED:
+        importlib.import_module(module)
+    gc.collect()
+    gc.freeze()  # the children share these pages as long as nobody writes to them
+    service = _serve(socket.socket(fileno=int(sys.argv[1])))
+    if service is not None:
+        runpy.run_module(service, run_name="__main__", alter_sys=True)
+
+
+def _serve(requests: socket.socket) -> str | None:
+    """Return None when there is nobody left to serve, and in a child the name of its module."""
+    with requests, selectors.DefaultSelector() as selector:
+        selector.register(requests, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if isinstance(key.data, Waiting):
+                    selector.unregister(key.fd)
+                    _tell_end(key.fd, key.data)
+                    continue
+                request, files, _, _ = socket.recv_fds(requests, _LARGEST_REQUEST, 2)
+                if not request:
+                    return None
+                output, ended = files
+                parent, pid = os.getpid(), os.fork()
+                if pid == 0:
+                    for other in selector.get_map().values():
+                        if isinstance(other.data, Waiting):
+                            os.close(other.fd)
+                            os.close(other.data.ended)
+                    os.close(ended)
+                    return _become(json.loads(request), output, parent)
+                os.close(output)
+                selector.register(os.pidfd_open(pid), selectors.EVENT_READ, Waiting(pid, ended))
+                requests.send(str(pid).encode())
+
+
+def _tell_end(pidfd: int, service: Waiting) -> None:
+    code = os.waitstatus_to_exitcode(os.waitpid(service.pid, 0)[1])
+    try:
+        os.write(service.ended, str(code).encode())
+    except BrokenPipeError:
+        pass  # nobody wants to know any more
+    finally:
+        os.close(service.ended)
+        os.close(pidfd)
+
+
+def _become(request: dict[str, Any], output: int, parent: int) -> str:
+    os.setpgid(0, 0)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the line above
+        os._exit(1)
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    os.close(output)
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    os.chdir(request["cwd"])
+    if (descriptors := request["descriptors"]) is not None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+    sys.argv = [request["service"]]
+    return f"services.{request['service']}"
+
+
+if __name__ == "__main__":
+    main()

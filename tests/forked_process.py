@@ -1,0 +1,124 @@
+"""Services as children of the fork server (tests/fork_server.py), which has imported them already."""
+
+import asyncio
+import atexit
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+from services.embedded.errors import EmbeddedError
+from services.embedded.process import Process
+from tests.service_process import ROOT, ServiceProcess
+
+_POLL_SECONDS = 0.005
+
+
+class ForkedService(ServiceProcess):
+    """A service that starts in a tenth of the time, where nobody asks how long a start takes.
+
+    It does not even start an interpreter: what a subclass would do in `argv` needs a `ServiceProcess`.
+    """
+
+    async def spawn(self) -> Process:
+        if sys.platform != "linux":
+            return await super().spawn()
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        request = {
+            "service": self.service,
+            "environment": {**os.environ, **self.env()},
+            "cwd": str(self.cwd()),
+            "descriptors": self.descriptors,
+        }
+        with self.log.open("ab") as output:
+            return await asyncio.to_thread(fork_server().fork, request, output.fileno())
+
+
+class ForkedProcess(Process):
+    """One run of a service. Its end can be awaited in any event loop."""
+
+    def __init__(self, pid: int, ended: int) -> None:
+        self._pid = pid
+        self._ended = ended
+        self._code: int | None = None
+
+    @property
+    def pid(self) -> int:
+        return self._pid
+
+    @property
+    def returncode(self) -> int | None:
+        if self._code is None:
+            with suppress(BlockingIOError):
+                # Empty if the server is gone, and then its children are, too.
+                self._code = int(os.read(self._ended, 16) or -signal.SIGKILL)
+                os.close(self._ended)
+        return self._code
+
+    @property
+    def output(self) -> asyncio.StreamReader:
+        raise RuntimeError("this process writes to its log")
+
+    def send(self, number: signal.Signals) -> None:
+        if self.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, number)
+
+    async def wait(self) -> int:
+        while (code := self.returncode) is None:  # noqa: ASYNC110  # it may have been started in another loop
+            await asyncio.sleep(_POLL_SECONDS)
+        return code
+
+
+class ForkServer:
+    """The fork server of this process; it ends with us."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as we are
+        self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.fork_server", str(theirs.fileno())],
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+                pass_fds=[theirs.fileno()],
+                process_group=0,
+            )
+
+    def close(self) -> None:
+        """End it, and with it all services."""
+        self._requests.close()
+        self._process.wait(timeout=10)
+        self._errors.close()
+
+    def fork(self, request: Mapping[str, Any], output: int) -> ForkedProcess:
+        """Start a service; block for some milliseconds, the first time as long as its imports take."""
+        ended, write_end = os.pipe()
+        os.set_blocking(ended, False)
+        with os.fdopen(write_end, "wb"), self._turn:
+            socket.send_fds(self._requests, [json.dumps(request).encode()], [output, write_end])
+            answer = self._requests.recv(16)
+        if not answer:
+            self._errors.seek(0)
+            raise EmbeddedError(f"The fork server has ended: {self._errors.read().decode(errors='replace')}")
+        return ForkedProcess(int(answer), ended)
+
+
+@cache
+def fork_server() -> ForkServer:
+    """Return the only one, started when it is first wanted."""
+    server = ForkServer()
+    atexit.register(server.close)
+    return server

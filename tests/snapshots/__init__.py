@@ -1,0 +1,1 @@
+"""Lists and the changes that follow them, as one stream."""
