@@ -13,14 +13,19 @@ from bench import network
 from bench.cpu import Stolen
 from bench.measure import (
     bystander,
+    compression,
     connections,
+    crowd,
     drain,
     fanout,
     filters,
     front,
     growth,
     latency,
+    lists,
+    overload,
     rest,
+    rights,
     stalled,
     storm,
     way,
@@ -44,15 +49,20 @@ MEASURES: dict[str, Measure] = {
     "way": way.measure,
     "drain": drain.measure,
     "filters": filters.measure,
+    "rights": rights.measure,
     "connections": connections.measure,
     "storm": storm.measure,
     "stalled": stalled.measure,
     "rest": rest.measure,
+    "compression": compression.measure,
+    "lists": lists.measure,
+    "crowd": crowd.measure,
     "bystander": bystander.measure,
+    "overload": overload.measure,
     "front": front.measure,
     "growth": growth.measure,
 }
-CLOCKED = ("latency", "way", "bystander")  # measured in wall-clock time, not in CPU time
+CLOCKED = ("latency", "way", "bystander", "lists")  # measured in wall-clock time, not in CPU time
 QUICK = ("fanout", "latency", "drain", "connections", "rest")
 
 
@@ -92,12 +102,12 @@ def main() -> None:
     def progress(what: str) -> None:
         print(f"[{monotonic() - started:5.0f} s] {what}", flush=True)
 
-    before = machine()
+    path = options.page or (None if options.quick or options.measures else PAGE)
+    before = [] if path is None else machine()  # asks the peers for their versions, which a few measures do not need
     plan = Plan(1 if options.quick else options.rounds, options.quick, progress)
     sections = asyncio.run(run(options.measures or list(QUICK if options.quick else MEASURES), plan))
     found = [verdict for section in sections for verdict in section.verdicts]
     print(f"\n## All targets\n\n{verdicts(found)}")
-    path = options.page or (None if options.quick or options.measures else PAGE)
     if path is not None:
         path.parent.mkdir(exist_ok=True)
         page.write(path, before, sections, plan)

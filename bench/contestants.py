@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 
 from bench import cores
+from bench.load.tokens import SETTINGS
 from services.embedded import ports
 from services.embedded.server import EmbeddedServer
 
@@ -118,6 +119,15 @@ def _ours(env: Mapping[str, str], folder: Path) -> list[Part]:
     return [watcher(env, folder, serves_clients=False), _gateway({**env, **limits}, folder)]
 
 
+def _guarded(env: Mapping[str, str], folder: Path) -> list[Part]:
+    return _ours({**env, **SETTINGS}, folder)
+
+
+def _guarded_quiet(env: Mapping[str, str], folder: Path) -> list[Part]:
+    """Return it without the pings of idle clients, where the cost of an event is asked for and not theirs."""
+    return _guarded({**env, "PING_INTERVAL_SECONDS": "3600"}, folder)
+
+
 def _as_delivered(env: Mapping[str, str], folder: Path) -> list[Part]:
     """Return ours with its and the system's default limits, and with a log in Redis that is soon too short."""
     gateway = _gateway({**env, "ADMIN_PORT": "0"}, folder)
@@ -188,6 +198,8 @@ def _nchan(env: Mapping[str, str], folder: Path) -> list[Part]:
 
 PARTS = {
     "ours": _ours,
+    "ours, AUTH=jwt": _guarded,
+    "ours, AUTH=jwt, no pings": _guarded_quiet,
     "ours, as delivered": _as_delivered,
     "node-seed": _node_seed,
     "node-redis": _node_redis,
@@ -196,6 +208,8 @@ PARTS = {
 }
 
 OURS = Contestant("ours", {"websocket": "orders-websocket", "sse": "sse"})
+GUARDED = Contestant("ours, AUTH=jwt", OURS.protocols)
+GUARDED_QUIET = Contestant("ours, AUTH=jwt, no pings", OURS.protocols)
 AS_DELIVERED = Contestant("ours, as delivered", OURS.protocols)
 NODE_SEED = Contestant("node-seed", {"websocket": "socketio-websocket", "sse": "sse"})
 NODE_REDIS = Contestant("node-redis", {"websocket": "socketio-websocket"})

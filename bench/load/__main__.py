@@ -12,6 +12,7 @@ from bench.load.commands import serve
 from bench.load.crowd import Crowd
 from bench.load.greetings import Bare, Greeting, ServerSentEvents, SocketIo
 from bench.load.latency import latencies, percentile
+from bench.load.tokens import token
 
 DOZE = 0.005
 
@@ -23,13 +24,22 @@ class Listener:
         self._crowd = Crowd("")
         self._dozing: asyncio.Task[None] | None = None
 
-    async def open(self, url: str, count: int, protocol: str, groups: int = 0, *, more: bool = False) -> None:
-        """Open clients, or ``more`` of them; with ``groups``, client n filters by customer n modulo ``groups``."""
+    async def open(
+        self, url: str, count: int, protocol: str, groups: int = 0, *, more: bool = False, rights: bool = False
+    ) -> None:
+        """Open clients, or ``more`` of them; with ``groups``, client n filters by customer n modulo ``groups``.
+
+        With ``rights`` it has no filter, but a token for the orders of that customer only.
+        """
         if not more:
             self._crowd.close()
             self._crowd, self._protocol = Crowd(url), protocol
         names = [f"customer-{n % groups}" if groups else "" for n in range(count)]
-        await self._crowd.open([_greeting(protocol, {"filter": _filter(name)}) for name in names], names)
+        auths = [
+            {"token": token(f"subject-{n}", name)} if rights else {"filter": _filter(name)}
+            for n, name in enumerate(names)
+        ]
+        await self._crowd.open([_greeting(protocol, auth) for auth in auths], names)
 
     async def begin(self, *, timing: bool = False, stalled: int = 0) -> None:
         """Start a new measurement, once all clients have got everything; the first ``stalled`` clients stop reading."""
@@ -57,10 +67,12 @@ class Listener:
         self._crowd.verify(events)
         return {"seconds": finished - started}
 
-    async def complete(self, events: int, seconds: float = 60.0, without: int = 0) -> dict[str, Any]:
-        """Wait for the events and check them."""
-        finished = await self._crowd.complete(events, seconds, without=without)
-        self._crowd.verify(events)
+    async def complete(
+        self, events: int, seconds: float = 60.0, without: int = 0, groups: int | None = None
+    ) -> dict[str, Any]:
+        """Wait for the events and check them; with ``groups``, those of the first so many, and none of the others."""
+        finished = await self._crowd.complete(events, seconds, without=without, groups=groups)
+        self._crowd.verify(events, groups=groups)
         return {"finished": finished, "clients": len(self._crowd.clients)}
 
     async def latency(self, acknowledged: list[tuple[int, int, float]]) -> dict[str, Any]:

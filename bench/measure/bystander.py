@@ -15,7 +15,7 @@ import aiohttp
 
 from bench import cores
 from bench.contestants import AS_DELIVERED, Running
-from bench.cpu import cpu_seconds
+from bench.cpu import cpu_seconds, cpu_seconds_with_ended_threads
 from bench.dialogue import Dialogue, module
 from bench.plan import Plan
 from bench.report.section import Section, Verdict
@@ -56,7 +56,7 @@ ATTACKERS = (
 )
 QUICK = ("ping-flood", "gzip-bombs", "list-flood")
 HISTORY = 12_000  # orders, of which Redis keeps a tenth
-RATE, SECONDS = 40.0, 4.0
+RATE, SECONDS = 40.0, 8.0
 EVENTS = int(RATE * SECONDS)
 KINDS: tuple[What, ...] = ("events", "GETs")
 CUSTOMER = 1  # the listener wants the orders of one customer: what attackers write is not compared
@@ -111,12 +111,16 @@ async def _beside(stage: Stage, name: str, rounds: int) -> list[Round]:
 
 async def _round(stage: Stage, running: Running, visitor: Dialogue, name: str, since: str) -> Round:
     quiet = await _waits(stage, running, visitor)
-    processes = [running.server], [] if stage.mongod is None else [stage.mongod]
-    before, began = [cpu_seconds(each) for each in processes], perf_counter()
+    mongods = [] if stage.mongod is None else [stage.mongod]
+
+    def used() -> list[float]:
+        return [cpu_seconds([running.server]), sum(map(cpu_seconds_with_ended_threads, mongods))]
+
+    before, began = used(), perf_counter()
     async with _attacking(running.url, name, since):
         loud = await _waits(stage, running, visitor)
         seconds = perf_counter() - began
-        spent = [(cpu_seconds(each) - was) / seconds for each, was in zip(processes, before, strict=True)]
+        spent = [(now - was) / seconds for now, was in zip(used(), before, strict=True)]
     await asyncio.sleep(SETTLING)
     return Round(quiet, loud, *spent)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from bench.contestants import NODE_SEED, OURS, Contestant
+from bench.contestants import NODE_SEED, OURS, Contestant, Running
 from bench.cpu import cpu_seconds
 from bench.dialogue import Dialogue, module
 from bench.plan import Plan
@@ -14,11 +14,16 @@ from bench.stage import Stage
 
 CONNECTIONS = 16
 CALLS = {"GET one": 3000, "GET list of 50": 1000, "POST": 2000}
+OURS_ONLY = {"POST with key": 2000, "batch of 100": 200}  # which node-seed does not have
+WARM_UP = {"batch of 100": 50}
+ALONE = {"POST": 600, "batch of 100": 100}  # over one connection
 NOTES = [
     f"""Over {CONNECTIONS} keep-alive connections, each of which sends the next request as soon as it has its answer,
 for an order of its own; every answer's status and length are checked. CPU time is that of the server's process. Our
 reads are of a snapshot and give its cursor; node-seed's are plain ones. Our gateway reads orders that are requested at
-the same moment with one query.""",
+the same moment with one query, and stores orders that come together in one transaction, those with keys together with
+their answers; an order that comes alone (`alone`: over one connection) is a command of its own. It does two batches of
+one address at a time, so what a batch takes beside a POST is measured over one connection, too.""",
 ]
 
 
@@ -36,6 +41,7 @@ async def measure(stage: Stage, plan: Plan) -> Section:
     contestants = (OURS, NODE_SEED)
     results = await alternate(contestants, plan.more_rounds, lambda one: _calls(stage, one, plan), plan.progress)
     rows = [_row(call, one, found) for call in CALLS for one, found in zip(contestants, results, strict=True)]
+    rows += [_row(call, OURS, results[0]) for call in [*OURS_ONLY, *map(_alone, ALONE)]]
     ours, seed = results
     verdicts = [
         Verdict(
@@ -46,6 +52,10 @@ async def measure(stage: Stage, plan: Plan) -> Section:
             at_least=True,
         )
         for call in CALLS
+    ]
+    verdicts += [
+        _beside(ours, "POST", "POST with key", 1.5),
+        _beside(ours, _alone("POST"), _alone("batch of 100"), 10.0),
     ]
     headers = ("call", "server", "CPU per request", "requests per CPU second", "requests/s")
     return Section(title="REST", notes=NOTES, headers=headers, rows=rows, verdicts=verdicts)
@@ -58,14 +68,39 @@ async def _calls(stage: Stage, contestant: Contestant, plan: Plan) -> dict[str, 
         Dialogue(module("bench.load.http", running.url)) as client,
     ):
         await client.ask(do="prepare", connections=CONNECTIONS)
-        for call, count in CALLS.items():
+        calls = {**CALLS, **OURS_ONLY} if contestant is OURS else CALLS
+        for call, count in calls.items():
             requests = count // 2 if plan.quick else count
-            await client.ask(do="call", call=call, count=max(1500, requests))  # warm up the just-in-time compiler
-            before = cpu_seconds([running.server])
-            answer = await client.ask(do="call", call=call, count=requests)
-            cpu = cpu_seconds([running.server]) - before
-            found[call] = Rest(cpu / requests, requests / answer["seconds"])
+            warm_up = WARM_UP.get(call, max(1500, requests))  # of the just-in-time compiler
+            await client.ask(do="call", call=call, count=warm_up)
+            found[call] = await _call(client, running, call, requests)
+        if contestant is OURS:
+            async with Dialogue(module("bench.load.http", running.url)) as single:
+                await single.ask(do="prepare", connections=1)
+                for call, count in ALONE.items():
+                    await single.ask(do="call", call=call, count=count // 4)
+                    found[_alone(call)] = await _call(single, running, call, count)
     return found
+
+
+async def _call(client: Dialogue, running: Running, call: str, requests: int) -> Rest:
+    before = cpu_seconds([running.server])
+    answer = await client.ask(do="call", call=call, count=requests)
+    cpu = cpu_seconds([running.server]) - before
+    return Rest(cpu / requests, requests / answer["seconds"])
+
+
+def _alone(call: str) -> str:
+    return f"{call}, alone"
+
+
+def _beside(ours: Sequence[dict[str, Rest]], plain: str, call: str, limit: float) -> Verdict:
+    return Verdict(
+        measure=f"REST, {call}: its time beside that of {plain}",
+        target=f"≤ {limit:g} × POST",
+        reached=ratio([1 / found[call].rate for found in ours], [1 / found[plain].rate for found in ours]),
+        limit=limit,
+    )
 
 
 def _row(call: str, contestant: Contestant, found: Sequence[dict[str, Rest]]) -> list[str]:
