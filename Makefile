@@ -1,5 +1,8 @@
 # The few commands that do everything. Each one does the missing set-up first and says so.
 
+# Where it is set, as in many containers, each of the many processes compiles everything anew: two seconds each.
+unexport PYTHONDONTWRITEBYTECODE
+
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 # `make run` installs only the packages it needs: a third of those for tests and linters, so the first start is quick.
@@ -14,11 +17,15 @@ PIP := $(PYTHON) -m pip install --disable-pip-version-check --no-compile
 pip_install = { $(PIP) --require-hashes --requirement $(1) 2>&1; echo $$? >$(VENV)/.status; } | awk -f tools/pip-progress.awk; \
 	exit $$(cat $(VENV)/.status)
 
-# Tests mostly wait for servers: three processes need half the time of one, on two cores too. Each has servers of its own.
+# Tests wait for servers half of their time: three processes keep two cores busy, each with servers of its own. With four
+# all are done a minute sooner, but at a load of six, at which a test now and then waits longer than it may.
 SIDE_BY_SIDE ?= -n 3 --dist worksteal
 
 # `make test PYTEST_ARGS="tests/unit -k cursor"` runs a part, `make test SIDE_BY_SIDE=` one test after the other.
 PYTEST_ARGS ?=
+
+# `make demo DEMO_ARGS="--count 600 --rate 10"` writes more, and faster; it always stops by itself.
+DEMO_ARGS ?=
 
 # `make faults FAULTS_ARGS="--only redis --seed 7"` runs a part; --list names the scenarios.
 FAULTS_ARGS ?=
@@ -31,7 +38,7 @@ ALERTS_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run setup-db demo-write token test test-compose test-alerts faults check bench bench-quick format lock clean node-if-there node-or-stop
+.PHONY: help setup run setup-db demo demo-write token test test-compose test-alerts faults check bench bench-page bench-quick format lock clean node-if-there node-or-stop
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +50,9 @@ run: $(RUNNABLE) node-if-there ## Start everything (MongoDB, Redis, watcher, gat
 
 setup-db: $(RUNNABLE) ## Prepare the database at MONGODB_URI, or of `make run`: collection, indexes, validator, secret; SETUP_ARGS=--samples adds orders
 	@exec $(PYTHON) -m services.commands.setup_db $(SETUP_ARGS)
+
+demo: $(RUNNABLE) ## Write believable orders for a minute, past the API, while `make run` runs: make demo DEMO_ARGS="--count 600 --rate 10"
+	@exec $(PYTHON) -m services.commands.demo $(DEMO_ARGS)
 
 demo-write: $(RUNNABLE) ## Change an order in MongoDB itself, bypassing the API, while `make run` runs
 	@exec $(PYTHON) -m services.commands.demo_write
@@ -79,6 +89,9 @@ BENCH_INSTALLED := bench/peers/node-seed/node_modules/.installed bench/peers/nod
 bench: $(INSTALLED) node-or-stop $(BENCH_INSTALLED) ## Measure against what people would use instead, and write docs/benchmarks.md (an hour)
 	@bench/peers/nchan/fetch
 	@exec $(PYTHON) -m bench
+
+bench-page: $(INSTALLED) node-or-stop ## Measure the web page in Chromium, and write docs/page.md (five minutes)
+	@exec $(PYTHON) -m bench.page
 
 bench-quick: $(INSTALLED) node-or-stop $(BENCH_INSTALLED) ## Measure the headline ratios only (two minutes)
 	@bench/peers/nchan/fetch
