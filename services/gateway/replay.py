@@ -57,9 +57,15 @@ class Pass:
         A pass begins at most about twice as far back as each of its clients needs. So no client waits behind another's
         very old cursor, and yet all passes together read little more than the longest of them.
         """
+        return self._suits(position, newest) and (self.at <= position or self.reading is None)
+
+    def has_passed(self, position: Position, newest: Position) -> bool:
+        """Tell whether this pass would have served a client at ``position`` if it had come a little sooner."""
+        return self._suits(position, newest) and self.at > position and self.reading is not None
+
+    def _suits(self, position: Position, newest: Position) -> bool:
         near, far = sorted((age(position, newest), age(self.at, newest)))
-        fits = far <= max(2 * near, NEAR_SECONDS)
-        return fits and (self.at <= position or self.reading is None)
+        return far <= max(2 * near, NEAR_SECONDS)
 
     def join(self, replay: Replay) -> None:
         """Serve one more client."""

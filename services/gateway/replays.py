@@ -95,7 +95,8 @@ class Replays:
         candidates = [each for each in self._passes if each.can_serve(position, newest)]
         if candidates:
             return max(candidates, key=_at)
-        active = [each.address for each in self._passes if each.is_active]
+        # Those that have just gone past the client do not count: all who are as far back share the next one.
+        active = [each.address for each in self._passes if each.is_active and not each.has_passed(position, newest)]
         if active.count(address) < self._bounds.passes_per_address and len(active) < self._bounds.passes:
             return None
         passing_by = [each for each in self._passes if each.at <= position]

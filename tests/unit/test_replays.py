@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, cast
 
 from services.common.cursor import Position
@@ -13,7 +15,7 @@ from services.gateway.hub import Hub
 from services.gateway.replay import ReplayBounds
 from services.gateway.replays import Replays
 from services.gateway.ring import Ring
-from services.gateway.subscription import Mode
+from services.gateway.subscription import Mode, Subscription
 from tests.stream_events import EPOCH, Outlet, event
 from tests.waiting import until
 
@@ -22,10 +24,16 @@ END = Position(150 * _SECOND, 0)
 
 
 class Oplog:
-    """Stands in for the oplog: a change at each of the seconds 100 to 109."""
+    """Stands in for the oplog: a change at each of the seconds 100 to 109; it may be held before the last."""
+
+    def __init__(self) -> None:
+        self.goes_on = asyncio.Event()
+        self.goes_on.set()
 
     async def after(self, position: Position, _epoch: str, _account: str) -> AsyncGenerator[HistoryPage]:
         for second in range(100, 110):
+            if second == 109:
+                await self.goes_on.wait()
             if second * _SECOND > position.ts:
                 yield HistoryPage([event(second * _SECOND)], Position(second * _SECOND, 0))
         while True:
@@ -33,23 +41,60 @@ class Oplog:
             await asyncio.sleep(0.01)
 
 
-async def test_a_client_that_joins_a_pass_whose_reading_has_ended_is_served_too() -> None:
+@dataclass
+class Replaying:
+    """Replays of an imaginary oplog, and the hub whose clients they serve."""
+
+    hub: Hub
+    replays: Replays
+    oplog: Oplog
+
+    def join(self, second: int, outlet: Outlet | None = None) -> Subscription:
+        """Let a client come with the cursor of a second."""
+        subscription = self.hub.subscribe(outlet or Outlet(), EVERYTHING, Position(second * _SECOND, 0))
+        self.hub.resume(subscription)
+        return subscription
+
+
+@asynccontextmanager
+async def replaying(bounds: ReplayBounds) -> AsyncGenerator[Replaying]:
     ring = Ring(100)
     ring.reset(EPOCH, END)
     turns = FairTurns()
     hub = Hub(ring, lambda subscription: replays.add(subscription, END), turns)
     hub.log_floor = END
-    replays = Replays(cast("Any", Oplog()), ring, hub, turns, ReplayBounds(), lambda _outcome: None)
+    oplog = Oplog()
+    replays = Replays(cast("Any", oplog), ring, hub, turns, bounds, lambda _outcome: None)
     async with Tasks() as tasks:
         replays.start(tasks)
-        hub.resume(hub.subscribe(Outlet(), EVERYTHING, Position(99 * _SECOND, 0)))
+        yield Replaying(hub, replays, oplog)
+
+
+async def test_a_client_that_joins_a_pass_whose_reading_has_ended_is_served_too() -> None:
+    async with replaying(ReplayBounds()) as those:
+        those.join(99)
 
         async def join_as_it_ends() -> None:
-            while not any(each.reading is not None and each.reading.done() for each in replays._passes):  # noqa: ASYNC110
+            passes = those.replays._passes
+            while not any(each.reading is not None and each.reading.done() for each in passes):
                 await asyncio.sleep(0)
+                passes = those.replays._passes
 
         async with asyncio.timeout(10):
             await join_as_it_ends()
-        late = hub.subscribe(Outlet(), EVERYTHING, Position(149 * _SECOND, 0))
-        hub.resume(late)
+        late = those.join(149)
         await until(lambda: late.mode is Mode.LIVE, "the late one is live", 10)
+
+
+async def test_a_client_just_behind_a_running_pass_waits_for_the_next_one() -> None:
+    async with replaying(ReplayBounds(passes=1, passes_per_address=1)) as those:
+        those.oplog.goes_on.clear()
+        first = Outlet()
+        those.join(103, first)
+        await until(lambda: len(first.seen) == 5, "a pass reads on for the first")
+        behind = [Outlet() for _ in range(20)]
+        clients = [those.join(99 + number % 5, outlet) for number, outlet in enumerate(behind)]
+        those.oplog.goes_on.set()
+        await until(lambda: all(client.mode is Mode.LIVE for client in clients), "all are served", 10)
+    assert [outlet.resyncs for outlet in behind] == [[]] * 20
+    assert [len(outlet.seen) for outlet in behind] == [10, 9, 8, 7, 6] * 4  # the ring has nothing later
