@@ -279,7 +279,7 @@ async def test_a_broken_export_does_not_look_complete(api: Api, monkeypatch: pyt
 
 
 async def test_a_client_that_does_not_read_is_cut_off_and_exports_are_bounded(
-    api: Api, monkeypatch: pytest.MonkeyPatch
+    api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await api.orders.insert_many([{"filler": "x" * 1_000_000} for _ in range(40)])
     monkeypatch.setattr(export, "STALL_SECONDS", 1.0)
@@ -295,10 +295,15 @@ async def test_a_client_that_does_not_read_is_cut_off_and_exports_are_bounded(
     old[1].write(b"GET /api/orders HTTP/1.0\r\nHost: 127.0.0.1\r\nAccept: text/csv\r\n\r\n")
     assert b" 505 " in await old[0].readline()
 
-    async def exported() -> bool:
-        return (await api.client.get("/api/orders?limit=1", headers={"Accept": "text/csv"})).status == 200
+    told = ""
 
-    await until(exported, "the stalled exports are cut off")
+    def are_cut_off() -> bool:
+        nonlocal told
+        told += capsys.readouterr().out
+        return told.count("An export was cut off") == len(stalled)
+
+    await until(are_cut_off, "the stalled exports are cut off")
+    assert (await api.client.get("/api/orders?limit=1", headers={"Accept": "text/csv"})).status == 200
     for reader, writer in stalled:
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await reader.readexactly(41_000_000)
