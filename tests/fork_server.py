@@ -1,8 +1,9 @@
-"""Forks services from one process that has imported them: a start costs a tenth of what a new interpreter takes.
+"""Forks programs from one process that has imported what they need: a tenth of what a new interpreter takes.
 
-`python -m tests.fork_server FD`: each request that comes at the socket FD is a JSON object with ``service``, its whole
-``environment``, its folder ``cwd`` and the ``descriptors`` that it may have, with two files: where its output goes, and
-where its exit code is wanted. The answer is its pid. It ends, and with it all services, when the socket is closed.
+`python -m tests.fork_server FD`: each request that comes at the socket FD is a JSON object with the ``module`` to run,
+its ``arguments``, its whole ``environment``, its folder ``cwd`` and the ``descriptors`` that it may have, with two
+files: where its output goes, and where its exit code is wanted. The answer is its pid. The server ends, and with it all
+programs, when the socket is closed.
 """
 
 import ctypes
@@ -18,33 +19,43 @@ import socket
 import sys
 from typing import Any, NamedTuple
 
-# All that a service imports, but not the module that runs it: that is run as `python -m` runs it.
+# All that the services and our commands import, but not the module that is run: that is run as `python -m` runs it.
 _IMPORTED = ("services.gateway.app", "services.watcher.app")
+# What else a program imports is imported once, before the first of them is run.
+_IMPORTED_LATER = {"tests.abuse.attackers": "tests.abuse.attackers"}
 _LARGEST_REQUEST = 1 << 17
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
 
 
+class Program(NamedTuple):
+    """A program to be run in this process."""
+
+    module: str
+    arguments: list[str]
+
+
 class Waiting(NamedTuple):
-    """A service that runs, and where its exit code is wanted."""
+    """A program that runs, and where its exit code is wanted."""
 
     pid: int
     ended: int
 
 
 def main() -> None:
-    """Serve requests; in each child, run the service."""
+    """Serve requests; in each child, run the program."""
     for module in _IMPORTED:
         importlib.import_module(module)
     gc.collect()
     gc.freeze()  # the children share these pages as long as nobody writes to them
-    service = _serve(socket.socket(fileno=int(sys.argv[1])))
-    if service is not None:
-        runpy.run_module(service, run_name="__main__", alter_sys=True)
+    program = _serve(socket.socket(fileno=int(sys.argv[1])))
+    if program is not None:
+        sys.argv = [program.module, *program.arguments]
+        runpy.run_module(program.module, run_name="__main__", alter_sys=True)
 
 
-def _serve(requests: socket.socket) -> str | None:
-    """Return None when there is nobody left to serve, and in a child the name of its module."""
+def _serve(requests: socket.socket) -> Program | None:
+    """Return None when there is nobody left to serve, and in a child its program."""
     with requests, selectors.DefaultSelector() as selector:
         selector.register(requests, selectors.EVENT_READ)
         while True:
@@ -57,6 +68,9 @@ def _serve(requests: socket.socket) -> str | None:
                 if not request:
                     return None
                 output, ended = files
+                asked = json.loads(request)
+                if asked["module"] in _IMPORTED_LATER:
+                    importlib.import_module(_IMPORTED_LATER[asked["module"]])
                 parent, pid = os.getpid(), os.fork()
                 if pid == 0:
                     for other in selector.get_map().values():
@@ -64,24 +78,24 @@ def _serve(requests: socket.socket) -> str | None:
                             os.close(other.fd)
                             os.close(other.data.ended)
                     os.close(ended)
-                    return _become(json.loads(request), output, parent)
+                    return _become(asked, output, parent)
                 os.close(output)
                 selector.register(os.pidfd_open(pid), selectors.EVENT_READ, Waiting(pid, ended))
                 requests.send(str(pid).encode())
 
 
-def _tell_end(pidfd: int, service: Waiting) -> None:
-    code = os.waitstatus_to_exitcode(os.waitpid(service.pid, 0)[1])
+def _tell_end(pidfd: int, program: Waiting) -> None:
+    code = os.waitstatus_to_exitcode(os.waitpid(program.pid, 0)[1])
     try:
-        os.write(service.ended, str(code).encode())
+        os.write(program.ended, str(code).encode())
     except BrokenPipeError:
         pass  # nobody wants to know any more
     finally:
-        os.close(service.ended)
+        os.close(program.ended)
         os.close(pidfd)
 
 
-def _become(request: dict[str, Any], output: int, parent: int) -> str:
+def _become(request: dict[str, Any], output: int, parent: int) -> Program:
     os.setpgid(0, 0)
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the line above
@@ -94,8 +108,7 @@ def _become(request: dict[str, Any], output: int, parent: int) -> str:
     os.chdir(request["cwd"])
     if (descriptors := request["descriptors"]) is not None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
-    sys.argv = [request["service"]]
-    return f"services.{request['service']}"
+    return Program(request["module"], request["arguments"])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Services as children of the fork server (tests/fork_server.py), which has imported them already."""
+"""Services and commands as children of the fork server (tests/fork_server.py), which has imported them already."""
 
 import asyncio
 import atexit
@@ -10,10 +10,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import cache
-from typing import Any
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from services.embedded.errors import EmbeddedError
 from services.embedded.process import Process
@@ -32,18 +33,56 @@ class ForkedService(ServiceProcess):
         if sys.platform != "linux":
             return await super().spawn()
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        request = {
-            "service": self.service,
-            "environment": {**os.environ, **self.env()},
-            "cwd": str(self.cwd()),
-            "descriptors": self.descriptors,
-        }
+        environment = {**os.environ, **self.env()}
+        asked = request(f"services.{self.service}", [], environment, self.cwd(), self.descriptors)
         with self.log.open("ab") as output:
-            return await asyncio.to_thread(fork_server().fork, request, output.fileno())
+            return await asyncio.to_thread(fork_server().fork, asked, output.fileno())
+
+
+def request(
+    module: str, arguments: Sequence[str], environment: Mapping[str, str], cwd: Path, descriptors: int | None = None
+) -> dict[str, Any]:
+    """Return what the fork server is to be asked for."""
+    return {
+        "module": module,
+        "arguments": [*arguments],
+        "environment": dict(environment),
+        "cwd": str(cwd),
+        "descriptors": descriptors,
+    }
+
+
+class Ended(NamedTuple):
+    """A command after its end: its exit code, and all that it has written."""
+
+    code: int
+    output: str
+
+
+async def run_forked(module: str, *arguments: str, cwd: Path, environment: Mapping[str, str], seconds: float) -> Ended:
+    """Run a module as `python -m` would, to its end; kill it after so many seconds, or where we are cancelled."""
+    settings = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    with tempfile.TemporaryFile() as output:
+        if sys.platform == "linux":
+            asked = request(module, arguments, settings, cwd)
+            process = await asyncio.to_thread(fork_server().fork, asked, output.fileno())
+            try:
+                async with asyncio.timeout(seconds):
+                    code = await process.wait()
+            finally:
+                await process.kill()
+        else:
+            command = [sys.executable, "-m", module, *arguments]
+            done = await asyncio.to_thread(
+                partial(subprocess.run, command, cwd=cwd, env=settings, stdout=output, stderr=output, timeout=seconds)
+            )
+            code = done.returncode
+        output.seek(0)
+        return Ended(code, output.read().decode(errors="replace"))
 
 
 class ForkedProcess(Process):
-    """One run of a service. Its end can be awaited in any event loop."""
+    """One run of a program. Its end can be awaited in any event loop."""
 
     def __init__(self, pid: int, ended: int) -> None:
         self._pid = pid
@@ -104,7 +143,7 @@ class ForkServer:
         self._errors.close()
 
     def fork(self, request: Mapping[str, Any], output: int) -> ForkedProcess:
-        """Start a service; block for some milliseconds, the first time as long as its imports take."""
+        """Start a program; block for some milliseconds, the first time as long as its imports take."""
         ended, write_end = os.pipe()
         os.set_blocking(ended, False)
         with os.fdopen(write_end, "wb"), self._turn:

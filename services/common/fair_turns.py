@@ -8,23 +8,16 @@ from contextvars import Context, copy_context
 from functools import partial
 from time import perf_counter, thread_time
 
+from services.common.rests import Rests
+
 # For such work in one pass of the loop. A response takes some ten passes, so each of them must be short.
 PASS_SECONDS = 0.0005
-
-# A step that lasts longer is followed by a rest as long as itself. Where the work could not be divided, as to parse a
-# body, it is so many times as long while other accounts want turns, too: a response takes them some passes, and must
-# not meet such work in every other one.
-LONG_SECONDS = 0.001
-CONTENDED_REST = 8
-CONTENDED_SECONDS = 1.0  # after two accounts have asked, one after the other
 
 OWN = "own"  # the account of work for no client in particular
 
 # Turns of an account for steps of work that has begun, before something new has one. What has begun must not wait
 # behind all that came later, and what is new must not wait until long work has ended.
 STEPS_FIRST = 4
-
-_RESTS = 100  # accounts; beyond, those that have rested are forgotten
 
 _Act = tuple[Callable[[], None], asyncio.Transport | None, Context, float]  # and since when it waits, see `waits`
 Soon = Callable[[Callable[[], None]], object]
@@ -75,17 +68,15 @@ class FairTurns:
     active account, not for all earlier requests. The gateway's own work for all clients has accounts, too.
     """
 
-    def __init__(self, soon: Soon = call_soon) -> None:
+    def __init__(self, soon: Soon = call_soon, clock: Callable[[], float] = perf_counter) -> None:
         self._soon = soon
+        self._rests = Rests(clock)
         self._waiting: OrderedDict[str, _Line] = OrderedDict()
         self._spent = 0.0  # in this pass of the loop
         self.passes = 0
         self._is_arranged = False
-        self._rests: dict[str, float] = {}  # until when
         self._resting: dict[str, _Line] = {}  # what waits of accounts that rest
         self._timer: asyncio.Handle | None = None
-        self._last: str | None = None  # the account that asked last
-        self._contended_until = -math.inf
         self._wakes_at = math.inf  # kept here: uvloop's handle of a timer that is due at once does not know when
 
     def run(self, act: Callable[..., None], *args: object) -> bool:
@@ -125,7 +116,7 @@ class FairTurns:
 
     async def take(self, account: str) -> None:
         """Return when it is this account's turn, for a step of work that fills the rest of this pass of the loop."""
-        if not self._waiting and self._spent < PASS_SECONDS and not self._rests_now(account):
+        if not self._waiting and self._spent < PASS_SECONDS and not self._rests.of(account):
             self._note(account)
             self.charge(PASS_SECONDS)
             return
@@ -140,27 +131,11 @@ class FairTurns:
 
     def lasted(self, account: str, seconds: float, *, was_whole: bool = False) -> None:
         """Note how long a step, or work that could not be divided, has taken: after a long one its account rests."""
-        if seconds > LONG_SECONDS:
-            now = perf_counter()
-            if len(self._rests) > _RESTS:
-                self._rests = {each: until for each, until in self._rests.items() if until > now}
-            rest = seconds * CONTENDED_REST if was_whole and now < self._contended_until else seconds
-            self._rests[account] = max(self._rests.get(account, 0.0), now + rest)
+        self._rests.lasted(account, seconds, was_whole=was_whole)
 
     def _note(self, account: str) -> None:
-        if account not in (self._last, OWN):
-            if self._last is not None:
-                self._contended_until = perf_counter() + CONTENDED_SECONDS
-            self._last = account
-
-    def _rests_now(self, account: str) -> bool:
-        until = self._rests.get(account)
-        if until is None:
-            return False
-        if until > perf_counter():
-            return True
-        del self._rests[account]
-        return False
+        if account != OWN:
+            self._rests.contention.note(account)
 
     def _grant(self, turn: "asyncio.Future[None]") -> None:
         if not turn.done():  # else it was cancelled
@@ -178,9 +153,9 @@ class FairTurns:
         self.passes += 1
         while self._waiting:
             account, line = self._waiting.popitem(last=False)
-            if self._rests_now(account):
+            if rest := self._rests.of(account):
                 self._resting[account] = line
-                self._wake_at(self._rests[account])
+                self._wake_after(rest)
                 continue
             act, transport, context, _ = line.popleft()
             if line:
@@ -199,9 +174,9 @@ class FairTurns:
         if self._spent or self._waiting:
             self._arrange()
 
-    def _wake_at(self, until: float) -> None:
+    def _wake_after(self, rest: float) -> None:
         loop = asyncio.get_running_loop()
-        at = loop.time() + max(0.0, until - perf_counter())
+        at = loop.time() + rest
         if at < self._wakes_at:
             if self._timer is not None:
                 self._timer.cancel()
@@ -210,10 +185,10 @@ class FairTurns:
     def _wake(self) -> None:
         self._timer, self._wakes_at = None, math.inf
         for account in list(self._resting):
-            if not self._rests_now(account):
+            if not self._rests.of(account):
                 self._waiting[account] = self._resting.pop(account)
         if self._resting:
-            self._wake_at(min(self._rests[account] for account in self._resting))
+            self._wake_after(min(map(self._rests.of, self._resting)))
         self._arrange()
 
 

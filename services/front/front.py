@@ -152,15 +152,13 @@ class PendingConnection(SlotHolder, asyncio.Protocol):
         """Pass the connection on when it is its client's turn, or refuse the request and wait for the next one."""
         turns, refusals = self._front.turns, self._front.refusals
         if refusals.is_due(self._account, data):
-            self._held = data
-            if not refusals.at_once(self):
-                self._hold(data)
-                refusals.add(self._account, self)
+            refusals.refuse(self._account, self, data)
         elif not turns.run(self._pass_on, data):
-            self._hold(data)
+            self.hold(data)
             turns.add(self._account, self._resume, self._transport)
 
-    def _hold(self, data: bytes) -> None:
+    def hold(self, data: bytes) -> None:
+        """Keep the first bytes until it is the client's turn."""
         self._transport.pause_reading()
         self._held, self._since = data, thread_time()
 
@@ -173,7 +171,7 @@ class PendingConnection(SlotHolder, asyncio.Protocol):
             self._pass_on(held)
 
     def refuse(self, answer: bytes) -> None:
-        """Answer the request that is held; the next one has as much time as the first."""
+        """Answer the request; the next one has as much time as the first."""
         self._held = b""
         if self._slot is not None and not self._transport.is_closing():
             self._slot.request_complete()

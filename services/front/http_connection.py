@@ -56,15 +56,13 @@ class HttpConnection(SlotHolder, AnsweredErrors):
             if self.transport is not None:
                 self.transport.pause_reading()  # aiohttp has resumed it
         elif self._is_between and self._refusals.is_due(self._account, data):
-            self._held = data
-            if not self._refusals.at_once(self):
-                self._hold(data)
-                self._refusals.add(self._account, self)
+            self._refusals.refuse(self._account, self, data)
         elif not self._turns.run(self.read, data):
-            self._hold(data)
+            self.hold(data)
             self._turns.add(self._account, self._read_held, self.transport)
 
-    def _hold(self, data: bytes) -> None:
+    def hold(self, data: bytes) -> None:
+        """Keep what has come in until it is the account's turn."""
         self._held, self._held_since = data, thread_time()
         if self.transport is not None:
             self.transport.pause_reading()
@@ -75,9 +73,9 @@ class HttpConnection(SlotHolder, AnsweredErrors):
         return self._waiter is not None and not self._messages and not self._has_begun
 
     def refuse(self, answer: bytes) -> None:
-        """Answer the request that is held without parsing it."""
-        held = self.take_held()
-        if self.transport is not None and held:
+        """Answer a request without parsing it."""
+        self._held = b""
+        if self.transport is not None:  # else the client has left
             self.transport.resume_reading()
             self.transport.write(answer)
 

@@ -29,10 +29,13 @@ class Overload(NamedTuple):
 
 
 class Refusable(Protocol):
-    """A connection with a request that it holds back."""
+    """A connection to which a request has come."""
+
+    def hold(self, data: bytes) -> None:
+        """Keep what has come, and read nothing more meanwhile."""
 
     def refuse(self, answer: bytes) -> None:
-        """Answer the request that is held."""
+        """Answer the request without parsing it, and read on."""
 
 
 class Refusals:
@@ -60,24 +63,24 @@ class Refusals:
             overload is not None and (waited > WAIT_SECONDS or overload.is_full(account)) and overload.may_refuse(data)
         )
 
-    def at_once(self, connection: Refusable) -> bool:
-        """Refuse the request that a connection holds, or return False where this pass of the loop has refused enough.
+    def refuse(self, account: str, connection: Refusable, data: bytes) -> None:
+        """Refuse a request at once, or let it be held until its turn where this pass of the loop has refused enough.
 
         To wait for a turn costs as much as the refusal: reading stops for so long, and each is a call of the kernel.
         """
         if self._refused >= _AT_ONCE:
-            return False
+            connection.hold(data)
+            self._add(account, connection)
+            return
         if not self._refused:
             call_soon(self._next_pass)
         self._refused += 1
         self.now(connection)
-        return True
 
     def _next_pass(self) -> None:
         self._refused = 0
 
-    def add(self, account: str, connection: Refusable) -> None:
-        """Refuse the request that a connection holds, soon."""
+    def _add(self, account: str, connection: Refusable) -> None:
         waiting = self._waiting.get(account)
         if waiting is None:
             waiting = self._waiting[account] = deque()
@@ -85,7 +88,7 @@ class Refusals:
         waiting.append(connection)
 
     def now(self, connection: Refusable) -> None:
-        """Refuse the request that a connection holds, whose turn it is."""
+        """Refuse a request whose turn it is."""
         if self._overload is not None:
             connection.refuse(self._overload.answer)
             self._overload.refused()

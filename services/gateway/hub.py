@@ -1,27 +1,24 @@
 """Sends each event to every client that wants it, and lets the slow ones catch up from the log."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from heapq import heapify, heappop, heappush
-from itertools import count
 from typing import assert_never
 
 from services.common.cursor import Cursor, Position
 from services.common.fair_turns import FairTurns
-from services.common.normalize import EpochReason
-from services.gateway.audience import Audience, Rights
+from services.gateway.ahead import Ahead
+from services.gateway.audience import Rights
+from services.gateway.ended_epochs import EndedEpochs
 from services.gateway.event import Event
 from services.gateway.filters import EVERYTHING, Interest
-from services.gateway.group import PAGE, Group, SentBytes
-from services.gateway.interest_index import InterestIndex
+from services.gateway.group import PAGE
+from services.gateway.groups import Groups
 from services.gateway.resyncs import Resyncs
 from services.gateway.ring import Ring
 from services.gateway.subscription import Mode, Outlet, Reason, ResumePoint, ResyncReason, Subscription
 from services.gateway.wire.form import Form
-
-_EPOCHS = 100  # of the past that a gateway remembers; the reason why an older one ended is unknown
 
 
 class Hub:
@@ -39,20 +36,14 @@ class Hub:
     ) -> None:
         self._ring = ring
         self._fetch = fetch
-        self._groups: dict[tuple[Audience, Form], Group] = {}
-        self._index: InterestIndex[Group] = InterestIndex()
+        self._groups = Groups()
         self._subscriptions: set[Subscription] = set()
-        self._ahead: set[Subscription] = set()
-        self._ahead_heap: list[tuple[Position, int, Subscription]] = []  # may still contain clients that have left
-        self._tie_breaker = count()
+        self._ahead = Ahead()
         self._turns = turns
         self._queued: set[Subscription] = set()  # those that have a turn coming, also where they no longer need it
         self._census: Counter[tuple[Form, Mode]] = Counter()
-        self._sent = {form: SentBytes() for form in Form}
         self.resyncs = Resyncs() if resyncs is None else resyncs
-        self._epoch: str | None = None
-        self._ended: dict[str, Reason] = {}  # the epochs that this gateway has seen end, and why they did
-        self._before: Reason = ResyncReason.EPOCH_UNKNOWN  # why those before ended
+        self._ended_epochs = EndedEpochs()
         self.log_floor = Position(0, 0)  # the log in Redis is complete from here on
         self.stale: str | None = None
         self.published: Callable[[Sequence[Event], int], None] = lambda _events, _writes: None  # for metrics
@@ -64,7 +55,7 @@ class Hub:
 
     def sent_bytes(self, form: Form) -> int:
         """Return how many bytes of changes were written in this form."""
-        return self._sent[form].count
+        return self._groups.sent_bytes(form)
 
     def __len__(self) -> int:
         return len(self._subscriptions)
@@ -77,7 +68,7 @@ class Hub:
     def locate(self, since: Cursor) -> ResumePoint:
         """Return where a client with this cursor can resume, with a reason if it has missed something."""
         if since.epoch != self._ring.epoch:
-            return ResumePoint(self._ring.position, self._ended.get(since.epoch, self._before))
+            return ResumePoint(self._ring.position, self._ended_epochs.why(since.epoch))
         if not self._ring.holds(since.position) and since.position < self.log_floor:
             return ResumePoint(self._ring.position, ResyncReason.HISTORY_LOST)
         return ResumePoint(since.position, None)
@@ -127,8 +118,7 @@ class Hub:
             return
         with self.isolating(subscription):
             # Fixed until the next pause: whatever changes meanwhile, the client is found in the group that it joined.
-            key = (subscription.audience, subscription.outlet.form)
-            subscription.group = self._groups.get(key) or Group(*key, self._sent[key[1]])
+            subscription.group = self._groups.find(subscription.audience, subscription.outlet.form)
             self._change_mode(subscription, Mode.REPLAY)
             self._notify_stale(subscription)
             self._serve(subscription)
@@ -139,60 +129,17 @@ class Hub:
 
     def publish(self, events: Sequence[Event]) -> None:
         """Send events that were just added to the ring."""
-        # Recipients are fixed before the first write: a client that a write pauses counts as having been sent these.
-        candidates: dict[Group, list[Event]] = {}
-        for event in events:
-            for group in self._candidates(event):
-                candidates.setdefault(group, []).append(event)
-        due = []
-        undecided: list[Subscription] = []
-        for group, concerning in candidates.items():
-            try:
-                data = group.encode(concerning)
-                if data is None:
-                    undecided += group
-                else:
-                    due.append((group.sent, data, group.recipients()))
-            except Exception as error:  # noqa: BLE001 - the event or the filter is at fault, not the other groups
-                for subscription in group:
-                    self._abandon(subscription, error)
-        written = 0
-        for sent, data, recipients in due:
-            if data:
-                clients = len(recipients)
-                written += clients
-                sent.count += clients * len(data)
-                recipients.write(data, self._abandon)
+        written, undecided = self._groups.fan_out(events, self._abandon)
         for subscription in undecided:
             self.resync_one(subscription, ResyncReason.RIGHTS_UNDECIDED)
         self.published(events, written)
-        self._serve_ahead()
-
-    def _serve_ahead(self) -> None:
-        """Serve the clients ahead of the stream whose positions it has reached, without scanning the others."""
-        first = self._ahead_heap
-        while first and first[0][0] <= self._ring.position:
-            _, _, subscription = heappop(first)
-            if subscription in self._ahead:
-                self._replay(subscription)
-
-    def _candidates(self, event: Event) -> Iterable[Group]:
-        try:
-            return self._index.candidates(event)
-        except Exception:  # noqa: BLE001 - a broken event: let each group fail by itself
-            return self._groups.values()
+        for subscription in self._ahead.reached(self._ring.position):
+            self._replay(subscription)
 
     def begin_epoch(self, reason: Reason | None) -> str:
         """Resync every client because history broke; return the id of the incident. The ring has been reset already."""
         why = reason or ResyncReason.EPOCH_UNKNOWN
-        ended, self._epoch = self._epoch, self._ring.epoch
-        if ended is None:
-            # Before the first start there was none: with this reason, a cursor of another epoch is just unknown.
-            self._before = ResyncReason.EPOCH_UNKNOWN if why is EpochReason.FIRST_START else why
-        else:
-            self._ended[ended] = why
-            if len(self._ended) > _EPOCHS:
-                self._before = self._ended.pop(next(iter(self._ended)))
+        self._ended_epochs.begin(self._ring.epoch, why)
         return self.resync_all(why)
 
     def notify_stale(self, stale: str | None) -> None:
@@ -302,29 +249,16 @@ class Hub:
         if subscription.position > self._ring.position:
             self._change_mode(subscription, Mode.AHEAD)
             self._ahead.add(subscription)
-            heappush(self._ahead_heap, (subscription.position, next(self._tie_breaker), subscription))
-            if len(self._ahead_heap) > 2 * len(self._ahead) + 100:  # most entries are of clients that have left
-                self._ahead_heap = [each for each in self._ahead_heap if each[2] in self._ahead]
-                heapify(self._ahead_heap)
             return
-        group = self._groups.get(subscription.group.key, subscription.group)
-        group.join(subscription)
-        subscription.group = group
+        self._groups.join(subscription)
         self._change_mode(subscription, Mode.LIVE)
-        if len(group) == 1:
-            self._groups[group.key] = group
-            self._index.add(group, group.shown)
 
     def _detach(self, subscription: Subscription, mode: Mode) -> None:
         match subscription.mode:
             case Mode.LIVE:
                 # Everything in the ring has been written to it; from now on it has a position of its own.
                 subscription.position = self._ring.position
-                group = subscription.group
-                group.leave(subscription)
-                if not group:
-                    del self._groups[group.key]
-                    self._index.remove(group, group.shown)
+                self._groups.leave(subscription)
             case Mode.AHEAD:
                 self._ahead.discard(subscription)
             case Mode.PAUSED | Mode.BEHIND | Mode.REPLAY:

@@ -1,12 +1,12 @@
 """The gate before MongoDB: so many requests pass at once; the others wait in a short line, or are turned away."""
 
 import asyncio
-import math
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from time import monotonic
 
+from services.common.contention import Contention
 from services.common.deadlines import Deadlines
 from services.front.shortage import Shortage
 from services.gateway.in_flight import Patience
@@ -15,7 +15,6 @@ from services.gateway.store_errors import Overloaded
 AT_ONCE = 64
 # Of one account while others ask, too: more would let MongoDB and this process work for it most of the time.
 OF_ONE = 2
-CONTENDED_SECONDS = 1.0  # after two accounts have asked, one after the other
 # In the line. Whoever would wait longer gets a better answer elsewhere or later than here and now. Only a burst makes
 # anybody wait so long:
 WAIT_SECONDS = 0.5
@@ -54,12 +53,12 @@ class MongodbGate:
         *,
         wait: float = WAIT_SECONDS,
         full: float = FULL_SECONDS,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self.at_once = at_once
         self.turned_away: Callable[[], None] = _ignore
         self._wait, self._full = wait, full
-        self._last_account: str | None = None
-        self._contended_until = -math.inf
+        self._contention = Contention(clock)
         self._inside: Counter[str] = Counter()
         self._passing = 0
         self._lines: OrderedDict[str, deque[_Waiting]] = OrderedDict()
@@ -106,7 +105,7 @@ class MongodbGate:
                 spent.passed = (spent.passed or 0.0) + monotonic() - passed
 
     async def _enter(self, account: str) -> None:
-        self._note(account)
+        self._contention.note(account)
         if self._may_pass(account) and account not in self._lines:
             self._admit(account)
             return
@@ -125,14 +124,8 @@ class MongodbGate:
         finally:
             overdue.cancel()
 
-    def _note(self, account: str) -> None:
-        if account != self._last_account:
-            if self._last_account is not None:
-                self._contended_until = monotonic() + CONTENDED_SECONDS
-            self._last_account = account
-
     def _may_pass(self, account: str) -> bool:
-        return self._passing < self.at_once and (self._inside[account] < OF_ONE or monotonic() >= self._contended_until)
+        return self._passing < self.at_once and (self._inside[account] < OF_ONE or not self._contention.is_present)
 
     def _admit(self, account: str) -> None:
         self._passing += 1

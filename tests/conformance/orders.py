@@ -66,7 +66,7 @@ class Orders:
     def left_over(self) -> list[Any]:
         """Everything that the hub still has of anybody."""
         hub = self.hub
-        return [*hub._subscriptions, *hub._groups, *hub._index._by_key, *hub._ahead, *hub._queued]
+        return [*hub._subscriptions, *hub._groups, *hub._groups._index._by_key, *hub._ahead._waiting, *hub._queued]
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ import pytest
 from services.common.running_stack import claimed
 from services.embedded.folders import private_folder
 from services.embedded.process import Process
+from tests.forked_process import run_forked
 from tests.listening import listening
 from tests.service_process import ROOT
 from tests.waiting import within
@@ -159,24 +160,22 @@ async def test_a_second_stack_in_the_same_folder_is_refused(stack: Stack) -> Non
 
 async def command(stack: Stack, name: str) -> str:
     """Run a command of ours in the stack's folder, without a MONGODB_URI; return its output."""
-    child = await Process.start(
-        [sys.executable, "-m", f"services.commands.{name}"], log=None, env={"PYTHONPATH": str(ROOT)}, cwd=stack.folder
-    )
-    said = (await child.output.read()).decode()
-    assert await child.wait() == 0, said
-    return said
+    ended = await run_forked(f"services.commands.{name}", cwd=stack.folder, environment={}, seconds=60)
+    assert ended.code == 0, ended.output
+    return ended.output
 
 
-async def test_opening_it_to_others_prints_what_they_may_do(stack: Stack, mongodb_uri: str, redis_url: str) -> None:
-    stack.settings |= {
-        "MONGODB_URI": mongodb_uri,
-        "REDIS_URL": redis_url,
-        "HOST": "0.0.0.0",
-        "AUTH_NONE_ON_PUBLIC": "yes",
-    }
+async def test_servers_of_ones_own_are_used_and_opening_it_to_others_prints_what_they_may_do(
+    stack: Stack, mongodb_uri: str, redis_url: str
+) -> None:
+    (stack.folder / ".env").write_text(f"MONGODB_URI={mongodb_uri}\nREDIS_URL={redis_url}\n")
+    stack.settings |= {"HOST": "0.0.0.0", "AUTH_NONE_ON_PUBLIC": "yes"}
     await stack.start()
     await stack.shows("Ready: ")
     shown = "".join(stack.screen)
+    assert "Using the MongoDB at MONGODB_URI" in shown
+    assert "Using the Redis at REDIS_URL" in shown
+    assert not (stack.folder / ".data").exists()
     assert f"There is no sign-in: anyone who can reach port {stack.settings['PORT']} of this machine" in shown
     assert "sample orders" not in shown  # they were not asked for in a database of one's own
     assert f"0.0.0.0:{stack.settings['PORT']}" in listening_of_all(stack)
@@ -216,14 +215,8 @@ async def test_with_auth_jwt_its_own_tokens_are_let_in_and_no_others(
 
 async def make_token(stack: Stack, **asked: str) -> str:
     """Run `make token`'s command in the folder of the stack, and return what it prints."""
-    command = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.commands.make_token"),
-        cwd=stack.folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **asked},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    return (await command.communicate())[0].decode().strip()
+    ended = await run_forked("services.commands.make_token", cwd=stack.folder, environment=asked, seconds=60)
+    return ended.output.strip()
 
 
 async def test_without_tokens_it_is_not_opened_to_others(stack: Stack) -> None:
@@ -252,18 +245,6 @@ async def test_a_second_stack_names_the_port_and_touches_nothing(stack: Stack) -
     assert f"Port {stack.settings['PORT']}, meant for the gateway, is taken" in line
     assert "PORT" in line
     assert list(stack.folder.iterdir()) == []
-
-
-async def test_servers_of_ones_own_are_used_in_place_of_the_embedded(
-    stack: Stack, mongodb_uri: str, redis_url: str
-) -> None:
-    (stack.folder / ".env").write_text(f"MONGODB_URI={mongodb_uri}\nREDIS_URL={redis_url}\n")
-    await stack.start()
-    await stack.shows("Ready: ")
-    shown = "".join(stack.screen)
-    assert "Using the MongoDB at MONGODB_URI" in shown
-    assert "Using the Redis at REDIS_URL" in shown
-    assert not (stack.folder / ".data").exists()
 
 
 async def test_a_database_that_cannot_be_prepared_stops_the_start(stack: Stack, redis_url: str) -> None:

@@ -5,9 +5,11 @@ import resource
 import signal
 from pathlib import Path
 
+import pytest
+
 from services.embedded.ports import free_port
 from tests.conftest import RunService
-from tests.forked_process import ForkedService, ForkServer
+from tests.forked_process import ForkedService, ForkServer, request, run_forked
 from tests.waiting import until
 
 NOWHERE = {"MONGODB_URI": "mongodb://127.0.0.1:1/orders", "REDIS_URL": "redis://127.0.0.1:1"}
@@ -35,17 +37,23 @@ async def test_it_can_be_frozen_killed_and_started_again(run_service: RunService
     await until(lambda: watcher.status("/healthz"), "it runs again")
 
 
+async def test_a_command_has_its_arguments_and_its_end_and_output_are_known(tmp_path: Path) -> None:
+    ended = await run_forked("json.tool", "--help", cwd=tmp_path, environment={}, seconds=20)
+    assert ended.code == 0
+    assert "usage: " in ended.output
+    ended = await run_forked("json.tool", "missing.json", cwd=tmp_path, environment={}, seconds=20)
+    assert ended.code == 2
+    assert "missing.json" in ended.output
+    with pytest.raises(TimeoutError):
+        await run_forked("services.watcher", cwd=tmp_path, environment=NOWHERE, seconds=0.1)
+
+
 async def test_it_ends_with_the_process_that_wanted_it(tmp_path: Path) -> None:
     watcher = ForkedService(service="watcher", port=free_port(), folder=tmp_path, settings={})
-    request = {
-        "service": "watcher",
-        "environment": {**os.environ, **watcher.env(), **NOWHERE, "WATCHER_PORT": str(watcher.port)},
-        "cwd": str(tmp_path),
-        "descriptors": 500,
-    }
+    environment = {**os.environ, **watcher.env(), **NOWHERE, "WATCHER_PORT": str(watcher.port)}
     server = ForkServer()
     with (tmp_path / "log").open("wb") as log:
-        running = server.fork(request, log.fileno())
+        running = server.fork(request("services.watcher", [], environment, tmp_path, 500), log.fileno())
     await until(lambda: watcher.status("/healthz"), "it runs")
     assert resource.prlimit(running.pid, resource.RLIMIT_NOFILE) == (500, 500)
     server.close()

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from services.gateway.insert_groups import StoredAt
 from services.gateway.order_document import new_document
 from services.gateway.orders import NewOrder
-from services.gateway.plain_inserts import LEAST, PlainInserts, StoredAt
+from services.gateway.plain_inserts import LEAST, PlainInserts
 from services.gateway.store import OrderStore, Written
 from services.gateway.store_edge import StoreEdge
 from services.gateway.store_errors import OutcomeUnknown, StoreError, StoreUnavailable, ValueTaken

@@ -12,7 +12,9 @@ import pytest
 import uvloop
 
 from services.common import fair_turns
+from services.common.contention import CONTENDED_SECONDS
 from services.common.fair_turns import FairTurns, Pace
+from services.common.rests import CONTENDED_REST
 from services.front.front import Front
 from services.gateway.engineio.server import EngineServer
 from services.gateway.http.rest import OrdersApi
@@ -155,10 +157,9 @@ async def test_after_a_step_that_cannot_be_divided_its_account_rests_and_others_
     assert len(turns._rests) < 500
 
 
-async def test_the_rest_is_longer_while_others_want_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_rest_is_longer_while_others_want_turns() -> None:
     now = 0.0
-    monkeypatch.setattr(fair_turns, "perf_counter", lambda: now)
-    turns = FairTurns()
+    turns = FairTurns(clock=lambda: now)
 
     async def rest(account: str, seconds: float, *, was_whole: bool = True) -> float:
         """Return for how long the account rests after a step, looked at every hundredth of a second."""
@@ -166,7 +167,7 @@ async def test_the_rest_is_longer_while_others_want_turns(monkeypatch: pytest.Mo
         await turns.take(account)
         turns.lasted(account, seconds, was_whole=was_whole)
         began = now
-        while turns._rests_now(account):
+        while turns._rests.of(account):
             now += 0.01
         return now - began
 
@@ -176,8 +177,8 @@ async def test_the_rest_is_longer_while_others_want_turns(monkeypatch: pytest.Mo
     await turns.take("another")
     assert await rest("one", 0.1, was_whole=False) == pytest.approx(0.1, abs=0.011)  # it takes turns as it is
     await turns.take("another")
-    assert await rest("one", 0.1) == pytest.approx(0.1 * fair_turns.CONTENDED_REST, abs=0.011)
-    now += fair_turns.CONTENDED_SECONDS
+    assert await rest("one", 0.1) == pytest.approx(0.1 * CONTENDED_REST, abs=0.011)
+    now += CONTENDED_SECONDS
     assert await rest("one", 0.1) == pytest.approx(0.1, abs=0.011)
 
 
@@ -193,15 +194,14 @@ async def test_the_rest_of_one_account_does_not_prolong_that_of_another() -> Non
     waiting.cancel()
 
 
-def test_rests_that_are_over_at_once_end_without_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rests_that_are_over_at_once_end_without_an_error() -> None:
     now = 0.0
-    monkeypatch.setattr(fair_turns, "perf_counter", lambda: now)
     errors: list[dict[str, Any]] = []
 
     async def rest() -> None:
         nonlocal now
         asyncio.get_running_loop().set_exception_handler(lambda _, error: errors.append(error))
-        turns = FairTurns()
+        turns = FairTurns(clock=lambda: now)
         for account in ("one", "another"):
             turns.lasted(account, 0.01)
         now = 0.0099  # a tenth of a millisecond before the end, for which uvloop has no timer

@@ -396,7 +396,7 @@ async def test_what_would_wait_too_long_is_refused_unparsed_and_the_connection_g
     waits: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if waits:
-        monkeypatch.setattr(Refusals, "at_once", lambda *_: False)
+        monkeypatch.setattr(refusals, "_AT_ONCE", 0)
     flood = Flood()
     async with front(overload=flood.overload) as port:
         clients = [await port.connect() for _ in range(40)]
@@ -417,20 +417,23 @@ async def test_what_would_wait_too_long_is_refused_unparsed_and_the_connection_g
 
 
 async def test_only_so_many_are_refused_in_one_pass_of_the_loop() -> None:
-    class Held:
+    class Connection:
+        held = b""
+
+        def hold(self, data: bytes) -> None:
+            self.held = data
+
         def refuse(self, answer: bytes) -> None:
             """There is nobody to tell."""
 
     flood = Flood()
     some = Refusals(FairTurns(), flood.overload)
     for passes in (1, 2):
-        while some.at_once(Held()):
-            assert flood.refused <= 100 * passes
-        refused = flood.refused
-        assert not some.at_once(Held())
-        assert flood.refused == refused
-        await asyncio.sleep(0)
-    assert refused == 2 * refusals._AT_ONCE
+        connections = [Connection() for _ in range(refusals._AT_ONCE + 1)]
+        for connection in connections:
+            some.refuse(f"{passes}", connection, REQUEST)
+        assert [bool(each.held) for each in connections] == [False] * refusals._AT_ONCE + [True]
+        await until(lambda: flood.refused == passes * len(connections), "the one that was held is refused, too")  # noqa: B023
 
 
 async def test_a_request_that_has_waited_too_long_for_its_turn_is_refused_then(monkeypatch: pytest.MonkeyPatch) -> None:

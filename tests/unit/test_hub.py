@@ -41,7 +41,7 @@ class Stream:
     def holds_nobody(self) -> bool:
         inside = (
             self.hub._groups,
-            self.hub._index._by_key,
+            self.hub._groups._index._by_key,
             self.hub._ahead,
             self.hub._queued,
             self.hub._subscriptions,
@@ -357,4 +357,4 @@ def test_clients_ahead_that_come_and_go_do_not_pile_up() -> None:
     stream = Stream()
     for _ in range(2000):
         stream.hub.unsubscribe(stream.join(Outlet(), 1000))
-    assert len(stream.hub._ahead_heap) <= 200
+    assert len(stream.hub._ahead._heap) <= 200

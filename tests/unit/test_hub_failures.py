@@ -210,5 +210,5 @@ def test_a_client_is_found_where_it_was_put_whatever_has_changed_meanwhile(
     assert (outlet.aborted, stream.errors) == (0, [])
     stream.hub.unsubscribe(subscription)
     assert len(stream.hub) == 1
-    assert [group.key for group in stream.hub._groups.values()] == [(Audience(EVERYTHING), Form.SSE_PLAIN)]
+    assert [group.key for group in stream.hub._groups] == [(Audience(EVERYTHING), Form.SSE_PLAIN)]
     assert subscription.mode is Mode.PAUSED

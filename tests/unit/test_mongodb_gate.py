@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
+from services.common.contention import CONTENDED_SECONDS
 from services.gateway.mongodb_gate import OF_ONE, MongodbGate, Spent
 from services.gateway.store_errors import Overloaded
 from tests.waiting import until
@@ -64,11 +65,15 @@ async def test_a_flood_waits_behind_itself_and_not_before_others() -> None:
 
 
 async def test_while_others_ask_an_account_has_its_part_and_no_more() -> None:
-    async with visits(MongodbGate(8, wait=30)) as going:
+    now = 0.0
+    async with visits(MongodbGate(8, wait=30, clock=lambda: now)) as going:
         going.send("one", *["many"] * 20)
         await until(lambda: going.gate.waiting == 20 - OF_ONE, "it has its part")
         going.send("one", "other")
         await until(lambda: len(going.inside) == OF_ONE + 3, "there was room for others")
+        now += CONTENDED_SECONDS  # in which nobody asks
+        going.tasks[0].cancel()
+        await until(lambda: going.inside.count("many") == OF_ONE + 4, "it may take what others do not want")
 
 
 async def test_who_would_wait_too_long_is_turned_away_and_a_flood_turns_nobody_else_away() -> None:

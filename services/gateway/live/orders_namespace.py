@@ -16,21 +16,20 @@ from services.gateway.edge.authenticator import Authenticator
 from services.gateway.edge.fair_share import FairShare
 from services.gateway.edge.incidents import Count, DisconnectReason, Incident, OnDisconnect
 from services.gateway.edge.peer import account_of
-from services.gateway.edge.principal import ANYONE, Credentials, NotAuthenticated, Principal, Scope
-from services.gateway.edge.quota import RATE_LIMITED, Standing, Use
-from services.gateway.edge.registry import NotAdmitted
-from services.gateway.filters import EVERYTHING, NOTHING, Interest, InvalidFilter, parse_filter, union
+from services.gateway.edge.principal import Credentials, NotAuthenticated, Scope
+from services.gateway.edge.quota import Standing, Use
+from services.gateway.filters import EVERYTHING, InvalidFilter
 from services.gateway.live.client import LiveClient, gateway_event
-from services.gateway.live.connect_request import ConnectRequest, credentials_in, parse_connect
+from services.gateway.live.connecting import Connecting
+from services.gateway.live.subscribing import changed, without_snapshot
 from services.gateway.recovery import SessionIds
 from services.gateway.snapshot_chunk import INSIDE
-from services.gateway.socketio.server import Ack, ConnectionRefused, Namespace, Socket
+from services.gateway.socketio.server import Ack, Namespace, Socket
 from services.gateway.stream import Stream
-from services.gateway.subscription import Mode, Reason, ResumePoint, ResyncReason
+from services.gateway.subscription import Mode
 from services.gateway.wire.socketio import Argument
 
 MARK_SECONDS = 20.0
-_SNAPSHOT = "snapshot"  # in what a client subscribes to
 
 
 class LiveOrders(Namespace[LiveClient]):
@@ -62,107 +61,27 @@ class LiveOrders(Namespace[LiveClient]):
         self._current_cursor = stream.current_cursor
         self._ready = stream.ready
         self._turns = stream.turns
-        self._ids = ids
         self._server = server
         self._count = count
         self._left = left
-        self._ready_timeout = ready_timeout
         self._stalls: Deadlines[LiveClient] = Deadlines(stall, self._drop)
         self._clients: set[LiveClient] = set()
+        self._connecting = Connecting(
+            stream,
+            ids,
+            count,
+            self._refusing,
+            self._stalls,
+            ready_timeout=ready_timeout,
+            authenticator=authenticator,
+            visible=visible,
+        )
 
     def connect(
         self, socket: Socket[LiveClient], auth: Mapping[str, Argument]
     ) -> Mapping[str, object] | Awaitable[Mapping[str, object]]:
         """Find the client's position in the stream; recover its session if it sends one."""
-        handshake = socket.take_credentials()
-        if self._authenticator is None:
-            return self._connect(socket, auth, ANYONE)
-        return self._identify(self._authenticator, socket, auth, credentials_in(auth, handshake))
-
-    async def _identify(
-        self,
-        authenticator: Authenticator,
-        socket: Socket[LiveClient],
-        auth: Mapping[str, Argument],
-        credentials: Credentials,
-    ) -> Mapping[str, object]:
-        try:
-            principal = await authenticator.identify(credentials, Scope.READ)
-        except NotAuthenticated as refusal:
-            raise ConnectionRefused(refusal.denial, {"reason": refusal.denial}) from refusal
-        self._admit_one_more(socket, principal.subject)
-        admitted = self._connect(socket, auth, principal)
-        return await admitted if isinstance(admitted, Awaitable) else admitted
-
-    def _admit_one_more(self, socket: Socket[LiveClient], subject: str) -> None:
-        try:
-            standing = socket.identified(subject)
-        except NotAdmitted as refusal:
-            self._count(refusal.incident)
-            told = {"reason": refusal.incident, "retry_after": refusal.retry_after}
-            raise ConnectionRefused(refusal.incident, told) from refusal
-        if standing is not None and not standing.is_allowed:
-            self._count(standing.use.incident)
-            raise ConnectionRefused(RATE_LIMITED, standing.refusal())
-
-    def _connect(
-        self, socket: Socket[LiveClient], auth: Mapping[str, Argument], principal: Principal
-    ) -> Mapping[str, object] | Awaitable[Mapping[str, object]]:
-        request = parse_connect(auth, self._ids, self._visible, principal)
-        if request.wants_orders:
-            standing = self._refusing(Use.EXPENSIVE, socket, principal.subject)
-            if standing is not None:
-                raise ConnectionRefused(RATE_LIMITED, standing.refusal())
-        resume_point = self._locate_now(request) if self._ready.is_set() else None
-        if resume_point is not None:
-            # Nearly always there is nothing to await, which saves a task: thousands may reconnect at once.
-            return self._admit(socket, request, resume_point, principal)
-        return self._locate(socket, request, principal)
-
-    async def _locate(
-        self, socket: Socket[LiveClient], request: ConnectRequest, principal: Principal
-    ) -> Mapping[str, object]:
-        try:
-            async with asyncio.timeout(self._ready_timeout):
-                await self._ready.wait()
-        except TimeoutError:
-            socket.close(DisconnectReason.STREAM_MISSING)  # the client reconnects by itself
-            raise ConnectionRefused("the stream is not there yet") from None
-        resume_point = self._locate_now(request)
-        if resume_point is None and request.since is not None:
-            resume_point = await self._locate_deep(socket, request.since, principal.subject)
-        return self._admit(socket, request, resume_point or self._now(request), principal)
-
-    async def _locate_deep(self, socket: Socket[LiveClient], since: Cursor, subject: str) -> ResumePoint:
-        if self._refusing(Use.DEEP_RESUMES, socket, subject) is None:
-            return await self._stream.locate(since, account_of(socket.address))
-        return ResumePoint(self._current_cursor().position, ResyncReason.TOO_MANY_REPLAYS)
-
-    def _locate_now(self, request: ConnectRequest) -> ResumePoint | None:
-        return self._now(request) if request.since is None else self._stream.locate_now(request.since)
-
-    def _now(self, request: ConnectRequest) -> ResumePoint:
-        return ResumePoint(self._current_cursor().position, request.reason)
-
-    def _admit(
-        self, socket: Socket[LiveClient], request: ConnectRequest, resume_point: ResumePoint, principal: Principal
-    ) -> Mapping[str, object]:
-        recovered = request.pid is not None and resume_point.reason is None
-        incident = "" if resume_point.reason is None else self._note_resync(socket, request, resume_point.reason)
-        socket.state = LiveClient(
-            socket,
-            self._hub,
-            self._stalls,
-            request.interest,
-            resume_point,
-            incident,
-            principal,
-            wants_orders=request.wants_orders,
-        )
-        return {"pid": request.pid if recovered else self._ids.issue(principal.subject)}
-
-    def _note_resync(self, socket: Socket[LiveClient], request: ConnectRequest, reason: Reason) -> str:
-        return self._hub.resyncs.one(reason, socket.sid, account_of(socket.address), request.since)
+        return self._connecting.connect(socket, auth)
 
     def greeting(self, socket: Socket[LiveClient]) -> tuple[str, Sequence[object]]:
         """Return `connected`: the client's id, the server's name and the position in the stream."""
@@ -243,8 +162,8 @@ class LiveOrders(Namespace[LiveClient]):
         if subscription is None:
             return
         try:
-            args, wants_orders = _wants_orders(name, args)
-            interest = _changed(subscription.interest, name, args, self._visible)
+            args, wants_orders = without_snapshot(name, args)
+            interest = changed(subscription.interest, name, args, self._visible)
         except InvalidFilter as error:
             if ack is not None:
                 ack({"error": {"field": error.field, "message": error_text(error)}})
@@ -311,28 +230,3 @@ class LiveOrders(Namespace[LiveClient]):
 
 def _moment(seconds: float | None) -> str | None:
     return None if seconds is None else iso_at(seconds)
-
-
-def _wants_orders(name: str, args: Sequence[Argument]) -> tuple[Sequence[Argument], bool]:
-    """Return the arguments without `snapshot`, and whether a `subscribe` had it: the client wants the orders, too."""
-    if name != "subscribe" or not args or not isinstance(args[0], dict) or _SNAPSHOT not in args[0]:
-        return args, False
-    wanted = args[0][_SNAPSHOT]
-    if not isinstance(wanted, bool):
-        raise InvalidFilter("must be true or false", _SNAPSHOT)
-    wanted_filter = {field: value for field, value in args[0].items() if field != _SNAPSHOT}
-    return [wanted_filter or None, *args[1:]], wanted
-
-
-def _changed(interest: Interest, name: str, args: Sequence[Argument], visible: VisibleFields) -> Interest:
-    """Return the interest after `subscribe(filter)`, `unsubscribe(filter)` or `unsubscribe()`."""
-    wanted = parse_filter(args[0]) if args and args[0] is not None else None
-    match name:
-        case "subscribe":
-            if wanted is None:
-                return EVERYTHING
-            return union({wanted} if interest == EVERYTHING else {*interest, wanted}, visible)
-        case "unsubscribe":
-            return NOTHING if wanted is None else interest - {wanted}
-        case _:
-            raise InvalidFilter(f"there is no event {name[:40]!r} here, only subscribe and unsubscribe")

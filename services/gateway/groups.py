@@ -1,0 +1,92 @@
+"""The groups of the clients that are live, and the fan-out of each change to them."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from services.gateway.audience import Audience
+from services.gateway.event import Event
+from services.gateway.group import Group, SentBytes
+from services.gateway.interest_index import InterestIndex
+from services.gateway.subscription import Subscription
+from services.gateway.wire.form import Form
+
+
+class FannedOut(NamedTuple):
+    """How many writes there were, and the clients of which nobody can tell whether they may see an event."""
+
+    writes: int
+    undecided: list[Subscription]
+
+
+class Groups:
+    """Each group has at least one client; an event is encoded for those that it may concern."""
+
+    def __init__(self) -> None:
+        self._groups: dict[tuple[Audience, Form], Group] = {}
+        self._index: InterestIndex[Group] = InterestIndex()
+        self._sent = {form: SentBytes() for form in Form}
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __iter__(self) -> Iterator[Group]:
+        return iter(self._groups.values())
+
+    def sent_bytes(self, form: Form) -> int:
+        """Return how many bytes of changes were written in this form, also to clients that catch up."""
+        return self._sent[form].count
+
+    def find(self, audience: Audience, form: Form) -> Group:
+        """Return the group that such a client joins once it is live."""
+        return self._groups.get((audience, form)) or Group(audience, form, self._sent[form])
+
+    def join(self, subscription: Subscription) -> None:
+        """Add a client that becomes live; its own group may have been replaced by an equal one."""
+        group = self._groups.get(subscription.group.key, subscription.group)
+        group.join(subscription)
+        subscription.group = group
+        if len(group) == 1:
+            self._groups[group.key] = group
+            self._index.add(group, group.shown)
+
+    def leave(self, subscription: Subscription) -> None:
+        """Remove a client that is no longer live."""
+        group = subscription.group
+        group.leave(subscription)
+        if not group:
+            del self._groups[group.key]
+            self._index.remove(group, group.shown)
+
+    def fan_out(self, events: Sequence[Event], failed: Callable[[Subscription, Exception], None]) -> FannedOut:
+        """Send events to the clients that they concern; ``failed`` is called for each client that must be given up."""
+        # Recipients are fixed before the first write: a client that a write pauses counts as having been sent these.
+        candidates: dict[Group, list[Event]] = {}
+        for event in events:
+            for group in self._candidates(event):
+                candidates.setdefault(group, []).append(event)
+        due = []
+        undecided: list[Subscription] = []
+        for group, concerning in candidates.items():
+            try:
+                data = group.encode(concerning)
+                if data is None:
+                    undecided += group
+                else:
+                    due.append((group.sent, data, group.recipients()))
+            except Exception as error:  # noqa: BLE001 - the event or the filter is at fault, not the other groups
+                for subscription in group:
+                    failed(subscription, error)
+        writes = 0
+        for sent, data, recipients in due:
+            if data:
+                clients = len(recipients)
+                writes += clients
+                sent.count += clients * len(data)
+                recipients.write(data, failed)
+        return FannedOut(writes, undecided)
+
+    def _candidates(self, event: Event) -> Iterable[Group]:
+        try:
+            return self._index.candidates(event)
+        except Exception:  # noqa: BLE001 - a broken event: let each group fail by itself
+            return self._groups.values()
