@@ -9,7 +9,6 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from time import thread_time
 from typing import cast
 
 from aiohttp import web
@@ -160,10 +159,10 @@ class PendingConnection(SlotHolder, asyncio.Protocol):
     def hold(self, data: bytes) -> None:
         """Keep the first bytes until it is the client's turn."""
         self._transport.pause_reading()
-        self._held, self._since = data, thread_time()
+        self._held, self._since = data, self._front.turns.worked()
 
     def _resume(self) -> None:
-        if self._front.refusals.is_late(self._account, thread_time() - self._since, self._held):
+        if self._front.refusals.is_late(self._account, self._front.turns.worked() - self._since, self._held):
             self._front.refusals.now(self)
         elif not self._transport.is_closing():
             held, self._held = self._held, b""

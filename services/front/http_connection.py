@@ -4,7 +4,6 @@ aiohttp has neither: it reads all connections as they come, and waits without en
 """
 
 import asyncio
-from time import thread_time
 
 from aiohttp import web
 from aiohttp.web_protocol import _ErrInfo
@@ -63,7 +62,7 @@ class HttpConnection(SlotHolder, AnsweredErrors):
 
     def hold(self, data: bytes) -> None:
         """Keep what has come in until it is the account's turn."""
-        self._held, self._held_since = data, thread_time()
+        self._held, self._held_since = data, self._turns.worked()
         if self.transport is not None:
             self.transport.pause_reading()
 
@@ -80,7 +79,9 @@ class HttpConnection(SlotHolder, AnsweredErrors):
             self.transport.write(answer)
 
     def _read_held(self) -> None:
-        if self._is_between and self._refusals.is_late(self._account, thread_time() - self._held_since, self._held):
+        if self._is_between and self._refusals.is_late(
+            self._account, self._turns.worked() - self._held_since, self._held
+        ):
             self._refusals.now(self)
             return
         held = self.take_held()

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import socket
+import time
 from collections.abc import Coroutine
 from contextvars import ContextVar
 from typing import Any
@@ -103,6 +104,26 @@ async def test_what_a_step_waits_for_is_no_part_of_it() -> None:
         else:
             await pace.step()
         assert not turns._rests
+
+
+async def test_an_account_waits_for_as_long_as_the_thread_works_for_others() -> None:
+    turns = FairTurns()
+    waited: list[float] = []
+
+    def work() -> None:
+        end = time.thread_time() + 0.02
+        while time.thread_time() < end:
+            pass
+
+    for _ in range(3):
+        turns.add("one", work)
+    turns.add("two", lambda: waited.append(turns.waits("one")))
+    turns.add("one", lambda: waited.append(-1.0))
+    await until(lambda: len(waited) == 2, "all had their turns", 10)
+    assert waited[0] >= 0.02  # those of `one` that were left then had waited since the beginning
+    await asyncio.sleep(0.05)  # with nothing to do
+    turns.add("one", lambda: None)
+    assert turns.waits("one") < 0.01
 
 
 async def test_abandoned_work_keeps_no_request_waiting(steps: list[str]) -> None:
