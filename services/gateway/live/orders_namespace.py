@@ -212,9 +212,9 @@ class LiveOrders(Namespace[LiveClient]):
             await asyncio.sleep(MARK_SECONDS)
             if not self._ready.is_set() or self._current_cursor() == here:
                 continue
-            here = self._current_cursor()
             pace = Pace(self._turns, OWN)
             await pace.begin()
+            here = self._current_cursor()
             for client in list(self._clients):
                 subscription = client.subscription if client in self._clients else None
                 if (
@@ -224,7 +224,7 @@ class LiveOrders(Namespace[LiveClient]):
                 ):
                     with self._hub.isolating(subscription):
                         client.mark(here, subscription)
-                if await pace.step():  # meanwhile the others may have been sent later changes than the mark
+                if await pace.step():  # meanwhile the others may have been sent later changes than `here`
                     here = self._current_cursor()
 
 

@@ -243,14 +243,14 @@ class SseTransport:
         """Send heartbeats until cancelled."""
         while True:
             await asyncio.sleep(self._settings.heartbeat)
-            here = self._here()
             pace = Pace(self._turns, OWN)
             await pace.begin()
+            here = self._here()
             for stream in list(self._streams):
                 if stream.subscription is not None and stream in self._streams:
                     with self._hub.isolating(stream.subscription):
                         stream.beat(here)
-                if await pace.step():  # meanwhile the others may have been sent later changes than the mark
+                if await pace.step():  # meanwhile the others may have been sent later changes than `here`
                     here = self._here()
 
     def _here(self) -> Cursor | None:
