@@ -19,6 +19,15 @@ class Patience(NamedTuple):
     full: float
     refusal: Callable[[], Exception]
 
+    def check(self, first: float) -> None:
+        """Raise the refusal where the first one of an account has waited for too long, since ``first``."""
+        if self.is_over(first):
+            raise self.refusal()
+
+    def is_over(self, first: float) -> bool:
+        """Tell whether it would be raised."""
+        return monotonic() - first > self.full
+
 
 _ENDLESS = Patience(math.inf, math.inf, TimeoutError)
 
@@ -66,18 +75,17 @@ class InFlight:
                 del self._gates[account]
 
     async def _wait(self, gate: _Gate) -> None:
-        wait, full, refusal = self._patience
-        now, number = monotonic(), next(self._numbers)
-        if gate.waiting and now - next(iter(gate.waiting.values())) > full:
-            raise refusal()
-        gate.waiting[number] = now
-        waiting = asyncio.timeout(None if wait == math.inf else wait)
+        patience, number = self._patience, next(self._numbers)
+        if gate.waiting:
+            patience.check(next(iter(gate.waiting.values())))
+        gate.waiting[number] = monotonic()
+        waiting = asyncio.timeout(None if patience.wait == math.inf else patience.wait)
         try:
             async with waiting:
                 await gate.semaphore.acquire()
         except TimeoutError:
             if not waiting.expired():
                 raise
-            raise refusal() from None
+            raise patience.refusal() from None
         finally:
             del gate.waiting[number]

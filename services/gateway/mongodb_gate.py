@@ -57,18 +57,14 @@ class MongodbGate:
     ) -> None:
         self.at_once = at_once
         self.turned_away: Callable[[], None] = _ignore
-        self._wait, self._full = wait, full
+        # How long a request may wait here, or for something else on its way here.
+        self.patience = Patience(wait, full, self._refusal)
         self._contention = Contention(clock)
         self._inside: Counter[str] = Counter()
         self._passing = 0
         self._lines: OrderedDict[str, deque[_Waiting]] = OrderedDict()
         self._overdue = Deadlines[_Waiting](wait, self._give_up)
         self._shortage = Shortage("Requests are turned away", "No request has been turned away for a while")
-
-    @property
-    def patience(self) -> Patience:
-        """How long a request may wait for something else on its way here."""
-        return Patience(self._wait, self._full, self._refusal)
 
     @property
     def passing(self) -> int:
@@ -83,7 +79,7 @@ class MongodbGate:
     def is_full(self, account: str) -> bool:
         """Tell whether another request of this account would wait too long."""
         line = self._lines.get(account)
-        return line is not None and monotonic() - line[0].since > self._full
+        return line is not None and self.patience.is_over(line[0].since)
 
     def check(self, account: str) -> None:
         """Raise Overloaded where another request of this account would wait too long."""

@@ -1,21 +1,17 @@
 """The orders in MongoDB: reads are exact snapshots, writes return their commit time."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
-from typing import Any, NamedTuple, Self, TypeVar
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple, Self
 
-from bson.raw_bson import RawBSONDocument
-from pymongo import AsyncMongoClient, ReturnDocument, WriteConcern, errors
+from pymongo import AsyncMongoClient, WriteConcern, errors
 from pymongo.asynchronous.database import AsyncDatabase
 
-from services.common.cursor import cluster_time, timestamp
+from services.common.cursor import timestamp
 from services.common.dependency_metrics import Dependency
 from services.common.documents import CODEC, Json
 from services.common.fair_turns import OWN, FairTurns, Pace
-from services.common.filter_fields import deciding_fields
 from services.common.ids import parse_id
-from services.common.order_json import order_json
 from services.common.secret_files import unusable_uri
 from services.common.stream_spec import ORDERS
 from services.common.visible_fields import ALL_FIELDS, VisibleFields
@@ -23,18 +19,16 @@ from services.gateway.atomic_writes import AtomicWrites
 from services.gateway.audience import Audience, Rights, permits
 from services.gateway.batch_loader import BatchLoader
 from services.gateway.conditions import ids_condition, interest_conditions, permitted
-from services.gateway.filters import EVERYTHING, to_text
-from services.gateway.in_flight import InFlight
+from services.gateway.filters import EVERYTHING
 from services.gateway.kept_answers import KeptAnswers
 from services.gateway.list_reading import OrdersPage
 from services.gateway.mongodb_gate import AT_ONCE, MongodbGate
-from services.gateway.order_document import changed_fields, new_document
 from services.gateway.order_lists import OrderLists
 from services.gateway.orders import ListQuery, NewOrder, OrderChange
-from services.gateway.plain_inserts import PlainInserts
-from services.gateway.snapshot_read import RAW, Document, Question, Snapshot, read, read_snapshot
-from services.gateway.store_edge import StoreEdge, TimeLimit, driver_timeout
-from services.gateway.store_errors import OrderBusy, OrderNotFound, OutcomeUnknown, OutsideRights, StoreUnavailable
+from services.gateway.single_writes import Place, SingleWrites, Written
+from services.gateway.snapshot_read import Document, Question, Snapshot, read_snapshot
+from services.gateway.store_edge import StoreEdge, driver_timeout
+from services.gateway.store_errors import OrderNotFound
 from services.gateway.transactions import Transactions
 from services.mongodb.condition_wait import mend_waits
 from services.mongodb.primary import Primary
@@ -42,17 +36,11 @@ from services.mongodb.primary import Primary
 __all__ = ["Found", "OrderStore", "OrdersPage", "Written"]
 
 Order = dict[str, Json]
-T = TypeVar("T")
-Place = AbstractAsyncContextManager[None]
-"""Of the gate, to be held while MongoDB works."""
-
 _MAX_BATCH = 100  # orders
 # Seconds that an operation may take, retries included. With the wait for a place, and for a ping where MongoDB does not
 # answer, it is less than three.
 PATIENCE = 1.6
-_LOCK_PATIENCE = 0.6  # seconds that MongoDB waits for an order that a transaction holds; then nothing was written
 _CONFLICT_PATIENCE = 1.0  # seconds for which our own transactions are repeated where they meet others
-_MAX_CHANGES_PER_ORDER = 8  # at once; otherwise changes that wait for one order would take all connections to MongoDB
 
 
 class OrdersBelow(NamedTuple):
@@ -72,18 +60,6 @@ class Found(NamedTuple):
 
     order: Order
     at: int
-
-
-class Written(NamedTuple):
-    """An order after the write (after a deletion: as it was last), the cluster time of that change, and its ordinal.
-
-    ``at`` is later than the change where the driver had to send the write twice (a failover), or where the write
-    changed nothing (the same values within one millisecond); None where the server does not report it.
-    """
-
-    order: Order
-    at: int | None
-    ordinal: int = 0  # 0 of a write outside a transaction, which has its cluster time to itself
 
 
 class _Asked(NamedTuple):
@@ -115,16 +91,12 @@ class OrderStore:
         # Majority: an acknowledged write is in the change stream at once and survives a failover.
         self._database = database.with_options(codec_options=CODEC, write_concern=WriteConcern("majority"))
         self._orders = self._database[collection]
-        self._raw_orders = self._orders.with_options(codec_options=RAW)
-        self._patience = patience
-        self._lock_patience = min(_LOCK_PATIENCE, patience / 2)
         self.visible = visible
         self.gate = MongodbGate(at_once)
-        self._changes_in_flight = InFlight(_MAX_CHANGES_PER_ORDER)
         self._edge = StoreEdge(self._database, collection, patience, visible)
         self.lists = OrderLists(self._orders, self._edge, self._read_for_lists, visible)
         transactions = Transactions(self._database, self._edge, patience, min(_CONFLICT_PATIENCE, patience / 2))
-        self._inserts = PlainInserts(self._orders, transactions, self._insert_one)
+        self._writes = SingleWrites(self._orders, self._edge, transactions, self._exists, patience, visible)
         self.kept = KeptAnswers(self._database, self._edge)
         self.atomic = AtomicWrites(self._orders, transactions, self.kept, visible)
         self.primary = primary or Primary()
@@ -227,48 +199,20 @@ class OrderStore:
 
     async def create(self, new: NewOrder, rights: Rights = EVERYTHING) -> Written:
         """Store a new order; raise OutsideRights."""
-        document = new_document(new)
-        if rights != EVERYTHING and not permits(rights, str(document["_id"]), deciding_fields(document) or {}):
-            raise OutsideRights("the new order")
-        place = await self._inserts.insert(document)
-        return Written(order_json(document, self.visible), place.at, place.ordinal)
+        return await self._writes.create(new, rights)
 
     async def update(
         self, id: str, change: OrderChange, rights: Rights = EVERYTHING, place: Place | None = None
     ) -> Written:
         """Change some fields of an order; raise OrderNotFound, and OutsideRights where it would leave the rights."""
-        fields = change.fields()
-        # It must fit before and after, which one query decides: nobody can change the order in between.
-        document, at = await self._change(
-            id,
-            rights,
-            self._raw_orders.find_one_and_update,
-            permitted(permitted(ids_condition([id]), rights), rights, fields),
-            {"$set": changed_fields(change)},
-            place=place,
-            return_document=ReturnDocument.AFTER,
-        )
-        if document is None and rights != EVERYTHING and await self._loader.get(_Asked(id, rights)) is not None:
-            raise OutsideRights(id)
-        return await self._written(id, document, at)
+        return await self._writes.update(id, change, rights, place)
 
     async def delete(self, id: str, rights: Rights = EVERYTHING, place: Place | None = None) -> Written:
         """Remove an order and return what it was; raise OrderNotFound."""
-        condition = permitted(ids_condition([id]), rights)
-        document, at = await self._change(id, rights, self._raw_orders.find_one_and_delete, condition, place=place)
-        return await self._written(id, document, at)
+        return await self._writes.delete(id, rights, place)
 
-    async def _insert_one(self, document: Document) -> int | None:
-        try:
-            _, at = await self._write(driver_timeout, self._orders.insert_one, document)
-        except OrderBusy as error:  # MongoDB ran out of time, perhaps while the driver repeated what was done already
-            raise OutcomeUnknown("MongoDB did not confirm the new order in time") from error
-        return at
-
-    async def _written(self, id: str, document: RawBSONDocument | None, at: int | None) -> Written:
-        if document is None:
-            raise OrderNotFound(id)
-        return Written((await read(document, self.visible)).order, at)
+    async def _exists(self, id: str, rights: Rights) -> bool:
+        return await self._loader.get(_Asked(id, rights)) is not None
 
     async def _find_orders(self, asked: Sequence[_Asked]) -> Mapping[_Asked, Found]:
         """Return the orders that exist, each for those who may see it."""
@@ -300,42 +244,3 @@ class OrderStore:
 
     async def _read_for_lists(self, *asked: Any, **more: Any) -> Snapshot:
         return await self._read(*asked, **more)
-
-    async def _change(
-        self,
-        id: str,
-        rights: Rights,
-        operation: Callable[..., Awaitable[T]],
-        *args: Any,
-        place: Place | None,
-        **options: Any,
-    ) -> tuple[T, int | None]:
-        """Change an existing order; give up after a while where a transaction holds it.
-
-        Those that wait for earlier changes of the same order hold no ``place`` yet, or they would take all.
-        """
-        # Not for those who may not see the order: that others change it must not keep them waiting.
-        account = f"{id}~{to_text(rights)}"
-        # Not limited by the driver: it would allow MongoDB all of our time, and we would miss the reply.
-        held = int(self._lock_patience * 1000)
-        async with AsyncExitStack() as turn:
-            try:
-                async with asyncio.timeout(self._lock_patience):
-                    await turn.enter_async_context(self._changes_in_flight.slot(account))
-            except TimeoutError as error:
-                if not await self._edge.answers():
-                    raise StoreUnavailable("MongoDB does not answer") from error
-                raise OrderBusy("too many other changes wait for it") from error
-            async with place or nullcontext():
-                return await self._write(asyncio.timeout, operation, *args, maxTimeMS=held, **options)
-
-    async def _write(
-        self, bound: TimeLimit, operation: Callable[..., Awaitable[T]], *args: Any, **options: Any
-    ) -> tuple[T, int | None]:
-        """Return the result of the driver's operation, and the cluster time of its change."""
-        # A session for this write only: its operation time is then that of this write and no other. Not causally
-        # consistent, because there are no earlier operations.
-        alone = self._database.client.start_session(causal_consistency=False)
-        async with self._edge(bound, writing=True), alone as session:
-            result = await operation(*args, session=session, **options)
-        return result, None if session.operation_time is None else cluster_time(session.operation_time)

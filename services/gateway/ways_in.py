@@ -38,7 +38,8 @@ from services.gateway.order_history import OrderHistory
 from services.gateway.recovery import SessionIds
 from services.gateway.settings import GatewaySettings
 from services.gateway.socketio.server import SocketServer
-from services.gateway.sse.endpoint import SseSettings, SseTransport
+from services.gateway.sse.endpoint import SseTransport
+from services.gateway.sse.settings import SseSettings
 from services.gateway.store import OrderStore
 from services.gateway.stream import Stream
 from services.gateway.tickets import SECONDS
@@ -72,35 +73,14 @@ class WaysIn:
         self.turns = stream.turns
         self.entrance = _entrance(settings, metrics)
         self.connections = _connections(settings, room, metrics)
-        self.clients = Registry(
-            room.clients,
-            settings.max_connections_per_address,
-            settings.max_connections_per_subject or settings.max_connections_per_address,
-        )
+        self.clients = _clients(settings, room)
         account = self.entrance.peers.account
         self._limits = RequestLimits(share, self.entrance.peers.address, metrics.incident)
         self.in_time = InTime(store.gate, account, tells=settings.log_level is LogLevel.DEBUG)
         self.live = self._live_orders(stream, ids, share)
-        self.sockets = SocketServer(
-            {"/": self.live},
-            _engine(settings),
-            metrics.incident,
-            self.clients,
-            self.entrance,
-            unsent,
-            self.turns,
-            share,
-        )
+        self.sockets = self._socket_server(unsent, share)
         self.sse = self._sse_transport(stream, unsent)
-        self._api = OrdersApi(
-            store,
-            stream.epoch,
-            body_limit=settings.max_payload_bytes,
-            account=account,
-            turns=self.turns,
-            principal=self._principal,
-            follow=self.sse.open_list,
-        )
+        self._api = self._orders_api(store, stream)
         self._history = HistoryApi(store, past, account, self._principal, settings.visible_fields.shows)
         self._page = WebPage(settings.web_dir, settings.client_dir, settings.library_dir)
         metrics.levels.observe_connections(self.connections, self.clients, self.sockets)
@@ -142,6 +122,29 @@ class WaysIn:
             visible=self._settings.visible_fields,
         )
 
+    def _socket_server(self, unsent: Unsent, share: FairShare) -> SocketServer:
+        return SocketServer(
+            {"/": self.live},
+            _engine(self._settings),
+            self._metrics.incident,
+            self.clients,
+            self.entrance,
+            unsent,
+            self.turns,
+            share,
+        )
+
+    def _orders_api(self, store: OrderStore, stream: Stream) -> OrdersApi:
+        return OrdersApi(
+            store,
+            stream.epoch,
+            body_limit=self._settings.max_payload_bytes,
+            account=self.entrance.peers.account,
+            turns=self.turns,
+            principal=self._principal,
+            follow=self.sse.open_list,
+        )
+
     def _sse_transport(self, stream: Stream, unsent: Unsent) -> SseTransport:
         settings = self._settings
         return SseTransport(
@@ -169,6 +172,11 @@ def _room(settings: GatewaySettings) -> Capacity:
             max_connections=settings.max_connections,
         )
     return room
+
+
+def _clients(settings: GatewaySettings, room: Capacity) -> Registry:
+    of_address = settings.max_connections_per_address
+    return Registry(room.clients, of_address, settings.max_connections_per_subject or of_address)
 
 
 def _connections(settings: GatewaySettings, room: Capacity, metrics: GatewayMetrics) -> Connections:

@@ -8,8 +8,9 @@ from dataclasses import replace
 import uvloop
 from aiohttp import web
 
+from services.gateway.engineio.application import Application
 from services.gateway.engineio.server import EngineServer
-from services.gateway.engineio.session import Application, Session
+from services.gateway.engineio.session import Session
 from services.gateway.socketio.server import Ack, EngineSettings, Namespace, Socket, SocketServer
 from services.gateway.wire.socketio import Argument
 

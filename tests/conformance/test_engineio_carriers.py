@@ -10,7 +10,8 @@ import aiohttp
 import pytest
 
 from services.gateway.edge.incidents import Incident
-from services.gateway.engineio.session import Application, Session
+from services.gateway.engineio.application import Application
+from services.gateway.engineio.session import Session
 from services.gateway.wire.form import Form
 from tests.conformance.encoding import encoded_message
 from tests.conformance.running import Running, engine_server

@@ -12,7 +12,8 @@ import pytest
 
 from services.gateway.edge.incidents import Incident
 from services.gateway.edge.peer import Peers
-from services.gateway.engineio.session import Application, Session
+from services.gateway.engineio.application import Application
+from services.gateway.engineio.session import Session
 from tests.conformance.conftest import EngineWith
 from tests.conformance.running import TEXT, Running, engine_server
 from tests.conformance.server import EngineEcho

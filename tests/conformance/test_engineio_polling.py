@@ -9,7 +9,8 @@ import pytest
 
 from services.common import fair_turns
 from services.gateway.edge.incidents import Incident
-from services.gateway.engineio.session import Application, Session
+from services.gateway.engineio.application import Application
+from services.gateway.engineio.session import Session
 from tests.conformance.conftest import EngineWith
 from tests.conformance.running import TEXT, Running, engine_server
 from tests.conformance.server import SETTINGS, EngineEcho

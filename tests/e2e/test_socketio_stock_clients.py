@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 import socketio
 
 from services.embedded.ports import free_port
@@ -17,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 30
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def url() -> AsyncIterator[str]:
     """Start the conformance server; its log must stay empty of faults."""
     port = free_port()

@@ -54,6 +54,7 @@ class Shape:
     chop: int = 0  # one more address for clients, over which bytes come in pieces of at most so many
     jwt: bool = False  # each client has a token, most of them for some orders only
     cable: bool = False  # between the services and Redis, to be plugged elsewhere
+    service: type[ServiceProcess] = ServiceProcess  # whose start is part of what a recovery takes
     settings: Mapping[str, str] = field(default_factory=dict)
     gateway_settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -144,7 +145,7 @@ class Stack:
         port = free_port()
         settings = self._settings({"WATCHER_PORT": str(port)})
         if self.network is None:
-            return ServiceProcess(service="watcher", port=port, folder=self.folder, settings=settings)
+            return self._shape.service(service="watcher", port=port, folder=self.folder, settings=settings)
         place = self.network.places[self._shape.members + number]
         return PlacedService(service="watcher", port=port, folder=self.folder, settings=settings, place=place)
 
@@ -152,7 +153,7 @@ class Stack:
         port = free_port()
         identity = SETTINGS if self._shape.jwt else {}
         settings = self._settings({"PORT": str(port), **_GATEWAY, **identity, **self._shape.gateway_settings})
-        return ServiceProcess(service="gateway", port=port, folder=self.folder, settings=settings)
+        return self._shape.service(service="gateway", port=port, folder=self.folder, settings=settings)
 
     def _settings(self, more: Mapping[str, str]) -> dict[str, str]:
         return {"MONGODB_URI": self.mongodb_uri, "REDIS_URL": self.redis_url, **more, **self._shape.settings}

@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
-from tests.conftest import RunService
 from tests.integration.rest_api import JOHN
+from tests.running_product import RunningProduct, product_on
+from tests.servers import Servers
 from tests.service_process import ServiceProcess
 
 OURS = "https://shop.example"
@@ -15,11 +17,11 @@ JSON = {"Content-Type": "application/json"}
 CLIENTS = ("socket.io.js", "socket.io.min.js", "socket.io.esm.min.js", "socket.io.msgpack.min.js")
 
 
-@pytest.fixture
-async def gateway(mongodb_uri: str, redis_url: str, run_service: RunService) -> ServiceProcess:
-    uris = {"MONGODB_URI": mongodb_uri, "REDIS_URL": redis_url}
-    await run_service("watcher", uris)
-    return await run_service("gateway", {**uris, "CORS_ORIGINS": OURS, "LOG_FORMAT": "console"})
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(session_servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServiceProcess]:
+    async with product_on(session_servers, tmp_path_factory.mktemp("gateway"), RunningProduct) as product:
+        await product.start("watcher")
+        yield await product.start("gateway", CORS_ORIGINS=OURS)
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ import pytest_asyncio
 from services.gateway.edge.incidents import DisconnectReason, Incident, count_nothing
 from services.gateway.edge.registry import Registry
 from services.gateway.edge.unsent import Unsent
+from services.gateway.engineio.application import Application
 from services.gateway.engineio.polling import Polling
-from services.gateway.engineio.session import Application, Session
+from services.gateway.engineio.session import Session
 from services.gateway.engineio.sessions import Sessions
 from services.gateway.engineio.settings import EngineSettings
 from services.gateway.wire.websocket import CloseCode

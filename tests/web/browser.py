@@ -46,7 +46,7 @@ _NOTE_FLASHES = """
 
 # Only rows in view exist: this one looks at all of them, as a user would who scrolls from the top to the end.
 _SCROLL_THROUGH = """
-  const done = arguments[arguments.length - 1];
+  const [step, done] = arguments;
   const seen = new Map();
   window.everSeen = new Set(); // an order that comes above what is in view changes the places of those above it
   const frame = () => new Promise((go) => requestAnimationFrame(() => setTimeout(go)));
@@ -76,7 +76,7 @@ _SCROLL_THROUGH = """
       const last = Math.max(1, ...[...body.rows].map((row) => Number(row.ariaRowIndex)));
       const more = body.offsetHeight > (last - 1) * sample.offsetHeight + 1;
       calm = atEnd && !more && seen.size === before ? calm + 1 : 0;
-      scrollBy({ top: innerHeight * 0.6, behavior: "instant" });
+      scrollBy({ top: innerHeight * step, behavior: "instant" });
     }
     scrollTo(0, 0);
     await frame();
@@ -150,9 +150,18 @@ class Page:
 
     @property
     def all_rows(self) -> list[Row]:
-        """All orders from the top to the end of the list, however many there are."""
+        """All orders from the top to the end of the list, however many there are, while nobody writes."""
+        return self._scroll_through(0.95)
+
+    @property
+    def all_rows_in_motion(self) -> list[Row]:
+        """The same while others write: every row is in view at least once, also where others come above it."""
+        return self._scroll_through(0.6)
+
+    def _scroll_through(self, step: float) -> list[Row]:
+        """Look at all rows, by so much of the window's height at a time."""
         self.driver.set_script_timeout(100)
-        return [Row(*row) for row in self.driver.execute_async_script(_SCROLL_THROUGH)]
+        return [Row(*row) for row in self.driver.execute_async_script(_SCROLL_THROUGH, step)]
 
     def row(self, id: str) -> Row | None:
         return next((row for row in self.rows if row.id == id), None)

@@ -1,9 +1,10 @@
 """Browsers that one test after the other uses: a start of Chromium takes longer than most tests of the page."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome
 
 from tests.web.browser import DESKTOP, Page, Screen, chromium, prepare
@@ -26,13 +27,6 @@ class BrowserPool:
         driver, end = self._idle.pop() if self._idle else self._start()
         with ExitStack() as unless_kept:
             unless_kept.push(end)
-            # What a test has a tab do, such as to block an address, ends with the tab.
-            old = driver.current_window_handle
-            driver.switch_to.new_window("tab")
-            new = driver.current_window_handle
-            driver.switch_to.window(old)
-            driver.close()
-            driver.switch_to.window(new)
             prepare(driver, screen, dark=dark, reduced_motion=reduced_motion)
             yield Page(driver)
             _forget(driver)
@@ -43,17 +37,34 @@ class BrowserPool:
     def _start(self) -> tuple[Chrome, ExitStack]:
         self._started += 1
         end = ExitStack()
-        return end.enter_context(chromium(self._folder / f"chromium-{self._started}", DESKTOP)), end
+        driver = end.enter_context(chromium(self._folder / f"chromium-{self._started}", DESKTOP))
+        _open_only_tab(driver)  # it has prepared the first one
+        return driver, end
 
     def close(self) -> None:
         for _, end in self._idle:
             end.close()
 
 
+def _open_only_tab(driver: Chrome) -> None:
+    """Open a new tab and close all others: what a test has one do, such as to block an address, ends with it.
+
+    A page that stayed would go on, and look for its gateway for ever.
+    """
+    driver.switch_to.new_window("tab")
+    here = driver.current_window_handle
+    for other in driver.window_handles:
+        if other != here:
+            driver.switch_to.window(other)
+            with suppress(WebDriverException):  # it may have crashed
+                driver.close()
+    driver.switch_to.window(here)
+
+
 def _forget(driver: Chrome) -> None:
     """Remove what outlives a tab: cookies, what was cached, and what the origin has stored."""
     origin = driver.execute_script("return location.origin")
-    driver.get("about:blank")
+    _open_only_tab(driver)
     for command in ("Network.clearBrowserCookies", "Network.clearBrowserCache"):
         driver.execute_cdp_cmd(command, {})
     if origin != "null":

@@ -1,7 +1,8 @@
 """The whole stack as processes, and browsers with its page.
 
-- ``stack: Stack``: a watcher, a gateway and the collection that other programs write to.
-- ``start_stack: StartStack``: the same, with settings of one's own for the gateway.
+- ``stack: Stack``: a watcher, a gateway and the collection that other programs write to, which is empty. The tests of
+  a module share them one after the other; what one has killed is started again for the next.
+- ``start_stack: StartStack``: the same for this test alone, with settings of its own for the gateway.
 - ``open_page: OpenPage``: ``page = open_page(stack.url)``, closed at the end; an error in the browser's console fails
   the test.
 """
@@ -14,12 +15,16 @@ from typing import Any, Protocol
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from pymongo import AsyncMongoClient
 from pymongo.asynchronous.collection import AsyncCollection
 
 from services.commands.setup_db import setup
 from tests.conftest import RunService
+from tests.running_product import RunningProduct, product_on
+from tests.servers import Servers
 from tests.service_process import ServiceProcess
+from tests.waiting import until
 from tests.web.browser import DESKTOP, Page, Screen
 from tests.web.browser_pool import BrowserPool
 
@@ -78,9 +83,35 @@ async def start_stack(mongodb_uri: str, redis_url: str, run_service: RunService)
         yield start
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_product(
+    session_servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[RunningProduct]:
+    async with product_on(session_servers, tmp_path_factory.mktemp("stack"), RunningProduct) as product:
+        await asyncio.gather(product.start("watcher"), product.start("gateway", SERVER_NAME="replica-1"))
+        yield product
+
+
 @pytest.fixture
-async def stack(start_stack: StartStack) -> Stack:
-    return await start_stack({})
+async def stack(shared_product: RunningProduct) -> AsyncIterator[Stack]:
+    # Clients of its own: those of the product belong to the event loop of the module.
+    uri = shared_product.environment["MONGODB_URI"]
+    async with AsyncMongoClient[dict[str, Any]](uri) as client, aiohttp.ClientSession() as http:
+        orders = client.get_default_database()["orders"]
+        for service in shared_product.started:
+            if not service.running:
+                await service.start()
+        watcher, gateway = shared_product.started
+        written = {service: len(service.output) for service in (watcher, gateway)}
+        await orders.delete_many({})
+        await until(lambda: _has_no_clients(gateway), "the pages of the test before have left")
+        yield Stack(gateway, orders, http)
+        for service, size in written.items():
+            print(f"--- {service.name}\n{service.output[size:]}")  # noqa: T201 - shown where the test fails
+
+
+async def _has_no_clients(gateway: ServiceProcess) -> bool:
+    return await gateway.metric("orders_gateway_admitted_connections") == 0
 
 
 @pytest.fixture(scope="session")

@@ -50,7 +50,10 @@ async def test_without_the_socket_io_client_the_page_follows_by_sse(
     page.until(lambda: page.row(order_id) is not None, "the new order")
 
 
-async def test_a_page_whose_history_is_gone_reads_the_list_again_and_says_so(stack: Stack, open_page: OpenPage) -> None:
+async def test_a_page_whose_history_is_gone_reads_the_list_again_and_says_so(
+    start_stack: StartStack, open_page: OpenPage
+) -> None:
+    stack = await start_stack({})
     await stack.create("Ada")
     page = open_page(stack.url)
     page.until_live()

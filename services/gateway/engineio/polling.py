@@ -9,6 +9,7 @@ from services.gateway.edge.body import BodyBroken, BodyTooLarge, BodyTooSlow, re
 from services.gateway.edge.incidents import DisconnectReason, Incident
 from services.gateway.edge.takeover import ConnectionWatch
 from services.gateway.engineio.rejection import ErrorCode, Rejected
+from services.gateway.engineio.request_times import RequestTimes
 from services.gateway.engineio.session import Session
 from services.gateway.wire.engineio import (
     SEPARATOR,
@@ -35,27 +36,6 @@ class _Unread(Exception):
         self.status = status
 
 
-class _Requests:
-    """Tells whether a request is sent again, by an HTTP library or a proxy, because its connection broke.
-
-    Browsers, aiohttp and nginx do so by themselves, with the same address. What the lost answer to a GET had is gone,
-    and the cursors of the later packets would hide that; the packets of a POST would be received twice. Clients put
-    another `t` into the address of each request.
-    """
-
-    __slots__ = ("_connection", "_time")
-
-    def __init__(self) -> None:
-        self._time: str | None = None
-        self._connection: asyncio.Transport | None = None
-
-    def is_repeated(self, request: web.BaseRequest) -> bool:
-        time, connection = request.query.get("t"), request.transport
-        repeated = time is not None and time == self._time and connection is not self._connection
-        self._time, self._connection = time, connection
-        return repeated
-
-
 class Polling:
     """Unsent packets wait in `_unsent` for the next GET.
 
@@ -75,8 +55,8 @@ class Polling:
         self._poll: asyncio.Future[None] | None = None
         self._posting = False
         self._holding = True
-        self._gets = _Requests()
-        self._posts = _Requests()
+        self._gets = RequestTimes()
+        self._posts = RequestTimes()
 
     @property
     def writable(self) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from services.common.deadlines import Entry
 from services.gateway.edge.incidents import DisconnectReason, Incident
 from services.gateway.edge.principal import NO_CREDENTIALS, Credentials
+from services.gateway.engineio.application import Application
 from services.gateway.engineio.carrier import Carrier
 from services.gateway.wire.engineio import (
     EnginePacket,
@@ -21,24 +22,6 @@ from services.gateway.wire.websocket import CloseCode
 if TYPE_CHECKING:
     from services.gateway.engineio.sessions import Sessions
     from services.gateway.engineio.upgrade import Upgrade
-
-
-class Application:
-    """The protocol spoken over a session; a subclass overrides the methods that it needs."""
-
-    __slots__ = ()
-
-    def received(self, message: str | bytes) -> None:
-        """Handle one message."""
-
-    def closed(self, reason: DisconnectReason) -> None:
-        """Handle the end of the session. Called once."""
-
-    def paused(self) -> None:
-        """Stop calling `Session.write` until `resumed`; called again if the pause continues on another carrier."""
-
-    def resumed(self) -> None:
-        """Write again, in `Session.form`, which may have changed."""
 
 
 Accept = Callable[["Session"], Application]

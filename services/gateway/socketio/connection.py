@@ -7,7 +7,8 @@ from typing import Any, cast
 
 from services.common.deadlines import Deadlines, Entry
 from services.gateway.edge.incidents import DisconnectReason, Incident
-from services.gateway.engineio.session import Application, Session
+from services.gateway.engineio.application import Application
+from services.gateway.engineio.session import Session
 from services.gateway.socketio.namespace import Ack, ConnectionRefused, Extra, Namespace
 from services.gateway.socketio.serial_queue import Call, SerialQueue
 from services.gateway.socketio.socket import Socket, send_packets

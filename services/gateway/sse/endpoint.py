@@ -5,7 +5,6 @@ import random
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -33,6 +32,7 @@ from services.gateway.http.problems import Kind, Problem
 from services.gateway.snapshot_chunk import INSIDE
 from services.gateway.snapshot_stream import SnapshotStream
 from services.gateway.sse.query import StreamQuery, parse_query
+from services.gateway.sse.settings import SseSettings
 from services.gateway.sse.stream import SseStream
 from services.gateway.stream import Stream
 from services.gateway.subscription import ResumePoint, ResyncReason
@@ -42,16 +42,6 @@ from services.gateway.wire.form import Form
 # A compressing proxy buffers until it has enough, on a quiet stream for ever: `no-transform` forbids it (RFC 9111,
 # 5.2.2.6). nginx heeds only `X-Accel-Buffering: no`, which aiohttp-sse sends: it compresses, but forwards at once.
 _UNTOUCHED = {hdrs.CACHE_CONTROL: "no-cache, no-transform"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SseSettings:
-    """Times are in seconds, sizes in bytes."""
-
-    heartbeat: float = 15.0
-    retry: float = 1.0  # clients wait between this and twice this before they reconnect: no stampede
-    stall: float = 30.0  # a client that reads nothing for so long is dropped
-    ready: float = 10.0  # how long to wait for the first reply from Redis
 
 
 class _Owner(NamedTuple):

@@ -30,8 +30,8 @@ async function comeToRest(world, status) {
     if (stream()?.open === false) stream()?.connect();
     const moved = stream()?.deliver() ?? true;
     await tick();
-    const same = JSON.stringify(shown()) === JSON.stringify(expected());
-    calm = !moved && same && model.inFlight === 0 ? calm + 1 : 0;
+    const same = () => JSON.stringify(shown()) === JSON.stringify(expected());
+    calm = !moved && model.inFlight === 0 && same() ? calm + 1 : 0;
     if (start !== store.start) {
       await comeToRest(world, status); // all that was below has gone: it is at the top again
       return;

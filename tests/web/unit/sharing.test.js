@@ -20,8 +20,8 @@ async function comeToRest(tabs, model) {
     if (tabs.stream?.open === false) tabs.stream.connect();
     const moved = [tabs.stream?.deliver() ?? true, tabs.pass()].includes(true);
     await tick();
-    const same = tabs.all.every((one) => JSON.stringify(shown(one)) === JSON.stringify(expected(one, model)));
-    calm = !moved && same && model.inFlight === 0 ? calm + 1 : 0;
+    const same = () => tabs.all.every((one) => JSON.stringify(shown(one)) === JSON.stringify(expected(one, model)));
+    calm = !moved && model.inFlight === 0 && same() ? calm + 1 : 0;
   }
   for (const one of tabs.all) assert.deepEqual(shown(one), expected(one, model), one.id);
   assert.ok(calm > 0, "it has not come to rest");

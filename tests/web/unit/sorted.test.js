@@ -107,7 +107,8 @@ async function run(seed, options, by) {
       if (connection()?.open === false) connection()?.connect();
       const moved = connection()?.deliver() ?? true;
       await tick();
-      calm = !moved && JSON.stringify(shown()) === JSON.stringify(expected()) && model.inFlight === 0 ? calm + 1 : 0;
+      const same = () => JSON.stringify(shown()) === JSON.stringify(expected());
+      calm = !moved && model.inFlight === 0 && same() ? calm + 1 : 0;
       if (start !== store.start) {
         await comeToRest(); // all that was below has gone: it is at the top again
         return;
