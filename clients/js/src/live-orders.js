@@ -207,6 +207,15 @@ class LiveOrders {
     });
   }
 
+  /**
+   * The place below the window's last order, as the list is now: another window can begin after it. Null: there is no order
+   * below. It waits while the server cannot answer.
+   */
+  async nextPlace() {
+    if (!(this.#copy instanceof WindowCopy)) throw new LiveOrdersError("nextPlace: there is no window");
+    return this.#copy.nextPlace();
+  }
+
   /** End the connection; the copy stays as it is. */
   close() {
     this.#end.abort();

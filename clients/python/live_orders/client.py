@@ -12,6 +12,7 @@ import aiohttp
 from live_orders.changes import Change, Order
 from live_orders.copy_state import Phase, Status
 from live_orders.errors import AccessEnded, HistoryLost, LiveOrdersError, Refused
+from live_orders.place import Place
 from live_orders.server import Server, Token
 from live_orders.socketio_stream import over_socketio
 from live_orders.sse_stream import over_sse
@@ -35,7 +36,7 @@ class LiveOrders:
     """The orders at a URL, all or those that fit a filter; to be used by ``async with``.
 
     ``filter``, or the same as keyword arguments: `ids`, `status` and `customer_name`, each with a text or several.
-    ``window``: a copy of the first orders of a sorted list only.
+    ``window``: a copy of some orders of a sorted list only.
     ``token``: one, or a function (or coroutine function) that gives one and is called again when it expires.
     ``transports``: those that may be used, the preferred one first; `websocket` and `polling` need python-socketio.
     ``write_patience``: for how many seconds a write is repeated whose outcome is unknown.
@@ -190,6 +191,15 @@ class LiveOrders:
     async def delete(self, id: str, *, if_match: str | None = None) -> Order:
         """Delete an order and return what it was, as `update` does."""
         return await self._writes.delete(id, if_match)
+
+    async def next_place(self) -> Place | None:
+        """Return the place below the window's last order, as the list is now: another window can begin after it.
+
+        None: there is no order below. It waits while the server cannot answer.
+        """
+        if not isinstance(self._kept, WindowCopy):
+            raise LiveOrdersError("next_place: there is no window")
+        return await self._kept.next_place()
 
     def _query(self) -> list[tuple[str, str]]:
         return [(_PARAMETERS[field], value) for field, values in self._wanted.items() for value in values]
