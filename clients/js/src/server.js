@@ -101,9 +101,11 @@ export class Server {
       const token = await this.token();
       const headers = token === null ? init.headers : { ...init.headers, Authorization: `Bearer ${token}` };
       const response = await fetch(this.#url + path, { ...init, headers, cache: "no-store" });
-      if (response.status !== 401) return response;
+      // A write that is not allowed is refused, and the copy goes on; who may not read gets nothing more.
+      const isShut = response.status === 401 || (response.status === 403 && (init.method ?? "GET") === "GET");
+      if (!isShut) return response;
       const problem = await jsonOf(response);
-      if (!(had && this.canRenew && attempt === 0)) throw new AccessEnded(reasonOf(problem));
+      if (!(had && this.canRenew && attempt === 0)) throw new AccessEnded(reasonOf(problem, response.status));
       this.renew();
     }
   }
@@ -120,9 +122,9 @@ export function failure({ status, headers, body }) {
   return new Unavailable(String(body?.detail ?? `HTTP ${status}`), after);
 }
 
-/** @param {any} problem */
-function reasonOf(problem) {
-  return String(problem?.reason ?? problem?.detail ?? "token_refused");
+/** @param {any} problem @param {number} status */
+function reasonOf(problem, status) {
+  return String(problem?.reason ?? problem?.detail ?? `HTTP ${status}`);
 }
 
 /** @param {unknown} error */

@@ -101,13 +101,13 @@ class Server:
             async with self._session.request(
                 method, self.url + path, headers={**headers, **await self._authorization()}, **options
             ) as response:
-                if response.status == 401 and had and self.can_renew:
-                    self._current = None
-                    continue
-                if response.status == 401:
-                    raise AccessEnded(_reason(await _json(response)))
-                yield response
-                return
+                # A write that is not allowed is refused, and the copy goes on; who may not read gets nothing more.
+                if not (response.status == 401 or (response.status == 403 and method == "GET")):
+                    yield response
+                    return
+                if not (had and self.can_renew):
+                    raise AccessEnded(_reason(await _json(response), response.status))
+                self._current = None
 
     async def _authorization(self) -> dict[str, str]:
         token = await self.token()
@@ -127,10 +127,9 @@ def _seconds(headers: Mapping[str, str]) -> float:
     return min(float(text), 60.0) if text.isdecimal() else 0.0
 
 
-def _reason(body: Any) -> str:
-    return (
-        str(body.get("reason") or body.get("detail") or "token_refused") if isinstance(body, dict) else "token_refused"
-    )
+def _reason(body: Any, status: int) -> str:
+    problem = body if isinstance(body, dict) else {}
+    return str(problem.get("reason") or problem.get("detail") or f"HTTP {status}")
 
 
 async def _json(response: aiohttp.ClientResponse) -> Any:
