@@ -6,7 +6,7 @@ import { AccessEnded, liveOrders, LiveOrdersError, Refused } from "../../clients
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 /** @type {import("../../clients/js/src/index.js").LiveOrders} */
 let orders;
-/** Takes the next token. @type {(token: string) => void} */
+/** Takes the next token. @type {(token: string | Promise<string>) => void} */
 let give = () => {};
 
 function nextToken() {
@@ -28,7 +28,7 @@ const ACTS = {
     });
   },
   token({ token }) {
-    give(token);
+    give(token || Promise.reject(new Error("none today")));
   },
   use({ transport }) {
     orders.use(transport);

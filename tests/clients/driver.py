@@ -67,7 +67,10 @@ class Driver:
 
     async def _token(self) -> str:
         say(wants="token")
-        return await self._tokens.get()
+        given = await self._tokens.get()
+        if not given:
+            raise ValueError("none today")
+        return given
 
     async def _open(self, asked: dict[str, Any]) -> None:
         await self._stack.aclose()

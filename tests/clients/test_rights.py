@@ -36,6 +36,25 @@ async def shows(libraries: list[Subject], ids: list[str]) -> None:
 
 
 @pytest.mark.timeout(120)
+async def test_a_function_that_fails_is_asked_for_a_token_again(guarded: Guarded) -> None:
+    await guarded.watcher()
+    gateway = await guarded.gateway()
+    await guarded.orders.insert_one({"_id": "a1", **OF_ADA})
+    async with AsyncExitStack() as stack:
+        libraries = [await stack.enter_async_context(subject(name)) for name in LIBRARIES]
+        for each in libraries:
+            each.open(gateway.url, asks=True)
+
+        def is_told(library: Subject) -> bool:
+            return [library.shown[each] for each in ("phase", "reason")] == ["loading", "there is no token: none today"]
+
+        for each in libraries:
+            await until(partial(is_told, each), f"{each.name} says why it has nothing", 30)
+            each.token = partial(token, rights="*")
+        await shows(libraries, ["a1"])
+
+
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("kind", OPTIONS)
 async def test_a_token_that_allows_no_reading_ends_the_copy_and_one_that_allows_no_writing_does_not(
     guarded: Guarded, kind: str

@@ -42,10 +42,10 @@ export class Server {
     this.#current = null;
   }
 
-  /** The token to be sent, or null where there is none. @returns {Promise<string | null>} */
+  /** The token to be sent, or null where there is none; throws Unavailable where the function fails. @returns {Promise<string | null>} */
   async token() {
     if (this.#current === null && this.#token !== undefined) {
-      this.#current = typeof this.#token === "function" ? await this.#token() : this.#token;
+      this.#current = typeof this.#token === "function" ? await made(this.#token) : this.#token;
     }
     return this.#current;
   }
@@ -120,6 +120,15 @@ export function failure({ status, headers, body }) {
   const seconds = Number(headers.get("Retry-After") ?? 0);
   const after = Number.isFinite(seconds) ? Math.min(seconds * 1000, LONGEST_WAIT_MS) : 0;
   return new Unavailable(String(body?.detail ?? `HTTP ${status}`), after);
+}
+
+/** What gives tokens may be away as well: it is asked again. @param {() => string | Promise<string>} token */
+async function made(token) {
+  try {
+    return await token();
+  } catch (error) {
+    throw new Unavailable(`there is no token: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 /** @param {any} problem @param {number} status */

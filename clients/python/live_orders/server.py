@@ -53,10 +53,9 @@ class Server:
         return self._current is not None
 
     async def token(self) -> str | None:
-        """Return the token to be sent, or None where there is none."""
-        if self._current is None and self._token is not None:
-            given = self._token() if callable(self._token) else self._token
-            self._current = await given if inspect.isawaitable(given) else given
+        """Return the token to be sent, or None where there is none; raise Unavailable where the function fails."""
+        if self._current is None:
+            self._current = await _made(self._token) if callable(self._token) else self._token
         return self._current
 
     async def renew(self) -> None:
@@ -112,6 +111,14 @@ class Server:
     async def _authorization(self) -> dict[str, str]:
         token = await self.token()
         return {} if token is None else {"Authorization": f"Bearer {token}"}
+
+
+async def _made(token: Callable[[], str | Awaitable[str]]) -> str:
+    try:
+        given = token()
+        return await given if inspect.isawaitable(given) else given
+    except Exception as error:  # what gives tokens may be away as well: it is asked again
+        raise Unavailable(f"there is no token: {error}") from error
 
 
 def raise_for(answer: Answer) -> None:
