@@ -5,11 +5,13 @@ import json
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bson import Binary
+from pymongo import AsyncMongoClient
 
 from live_orders import LiveOrders, LiveOrdersError, Window
 from tests.clients.subject import Subject, subject
@@ -106,6 +108,28 @@ async def test_a_mark_that_the_server_refuses_ends_the_window(
             await reaches(library, "ended")
             assert "after" in library.shown["reason"]
             assert "after" in await library.next_place()
+
+
+@pytest.mark.parametrize(("others", "phase"), [(60, "live"), (500, "ended")])
+async def test_a_window_of_a_collection_with_a_collation_is_whole_or_none(
+    mongodb_uri: str, redis_url: str, run_service: RunService, others: int, phase: str
+) -> None:
+    """To such a MongoDB, texts in capitals fit the filter; the server leaves them out, so that its lists are short."""
+    async with AsyncMongoClient[dict[str, Any]](mongodb_uri) as client:
+        await client.get_default_database().create_collection("orders", collation={"locale": "en", "strength": 1})
+    async with libraries(mongodb_uri, redis_url, run_service) as (made, each_library):
+        await made.orders.insert_many([{"_id": f"p{number}", "status": "pending"} for number in range(5)])
+        await made.orders.update_one({"_id": "p0"}, {"$set": {"updated_at": datetime(2026, 1, 1, tzinfo=UTC)}})
+        await made.orders.insert_many([{"_id": f"x{number}", "status": "PENDING"} for number in range(others)])
+        for library in each_library:
+            library.open(made.link.url, window={"limit": 3}, filter={"status": ["pending"]})
+            await reaches(library, phase)
+            if phase == "live":
+                assert library.shown["ids"] == ["p4", "p3", "p2"]
+            else:
+                assert "collation" in library.shown["reason"]
+            library.open(made.link.url, window={"sort": "-updated_at", "limit": 2}, filter={"status": ["pending"]})
+            assert "cannot mark a place" in str(await library.next_place())
 
 
 async def test_a_place_is_waited_for(mongodb_uri: str, redis_url: str, run_service: RunService) -> None:

@@ -14,19 +14,21 @@ const LONGEST_ID = 300;
 const LONGEST_TEXT = 200;
 
 /**
- * The place below the last of these orders; null: there is no order below.
+ * The place below the last of so many orders; null: there is no order below.
  * @param {string} sort
+ * @param {number} count
  * @param {readonly Order[]} orders
  * @param {string} link the header `Link` of their list
  * @returns {Place | null}
  */
-export function placeBelow(sort, orders, link) {
+export function placeBelow(sort, count, orders, link) {
   const address = /<([^>]*)>; rel="next"/.exec(link)?.[1];
   if (address === undefined) return null;
   const mark = new URL(address, "http://localhost").searchParams.get("after");
   const field = sort.replace(/^-/, "");
   const order = orders.at(-1);
-  if (!order || mark === null || !isItsOwn(mark, order, field)) {
+  // Where there are fewer, the last ones were left out, and the mark is that of one of those.
+  if (!order || orders.length < count || mark === null || !isItsOwn(mark, order, field)) {
     throw new LiveOrdersError(
       `nextPlace: the ${field} of the last order cannot mark a place; end the window elsewhere`,
     );

@@ -2,12 +2,12 @@
 /** Keeps a copy of a window: a list, the changes after it, and another list where those do not suffice. */
 
 import { hasPassed, parseCursor } from "./cursor.js";
-import { AccessEnded, Unavailable } from "./errors.js";
+import { AccessEnded, LiveOrdersError, Unavailable } from "./errors.js";
 import { placeBelow } from "./place.js";
 import { Rows } from "./rows.js";
 import { Backoff, pause } from "./retry.js";
 import { failure } from "./server.js";
-import { Window } from "./window.js";
+import { LONGEST_LIST, Window } from "./window.js";
 
 /** @typedef {import("./copy-state.js").Order} Order */
 /** @typedef {import("./stream.js").StreamEvent} StreamEvent */
@@ -83,22 +83,30 @@ export class WindowCopy {
     const { sort, reach } = this.state;
     const answer = await this.#ask(`&fields=${sort.replace(/^-/, "")}&limit=${reach}`, () => {});
     if (answer === null) throw new AccessEnded("closed");
-    return placeBelow(sort, answer.body, answer.headers.get("Link") ?? "");
+    return placeBelow(sort, reach, answer.body, answer.headers.get("Link") ?? "");
   }
 
   /** Read the list until it includes all changes up to the cursor. @param {string} needed */
   async #read(needed) {
     const least = parseCursor(needed);
+    let limit = this.state.most;
     for (let others = 0; others < MOST_READS;) {
-      const answer = await this.#ask(`&limit=${this.state.most}`, (why) => {
+      const answer = await this.#ask(`&limit=${limit}`, (why) => {
         this.state.doubt("snapshot", why);
         this.#changed();
       });
       if (answer === null) return false;
       const cursor = answer.headers.get("Stream-Cursor");
       const position = parseCursor(cursor);
+      const hasMore = /rel="next"/.test(answer.headers.get("Link") ?? "");
+      if (hasMore && answer.body.length < this.state.reach) {
+        // Under a collation, MongoDB finds orders that do not fit the filter: the server has left them out.
+        if (limit === LONGEST_LIST) throw new LiveOrdersError("the collation hides the orders of the window");
+        limit = LONGEST_LIST;
+        continue;
+      }
       if (cursor !== null && hasPassed(position, least)) {
-        this.state.load(answer.body, /rel="next"/.test(answer.headers.get("Link") ?? ""), cursor);
+        this.state.load(answer.body, hasMore, cursor);
         this.#needed = null;
         return true;
       }

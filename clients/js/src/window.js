@@ -11,7 +11,7 @@ import { Sorting } from "./sorting.js";
 /** @typedef {import("./copy-state.js").Order} Order */
 /** @typedef {{ sort?: string, limit: number, skip?: number, after?: import("./place.js").Place | null }} WindowOptions */
 
-const LONGEST_LIST = 500; // orders; the server gives no more in one answer
+export const LONGEST_LIST = 500; // orders; the server gives no more in one answer
 const LEAST_RESERVE = 20;
 
 /**

@@ -24,8 +24,8 @@ class Place(TypedDict):
     order: Order
 
 
-def place_below(sort: str, orders: Sequence[Order], link: str) -> Place | None:
-    """Return the place below the last of these orders, by the header `Link` of their list.
+def place_below(sort: str, count: int, orders: Sequence[Order], link: str) -> Place | None:
+    """Return the place below the last of so many orders, by the header `Link` of their list.
 
     None: there is no order below. Raise LiveOrdersError where the last order cannot mark a place.
     """
@@ -34,7 +34,8 @@ def place_below(sort: str, orders: Sequence[Order], link: str) -> Place | None:
         return None
     (mark,) = parse_qs(urlsplit(found[1]).query)["after"]
     field = sort.removeprefix("-")
-    if not orders or not _is_its_own(mark, orders[-1], field):
+    # Where there are fewer, the last ones were left out, and the mark is that of one of those.
+    if len(orders) < count or not _is_its_own(mark, orders[-1], field):
         raise LiveOrdersError(
             f"next_place: the {field} of the last order cannot mark a place; end the window elsewhere"
         )

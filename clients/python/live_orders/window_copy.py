@@ -8,12 +8,13 @@ from urllib.parse import urlencode
 
 from live_orders.changes import Change, Order
 from live_orders.cursor import Cursor
+from live_orders.errors import LiveOrdersError
 from live_orders.place import Place, place_below
 from live_orders.server import Answer, Server, Unavailable, raise_for
 from live_orders.stream import StreamEvent
 from live_orders.view import Rows
 from live_orders.whole_copy import News
-from live_orders.window import Outcome, Window, WindowState
+from live_orders.window import LONGEST_LIST, Outcome, Window, WindowState
 
 _READ_AGAIN = 0.05  # seconds
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 4.0  # seconds
@@ -82,17 +83,23 @@ class WindowCopy:
         sort = self._window.sort
         asked = [("fields", sort.removeprefix("-")), ("limit", str(self._window.reach))]
         answer = await self._ask(asked, lambda _: None)
-        return place_below(sort, answer.body, answer.headers.get("Link", ""))
+        return place_below(sort, self._window.reach, answer.body, answer.headers.get("Link", ""))
 
     async def _read(self, needed: str) -> bool:
         """Read the list until it includes all changes up to the cursor."""
-        least, others = Cursor.parse(needed), 0
+        least, others, limit = Cursor.parse(needed), 0, self.state.most
         while others < _MOST_READS:
-            answer = await self._ask([("limit", str(self.state.most))], self._failed)
+            answer = await self._ask([("limit", str(limit))], self._failed)
             cursor = answer.headers.get("Stream-Cursor")
             position = Cursor.parse(cursor)
+            has_more = 'rel="next"' in answer.headers.get("Link", "")
+            if has_more and len(answer.body) < self._window.reach:
+                # Under a collation, MongoDB finds orders that do not fit the filter: the server has left them out.
+                if limit == LONGEST_LIST:
+                    raise LiveOrdersError("the collation hides the orders of the window")
+                limit = LONGEST_LIST
+                continue
             if cursor is not None and position is not None and position.has_passed(least):
-                has_more = 'rel="next"' in answer.headers.get("Link", "")
                 self.state.load(answer.body, cursor, has_more=has_more)
                 self._needed = None
                 return True
