@@ -110,12 +110,15 @@ async def knock(url: str, door: str, text: str | None, method: str = "GET") -> s
         headers = {} if text is None else bearer(text)
         async with aiohttp.ClientSession() as session, session.request(method, url + path, headers=headers) as response:
             challenge = response.headers.get("WWW-Authenticate", "")
+            problem = await response.json()
+            reason = str(problem["reason"])
             if response.status == 403:
                 assert 'error="insufficient_scope"' in challenge
-                return "scope_missing"
+                return reason
             assert response.status == 401, response.status
-            assert (await response.json())["type"].endswith("not-authenticated")
-            return challenge.partition('error_description="')[2].rstrip('"') or "token_missing"
+            assert problem["type"].endswith("not-authenticated")
+            assert reason == challenge.partition('error_description="')[2].rstrip('"') or reason == "token_missing"
+            return reason
     client = socketio.AsyncClient(reconnection=False)
     refusals: list[Any] = []
     client.on("connect_error", refusals.append)

@@ -27,13 +27,20 @@ def key(value: Any) -> tuple[int, Any]:
     raise TypeError(value)
 
 
-def first(documents: Iterable[Document], sort: str = "-_id", limit: int = 1, skip: int = 0) -> list[Document]:
-    """Return a window of the documents; those with an array in the field come last, by id."""
+def first(
+    documents: Iterable[Document], sort: str = "-_id", limit: int = 1, skip: int = 0, after: Document | None = None
+) -> list[Document]:
+    """Return a window of the documents: of all, or of those that come after one, which need not be there any more."""
     field, is_descending = sort.removeprefix("-"), sort.startswith("-")
-    arrays: list[Document] = []
-    others: list[Document] = []
-    for each in documents:
-        (arrays if isinstance(each.get(field), list) else others).append(each)
-    others.sort(key=lambda each: (key(each.get(field)), key(each["_id"])), reverse=is_descending)
-    arrays.sort(key=lambda each: key(each["_id"]), reverse=is_descending)
-    return [*others, *arrays][skip : skip + limit]
+
+    def place(document: Document) -> tuple[Any, ...]:
+        value = document.get(field)
+        if isinstance(value, list):  # they come last, by id
+            return not is_descending, key(document["_id"])
+        return is_descending, key(value), key(document["_id"])
+
+    listed = sorted(documents, key=place, reverse=is_descending)
+    if after is not None:
+        top = place(after)
+        listed = [each for each in listed if (place(each) < top if is_descending else place(each) > top)]
+    return listed[skip : skip + limit]

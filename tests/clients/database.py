@@ -32,6 +32,8 @@ class Database:
 
     def start(self, documents: list[dict[str, Any]]) -> None:
         self._all = {id_text(each["_id"]): each for each in documents}
+        if self.window is not None and self.window.get("after") is not None:
+            self.window = {**self.window, "after": self._all[self.window["after"]["order"]["_id"]]}
         self._keep(0)
 
     async def follow(self, stream: AsyncChangeStream[dict[str, Any]]) -> None:

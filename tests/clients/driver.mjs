@@ -1,12 +1,12 @@
 // Runs the JavaScript library for the scenarios; what comes in and goes out, driver.py says.
 import { createInterface } from "node:readline";
 import { io } from "socket.io-client";
-import { liveOrders, Refused } from "../../clients/js/src/index.js";
+import { AccessEnded, liveOrders, LiveOrdersError, Refused } from "../../clients/js/src/index.js";
 
 const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 /** @type {import("../../clients/js/src/index.js").LiveOrders} */
 let orders;
-/** Takes the next token. @type {(token: string) => void} */
+/** Takes the next token. @type {(token: string | Promise<string>) => void} */
 let give = () => {};
 
 function nextToken() {
@@ -28,18 +28,27 @@ const ACTS = {
     });
   },
   token({ token }) {
-    give(token);
+    give(token || Promise.reject(new Error("none today")));
   },
   use({ transport }) {
     orders.use(transport);
+  },
+  async next() {
+    try {
+      say({ place: await orders.nextPlace() });
+    } catch (error) {
+      if (!(error instanceof LiveOrdersError)) throw error;
+      say({ no_place: error.message });
+    }
   },
   async write({ id, create, update, fields, delete: gone }) {
     try {
       const writing = create ? orders.create(create) : update ? orders.update(update, fields) : orders.delete(gone);
       say({ written: id, order: await writing });
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      say({ written: id, refused: error.status });
+      if (error instanceof Refused) say({ written: id, refused: error.status });
+      else if (error instanceof AccessEnded) say({ written: id, ended: error.reason });
+      else throw error;
     }
   },
 };

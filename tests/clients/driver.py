@@ -1,10 +1,11 @@
 """Runs the Python library for the scenarios: one JSON command per line comes in, one JSON line per event goes out.
 
 Commands: ``{"do": "open", "url", "filter", "window", "transports", "asks"}``, which ends what was opened before;
-``{"do": "use", "transport"}``; ``{"do": "token", "token"}``; and ``{"do": "write", "id"}`` with ``create``,
-``update`` and ``fields``, or ``delete``. Lines: ``{"opened"}``; with ``asks``, ``{"wants": "token"}`` whenever one is
-needed; ``{"view": {"rows", "ids", "cursor", "phase", "reason", "pending", "transport"}}`` after everything that
-changes the view; and ``{"written": id}`` with ``order`` or ``refused``.
+``{"do": "use", "transport"}``; ``{"do": "token", "token"}``; ``{"do": "next"}``; and ``{"do": "write", "id"}`` with
+``create``, ``update`` and ``fields``, or ``delete``. Lines: ``{"opened"}``; with ``asks``, ``{"wants": "token"}``
+whenever one is needed; ``{"view": {"rows", "ids", "cursor", "phase", "reason", "pending", "transport"}}`` after
+everything that changes the view; ``{"place"}``, where another window can begin, or ``{"no_place"}``, why it is not
+known; and ``{"written": id}`` with ``order`` or ``refused``, or ``ended``.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ import sys
 from contextlib import AsyncExitStack
 from typing import Any
 
-from live_orders import LiveOrders, Refused, View, Window
+from live_orders import AccessEnded, LiveOrders, LiveOrdersError, Refused, View, Window
 
 
 def say(**line: Any) -> None:
@@ -31,6 +32,8 @@ async def write(orders: LiveOrders, asked: dict[str, Any]) -> None:
             done = await orders.delete(asked["delete"])
     except Refused as error:
         say(written=asked["id"], refused=error.status)
+    except AccessEnded as error:
+        say(written=asked["id"], ended=error.reason)
     else:
         say(written=asked["id"], order=done)
 
@@ -52,6 +55,11 @@ class Driver:
                 self._tokens.put_nowait(asked["token"])
             case "use":
                 self._orders.use(asked["transport"])
+            case "next":
+                try:
+                    say(place=await self._orders.next_place())
+                except LiveOrdersError as error:
+                    say(no_place=str(error))
             case "write":
                 task = asyncio.create_task(write(self._orders, asked))
                 self._tasks.add(task)
@@ -59,7 +67,10 @@ class Driver:
 
     async def _token(self) -> str:
         say(wants="token")
-        return await self._tokens.get()
+        given = await self._tokens.get()
+        if not given:
+            raise ValueError("none today")
+        return given
 
     async def _open(self, asked: dict[str, Any]) -> None:
         await self._stack.aclose()

@@ -24,6 +24,7 @@ LIBRARIES = {
     "js-websocket": (JS, "websocket"),
     "js-polling": (JS, "polling"),
 }
+LONGEST_LIST = 500
 TRANSPORTS = ["websocket", "polling", "sse"]
 # What a request for a connection over each of them has.
 WORDS = {"websocket": b"upgrade: websocket", "polling": b"transport=polling", "sse": b"text/event-stream"}
@@ -39,6 +40,7 @@ class Subject:
     over: str
     views: list[dict[str, Any]] = field(default_factory=list)
     written: dict[int, dict[str, Any]] = field(default_factory=dict)
+    places: list[dict[str, Any]] = field(default_factory=list)
     token: Callable[[], str] = str  # makes one when the library asks for it
     opening: int = 0  # times that it was told to open something and has not said that it does
 
@@ -69,12 +71,30 @@ class Subject:
         await until(lambda: number in self.written, f"the outcome of {asked}", 30)
         return self.written[number]
 
+    async def next_place(self) -> Any:
+        """Have it say where another window can begin, or why that is not known."""
+        before = len(self.places)
+        self.ask(do="next")
+        await until(lambda: len(self.places) > before, "the next place", 30)
+        return next(iter(self.places[-1].values()))
+
+    async def place_below(self, url: str, count: int, window: dict[str, Any], **options: Any) -> Any:
+        """Have it walk down a list that has more orders than so many, and return the place below them."""
+        place = None
+        for done in range(0, count, LONGEST_LIST):
+            here = {**window, "skip": 0, "limit": min(LONGEST_LIST, count - done), "after": place}
+            self.open(url, window=here, **options)
+            place = await self.next_place()
+        return place
+
     async def read(self) -> None:
         assert self.process.stdout is not None
         async for line in self.process.stdout:
             told = json.loads(line)
             if "wants" in told:
                 self.ask(do="token", token=self.token())
+            elif "place" in told or "no_place" in told:
+                self.places.append(told)
             elif "opened" in told:
                 self.opening -= 1
             elif "view" in told:

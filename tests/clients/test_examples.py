@@ -139,6 +139,24 @@ async def test_the_adapters_work_with_the_published_packages(product: Product, p
     assert await asyncio.to_thread(run, "node", "adapters.mjs", gateway.url, folder=packed) == "ok\n"
 
 
+@pytest.mark.timeout(120)
+def test_a_typescript_program_has_types_for_all_of_it(packed: Path) -> None:
+    (packed / "uses.mts").write_text((HERE / "uses.mts").read_text(encoding="utf-8"))
+    compiler = ROOT / "node_modules" / "typescript" / "bin" / "tsc"
+    options = [
+        "--noEmit",
+        "--strict",
+        "--skipLibCheck",
+        "--module",
+        "nodenext",
+        "--target",
+        "es2022",
+        "--lib",
+        "es2023,dom",
+    ]
+    run("node", compiler, *options, "uses.mts", folder=packed)
+
+
 async def prints_a_line(product: Product, *command: object, folder: Path, **environment: str) -> None:
     """Run an example, which may never end, until it has printed something; orders change meanwhile."""
     pipe = asyncio.subprocess.PIPE

@@ -19,6 +19,10 @@ OPTIONS: dict[str, dict[str, Any]] = {"whole": {}, "window": {"window": {"sort":
 SHOWN = {"whole": (["a1", "a2", "e1"], ["a1", "a2"]), "window": (["a2", "e1"], ["a1", "a2"])}
 
 
+async def reaches(library: Subject, phase: str) -> None:
+    await until(lambda: library.shown["phase"] == phase, f"{library.name} is {phase}", 30)
+
+
 async def shows(libraries: list[Subject], ids: list[str]) -> None:
     for library in libraries:
 
@@ -29,6 +33,49 @@ async def shows(libraries: list[Subject], ids: list[str]) -> None:
             await until(seen, f"{library.name} shows {ids}", 40)
         except AssertionError as error:
             raise AssertionError(f"{library.name}: {library.views[-4:]}") from error
+
+
+@pytest.mark.timeout(120)
+async def test_a_function_that_fails_is_asked_for_a_token_again(guarded: Guarded) -> None:
+    await guarded.watcher()
+    gateway = await guarded.gateway()
+    await guarded.orders.insert_one({"_id": "a1", **OF_ADA})
+    async with AsyncExitStack() as stack:
+        libraries = [await stack.enter_async_context(subject(name)) for name in LIBRARIES]
+        for each in libraries:
+            each.open(gateway.url, asks=True)
+
+        def is_told(library: Subject) -> bool:
+            return [library.shown[each] for each in ("phase", "reason")] == ["loading", "there is no token: none today"]
+
+        for each in libraries:
+            await until(partial(is_told, each), f"{each.name} says why it has nothing", 30)
+            each.token = partial(token, rights="*")
+        await shows(libraries, ["a1"])
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("kind", OPTIONS)
+async def test_a_token_that_allows_no_reading_ends_the_copy_and_one_that_allows_no_writing_does_not(
+    guarded: Guarded, kind: str
+) -> None:
+    await guarded.watcher()
+    gateway = await guarded.gateway()
+    await guarded.orders.insert_many([{"_id": "a1", **OF_ADA}, {"_id": "a2", **OF_ADA}])
+    async with AsyncExitStack() as stack:
+        libraries = [await stack.enter_async_context(subject(name)) for name in LIBRARIES]
+        for each in libraries:
+            each.token = partial(token, scope="orders:write")
+            each.open(gateway.url, asks=True, **OPTIONS[kind])
+        for each in libraries:
+            await reaches(each, "ended")
+            assert each.shown["reason"] == "scope_missing", each.name
+            each.token = partial(token, scope="orders:read", rights="*")
+            each.open(gateway.url, asks=True, **OPTIONS[kind])
+        await shows(libraries, ["a1", "a2"])
+        for each in libraries:
+            assert (await each.write({"update": "a1", "fields": {"status": "shipped"}}))["refused"] == 403
+        await shows(libraries, ["a1", "a2"])
 
 
 @pytest.mark.timeout(180)

@@ -203,6 +203,8 @@ async def play(made: Scene, scenario: dict[str, Any], libraries: Iterable[Subjec
             await made.change(scenario["before"])
         if scenario.get("slow"):
             made.link.rate = 2_000_000
+        if "below" in scenario:
+            opened = {**opened, "window": await _window_below(made, scenario["below"], opened)}
         following = watched(made.orders, opened.get("filter", {}), opened.get("window"))
         made.database = await stack.enter_async_context(following)
         for library in made.libraries:
@@ -214,6 +216,14 @@ async def play(made: Scene, scenario: dict[str, Any], libraries: Iterable[Subjec
                 await made.settled()
         for library in made.libraries:
             compare(library, made.database, has_one_epoch="resyncs" not in scenario)
+
+
+async def _window_below(made: Scene, count: int, opened: dict[str, Any]) -> dict[str, Any]:
+    """Return the window for the place below so many orders, as each library finds it."""
+    window: dict[str, Any] = opened["window"]
+    places = [await each.place_below(made.link.url, count, **opened) for each in made.libraries]
+    assert all(place == places[0] for place in places)
+    return {**window, "after": places[0]}
 
 
 @pytest.mark.timeout(120)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 
@@ -16,7 +17,7 @@ from live_orders.server import Answer, Server, Unavailable
 from live_orders.stream import StreamEvent
 from live_orders.window import Window
 from live_orders.window_copy import WindowCopy
-from tests.clients.window_model import History, history
+from tests.clients.window_model import MARK, History, history
 
 RUNS = 250
 NODE = Path(__file__).with_name("window_model.mjs")
@@ -35,6 +36,7 @@ class Lists(Server):
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
         del method, body, headers
+        assert (f"after={quote_plus(MARK)}&" in path) == ("after" in self._past.window)
         self.asked += 1
         if self._dice.random() < 0.05:
             raise Unavailable("the network is down")

@@ -1,4 +1,4 @@
-"""Random writes and breaks: the window of each library is the first orders of the database, at every position."""
+"""Random writes and breaks: each library's window is what it should be of the database, at every position."""
 
 import random
 from contextlib import AsyncExitStack
@@ -76,10 +76,21 @@ async def write(made: Scene, dice: Dice) -> None:
 async def check_oracle(made: Scene, session: ClientSession, window: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Compare what the test takes for the window with the list that the server sorts."""
     query = [("sort", window["sort"]), ("limit", str(window["skip"] + window["limit"]))]
+    query += [("after", window["after"]["mark"])] if window.get("after") else []
     query += [("status", each) for each in wanted.get("status", [])]
     async with session.get(f"http://127.0.0.1:{made.gateways[0].port}/api/orders", params=query) as answer:
         listed = (await answer.json())[window["skip"] :]
     assert list(made.database.rows.values()) == listed
+
+
+async def place_of(made: Scene, dice: Dice, wanted: dict[str, list[str]], window: dict[str, Any]) -> Any:
+    """Return the place below some of the orders; None where there are not so many."""
+    here = {**window, "limit": dice.randint(1, 20)}
+    for copy in made.libraries:
+        copy.open(made.link.url, filter=wanted, window=here)
+    found, other = [await copy.next_place() for copy in made.libraries]
+    assert found == other
+    return found
 
 
 @pytest.mark.timeout(300)
@@ -88,7 +99,7 @@ async def test_windows_are_the_first_orders_of_the_database(
     mongodb_uri: str, redis_url: str, run_service: RunService, part: int
 ) -> None:
     runs = range(part, RUNS, PARTS)
-    changes = 0
+    changes = places = 0
     async with scene(mongodb_uri, redis_url, run_service) as made, AsyncExitStack() as stack:
         made.libraries = [await stack.enter_async_context(subject(name)) for name in ("python", "js")]
         session = await stack.enter_async_context(ClientSession())
@@ -98,6 +109,9 @@ async def test_windows_are_the_first_orders_of_the_database(
             window = dice.window(wanted)
             await made.orders.delete_many({})
             await made.orders.insert_many([dice.order() for _ in range(dice.randint(1, 60))])
+            if dice.random() < 0.5:
+                window["after"] = await place_of(made, dice, wanted, window)
+                places += window["after"] is not None
             async with watched(made.orders, wanted, window) as made.database:
                 for copy in made.libraries:
                     over = dice.sample(TRANSPORTS, 3)
@@ -114,3 +128,4 @@ async def test_windows_are_the_first_orders_of_the_database(
                         raise AssertionError(f"{copy.name}, run {seed}: {window} of {wanted}") from error
                     changes += len(copy.views)
     assert changes > 20 * len(runs)  # the libraries had something to show
+    assert places > len(runs) // 5

@@ -18,6 +18,7 @@ async function follow({ window, changes, lists, rows }) {
   const server = {
     async request(_method, path) {
       asked += 1;
+      assert.equal(new URL(path, "http://localhost").searchParams.get("after") ?? undefined, window.after?.mark);
       if (random() < 0.05) throw new Unavailable("the network is down");
       const moment = between(Math.max(0, now - 3), lists.length - 1);
       const most = Number(/limit=(\d+)/.exec(path)[1]);

@@ -14,6 +14,7 @@ from tests.clients.bson_order import Document, first
 
 LONGEST = 100  # orders at the beginning
 KEPT = 40  # of a list: more than any of these windows asks for
+MARK = "the place"
 NAMES = ["Ada", "Bob", "ada", "Åke", "\U0001f600", "\uff01", ""]
 STRANGE = [None, 7, 2.5, [1], "12", True]
 
@@ -22,7 +23,8 @@ STRANGE = [None, 7, 2.5, [1], "12", True]
 class History:
     """The moments 0, 1, …: each has one change more, whose cursor is `e.<moment>-0`.
 
-    ``lists``: the beginning of the sorted list at each moment. ``rows``: the orders of the window.
+    ``lists``: the beginning of the sorted list at each moment, or of what follows the window's place. ``rows``: the
+    orders of the window.
     """
 
     window: dict[str, Any]
@@ -42,11 +44,16 @@ def history(seed: int, changes: int = 100) -> History:
     is_plain = dice.random() < 0.7
     ebb = dice.choice((0.4, 0.4, 0.85))  # how many of the changes are deletions
     documents = {each["_id"]: each for each in _orders(dice, dice.randrange(LONGEST), is_plain=is_plain)}
+    top = dice.choice([*documents.values(), *_orders(dice, 3, is_plain=is_plain)]) if dice.random() < 0.5 else None
+    if top is not None:
+        window["after"] = _place(sort, top)
     made = History(window, [], [], [])
-    _keep(made, documents)
+    _keep(made, documents, top)
     for moment in range(1, changes + 1):
-        near = [each["_id"] for each in first(documents.values(), sort, 8)]
-        name = dice.choice(near if dice.random() < 0.7 else list(documents)) if documents else None
+        listed = first(documents.values(), sort, len(documents))
+        begin = len(listed) - len(first(listed, sort, len(listed), after=top))
+        near = [each["_id"] for each in listed[max(0, begin - 3) : begin + 8]]
+        name = dice.choice(near if near and dice.random() < 0.7 else list(documents)) if documents else None
         if name is not None and dice.random() < ebb:
             del documents[name]
             operation, data = "DELETE", None
@@ -61,8 +68,14 @@ def history(seed: int, changes: int = 100) -> History:
             data = order_json(order, ALL_FIELDS) if is_whole else None
         change = {"operation": operation, "id": id_text(name), "data": data, "cursor": f"e.{moment}-0"}
         made.changes.append({**change, "at": "2026-01-01T00:00:00.000Z"})
-        _keep(made, documents)
+        _keep(made, documents, top)
     return made
+
+
+def _place(sort: str, top: Document) -> dict[str, Any]:
+    field = sort.removeprefix("-")
+    shown = {name: value for name, value in order_json(top, ALL_FIELDS).items() if name in {"_id", field}}
+    return {"sort": sort, "mark": MARK, "order": {**shown, **({field: []} if isinstance(top.get(field), list) else {})}}
 
 
 def _orders(dice: random.Random, count: int, *, is_plain: bool) -> Iterator[dict[str, Any]]:
@@ -73,8 +86,8 @@ def _orders(dice: random.Random, count: int, *, is_plain: bool) -> Iterator[dict
         yield {"_id": name, **({"customer_name": customer} if dice.random() < 0.9 else {})}
 
 
-def _keep(made: History, documents: Mapping[Any, Document]) -> None:
+def _keep(made: History, documents: Mapping[Any, Document], top: Document | None) -> None:
     sort, limit, skip = made.window["sort"], made.window["limit"], made.window["skip"]
-    listed = [order_json(each, ALL_FIELDS) for each in first(documents.values(), sort, KEPT)]
+    listed = [order_json(each, ALL_FIELDS) for each in first(documents.values(), sort, KEPT, after=top)]
     made.lists.append(listed)
     made.rows.append(listed[skip : skip + limit])

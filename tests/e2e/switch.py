@@ -1,8 +1,11 @@
 """A load balancer of one connection's worth: passes bytes to whichever gateway it is pointed at."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+
+_BEGINNING = re.compile(rb"[A-Z]+ /.* HTTP/1.1\r\n")  # of a request, which its client sends in one piece
 
 
 class Switch:
@@ -17,6 +20,8 @@ class Switch:
         self.last_word: bytes | None = None  # before which it breaks off, and each connection with it
         self.broken_off: set[bytes] = set()  # those connections, each by the beginning of what was asked
         self.refused: tuple[bytes, ...] = ()  # words of requests that it refuses, as some proxies do
+        self.added = b""  # lines that it adds to the head of each request
+        self.requests = 0
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -48,6 +53,10 @@ class Switch:
                 asked += data[: 4096 - len(asked)]
                 if any(word in data.lower() for word in self.refused):
                     break
+                if _BEGINNING.match(data):
+                    self.requests += 1
+                    line, end, rest = data.partition(b"\r\n")
+                    data = line + end + self.added + rest
                 sink.write(data)
                 await sink.drain()
         sink.close()

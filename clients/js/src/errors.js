@@ -17,7 +17,7 @@ export class HistoryLost extends LiveOrdersError {
   }
 }
 
-/** The token is refused, has ended or was revoked; `reason` is the server's word for it. */
+/** We may not read: the token is refused, has ended or was revoked, …; `reason` is the server's word for it. */
 export class AccessEnded extends LiveOrdersError {
   /** @param {string} reason */
   constructor(reason) {

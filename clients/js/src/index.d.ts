@@ -54,23 +54,29 @@ export interface PendingWrite {
 
 export type Transport = "websocket" | "polling" | "sse";
 
-/** The first orders of a sorted list. */
+type Field = "_id" | "updated_at" | "customer_name" | "product_name" | "status";
+
+/** A field, with `-` in front for descending order. */
+export type Sort = Field | `-${Field}`;
+
+/** A place in a sorted list, as `nextPlace` gives it: a plain value, which JSON can carry. */
+export interface Place {
+  readonly sort: string;
+  /** The server's word for it. */
+  readonly mark: string;
+  /** The id of the order that was there, and the field of `sort`. */
+  readonly order: Order;
+}
+
+/** The first orders of a sorted list, or the first ones after a place in it. */
 export interface Window {
-  /** A field, with `-` in front for descending order; by default `-_id`, the newest first. */
-  sort?:
-    | "_id"
-    | "-_id"
-    | "updated_at"
-    | "-updated_at"
-    | "customer_name"
-    | "-customer_name"
-    | "product_name"
-    | "-product_name"
-    | "status"
-    | "-status";
+  /** By default `-_id`, the newest first. */
+  sort?: Sort;
   limit: number;
   /** How many orders come before; together with `limit` 500 at most. */
   skip?: number;
+  /** Where it begins, in a list with the same `sort`; by default at the beginning of the list. */
+  after?: Place | null;
 }
 
 export interface Options {
@@ -113,6 +119,8 @@ export interface LiveOrders {
   delete(id: string, condition?: { ifMatch?: string }): Promise<Order>;
   /** As soon as the copy includes all your writes of before. */
   settled(): Promise<void>;
+  /** The place below the window's last order, as the list is now, for the `after` of another window; null: no order is below. */
+  nextPlace(): Promise<Place | null>;
   close(): void;
 }
 

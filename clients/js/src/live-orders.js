@@ -1,7 +1,7 @@
 // @ts-check
 /** The orders of a gateway: a copy that stays exact, its changes one by one, and writes. */
 
-import { AccessEnded, HistoryLost, LiveOrdersError, Refused } from "./errors.js";
+import { AccessEnded, HistoryLost, LiveOrdersError } from "./errors.js";
 import { queryOf, wantedOf } from "./filter.js";
 import { Server } from "./server.js";
 import { Stream } from "./stream.js";
@@ -58,6 +58,8 @@ class LiveOrders {
   /** @type {View} */
   #view;
   #rows;
+  /** Why the copy has ended. @type {unknown} */
+  #failure = null;
 
   /** @param {string} url @param {Options} options */
   constructor(url, { filter = {}, window, token, io, transports, writePatience = WRITE_PATIENCE_MS }) {
@@ -134,14 +136,14 @@ class LiveOrders {
     if (isOther && this.#isCopying) this.#doubt("another transport is wanted");
   }
 
-  /** Settles as soon as the copy is exact; rejects where it will never be. @returns {Promise<LiveOrders>} */
+  /** Settles as soon as the copy is exact; rejects where it will never be, by what has ended it. @returns {Promise<LiveOrders>} */
   live() {
     return new Promise((resolve, reject) => {
       const end = this.subscribe(({ status }) => {
         if (status.phase !== "live" && status.phase !== "ended") return;
         queueMicrotask(() => end());
         if (status.phase === "live") resolve(this);
-        else reject(new AccessEnded(status.reason ?? "closed"));
+        else reject(this.#failure ?? new AccessEnded(status.reason ?? "closed"));
       });
     });
   }
@@ -207,6 +209,15 @@ class LiveOrders {
     });
   }
 
+  /**
+   * The place below the window's last order, as the list is now: another window can begin after it. Null: there is no order
+   * below. It waits while the server cannot answer.
+   */
+  async nextPlace() {
+    if (!(this.#copy instanceof WindowCopy)) throw new LiveOrdersError("nextPlace: there is no window");
+    return this.#copy.nextPlace();
+  }
+
   /** End the connection; the copy stays as it is. */
   close() {
     this.#end.abort();
@@ -219,8 +230,9 @@ class LiveOrders {
     try {
       for await (const event of this.#stream.events()) await this.#take(event);
     } catch (error) {
-      if (!(error instanceof AccessEnded || error instanceof Refused)) throw error;
-      this.#copy.state.end(error instanceof AccessEnded ? error.reason : error.message);
+      // Whatever it is: a copy that has ended must not look as if it went on.
+      this.#failure = error;
+      this.#copy.state.end(error instanceof AccessEnded ? error.reason : String(/** @type {any} */ (error).message));
       this.#announce(null);
     }
   }

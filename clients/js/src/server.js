@@ -42,10 +42,10 @@ export class Server {
     this.#current = null;
   }
 
-  /** The token to be sent, or null where there is none. @returns {Promise<string | null>} */
+  /** The token to be sent, or null where there is none; throws Unavailable where the function fails. @returns {Promise<string | null>} */
   async token() {
     if (this.#current === null && this.#token !== undefined) {
-      this.#current = typeof this.#token === "function" ? await this.#token() : this.#token;
+      this.#current = typeof this.#token === "function" ? await made(this.#token) : this.#token;
     }
     return this.#current;
   }
@@ -101,9 +101,11 @@ export class Server {
       const token = await this.token();
       const headers = token === null ? init.headers : { ...init.headers, Authorization: `Bearer ${token}` };
       const response = await fetch(this.#url + path, { ...init, headers, cache: "no-store" });
-      if (response.status !== 401) return response;
+      // A write that is not allowed is refused, and the copy goes on; who may not read gets nothing more.
+      const isShut = response.status === 401 || (response.status === 403 && (init.method ?? "GET") === "GET");
+      if (!isShut) return response;
       const problem = await jsonOf(response);
-      if (!(had && this.canRenew && attempt === 0)) throw new AccessEnded(reasonOf(problem));
+      if (!(had && this.canRenew && attempt === 0)) throw new AccessEnded(reasonOf(problem, response.status));
       this.renew();
     }
   }
@@ -120,9 +122,18 @@ export function failure({ status, headers, body }) {
   return new Unavailable(String(body?.detail ?? `HTTP ${status}`), after);
 }
 
-/** @param {any} problem */
-function reasonOf(problem) {
-  return String(problem?.reason ?? problem?.detail ?? "token_refused");
+/** What gives tokens may be away as well: it is asked again. @param {() => string | Promise<string>} token */
+async function made(token) {
+  try {
+    return await token();
+  } catch (error) {
+    throw new Unavailable(`there is no token: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** @param {any} problem @param {number} status */
+function reasonOf(problem, status) {
+  return String(problem?.reason ?? problem?.detail ?? `HTTP ${status}`);
 }
 
 /** @param {unknown} error */

@@ -6,7 +6,7 @@ import { AccessEnded, Refused, Unavailable } from "./errors.js";
 /** @typedef {import("./stream.js").StreamEvent} StreamEvent */
 
 const EVENTS = ["connected", "snapshot", "live", "orderUpdate", "resync", "status", "mark", "expiring", "ended"];
-const REFUSALS = /^(token_|ticket_|scope_|session_|foreign_page|other_subject)/;
+const REFUSALS = /^(token_|ticket_|scope_|foreign_page)/;
 /** The server greets at once; a connection without a greeting after that is dead. */
 const GREETING_MS = 10_000;
 /** More events that nobody has taken yet end the connection; the next one goes on after the last that was taken. */

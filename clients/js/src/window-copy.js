@@ -2,11 +2,12 @@
 /** Keeps a copy of a window: a list, the changes after it, and another list where those do not suffice. */
 
 import { hasPassed, parseCursor } from "./cursor.js";
-import { Unavailable } from "./errors.js";
+import { AccessEnded, LiveOrdersError, Unavailable } from "./errors.js";
+import { placeBelow } from "./place.js";
 import { Rows } from "./rows.js";
 import { Backoff, pause } from "./retry.js";
 import { failure } from "./server.js";
-import { Window } from "./window.js";
+import { LONGEST_LIST, Window } from "./window.js";
 
 /** @typedef {import("./copy-state.js").Order} Order */
 /** @typedef {import("./stream.js").StreamEvent} StreamEvent */
@@ -41,7 +42,8 @@ export class WindowCopy {
   constructor(server, collection, query, options, signal, changed) {
     this.state = new Window(options);
     this.path = `${collection}/events${query}`;
-    const list = `sort=${encodeURIComponent(this.state.sort)}&limit=${this.state.most}`;
+    const after = options.after ? `&after=${encodeURIComponent(options.after.mark)}` : "";
+    const list = `sort=${encodeURIComponent(this.state.sort)}${after}`;
     this.#list = `${collection}${query === "" ? "?" : `${query}&`}${list}`;
     this.#server = server;
     this.#signal = signal;
@@ -76,32 +78,64 @@ export class WindowCopy {
     return (await this.#read(this.#needed)) ? { change: null, reloaded: true } : null;
   }
 
+  /** The place below the last order of the window, as the list is now; null: there is no order below. */
+  async nextPlace() {
+    const { sort, reach } = this.state;
+    const answer = await this.#ask(`&fields=${sort.replace(/^-/, "")}&limit=${reach}`, () => {});
+    if (answer === null) throw new AccessEnded("closed");
+    return placeBelow(sort, reach, answer.body, answer.headers.get("Link") ?? "");
+  }
+
   /** Read the list until it includes all changes up to the cursor. @param {string} needed */
   async #read(needed) {
-    const backoff = new Backoff();
     const least = parseCursor(needed);
-    for (let others = 0; !this.#signal.aborted && others < MOST_READS;) {
+    let limit = this.state.most;
+    for (let others = 0; others < MOST_READS;) {
+      const answer = await this.#ask(`&limit=${limit}`, (why) => {
+        this.state.doubt("snapshot", why);
+        this.#changed();
+      });
+      if (answer === null) return false;
+      const cursor = answer.headers.get("Stream-Cursor");
+      const position = parseCursor(cursor);
+      const hasMore = /rel="next"/.test(answer.headers.get("Link") ?? "");
+      if (hasMore && answer.body.length < this.state.reach) {
+        // Under a collation, MongoDB finds orders that do not fit the filter: the server has left them out.
+        if (limit === LONGEST_LIST) throw new LiveOrdersError("the collation hides the orders of the window");
+        limit = LONGEST_LIST;
+        continue;
+      }
+      if (cursor !== null && hasPassed(position, least)) {
+        this.state.load(answer.body, hasMore, cursor);
+        this.#needed = null;
+        return true;
+      }
+      // One of another epoch shows that the stream is about to say so.
+      if (position?.epoch !== least?.epoch) others += 1;
+      await pause(READ_AGAIN_MS, this.#signal);
+    }
+    return false;
+  }
+
+  /**
+   * Ask for the list until it is given; null: we were closed.
+   * @param {string} more of the query
+   * @param {(why: string) => void} failed
+   */
+  async #ask(more, failed) {
+    const backoff = new Backoff();
+    while (!this.#signal.aborted) {
       try {
-        const answer = await this.#server.request("GET", this.#list);
-        if (answer.status !== 200) throw failure(answer);
-        const cursor = answer.headers.get("Stream-Cursor");
-        const position = parseCursor(cursor);
-        if (cursor !== null && hasPassed(position, least)) {
-          this.state.load(answer.body, /rel="next"/.test(answer.headers.get("Link") ?? ""), cursor);
-          this.#needed = null;
-          return true;
-        }
-        // One of another epoch shows that the stream is about to say so.
-        if (position?.epoch !== least?.epoch) others += 1;
-        await pause(READ_AGAIN_MS, this.#signal);
+        const answer = await this.#server.request("GET", this.#list + more);
+        if (answer.status === 200) return answer;
+        throw failure(answer);
       } catch (error) {
         if (!(error instanceof Unavailable)) throw error;
-        this.state.doubt("snapshot", error.message);
-        this.#changed();
+        failed(error.message);
         backoff.atLeast = error.after;
         await pause(backoff.next(), this.#signal);
       }
     }
-    return false;
+    return null;
   }
 }

@@ -1,27 +1,30 @@
 // @ts-check
-/** The first orders of a sorted list: what a list and the changes after it make of them, without any network. */
+/** The first orders of a sorted list, or after a place in it: what a list and its later changes make of them, without any network. */
 
 import { CopyState } from "./copy-state.js";
 import { hasPassed, parseCursor } from "./cursor.js";
 import { LiveOrdersError } from "./errors.js";
+import { checkPlace } from "./place.js";
 import { Sorting } from "./sorting.js";
 
 /** @typedef {import("./copy-state.js").Change} Change */
 /** @typedef {import("./copy-state.js").Order} Order */
-/** @typedef {{ sort?: string, limit: number, skip?: number }} WindowOptions */
+/** @typedef {{ sort?: string, limit: number, skip?: number, after?: import("./place.js").Place | null }} WindowOptions */
 
-const LONGEST_LIST = 500; // orders; the server gives no more in one answer
+export const LONGEST_LIST = 500; // orders; the server gives no more in one answer
 const LEAST_RESERVE = 20;
 
 /**
- * It keeps an unbroken part of the list from its beginning, more than is shown: so that deletions do not need another list
- * each. A change that it cannot place leaves it as it was, at its cursor, and a later list has to be loaded.
+ * It keeps an unbroken part of the list from its beginning or a place on, more than is shown: so that deletions do not need
+ * another list each. A change that it cannot place leaves it as it was, at its cursor, and a later list has to be loaded.
  */
 export class Window extends CopyState {
   #sorting;
   #skip;
-  #end;
+  #reach;
   #most;
+  /** Only what comes after this order, as it was, belongs to the list. @type {Order | null} */
+  #top;
   /** @type {readonly Order[]} */
   #known = [];
   /** The orders up to this one, as it was, are all known; null: all orders, or none. @type {Order | null} */
@@ -33,7 +36,7 @@ export class Window extends CopyState {
   #shown = null;
 
   /** @param {WindowOptions} options */
-  constructor({ sort = "-_id", limit, skip = 0 }) {
+  constructor({ sort = "-_id", limit, skip = 0, after = null }) {
     super();
     this.#sorting = new Sorting(sort);
     this.sort = sort;
@@ -41,9 +44,16 @@ export class Window extends CopyState {
     if (!(Number.isInteger(limit) && limit > 0)) throw new LiveOrdersError("window.limit must be 1 or more");
     if (!(Number.isInteger(skip) && skip >= 0)) throw new LiveOrdersError("window.skip must be 0 or more");
     this.#skip = skip;
-    this.#end = skip + limit;
-    if (this.#end > LONGEST_LIST) throw new LiveOrdersError(`window.skip + window.limit: ${LONGEST_LIST} at most`);
-    this.#most = Math.min(LONGEST_LIST, this.#end + Math.max(limit, LEAST_RESERVE));
+    this.#reach = skip + limit;
+    if (this.#reach > LONGEST_LIST) throw new LiveOrdersError(`window.skip + window.limit: ${LONGEST_LIST} at most`);
+    this.#most = Math.min(LONGEST_LIST, this.#reach + Math.max(limit, LEAST_RESERVE));
+    if (after !== null) checkPlace(after, sort);
+    this.#top = after && after.order;
+  }
+
+  /** How many orders of the list it reaches to. */
+  get reach() {
+    return this.#reach;
   }
 
   /** How many orders a list has to have. */
@@ -74,16 +84,16 @@ export class Window extends CopyState {
     for (const [id, order] of written) {
       const was = known.findIndex(({ _id }) => _id === id);
       if (was >= 0) known.splice(was, 1);
-      const isBeyond = order === null || this.#isBeyond(order);
-      if (order === null || isBeyond === true) continue;
-      const place = isBeyond === null ? null : this.#sorting.place(known, order);
+      const isOutside = order === null || this.#isOutside(order);
+      if (order === null || isOutside === true) continue;
+      const place = isOutside === null ? null : this.#sorting.place(known, order);
       // Until the server tells its place, it keeps the one that it had.
       if (place !== null || was >= 0) known.splice(place ?? was, 0, order);
     }
     return known;
   }
 
-  /** Take the beginning of the list. @param {readonly Order[]} orders @param {boolean} hasMore @param {string} cursor */
+  /** Take the beginning of the list, or of what follows the place. @param {readonly Order[]} orders @param {boolean} hasMore @param {string} cursor */
   load(orders, hasMore, cursor) {
     this.#keep(orders, hasMore ? (orders.at(-1) ?? null) : null, !hasMore);
     this.loaded(cursor);
@@ -98,13 +108,13 @@ export class Window extends CopyState {
     if (hasPassed(this.position, parseCursor(cursor))) return "known";
     const others = this.#known.filter(({ _id }) => _id !== id);
     if (operation !== "DELETE") {
-      const isBeyond = data && this.#isBeyond(data);
-      if (data === null || isBeyond === null) return "unclear";
-      const place = isBeyond ? others.length : this.#sorting.place(others, data);
+      const isOutside = data && this.#isOutside(data);
+      if (data === null || isOutside === null) return "unclear";
+      const place = isOutside ? 0 : this.#sorting.place(others, data);
       if (place === null) return "unclear";
-      if (!isBeyond) others.splice(place, 0, data);
+      if (!isOutside) others.splice(place, 0, data);
     }
-    if (others.length < this.#end && !this.#isWhole) return "unclear";
+    if (others.length < this.#reach && !this.#isWhole) return "unclear";
     if (others.length > this.#most) {
       others.length = this.#most;
       this.#keep(others, others[this.#most - 1] ?? null, false);
@@ -122,11 +132,12 @@ export class Window extends CopyState {
     if (this.isLoaded && hasPassed(position, this.position)) this.cursor = cursor;
   }
 
-  /** Whether an order comes after all that are known; null: only the server can tell. @param {Order} order */
-  #isBeyond(order) {
-    if (this.#isWhole) return false;
-    const place = this.#bound && this.#sorting.compare(order, this.#bound);
-    return place === null ? null : place > 0;
+  /** Whether an order comes before the list or after all that are known; null: only the server can tell. @param {Order} order */
+  #isOutside(order) {
+    const fromTop = this.#top === null ? 1 : this.#sorting.compare(order, this.#top);
+    const fromBound = this.#isWhole ? 0 : this.#bound && this.#sorting.compare(order, this.#bound);
+    if ((fromTop !== null && fromTop <= 0) || (fromBound !== null && fromBound > 0)) return true;
+    return fromTop === null || fromBound === null ? null : false;
   }
 
   /** @param {readonly Order[]} known @param {Order | null} bound @param {boolean} isWhole */
@@ -140,6 +151,6 @@ export class Window extends CopyState {
 
   /** @param {readonly Order[]} known @returns {ReadonlyMap<string, Order>} */
   #cut(known) {
-    return new Map(known.slice(this.#skip, this.#end).map((order) => [order._id, order]));
+    return new Map(known.slice(this.#skip, this.#reach).map((order) => [order._id, order]));
   }
 }

@@ -10,6 +10,7 @@ from live_orders.errors import (
     OutcomeUnknown,
     Refused,
 )
+from live_orders.place import Place
 from live_orders.transport_choice import Transport
 from live_orders.view import View
 from live_orders.window import Window
@@ -27,6 +28,7 @@ __all__ = [
     "OutcomeUnknown",
     "PendingWrite",
     "Phase",
+    "Place",
     "Refused",
     "Status",
     "Transport",

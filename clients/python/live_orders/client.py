@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -11,7 +12,8 @@ import aiohttp
 
 from live_orders.changes import Change, Order
 from live_orders.copy_state import Phase, Status
-from live_orders.errors import AccessEnded, HistoryLost, LiveOrdersError, Refused
+from live_orders.errors import AccessEnded, HistoryLost, LiveOrdersError
+from live_orders.place import Place
 from live_orders.server import Server, Token
 from live_orders.socketio_stream import over_socketio
 from live_orders.sse_stream import over_sse
@@ -35,7 +37,7 @@ class LiveOrders:
     """The orders at a URL, all or those that fit a filter; to be used by ``async with``.
 
     ``filter``, or the same as keyword arguments: `ids`, `status` and `customer_name`, each with a text or several.
-    ``window``: a copy of the first orders of a sorted list only.
+    ``window``: a copy of some orders of a sorted list only.
     ``token``: one, or a function (or coroutine function) that gives one and is called again when it expires.
     ``transports``: those that may be used, the preferred one first; `websocket` and `polling` need python-socketio.
     ``write_patience``: for how many seconds a write is repeated whose outcome is unknown.
@@ -118,7 +120,7 @@ class LiveOrders:
         """The transport that the copy comes over."""
         return self._stream.transport
 
-    def use(self, transport: Transport) -> None:
+    def use(self, transport: Transport | str) -> None:
         """Go on over another of the transports, without a gap; where it is not to be had, over the next."""
         self._stream.use(Transport(transport))
 
@@ -131,7 +133,7 @@ class LiveOrders:
             await self._news.wait()
 
     async def live(self) -> Self:
-        """Return as soon as the copy is exact; raise AccessEnded or Refused where it will never be."""
+        """Return as soon as the copy is exact; raise what ended it (AccessEnded, Refused) where it never will be."""
         self._copy()
         while self.status.phase is not Phase.LIVE:
             if self._copying is not None and self._copying.done():
@@ -146,10 +148,13 @@ class LiveOrders:
         self._listeners.append(listener)
         self._copy()
         _call(listener, View(self.rows, self.status))
-        return lambda: self._listeners.remove(listener)
+        return partial(self._forget, listener)
 
     async def watch(self) -> AsyncIterator[View]:
-        """Return a View now and whenever it has changed; a slow reader skips some, and so never falls behind."""
+        """Return a View now and whenever it has changed, the last one when the copy has ended.
+
+        A slow reader skips some, and so never falls behind: these views have no `change`.
+        """
         seen = asyncio.Event()
         seen.set()
         end = self.subscribe(lambda _: seen.set())
@@ -157,7 +162,10 @@ class LiveOrders:
             while True:
                 await seen.wait()
                 seen.clear()
-                yield View(self.rows, self.status)
+                view = View(self.rows, self.status)
+                yield view
+                if view.status.phase is Phase.ENDED:
+                    return
         finally:
             end()
 
@@ -191,6 +199,19 @@ class LiveOrders:
         """Delete an order and return what it was, as `update` does."""
         return await self._writes.delete(id, if_match)
 
+    async def next_place(self) -> Place | None:
+        """Return the place below the window's last order, as the list is now: another window can begin after it.
+
+        None: there is no order below. It waits while the server cannot answer.
+        """
+        if not isinstance(self._kept, WindowCopy):
+            raise LiveOrdersError("next_place: there is no window")
+        return await self._kept.next_place()
+
+    def _forget(self, listener: Listener) -> None:
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
     def _query(self) -> list[tuple[str, str]]:
         return [(_PARAMETERS[field], value) for field, values in self._wanted.items() for value in values]
 
@@ -210,7 +231,7 @@ class LiveOrders:
             async with aclosing(self._stream.events()) as events:
                 async for event in events:
                     await self._take(event)
-        except (AccessEnded, Refused) as error:
+        except Exception as error:  # whatever it is: a copy that has ended must not look as if it went on
             self._kept.state.end(error.reason if isinstance(error, AccessEnded) else str(error))
             self._announce()
             raise

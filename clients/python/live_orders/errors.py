@@ -21,7 +21,7 @@ class HistoryLost(LiveOrdersError):
 
 
 class AccessEnded(LiveOrdersError):
-    """The token is refused, or has been revoked; ``reason`` is the server's word for it."""
+    """We may not read: the token is refused, has ended or was revoked, …; ``reason`` is the server's word for it."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"The server does not let us in: {reason}")

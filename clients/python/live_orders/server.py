@@ -53,10 +53,9 @@ class Server:
         return self._current is not None
 
     async def token(self) -> str | None:
-        """Return the token to be sent, or None where there is none."""
-        if self._current is None and self._token is not None:
-            given = self._token() if callable(self._token) else self._token
-            self._current = await given if inspect.isawaitable(given) else given
+        """Return the token to be sent, or None where there is none; raise Unavailable where the function fails."""
+        if self._current is None:
+            self._current = await _made(self._token) if callable(self._token) else self._token
         return self._current
 
     async def renew(self) -> None:
@@ -101,17 +100,25 @@ class Server:
             async with self._session.request(
                 method, self.url + path, headers={**headers, **await self._authorization()}, **options
             ) as response:
-                if response.status == 401 and had and self.can_renew:
-                    self._current = None
-                    continue
-                if response.status == 401:
-                    raise AccessEnded(_reason(await _json(response)))
-                yield response
-                return
+                # A write that is not allowed is refused, and the copy goes on; who may not read gets nothing more.
+                if not (response.status == 401 or (response.status == 403 and method == "GET")):
+                    yield response
+                    return
+                if not (had and self.can_renew):
+                    raise AccessEnded(_reason(await _json(response), response.status))
+                self._current = None
 
     async def _authorization(self) -> dict[str, str]:
         token = await self.token()
         return {} if token is None else {"Authorization": f"Bearer {token}"}
+
+
+async def _made(token: Callable[[], str | Awaitable[str]]) -> str:
+    try:
+        given = token()
+        return await given if inspect.isawaitable(given) else given
+    except Exception as error:  # what gives tokens may be away as well: it is asked again
+        raise Unavailable(f"there is no token: {error}") from error
 
 
 def raise_for(answer: Answer) -> None:
@@ -127,10 +134,9 @@ def _seconds(headers: Mapping[str, str]) -> float:
     return min(float(text), 60.0) if text.isdecimal() else 0.0
 
 
-def _reason(body: Any) -> str:
-    return (
-        str(body.get("reason") or body.get("detail") or "token_refused") if isinstance(body, dict) else "token_refused"
-    )
+def _reason(body: Any, status: int) -> str:
+    problem = body if isinstance(body, dict) else {}
+    return str(problem.get("reason") or problem.get("detail") or f"HTTP {status}")
 
 
 async def _json(response: aiohttp.ClientResponse) -> Any:

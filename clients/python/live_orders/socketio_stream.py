@@ -16,7 +16,7 @@ from live_orders.stream import Connect, StreamEvent, Target
 from live_orders.transport_choice import Transport
 
 _EVENTS = ("connected", "snapshot", "live", "orderUpdate", "resync", "status", "mark", "expiring", "ended")
-_REFUSALS = re.compile(r"token_|ticket_|scope_|session_|foreign_page|other_subject")
+_REFUSALS = re.compile(r"token_|ticket_|scope_|foreign_page")
 _GREETING = 10.0  # seconds
 _MOST_WAITING = 20_000  # events that nobody has taken yet; more end the connection, and the next one goes on
 

@@ -1,4 +1,4 @@
-"""The first orders of a sorted list: what a list and the changes after it make of them, without any network."""
+"""The first orders of a sorted list, or after a place in it: what a list and its later changes make of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from live_orders.changes import Change, Operation, Order
 from live_orders.copy_state import CopyState
 from live_orders.cursor import Cursor
 from live_orders.errors import LiveOrdersError
+from live_orders.place import Place, check_place
 from live_orders.sorting import Sorting
 
 LONGEST_LIST = 500  # orders; the server gives no more in one answer
@@ -19,11 +20,13 @@ class Window:
     """The first ``limit`` orders of a list, after ``skip`` others; 500 together at most.
 
     ``sort``: `_id`, `updated_at`, `customer_name`, `product_name` or `status`; with ``-`` in front, descending.
+    ``after``: the place where it begins, in a list with the same ``sort``; None: at the beginning of the list.
     """
 
     limit: int
     sort: str = "-_id"
     skip: int = 0
+    after: Place | None = None
 
     def __post_init__(self) -> None:
         if not Sorting(self.sort).is_known:
@@ -32,11 +35,13 @@ class Window:
             raise LiveOrdersError("window.limit must be 1 or more")
         if self.skip < 0:
             raise LiveOrdersError("window.skip must be 0 or more")
-        if self.end > LONGEST_LIST:
+        if self.reach > LONGEST_LIST:
             raise LiveOrdersError(f"window.skip + window.limit: {LONGEST_LIST} at most")
+        if self.after is not None:
+            check_place(self.after, self.sort)
 
     @property
-    def end(self) -> int:
+    def reach(self) -> int:
         """How many orders of the list it reaches to."""
         return self.skip + self.limit
 
@@ -52,15 +57,18 @@ class Outcome(Enum):
 class WindowState(CopyState):
     """The orders of a window.
 
-    It keeps an unbroken part of the list from its beginning, more than is shown: so that deletions do not need another
-    list each. A change that it cannot place leaves it as it was, at its cursor, and a later list has to be loaded.
+    It keeps an unbroken part of the list from its beginning or a place on, more than is shown: so that deletions do not
+    need another list each. A change that it cannot place leaves it as it was, at its cursor, and a later list has to be
+    loaded.
     """
 
     def __init__(self, window: Window) -> None:
         super().__init__()
         self._window = window
         self._sorting = Sorting(window.sort)
-        self.most = min(LONGEST_LIST, window.end + max(window.limit, _LEAST_RESERVE))  # that a list has to have
+        # Only what comes after this order, as it was, belongs to the list.
+        self._top = None if window.after is None else window.after["order"]
+        self.most = min(LONGEST_LIST, window.reach + max(window.limit, _LEAST_RESERVE))  # that a list has to have
         self._known: list[Order] = []
         self._bound: Order | None = (
             None  # the orders up to this one, as it was, are all known; None: all orders, or none
@@ -77,10 +85,10 @@ class WindowState(CopyState):
             was = next((place for place, each in enumerate(known) if each["_id"] == name), None)
             if was is not None:
                 del known[was]
-            is_beyond = None if order is None else self._is_beyond(order)
-            if order is None or is_beyond:
+            is_outside = None if order is None else self._is_outside(order)
+            if order is None or is_outside:
                 continue
-            place = None if is_beyond is None else self._sorting.place(known, order)
+            place = None if is_outside is None else self._sorting.place(known, order)
             if place is None:
                 place = was  # until the server tells its place, it keeps the one that it had
             if place is not None:
@@ -88,7 +96,7 @@ class WindowState(CopyState):
         return self._cut(known)
 
     def load(self, orders: Sequence[Order], cursor: str, *, has_more: bool) -> None:
-        """Take the beginning of the list."""
+        """Take the beginning of the list, or of what follows the place."""
         self._keep(list(orders), orders[-1] if has_more and orders else None, is_whole=not has_more)
         self.loaded(cursor)
 
@@ -98,15 +106,15 @@ class WindowState(CopyState):
             return Outcome.KNOWN
         others = [each for each in self._known if each["_id"] != change.id]
         if change.operation is not Operation.DELETE:
-            is_beyond = None if change.data is None else self._is_beyond(change.data)
-            if change.data is None or is_beyond is None:
+            is_outside = None if change.data is None else self._is_outside(change.data)
+            if change.data is None or is_outside is None:
                 return Outcome.UNCLEAR
-            if not is_beyond:
+            if not is_outside:
                 place = self._sorting.place(others, change.data)
                 if place is None:
                     return Outcome.UNCLEAR
                 others.insert(place, change.data)
-        if len(others) < self._window.end and not self._is_whole:
+        if len(others) < self._window.reach and not self._is_whole:
             return Outcome.UNCLEAR
         if len(others) > self.most:
             del others[self.most :]
@@ -122,16 +130,18 @@ class WindowState(CopyState):
         if self.is_loaded and position is not None and position.has_passed(self.position):
             self.cursor = cursor
 
-    def _is_beyond(self, order: Order) -> bool | None:
-        """Tell whether an order comes after all that are known; None: only the server can tell."""
-        if self._is_whole:
-            return False
-        place = None if self._bound is None else self._sorting.compare(order, self._bound)
-        return None if place is None else place > 0
+    def _is_outside(self, order: Order) -> bool | None:
+        """Tell whether an order comes before the list or after all that are known; None: only the server can tell."""
+        from_top = 1 if self._top is None else self._sorting.compare(order, self._top)
+        bound = None if self._bound is None else self._sorting.compare(order, self._bound)
+        from_bound = 0 if self._is_whole else bound
+        if (from_top is not None and from_top <= 0) or (from_bound is not None and from_bound > 0):
+            return True
+        return None if from_top is None or from_bound is None else False
 
     def _keep(self, known: list[Order], bound: Order | None, *, is_whole: bool) -> None:
         self._known, self._bound, self._is_whole = known, bound, is_whole
         self.rows = self._cut(known)
 
     def _cut(self, known: Sequence[Order]) -> dict[str, Order]:
-        return {each["_id"]: each for each in known[self._window.skip : self._window.end]}
+        return {each["_id"]: each for each in known[self._window.skip : self._window.reach]}

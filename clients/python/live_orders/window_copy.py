@@ -2,19 +2,22 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from urllib.parse import urlencode
 
 from live_orders.changes import Change, Order
 from live_orders.cursor import Cursor
-from live_orders.server import Server, Unavailable, raise_for
+from live_orders.errors import LiveOrdersError
+from live_orders.place import Place, place_below
+from live_orders.server import Answer, Server, Unavailable, raise_for
 from live_orders.stream import StreamEvent
 from live_orders.view import Rows
 from live_orders.whole_copy import News
-from live_orders.window import Outcome, Window, WindowState
+from live_orders.window import LONGEST_LIST, Outcome, Window, WindowState
 
 _READ_AGAIN = 0.05  # seconds
-_LONGEST_PAUSE = 4.0  # seconds
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 4.0  # seconds
 _MOST_READS = 60  # of another epoch, until the stream is asked what has happened
 
 
@@ -37,7 +40,9 @@ class WindowCopy:
     ) -> None:
         self.path = f"{collection}/events"
         self.state = WindowState(window)
-        self._list = f"{collection}?{urlencode([*query, ('sort', window.sort), ('limit', str(self.state.most))])}"
+        after = [] if window.after is None else [("after", window.after["mark"])]
+        self._list = f"{collection}?{urlencode([*query, ('sort', window.sort), *after])}"
+        self._window = window
         self._server = server
         self._changed = changed
         self._needed: str | None = None  # a list that includes all changes up to this cursor
@@ -73,24 +78,28 @@ class WindowCopy:
             return News()
         return News(reloaded=True) if await self._read(self._needed) else None
 
+    async def next_place(self) -> Place | None:
+        """Return the place below the last order of the window, as the list is now; None: there is no order below."""
+        sort = self._window.sort
+        asked = [("fields", sort.removeprefix("-")), ("limit", str(self._window.reach))]
+        answer = await self._ask(asked, lambda _: None)
+        return place_below(sort, self._window.reach, answer.body, answer.headers.get("Link", ""))
+
     async def _read(self, needed: str) -> bool:
         """Read the list until it includes all changes up to the cursor."""
-        least, others, pause = Cursor.parse(needed), 0, 0.2
+        least, others, limit = Cursor.parse(needed), 0, self.state.most
         while others < _MOST_READS:
-            try:
-                answer = await self._server.request("GET", self._list)
-                if answer.status != 200:
-                    raise_for(answer)
-            except Unavailable as error:
-                self.state.doubt("snapshot", str(error))
-                self._changed()
-                await asyncio.sleep(max(error.after, pause * random.uniform(0.5, 1.0)))
-                pause = min(2 * pause, _LONGEST_PAUSE)
-                continue
+            answer = await self._ask([("limit", str(limit))], self._failed)
             cursor = answer.headers.get("Stream-Cursor")
             position = Cursor.parse(cursor)
+            has_more = 'rel="next"' in answer.headers.get("Link", "")
+            if has_more and len(answer.body) < self._window.reach:
+                # Under a collation, MongoDB finds orders that do not fit the filter: the server has left them out.
+                if limit == LONGEST_LIST:
+                    raise LiveOrdersError("the collation hides the orders of the window")
+                limit = LONGEST_LIST
+                continue
             if cursor is not None and position is not None and position.has_passed(least):
-                has_more = 'rel="next"' in answer.headers.get("Link", "")
                 self.state.load(answer.body, cursor, has_more=has_more)
                 self._needed = None
                 return True
@@ -98,3 +107,21 @@ class WindowCopy:
             others += position is None or least is None or position.epoch != least.epoch
             await asyncio.sleep(_READ_AGAIN)
         return False
+
+    def _failed(self, why: str) -> None:
+        self.state.doubt("snapshot", why)
+        self._changed()
+
+    async def _ask(self, more: Sequence[tuple[str, str]], failed: Callable[[str], None]) -> Answer:
+        """Ask for the list until it is given."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                answer = await self._server.request("GET", f"{self._list}&{urlencode(more)}")
+                if answer.status == HTTPStatus.OK:
+                    return answer
+                raise_for(answer)
+            except Unavailable as error:
+                failed(str(error))
+                await asyncio.sleep(max(error.after, pause * random.uniform(0.5, 1.0)))
+                pause = min(2 * pause, _LONGEST_PAUSE)

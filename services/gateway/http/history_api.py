@@ -170,7 +170,7 @@ def _earlier(request: web.Request, before: Cursor) -> str:
 
 def _invalid(name: str, message: str) -> Problem:
     return Problem(
-        422, Kind.INVALID, "The query is not valid.", faults=[FieldFault(name[:100], message)], place="query"
+        422, Kind.INVALID, f"{name[:100]}: {message}", faults=[FieldFault(name[:100], message)], place="query"
     )
 
 

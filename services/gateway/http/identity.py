@@ -84,15 +84,18 @@ def refusal_problem(denial: Denial, scope: Scope = Scope.READ) -> Problem:
     """Return the answer to a request that is not let in; ``scope`` is the one that it needs."""
     if denial is Denial.UNAVAILABLE:
         detail = "It cannot be checked now who you are."
-        return Problem(503, Kind.HTTP, detail, headers={hdrs.RETRY_AFTER: "2"})
+        return Problem(503, Kind.HTTP, detail, headers={hdrs.RETRY_AFTER: "2"}, reason=denial)
     if denial is Denial.SCOPE_MISSING:
         challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'
-        return Problem(403, Kind.SCOPE, f"It needs the scope {scope}.", headers={hdrs.WWW_AUTHENTICATE: challenge})
+        detail = f"It needs the scope {scope}."
+        return Problem(403, Kind.SCOPE, detail, headers={hdrs.WWW_AUTHENTICATE: challenge}, reason=denial)
     if denial is Denial.FOREIGN_PAGE:
-        return Problem(403, Kind.FOREIGN_PAGE, "A session is for this server's own page: send a token or a ticket.")
+        detail = "A session is for this server's own page: send a token or a ticket."
+        return Problem(403, Kind.FOREIGN_PAGE, detail, reason=denial)
     missing = denial is Denial.TOKEN_MISSING
     challenge = _CHALLENGE if missing else f'{_CHALLENGE}, error="invalid_token", error_description="{denial}"'
-    return Problem(401, Kind.UNAUTHENTICATED, _DETAILS[denial], headers={hdrs.WWW_AUTHENTICATE: challenge})
+    detail = _DETAILS[denial]
+    return Problem(401, Kind.UNAUTHENTICATED, detail, headers={hdrs.WWW_AUTHENTICATE: challenge}, reason=denial)
 
 
 _DETAILS = {

@@ -101,6 +101,11 @@ PROBLEM: _Schema = {
         "status": {"type": "integer"},
         "detail": {"type": "string"},
         "incident": {"type": "string", "description": "The id under which a server error is logged."},
+        "reason": {
+            "type": "string",
+            "description": "Why the request was not let in, in the same word as over Socket.IO: `token_expired`, "
+            "`token_revoked`, `scope_missing`, `foreign_page`, …",
+        },
         "errors": {
             "type": "array",
             "items": {

@@ -76,7 +76,10 @@ _TITLES = {
 
 
 class Problem(Exception):
-    """An answer that is an error; raise it anywhere below the middleware `answer_errors`."""
+    """An answer that is an error; raise it anywhere below the middleware `answer_errors`.
+
+    ``reason``: why a client is not let in, in the word that is used on every transport.
+    """
 
     def __init__(
         self,
@@ -88,6 +91,7 @@ class Problem(Exception):
         place: str = "body",
         headers: Mapping[str, str] | None = None,
         errors: Iterable[Json] = (),
+        reason: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -96,6 +100,7 @@ class Problem(Exception):
         self.faults = tuple(faults)
         self.errors = [*errors, *(fault_json(fault, place) for fault in self.faults)]
         self.headers = dict(headers or {})
+        self.reason = reason
 
 
 def problem_response(problem: Problem, **more: Json) -> web.Response:
@@ -107,6 +112,8 @@ def problem_response(problem: Problem, **more: Json) -> web.Response:
         "detail": _encodable(problem.detail),
         **more,
     }
+    if problem.reason is not None:
+        body["reason"] = problem.reason
     if problem.errors:
         body["errors"] = problem.errors
     return web.Response(

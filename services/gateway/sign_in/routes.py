@@ -129,7 +129,7 @@ class SignInRoutes:
             raise refusal_problem(Denial.UNAVAILABLE) from error
         except (ProviderRefused, UnacceptableToken, TooLarge) as error:
             self._failed(error)
-            gone = problem_response(refusal_problem(Denial.SESSION_ENDED), reason=Denial.SESSION_ENDED)
+            gone = problem_response(refusal_problem(Denial.SESSION_ENDED))
             forget_session(gone)
             return gone
         return response

@@ -35,7 +35,7 @@ class WhoRoutes:
             principal = await self._authenticator.identify(credentials, None)
         except NotAuthenticated as refusal:
             sign_in = SIGN_IN if self._sessions is not None else None
-            answer = problem_response(refusal_problem(refusal.denial), reason=refusal.denial, sign_in=sign_in)
+            answer = problem_response(refusal_problem(refusal.denial), sign_in=sign_in)
             answer.headers[hdrs.CACHE_CONTROL] = "no-store"
             return answer
         body = _of_token(principal)

@@ -78,5 +78,9 @@ def _plain(name: str) -> str:
 
 def _unprocessable(parameter: str, message: str) -> Problem:
     return Problem(
-        422, Kind.INVALID, "The query is not valid.", faults=[FieldFault(parameter[:100], message)], place="query"
+        422,
+        Kind.INVALID,
+        f"{parameter[:100]}: {message}",
+        faults=[FieldFault(parameter[:100], message)],
+        place="query",
     )
