@@ -17,7 +17,8 @@ from services.gateway.live import orders_namespace
 from services.gateway.live.mark import encoded_mark
 from services.gateway.live.orders_namespace import LiveOrders
 from services.gateway.ring import Ring
-from services.gateway.sse.endpoint import SseSettings, SseTransport
+from services.gateway.sse.endpoint import SseTransport
+from services.gateway.sse.settings import SseSettings
 from services.gateway.stream import Stream
 from services.gateway.wire import websocket
 from services.gateway.wire.form import Form
