@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.piped_process import piped
 from tests.service_process import ROOT
 from tests.waiting import meanwhile, until
 
@@ -121,17 +122,9 @@ class Subjects:
 @asynccontextmanager
 async def subject(library: str) -> AsyncIterator[Subject]:
     """Run a library meanwhile."""
-    pipe = asyncio.subprocess.PIPE
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "clients" / "python")}
     command, over = LIBRARIES[library]
-    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, env=environment, limit=1 << 26)
-    tested = Subject(process, library, over)
-    try:
+    async with piped(*command, env=environment, limit=1 << 26) as process:
+        tested = Subject(process, library, over)
         async with meanwhile(tested.read()):
             yield tested
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-        assert process.stdin is not None
-        process.stdin.close()

@@ -2,12 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.piped_process import piped
 from tests.waiting import until
 
 SCRIPT = Path(__file__).with_name("client.mjs")
@@ -64,7 +65,7 @@ class NodeClient(Listener):
 async def node(url: str, transports: Sequence[str] = ("websocket",), **options: Any) -> AsyncIterator[NodeClient]:
     """Run the JavaScript client; it is connected, and its first `connected` is there."""
     arguments = json.dumps({"transports": transports, **options})
-    async with _process("node", str(SCRIPT), url, arguments) as process:
+    async with piped("node", str(SCRIPT), url, arguments) as process:
         client = NodeClient(process=process)
         async with _reading(process, lambda line: client.take(json.loads(line))):
             await client.connected()
@@ -74,7 +75,7 @@ async def node(url: str, transports: Sequence[str] = ("websocket",), **options: 
 @asynccontextmanager
 async def process_lines(*argv: str, take: Callable[[str], None]) -> AsyncIterator[None]:
     """Run a program meanwhile, and have each line that it prints taken."""
-    async with _process(*argv) as process, _reading(process, take):
+    async with piped(*argv) as process, _reading(process, take):
         yield
 
 
@@ -93,7 +94,7 @@ async def curl(url: str, *arguments: str) -> AsyncIterator[Listener]:
             listener.take({"what": "event", "name": block["event"], "args": [told], "id": block.get("id")})
             block.clear()
 
-    async with _process("curl", "-sN", *arguments, url) as process, _reading(process, take):
+    async with piped("curl", "-sN", *arguments, url) as process, _reading(process, take):
         await until(lambda: listener.named("connected"), "curl is connected")
         yield listener
 
@@ -104,20 +105,6 @@ async def run(*argv: str) -> str:
     async with asyncio.timeout(15):
         out, _ = await process.communicate()
     return out.decode()
-
-
-@asynccontextmanager
-async def _process(*argv: str, env: Mapping[str, str] | None = None) -> AsyncIterator[asyncio.subprocess.Process]:
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*argv, stdin=pipe, stdout=pipe, env=env, limit=1 << 24)
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-        assert process.stdin is not None
-        process.stdin.close()
 
 
 @asynccontextmanager

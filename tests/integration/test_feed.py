@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
 
 import pytest
 from pymongo import AsyncMongoClient
@@ -16,7 +18,7 @@ from services.gateway.filters import EVERYTHING
 from services.gateway.redis_log import LogPage, RedisLog
 from services.redis.schema import HeadField
 from tests.conftest import OwnValkey
-from tests.integration.fed_gateway import RING, World
+from tests.integration.fed_gateway import RING, Gateway, World, Writing
 from tests.log_entries import KEYS
 from tests.stream_events import Outlet, change
 from tests.waiting import until
@@ -38,12 +40,26 @@ def at(number: int, epoch: str = "e1") -> Cursor:
     return Cursor(epoch, Position(number, 0))
 
 
-async def test_published_changes_arrive_at_once_and_in_batches(world: World) -> None:
-    writing = world.writing()
+class Followed(NamedTuple):
+    """A stream, a gateway that is fed from it, and what a client of that one has got."""
+
+    writing: Writing
+    gateway: Gateway
+    outlet: Outlet
+
+
+@asynccontextmanager
+async def followed(world: World, **options: Any) -> AsyncIterator[Followed]:
+    writing = world.writing(**options)
     await writing.begin()
     async with world.gateway() as gateway:
         outlet = Outlet()
         await gateway.join(outlet)
+        yield Followed(writing, gateway, outlet)
+
+
+async def test_published_changes_arrive_at_once_and_in_batches(world: World) -> None:
+    async with followed(world) as (writing, gateway, outlet):
         await writing.upto(100, at_once=20)
         await gateway.reached(100)
     assert outlet.positions == list(range(1, 101))
@@ -78,11 +94,7 @@ async def test_a_new_gateway_on_a_short_log_holds_all_of_it(world: World) -> Non
     ],
 )
 async def test_a_message_that_means_nothing_takes_nothing_along(world: World, message: str) -> None:
-    writing = world.writing()
-    await writing.begin()
-    async with world.gateway() as gateway:
-        outlet = Outlet()
-        await gateway.join(outlet)
+    async with followed(world) as (writing, gateway, outlet):
         await world.redis.publish(KEYS.channel, message)
         await writing.upto(3)
         await gateway.reached(3)
@@ -90,11 +102,7 @@ async def test_a_message_that_means_nothing_takes_nothing_along(world: World, me
 
 
 async def test_changes_published_while_the_subscription_is_cut_are_read_from_the_log(world: World) -> None:
-    writing = world.writing()
-    await writing.begin()
-    async with world.gateway() as gateway:
-        outlet = Outlet()
-        await gateway.join(outlet)
+    async with followed(world) as (writing, gateway, outlet):
         for number in range(100, 1100, 100):
             await world.redis.client_kill_filter(_type="pubsub")
             await writing.upto(number, at_once=30)
@@ -104,11 +112,7 @@ async def test_changes_published_while_the_subscription_is_cut_are_read_from_the
 
 async def test_a_message_that_never_came_is_missed_within_a_second_or_two(world: World) -> None:
     """It may have been the last one for hours: nothing that follows would show the hole."""
-    writing = world.writing()
-    await writing.begin()
-    async with world.gateway() as gateway:
-        outlet = Outlet()
-        await gateway.join(outlet)
+    async with followed(world) as (_, gateway, outlet):
         await world.log_silently()
         await gateway.reached(1)
     assert outlet.positions == [1]
@@ -130,11 +134,7 @@ async def test_a_message_that_does_not_follow_shows_a_hole_that_is_filled_at_onc
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.gateway.feed.CHECK_SECONDS", 3600)
-    writing = world.writing()
-    await writing.begin()
-    async with world.gateway() as gateway:
-        outlet = Outlet()
-        await gateway.join(outlet)
+    async with followed(world) as (writing, gateway, outlet):
         await world.log_silently()
         writing.last = 1
         await writing.upto(3)
@@ -157,11 +157,7 @@ async def test_a_look_at_the_log_that_failed_is_taken_again(world: World, monkey
 
 
 async def test_a_change_published_twice_arrives_once(world: World) -> None:
-    writing = world.writing()
-    await writing.begin()
-    async with world.gateway() as gateway:
-        outlet = Outlet()
-        await gateway.join(outlet)
+    async with followed(world) as (writing, gateway, outlet):
         await writing.upto(10)
         await gateway.reached(10)
         await world.redis.delete(KEYS.log, KEYS.head)
@@ -198,11 +194,7 @@ async def test_a_client_comes_back_to_the_ring_to_the_log_or_to_nothing(world: W
 
 
 async def test_a_gateway_that_missed_more_than_redis_keeps_tells_its_clients(world: World) -> None:
-    writing = world.writing(maxlen=100)
-    await writing.begin()
-    async with world.gateway() as gateway:
-        outlet = Outlet()
-        await gateway.join(outlet)
+    async with followed(world, maxlen=100) as (writing, gateway, outlet):
         await writing.upto(5)
         await gateway.reached(5)
         async with world.redis.pipeline(transaction=True) as cut:  # no message, no check in between
@@ -232,11 +224,7 @@ async def test_a_new_epoch_is_announced_with_its_reason_also_to_cursors_of_the_o
 
 
 async def test_a_redis_that_restarts_empty_is_forgiven_once_it_is_rebuilt(world: World) -> None:
-    writing = world.writing()
-    await writing.begin()
-    async with world.gateway() as gateway:
-        outlet = Outlet()
-        await gateway.join(outlet)
+    async with followed(world) as (writing, gateway, outlet):
         await writing.upto(10)
         await gateway.reached(10)
         await world.server.kill()

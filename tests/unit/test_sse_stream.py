@@ -95,3 +95,10 @@ async def test_a_stream_whose_connection_stays_full_is_dropped(served: Served) -
     served.stream.write(b"x" * 5_000_000)
     served.stream.start(served.subscription)
     assert await served.dropped.get() is served.stream
+
+
+async def test_a_stream_that_has_ended_is_dropped_where_its_client_does_not_take_the_rest(served: Served) -> None:
+    served.stream.write(b"x" * 5_000_000)
+    served.stream.start(served.subscription)
+    served.stream.end()
+    assert await served.dropped.get() is served.stream

@@ -7,6 +7,7 @@ from services.common.cursor import Cursor
 from services.common.deadlines import Deadlines, Entry
 from services.common.documents import iso_at
 from services.gateway.edge.bearers import Bearer
+from services.gateway.edge.following import Following
 from services.gateway.edge.incidents import DisconnectReason
 from services.gateway.edge.lifetime import Lifetime
 from services.gateway.edge.principal import Principal
@@ -30,7 +31,7 @@ def gateway_event(fields: Mapping[str, object], cursor: Cursor | None, interest:
     return {**fields, "cursor": since}, f"{since}{offset_suffix(interest)}"
 
 
-class LiveClient:
+class LiveClient(Following):
     """One client: the hub's outlet, and the receiver of its connection's backpressure."""
 
     __slots__ = (
@@ -185,11 +186,7 @@ class LiveClient:
 
     def resumed(self) -> None:
         """Resume the client in the hub: it takes data again, perhaps in another form."""
-        self._cancel_stall()
-        if self.subscription is not None:
-            self._hub.resume(self.subscription)
-        if self.snapshot is not None:
-            self.snapshot.resumed()
+        self._go_on()
 
     def drop(self) -> None:
         """Close the connection of a client that has read nothing for too long."""
@@ -199,16 +196,4 @@ class LiveClient:
     def leave(self) -> None:
         """Forget the client."""
         self._cancel_stall()
-        if self.lifetime is not None:
-            self.lifetime.cancel()
-        if self.snapshot is not None:
-            self.snapshot.stop()
-        if self.bearer is not None:
-            self.bearer.leave()
-        if self.subscription is not None:
-            self._hub.unsubscribe(self.subscription)
-
-    def _cancel_stall(self) -> None:
-        if self._stall is not None:
-            self._stall.cancel()
-            self._stall = None
+        self._leave()

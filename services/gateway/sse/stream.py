@@ -11,6 +11,7 @@ from services.front.connections import State
 from services.front.handover import Takeover
 from services.gateway.edge.bearers import Bearer
 from services.gateway.edge.descriptor import unbuffered_descriptor
+from services.gateway.edge.following import Following
 from services.gateway.edge.incidents import DisconnectReason
 from services.gateway.edge.lifetime import Lifetime
 from services.gateway.edge.unsent import Unsent
@@ -24,7 +25,7 @@ from services.gateway.wire.form import Form
 _STILL_HERE = sse.comment("still here")
 
 
-class SseStream(Takeover):
+class SseStream(Following, Takeover):
     """One stream after its headers; an outlet of the hub."""
 
     __slots__ = (
@@ -193,23 +194,4 @@ class SseStream(Takeover):
         """Resume the client in the hub: everything has been sent."""
         self._paused = False
         self._unsent.release(self)
-        self._cancel_stall()
-        if self.subscription is not None:
-            self._hub.resume(self.subscription)
-        if self.snapshot is not None:
-            self.snapshot.resumed()
-
-    def _leave(self) -> None:
-        if self.lifetime is not None:
-            self.lifetime.cancel()
-        if self.snapshot is not None:
-            self.snapshot.stop()
-        if self.bearer is not None:
-            self.bearer.leave()
-        if self.subscription is not None:
-            self._hub.unsubscribe(self.subscription)
-
-    def _cancel_stall(self) -> None:
-        if self._stall is not None:
-            self._stall.cancel()
-            self._stall = None
+        self._go_on()
