@@ -22,10 +22,14 @@ class Switch:
         self.refused: tuple[bytes, ...] = ()  # words of requests that it refuses, as some proxies do
         self.added = b""  # lines that it adds to the head of each request
         self.requests = 0
+        self.is_over = False  # whoever still comes is cut off at once
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.is_over:
+            writer.transport.abort()
+            return
         self._writers.add(writer)
         self._keep(asyncio.create_task(self._connect(reader, writer)))
 
@@ -95,6 +99,7 @@ async def switch(port: int) -> AsyncIterator[Switch]:
         try:
             yield passing
         finally:
+            passing.is_over = True
             passing.cut()
             while tasks := list(passing._tasks):  # one that connects may start others
                 for task in tasks:
