@@ -114,6 +114,11 @@ def _conditions(way: ListWay, *, has_arrays: bool) -> dict[str, Document]:
     return found
 
 
+def is_merged(query: ListQuery, rights: Rights) -> bool:
+    """Tell whether MongoDB is asked for several things at once, and merges what it finds."""
+    return len(_expanded(query, rights)) > 1
+
+
 def question(query: ListQuery, rights: Rights, part: ListPart, stretch: Stretch) -> Question:
     """Return what to ask MongoDB for a stretch of a part."""
     return _asked([branch(way, part) for way in _expanded(query, rights)], part, stretch)

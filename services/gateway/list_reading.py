@@ -15,7 +15,7 @@ from services.gateway.conditions import exact_matches
 from services.gateway.filters import EVERYTHING
 from services.gateway.input_rules import FieldFault, InvalidInput
 from services.gateway.list_mark import KeyMark, Place
-from services.gateway.list_plan import parts, question
+from services.gateway.list_plan import is_merged, parts, question
 from services.gateway.list_query import ListQuery
 from services.gateway.list_source import ListSource
 from services.gateway.list_stretch import ListPart, Shape, Stretch, stretches
@@ -77,6 +77,7 @@ class Reading:
         """Give what to ask for, one after the other."""
         place = place_of(self.mark)
         numbers = range(len(self._parts))
+        merged = is_merged(self._query, self._rights)
         if place is not None and place.part not in numbers:
             name = "before" if self.is_back else "after"
             raise InvalidInput([FieldFault(name, "is not the mark of a page of this list")])
@@ -84,7 +85,8 @@ class Reading:
             if place is None or (number <= place.part if self.is_back else number >= place.part):
                 part = self._parts[number]
                 here = place if place is not None and number == place.part else None
-                for stretch in stretches(part, here, is_descending=self._query.is_descending != self.is_back):
+                is_descending = self._query.is_descending != self.is_back
+                for stretch in stretches(part, here, is_descending=is_descending, is_merged=merged):
                     yield Step(number, part, stretch)
 
     def question(self, step: Step, at: Timestamp | None) -> Question:

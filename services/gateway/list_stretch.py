@@ -77,8 +77,17 @@ class Stretch(NamedTuple):
     sort: dict[str, int]
 
 
-def stretches(part: ListPart, place: Place | None, *, is_descending: bool) -> Iterator[Stretch]:
-    """Give the stretches of a part, beyond an order in it or from its beginning."""
+class _Condition(NamedTuple):
+    conditions: list[Document]
+    is_null: bool
+
+
+def stretches(part: ListPart, place: Place | None, *, is_descending: bool, is_merged: bool) -> Iterator[Stretch]:
+    """Give the stretches of a part, beyond an order in it or from its beginning.
+
+    ``is_merged``: MongoDB merges what it finds for several conditions. There it takes a missing field for less than
+    null, while in an index they are equal: so these are a stretch of their own.
+    """
     direction = -1 if is_descending else 1
     by_id = {"_id": direction}
     operator = "$lt" if is_descending else "$gt"
@@ -90,12 +99,15 @@ def stretches(part: ListPart, place: Place | None, *, is_descending: bool) -> It
         return
     sort = {part.field: direction, **by_id}
     if place is None:
-        yield Stretch(part.matches(), sort)
-        return
-    value = place.value
-    yield Stretch([*part.matches(), *_equal(part.field, value), *beyond_id], by_id)
-    for condition in _beyond(part.field, value, is_descending=is_descending):
-        yield Stretch([*part.matches(), *condition], sort)
+        if is_merged and part.shape is Shape.WHOLE:
+            every = _of_rows(part.field, _ORDER[::direction])
+        else:
+            every = iter([_Condition([], is_null=False)])
+    else:
+        yield Stretch([*part.matches(), *_equal(part.field, place.value), *beyond_id], by_id)
+        every = _beyond(part.field, place.value, is_descending=is_descending)
+    for condition, is_null in every:
+        yield Stretch([*part.matches(), *condition], by_id if is_null else sort)
         if part.shape is Shape.RANGE:
             return  # its bounds are of one type
 
@@ -111,33 +123,36 @@ def _equal(field: str, value: Element) -> list[Document]:
     return [{field: comparison("$eq", value)}]
 
 
-def _beyond(field: str, value: Element, *, is_descending: bool) -> Iterator[list[Document]]:
+def _beyond(field: str, value: Element, *, is_descending: bool) -> Iterator[_Condition]:
     """Give the conditions for what comes after this value, in the order in which it comes."""
     types = _types(value)
     operator = "$lt" if is_descending else "$gt"
     if _is_nan(value):
         if not is_descending:
-            yield [{field: comparison("$gte", _LEAST_NUMBER)}]
+            yield _Condition([{field: comparison("$gte", _LEAST_NUMBER)}], is_null=False)
     elif types in _NOT_COMPARED:
-        yield _by_expression(field, operator, value, types)
+        yield _Condition(_by_expression(field, operator, value, types), is_null=False)
     elif types not in _OF_ONE_VALUE:
-        yield [{field: comparison(operator, value)}]
+        yield _Condition([{field: comparison(operator, value)}], is_null=False)
         if types == _NUMBERS and is_descending:  # to MongoDB nothing is less than a number and NaN nothing at all
-            yield [{field: comparison("$eq", _NAN)}]
+            yield _Condition([{field: comparison("$eq", _NAN)}], is_null=False)
     at = _ORDER.index(types)
-    rest = _ORDER[:at][::-1] if is_descending else _ORDER[at + 1 :]
-    if _NULL not in rest:
-        yield from _of_types(field, rest)
+    yield from _of_rows(field, _ORDER[:at][::-1] if is_descending else _ORDER[at + 1 :])
+
+
+def _of_rows(field: str, rows: tuple[tuple[int, ...], ...]) -> Iterator[_Condition]:
+    if _NULL not in rows:
+        yield from _of_types(field, rows)
         return
-    null = rest.index(_NULL)
-    yield from _of_types(field, rest[:null])
-    yield _null(field)
-    yield from _of_types(field, rest[null + 1 :])
+    null = rows.index(_NULL)
+    yield from _of_types(field, rows[:null])
+    yield _Condition(_null(field), is_null=True)
+    yield from _of_types(field, rows[null + 1 :])
 
 
-def _of_types(field: str, rows: tuple[tuple[int, ...], ...]) -> Iterator[list[Document]]:
+def _of_types(field: str, rows: tuple[tuple[int, ...], ...]) -> Iterator[_Condition]:
     if rows:
-        yield [{field: {"$type": [each for row in rows for each in row]}}]
+        yield _Condition([{field: {"$type": [each for row in rows for each in row]}}], is_null=False)
 
 
 def _null(field: str) -> list[Document]:

@@ -186,3 +186,28 @@ def expected(stored: dict[str, Any], asked: Pairs, rights: Rights) -> list[str]:
         if fits and (not since or (isinstance(moment, datetime) and moment >= TIMES[1])):
             found.append(name)
     return found
+
+
+@pytest.mark.parametrize("sort", ["updated_at", "-updated_at"])
+@pytest.mark.parametrize("way", ["statuses", "rights", "rights of several"])
+async def test_no_page_takes_a_missing_field_for_less_than_null(mongodb_uri: str, sort: str, way: str) -> None:
+    """MongoDB does, where it merges two scans of an index: an order of the one would be missing between two pages."""
+    async with AsyncMongoClient[Any](mongodb_uri) as client:
+        await asyncio.to_thread(lambda: list(setup(mongodb_uri)))
+        orders = client.get_default_database()["orders"]
+        await orders.insert_many(
+            [
+                {"_id": f"{number}", "status": STATUSES[number % 2], "customer_name": NAMES[number % 2]}
+                | ({} if number % 4 == 3 else {"updated_at": TIMES[0] if number == 9 else None})
+                for number in range(10)
+            ]
+        )
+        asked: Pairs = [("status", "pending"), ("status", "shipped")] if way == "statuses" else []
+        either = {Filter(customer_name=(name,)) for name in NAMES[:2]}
+        rights = {"statuses": EVERYTHING, "rights": frozenset({Filter(customer_name=tuple(NAMES[:2]))})}.get(
+            way, either
+        )
+        store = OrderStore(client.get_default_database())
+        for limit in (1, 2, 3, 5, 20):
+            forward, backward = await walk(store, [*asked, ("sort", sort)], limit, frozenset(rights))
+            assert forward == backward == [*"0123456789"][:: -1 if sort.startswith("-") else 1], limit
