@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -17,7 +18,8 @@ from live_orders.transport_choice import Transport
 
 _EVENTS = ("connected", "snapshot", "live", "orderUpdate", "resync", "status", "mark", "expiring", "ended")
 _REFUSALS = re.compile(r"token_|ticket_|scope_|foreign_page")
-_GREETING = 10.0  # seconds
+_GREETING = 10.0  # seconds; a connection without a greeting after that is dead
+_LEAVING = 2.0  # seconds; over polling it takes a request, which may never be answered
 _MOST_WAITING = 20_000  # events that nobody has taken yet; more end the connection, and the next one goes on
 
 
@@ -30,12 +32,15 @@ class _Connection:
         self.is_over = False
         self.why = "the connection was lost"
         self.details: dict[str, Any] = {}
+        self._deadline = asyncio.get_running_loop().call_later(_GREETING, self.end, "the server did not answer in time")
         for name in _EVENTS:
             client.on(name, partial(self._put, name))
         client.on("connect_error", self._refused)
         client.on("disconnect", lambda *_: self.end())
 
     def _put(self, name: str, told: Any, *_: object) -> None:
+        if name == "connected":
+            self._deadline.cancel()
         if not self.is_over:
             self._waiting.append(StreamEvent(name, told, told.get("cursor")))
             self._news.set()
@@ -50,6 +55,7 @@ class _Connection:
 
     def end(self, why: str | None = None) -> None:
         """Give no more events than have come."""
+        self._deadline.cancel()
         self.is_over = True
         self.why = why or self.why
         self._news.set()
@@ -108,13 +114,18 @@ def over_socketio(server: Server, transport: Transport) -> Connect:
             client = socketio.AsyncClient(reconnection=False, http_session=session)
             connection = _Connection(client)
             try:
-                await client.connect(server.url, auth=auth, transports=[str(transport)], wait_timeout=_GREETING)
+                # It tells of no break that comes before the greeting: then its task that reads is all that ends.
+                await client.connect(server.url, auth=auth, transports=[str(transport)], wait=False)
+                client.eio.read_loop_task.add_done_callback(lambda _: connection.end())
                 async for event in connection.events():
                     yield event
             except socketio.exceptions.ConnectionError as error:
                 connection.end(None if connection.is_over else str(error))
             finally:
-                await client.disconnect()
+                connection.end()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LEAVING):
+                        await client.disconnect()
         if is_new or not server.can_renew or not _REFUSALS.match(connection.why):
             raise connection.error()
         await server.renew()
