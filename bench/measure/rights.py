@@ -47,21 +47,21 @@ time has in it the `mark` that every client gets once in its twenty seconds, whi
 
 async def measure(stage: Stage, plan: Plan) -> Section:
     """Compare both pairs."""
-    one = await alternate((ALONE, ONE_RIGHT), plan.more_rounds, lambda it: cost(stage, it), plan.progress)
-    many = await alternate((FEW, MANY), plan.rounds, lambda it: cost(stage, it), plan.progress)
-    found = dict(zip((ALONE, ONE_RIGHT, FEW, MANY), [*one, *many], strict=True))
-    rows = [_row(crowded, median(costs)) for crowded, costs in found.items()]
+    alone, one_right = await alternate((ALONE, ONE_RIGHT), plan.more_rounds, lambda it: cost(stage, it), plan.progress)
+    few, many = await alternate((FEW, MANY), plan.rounds, lambda it: cost(stage, it), plan.progress)
+    found = [(ALONE, alone), (ONE_RIGHT, one_right), (FEW, few), (MANY, many)]
+    rows = [_row(crowded, median(costs)) for crowded, costs in found]
     verdicts = [
         Verdict(
             measure="single events to 1,000 clients of one right: CPU per event",
             target="≤ 1.05 × without AUTH",
-            reached=ratio(found[ONE_RIGHT], found[ALONE]),
+            reached=ratio(one_right, alone),
             limit=1.05,
         ),
         Verdict(
             measure="10,000 subjects with a customer each: CPU per event",
             target="≤ 1.3 × 100 subjects",
-            reached=ratio(found[MANY], found[FEW]),
+            reached=ratio(many, few),
             limit=1.3,
         ),
     ]
