@@ -67,8 +67,9 @@ def tune_gc() -> None:
     """Keep the garbage collector from pausing the loop; call this once the permanent objects exist.
 
     There are few cycles, so full runs, which traverse all clients of a gateway or all changes that a watcher has read,
-    are rare. Young objects are checked in small portions: 50,000 objects of garbage that a client caused took 40 ms.
+    are rare. Younger objects are checked in small portions, whether they are garbage that a client caused or stay: to
+    look at 50,000 of the one took 40 ms, at 200,000 small ones of the other 13 ms.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(2_000, 100, 100)
+    gc.set_threshold(2_000, 10, 1_000)
