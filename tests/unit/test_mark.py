@@ -1,6 +1,7 @@
 """The `mark` that clients get which are shown only some of the changes."""
 
 import asyncio
+from functools import partial
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -55,18 +56,24 @@ async def test_it_is_where_the_stream_is_when_it_is_sent(monkeypatch: pytest.Mon
 
     async def late(self: Pace) -> None:
         await begin(self)
+        if ring.position.ts >= 3:
+            return  # the stream is quiet from now on
         hub.publish(ring.append([event(ring.position.ts + 1)]))  # as while it waits on a busy gateway
 
     monkeypatch.setattr(Pace, "begin", late)
     monkeypatch.setattr(fair_turns, "PASS_SECONDS", 0.0)  # there is a wait after each client
     monkeypatch.setattr(orders_namespace, "MARK_SECONDS", 0.01)
     told: list[tuple[Cursor, Position]] = []
+    last: dict[int, Position] = {}
 
-    def note(here: Cursor, *_: object) -> None:
+    def note(number: int, here: Cursor, *_: object) -> None:
         told.append((here, ring.position))
+        last[number] = here.position
 
-    clients: list[Any] = [MagicMock(beat=note, mark=note) for _ in range(3)]
-    for client in clients:
+    clients: list[Any] = []
+    for number in range(3):
+        client = MagicMock(beat=partial(note, number), mark=partial(note, number))
+        clients.append(client)
         client.subscription = hub.subscribe(Outlet(), SHIPPED, ring.position)
         hub.resume(client.subscription)
     if over == "sse":
@@ -80,5 +87,5 @@ async def test_it_is_where_the_stream_is_when_it_is_sent(monkeypatch: pytest.Mon
         live._clients = set(clients)
         sending = live.send_marks()
     async with meanwhile(sending):
-        await until(lambda: len(told) >= 3, "all were told", 10)
+        await until(lambda: [*last.values()] == [Position(3, 0)] * 3, "all are told where the stream has come to", 10)
     assert [here.position for here, _ in told] == [position for _, position in told]

@@ -207,14 +207,14 @@ class LiveOrders(Namespace[LiveClient]):
 
         Otherwise the cursor that they recover with would age until it is out of reach, although they missed nothing.
         """
-        here: Cursor | None = None
+        marked: Cursor | None = None  # all are at least there
         while True:
             await asyncio.sleep(MARK_SECONDS)
-            if not self._ready.is_set() or self._current_cursor() == here:
+            if not self._ready.is_set() or self._current_cursor() == marked:
                 continue
+            marked = self._current_cursor()
             pace = Pace(self._turns, OWN)
             await pace.begin()
-            here = self._current_cursor()
             for client in list(self._clients):
                 subscription = client.subscription if client in self._clients else None
                 if (
@@ -223,9 +223,8 @@ class LiveOrders(Namespace[LiveClient]):
                     and subscription.audience.shown != EVERYTHING
                 ):
                     with self._hub.isolating(subscription):
-                        client.mark(here, subscription)
-                if await pace.step():  # meanwhile the others may have been sent later changes than `here`
-                    here = self._current_cursor()
+                        client.mark(self._current_cursor(), subscription)
+                await pace.step()
 
 
 def _moment(seconds: float | None) -> str | None:

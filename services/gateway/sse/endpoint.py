@@ -235,13 +235,11 @@ class SseTransport:
             await asyncio.sleep(self._settings.heartbeat)
             pace = Pace(self._turns, OWN)
             await pace.begin()
-            here = self._here()
             for stream in list(self._streams):
                 if stream.subscription is not None and stream in self._streams:
                     with self._hub.isolating(stream.subscription):
-                        stream.beat(here)
-                if await pace.step():  # meanwhile the others may have been sent later changes than `here`
-                    here = self._here()
+                        stream.beat(self._here())
+                await pace.step()
 
     def _here(self) -> Cursor | None:
         return self._current_cursor() if self._ready.is_set() else None
