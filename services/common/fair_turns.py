@@ -223,15 +223,14 @@ class Pace:
         await self._turns.take(self._account)
         self._began, self._pass = perf_counter(), self._turns.passes
 
-    async def step(self) -> bool:
-        """Go on, or wait for another turn where this one has lasted long enough; tell whether it was so."""
+    async def step(self) -> None:
+        """Go on, or wait for another turn where this one has lasted long enough."""
         if self._pass == self._turns.passes:
             seconds = perf_counter() - self._began
             if seconds <= PASS_SECONDS:
-                return False
+                return
             self._turns.lasted(self._account, seconds)
         await self.begin()
-        return True
 
     def end(self) -> None:
         """Note the only step of work that could not be divided."""
