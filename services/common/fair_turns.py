@@ -80,16 +80,20 @@ class FairTurns:
         self._timer: asyncio.Handle | None = None
         self._wakes_at = math.inf  # kept here: uvloop's handle of a timer that is due at once does not know when
 
-    def run(self, act: Callable[..., None], *args: object) -> bool:
-        """Do a bounded piece of work, or return False where this pass of the loop has no time for it: then `add` it."""
-        if self._waiting or self._spent >= PASS_SECONDS:
+    def run(self, account: str, act: Callable[..., None], *args: object) -> bool:
+        """Do a bounded piece of work, or return False where it must wait: then `add` it.
+
+        It must where this pass of the loop has no time for it, or the account rests.
+        """
+        if self._waiting or self._spent >= PASS_SECONDS or self._rests.of(account):
             return False
+        self._note(account)
         self._arrange()
         began = perf_counter()
         try:
             act(*args)
         finally:
-            self._spent += perf_counter() - began
+            self._worked_for(account, perf_counter() - began)
         return True
 
     def add(self, account: str, act: Callable[[], None], transport: asyncio.Transport | None = None) -> None:
@@ -128,20 +132,25 @@ class FairTurns:
         """Return when it is this account's turn, for a step of work that fills the rest of this pass of the loop."""
         if not self._waiting and self._spent < PASS_SECONDS and not self._rests.of(account):
             self._note(account)
-            self.charge(PASS_SECONDS)
+            self._fill_pass()
             return
         turn = asyncio.get_running_loop().create_future()
         self._append(account, (partial(self._grant, turn), None, copy_context(), self.worked()), begun=True)
         await turn
 
-    def charge(self, seconds: float) -> None:
-        """Charge this pass of the loop for work that will follow, such as that of a request which was just read."""
-        self._spent += seconds
+    def charge(self, account: str, seconds: float) -> None:
+        """Charge the account, and this pass of the loop, for work that will follow: of a request that was just read."""
+        self._worked_for(account, seconds)
         self._arrange()
+
+    def _worked_for(self, account: str, seconds: float) -> None:
+        self._spent += seconds
+        if account != OWN and self._rests.contention.is_present:
+            self._rests.worked(account, seconds)
 
     def lasted(self, account: str, seconds: float, *, was_whole: bool = False) -> None:
         """Note how long a step, or work that could not be divided, has taken: after a long one its account rests."""
-        self._rests.lasted(account, seconds, was_whole=was_whole)
+        self._rests.worked(account, seconds, was_whole=was_whole)
 
     def _note(self, account: str) -> None:
         if account != OWN:
@@ -150,7 +159,12 @@ class FairTurns:
     def _grant(self, turn: "asyncio.Future[None]") -> None:
         if not turn.done():  # else it was cancelled
             turn.set_result(None)  # first, so that the step is done, and noted where it was long, before the next pass
-            self.charge(PASS_SECONDS)
+            self._fill_pass()
+
+    def _fill_pass(self) -> None:
+        """The step that follows has the rest of this pass; how long it lasts is noted when it has ended."""
+        self._spent += PASS_SECONDS
+        self._arrange()
 
     def _arrange(self) -> None:
         if not self._is_arranged:
@@ -179,7 +193,7 @@ class FairTurns:
                 asyncio.get_running_loop().call_exception_handler(failed)
                 if transport is not None:
                     transport.abort()
-            self._spent += perf_counter() - began
+            self._worked_for(account, perf_counter() - began)
             if self._spent >= PASS_SECONDS:
                 break
         if self._spent or self._waiting:

@@ -1,16 +1,17 @@
-"""Says which accounts have no turn for a while: those whose last work has kept the event loop for too long."""
+"""Says which accounts have no turn for a while: those that have just kept the event loop for long."""
 
 from collections.abc import Callable
 
 from services.common.contention import Contention
 
-# A step that lasts longer is followed by a rest as long as itself. Where the work could not be divided, as to parse a
-# body, it is so many times as long while other accounts want turns, too: a response takes them some passes, and must
-# not meet such work in every other one.
+# Work that lasts longer is followed by a rest as long as itself. While other accounts want turns, too, short work adds
+# up until it is so long: one account has half of the loop at most. Where long work could not be divided, as to parse a
+# body, the rest is then so many times as long: a response takes the others some passes, and must not meet such work in
+# every other one.
 LONG_SECONDS = 0.001
 CONTENDED_REST = 8
 
-_KEPT = 100  # accounts; beyond, those that have rested are forgotten
+_KEPT = 100  # accounts of each kind; beyond, those that have rested, and what short work is owed, are forgotten
 
 
 class Rests:
@@ -20,19 +21,26 @@ class Rests:
         self.contention = Contention(clock)
         self._clock = clock
         self._until: dict[str, float] = {}
+        self._owed: dict[str, float] = {}  # for work that was too short for a rest
 
     def __len__(self) -> int:
         """How many accounts are kept, also some whose rest is over."""
-        return len(self._until)
+        return len(self._until.keys() | self._owed.keys())
 
-    def lasted(self, account: str, seconds: float, *, was_whole: bool) -> None:
-        """Note how long a step, or work that could not be divided, has taken."""
-        if seconds > LONG_SECONDS:
+    def worked(self, account: str, seconds: float, *, was_whole: bool = False) -> None:
+        """Note how long a piece of work has taken; ``was_whole`` where it could not be divided."""
+        is_contended = self.contention.is_present
+        owed = self._owed.pop(account, 0.0) + seconds if is_contended else seconds
+        if owed > LONG_SECONDS:
             now = self._clock()
             if len(self._until) > _KEPT:
                 self._until = {each: until for each, until in self._until.items() if until > now}
-            rest = seconds * CONTENDED_REST if was_whole and self.contention.is_present else seconds
+            rest = seconds * CONTENDED_REST if was_whole and is_contended and seconds > LONG_SECONDS else owed
             self._until[account] = max(self._until.get(account, 0.0), now + rest)
+        elif is_contended:
+            if len(self._owed) > _KEPT:
+                self._owed.clear()
+            self._owed[account] = owed
 
     def of(self, account: str) -> float:
         """Return how long the account still rests, in seconds."""

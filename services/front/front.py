@@ -152,7 +152,7 @@ class PendingConnection(SlotHolder, asyncio.Protocol):
         turns, refusals = self._front.turns, self._front.refusals
         if refusals.is_due(self._account, data):
             refusals.refuse(self._account, self, data)
-        elif not turns.run(self._pass_on, data):
+        elif not turns.run(self._account, self._pass_on, data):
             self.hold(data)
             turns.add(self._account, self._resume, self._transport)
 

@@ -56,7 +56,7 @@ class HttpConnection(SlotHolder, AnsweredErrors):
                 self.transport.pause_reading()  # aiohttp has resumed it
         elif self._is_between and self._refusals.is_due(self._account, data):
             self._refusals.refuse(self._account, self, data)
-        elif not self._turns.run(self.read, data):
+        elif not self._turns.run(self._account, self.read, data):
             self.hold(data)
             self._turns.add(self._account, self._read_held, self.transport)
 
@@ -110,7 +110,7 @@ class HttpConnection(SlotHolder, AnsweredErrors):
         if self._slot is None:
             return
         if self._messages:
-            self._turns.charge(REQUEST_SECONDS)
+            self._turns.charge(self._account, REQUEST_SECONDS)
             self._slot.request_complete()
         elif self._has_begun:
             self._slot.request_begun()

@@ -141,8 +141,8 @@ async def test_what_is_done_at_once_counts_for_the_pass(monkeypatch: pytest.Monk
     monkeypatch.setattr(fair_turns, "PASS_SECONDS", 0.0)  # filled by whatever is done
     turns = FairTurns()
     done: list[str] = []
-    turns.charge(1.0)
-    assert not turns.run(done.append, "too much")
+    turns.charge("another", 1.0)
+    assert not turns.run("one", done.append, "too much")
     turns.add("one", lambda: done.append("later"))
     assert done == []
     await asyncio.sleep(0)
@@ -153,10 +153,10 @@ async def test_work_that_may_be_done_at_once_does_not_overtake_what_waits() -> N
     turns = FairTurns()
     done: list[str] = []
     turns.add("one", lambda: done.append("first"))
-    assert not turns.run(done.append, "second")
+    assert not turns.run("one", done.append, "second")
     await asyncio.sleep(0)
     assert done == ["first"]
-    assert turns.run(done.append, "second")
+    assert turns.run("one", done.append, "second")
 
 
 async def test_after_a_step_that_cannot_be_divided_its_account_rests_and_others_do_not() -> None:
@@ -171,8 +171,9 @@ async def test_after_a_step_that_cannot_be_divided_its_account_rests_and_others_
     assert done == ["quick"]
     assert not slow.done()
     await asyncio.wait_for(slow, 5)
-    for number in range(1000):
-        turns.lasted(f"{number}", 0.002)
+    for seconds in (0.002, 0.0002):
+        for number in range(1000):
+            turns.lasted(f"{number}", seconds)
     await asyncio.sleep(0.003)
     turns.lasted("one more", 0.002)
     assert len(turns._rests) < 500
@@ -201,6 +202,29 @@ async def test_the_rest_is_longer_while_others_want_turns() -> None:
     assert await rest("one", 0.1) == pytest.approx(0.1 * CONTENDED_REST, abs=0.011)
     now += CONTENDED_SECONDS
     assert await rest("one", 0.1) == pytest.approx(0.1, abs=0.011)
+
+
+async def test_one_account_has_half_of_the_loop_at_most_while_others_ask() -> None:
+    now = 0.0
+    turns = FairTurns(clock=lambda: now)
+
+    async def work() -> float:
+        """Have work of a tenth of a millisecond done for a second, whenever it may; return how much of it was done."""
+        nonlocal now
+        end, worked = now + 1.0, 0.0
+        while now < end:
+            await turns.take("another") if is_contended else None
+            await asyncio.sleep(0)  # another pass of the loop
+            if turns.run("flood", lambda: None):
+                turns.charge("flood", 0.0001)
+                worked += 0.0001
+            now += 0.0001
+        return worked
+
+    is_contended = False
+    assert await work() == pytest.approx(1.0, abs=0.001)
+    is_contended = True
+    assert await work() == pytest.approx(0.5, abs=0.1)
 
 
 async def test_the_rest_of_one_account_does_not_prolong_that_of_another() -> None:
@@ -274,9 +298,9 @@ async def test_what_one_has_set_for_itself_holds_in_no_turn_of_another() -> None
         seen.append(deadline.get())
 
     turns = FairTurns()
-    turns.charge(1.0)  # so that the question has to wait, and arranges the next pass
+    turns.charge("one", 1.0)  # so that the question has to wait, and arranges the next pass
     await asyncio.sleep(0)
-    turns.charge(1.0)
+    turns.charge("one", 1.0)
     question = asyncio.create_task(ask())
     await asyncio.sleep(0)
     started: list[asyncio.Task[None]] = []

@@ -108,7 +108,7 @@ class WebSocketConnection(Takeover):
         self._reader.feed(data)
         if self._is_waiting:
             self._transport.pause_reading()
-        elif not self._turns.run(self._read_batch):
+        elif not self._turns.run(self._account, self._read_batch):
             self._await_turn()
 
     def _await_turn(self) -> None:
