@@ -16,9 +16,9 @@ from services.gateway.audience import Rights, permits
 from services.gateway.batches import DeleteOrder, InsertOrder, OrderWrite, UpdateOrder
 from services.gateway.conditions import ids_condition, permitted
 from services.gateway.filters import EVERYTHING
-from services.gateway.grouped_inserts import GroupedInserts
 from services.gateway.idempotency import Claim
 from services.gateway.kept_answers import Answer, KeptAnswers
+from services.gateway.keyed_inserts import KeyedInserts
 from services.gateway.order_document import changed_fields, new_document, now
 from services.gateway.snapshot_read import RAW, DecodedOrder, Document, read
 from services.gateway.store_errors import (
@@ -76,7 +76,7 @@ class AtomicWrites:
         self._transactions = transactions
         self._kept = kept
         self._visible = visible
-        self._inserts = GroupedInserts(orders, transactions, kept)
+        self._inserts = KeyedInserts(orders, transactions, kept)
 
     async def write(
         self,

@@ -1,4 +1,4 @@
-"""Stores new orders without conditions and kept answers: many of one moment in a transaction, a few one by one."""
+"""Stores new orders without a key or a condition: several at once in one transaction, one or two by a command each."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -9,7 +9,7 @@ from services.gateway.snapshot_read import Document
 from services.gateway.transactions import Session, Transactions
 
 LEAST = 3  # orders for which the two commands of a transaction cost less than one command each
-_GATHER_SECONDS = 0.005  # what MongoDB takes where it is fast; where it is slow, nobody waits for the write of another
+_GATHER_SECONDS = 0.005  # as long as a fast write; behind a slow write, the next group does not wait longer
 
 
 InsertOne = Callable[[Document], Awaitable[int | None]]
@@ -17,7 +17,7 @@ InsertOne = Callable[[Document], Awaitable[int | None]]
 
 
 class PlainInserts:
-    """Gathers orders while a group is written: fair turns let few requests begin in each pass of the event loop."""
+    """Gathers orders while a group is written; in one pass of the event loop too few requests begin to form a group."""
 
     def __init__(
         self,

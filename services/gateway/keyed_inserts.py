@@ -1,4 +1,4 @@
-"""Stores new orders together with their kept answers; those that come meanwhile share the next transaction."""
+"""Stores new orders with an idempotency key; those that arrive during one transaction share the next."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,7 +21,7 @@ class _Keyed(NamedTuple):
     answer: Answer
 
 
-class GroupedInserts:
+class KeyedInserts:
     """Three commands for a group cost little more than three for one order."""
 
     def __init__(self, orders: AsyncCollection[Document], transactions: Transactions, kept: KeptAnswers) -> None:
@@ -31,7 +31,7 @@ class GroupedInserts:
         self._groups = InsertGroups(self._together, self._alone, least=_LEAST)
 
     async def insert(self, document: Document, claim: Claim, answer: Answer) -> StoredAt:
-        """Store both; raise KeyTaken or StoreError."""
+        """Store the order and the answer that its key keeps; raise KeyTaken or StoreError."""
         return await self._groups.insert(_Keyed(document, claim, answer))
 
     async def _alone(self, new: _Keyed) -> int | None:
