@@ -7,13 +7,13 @@ from services.common.cursor import Cursor
 from services.common.deadlines import Deadlines, Entry
 from services.common.documents import iso_at
 from services.gateway.edge.bearers import Bearer
-from services.gateway.edge.following import Following
 from services.gateway.edge.incidents import DisconnectReason
 from services.gateway.edge.lifetime import Lifetime
 from services.gateway.edge.principal import Principal
 from services.gateway.filters import Interest
 from services.gateway.group import offset_suffix
 from services.gateway.hub import Hub
+from services.gateway.hub_client import HubClient
 from services.gateway.live.mark import encoded_mark
 from services.gateway.snapshot_chunk import INSIDE, LIVE
 from services.gateway.snapshot_stream import Snapshots, SnapshotStream
@@ -31,7 +31,7 @@ def gateway_event(fields: Mapping[str, object], cursor: Cursor | None, interest:
     return {**fields, "cursor": since}, f"{since}{offset_suffix(interest)}"
 
 
-class LiveClient(Following):
+class LiveClient(HubClient):
     """One client: the hub's outlet, and the receiver of its connection's backpressure."""
 
     __slots__ = (
@@ -186,7 +186,7 @@ class LiveClient(Following):
 
     def resumed(self) -> None:
         """Resume the client in the hub: it takes data again, perhaps in another form."""
-        self._go_on()
+        self._resume()
 
     def drop(self) -> None:
         """Close the connection of a client that has read nothing for too long."""

@@ -11,11 +11,11 @@ from services.front.connections import State
 from services.front.handover import Takeover
 from services.gateway.edge.bearers import Bearer
 from services.gateway.edge.descriptor import unbuffered_descriptor
-from services.gateway.edge.following import Following
 from services.gateway.edge.incidents import DisconnectReason
 from services.gateway.edge.lifetime import Lifetime
 from services.gateway.edge.unsent import Unsent
 from services.gateway.hub import Hub
+from services.gateway.hub_client import HubClient
 from services.gateway.snapshot_chunk import INSIDE, LIVE
 from services.gateway.snapshot_stream import SnapshotStream
 from services.gateway.subscription import Mode, Reason, Subscription
@@ -25,7 +25,7 @@ from services.gateway.wire.form import Form
 _STILL_HERE = sse.comment("still here")
 
 
-class SseStream(Following, Takeover):
+class SseStream(HubClient, Takeover):
     """One stream after its headers; an outlet of the hub."""
 
     __slots__ = (
@@ -194,4 +194,4 @@ class SseStream(Following, Takeover):
         """Resume the client in the hub: everything has been sent."""
         self._paused = False
         self._unsent.release(self)
-        self._go_on()
+        self._resume()

@@ -1,4 +1,4 @@
-"""What a client of either transport has of the stream, and gives back when it leaves."""
+"""What the clients of Socket.IO and of SSE have in common: they resume in the hub, and leave it."""
 
 from typing import Any
 
@@ -10,20 +10,20 @@ from services.gateway.snapshot_stream import SnapshotStream
 from services.gateway.subscription import Subscription
 
 
-class Following:
-    """A client that the hub serves. Subclasses have the slots."""
+class HubClient:
+    """A client that the hub serves: the base of `LiveClient` and `SseStream`, which have the slots."""
 
     __slots__ = ()
 
     _hub: Hub
-    _stall: Entry[Any] | None  # while it takes nothing
+    _stall: Entry[Any] | None  # the deadline of a client that takes nothing
     subscription: Subscription | None
     lifetime: Lifetime | None  # where it ends with a token
-    snapshot: SnapshotStream | None  # where it is shown the orders first
+    snapshot: SnapshotStream | None  # where it is sent the orders first
     bearer: Bearer | None  # where its token can be revoked
 
-    def _go_on(self) -> None:
-        """Resume it in the hub: its connection takes data again."""
+    def _resume(self) -> None:
+        """Resume it in the hub, and its snapshot: its connection takes data again."""
         self._cancel_stall()
         if self.subscription is not None:
             self._hub.resume(self.subscription)
@@ -31,9 +31,9 @@ class Following:
             self.snapshot.resumed()
 
     def _leave(self) -> None:
-        """Leave the hub and all that would end the client; idempotent.
+        """Leave the hub, and cancel everything that would end the client later; idempotent.
 
-        Its stall goes on: a stream that has ended is still cut off where its client does not take the rest.
+        The stall deadline stays: a stream that has ended is still cut off if its client does not take the rest.
         """
         if self.lifetime is not None:
             self.lifetime.cancel()
