@@ -15,7 +15,7 @@ from services.gateway.filters import EVERYTHING, Filter, Interest
 from services.gateway.group import Group, SentBytes, offset_suffix
 from services.gateway.hub import Hub
 from services.gateway.live import orders_namespace
-from services.gateway.live.mark import encoded_mark
+from services.gateway.live.client import encoded_mark
 from services.gateway.live.orders_namespace import LiveOrders
 from services.gateway.ring import Ring
 from services.gateway.sse.endpoint import SseTransport

@@ -5,16 +5,16 @@ from functools import partial
 
 from services.common.cursor import Cursor
 from services.common.deadlines import Deadlines, Entry
-from services.common.documents import iso_at
+from services.common.documents import dumps, iso_at
 from services.gateway.edge.bearers import Bearer
 from services.gateway.edge.incidents import DisconnectReason
 from services.gateway.edge.lifetime import Lifetime
 from services.gateway.edge.principal import Principal
+from services.gateway.event import encode_for_sockets
 from services.gateway.filters import Interest
-from services.gateway.group import offset_suffix
+from services.gateway.group import Group, offset_suffix
 from services.gateway.hub import Hub
 from services.gateway.hub_client import HubClient
-from services.gateway.live.mark import encoded_mark
 from services.gateway.snapshot_chunk import INSIDE, LIVE
 from services.gateway.snapshot_stream import Snapshots, SnapshotStream
 from services.gateway.socketio.server import Socket
@@ -29,6 +29,12 @@ def gateway_event(fields: Mapping[str, object], cursor: Cursor | None, interest:
     """
     since = INSIDE if cursor is None else str(cursor)
     return {**fields, "cursor": since}, f"{since}{offset_suffix(interest)}"
+
+
+def encoded_mark(here: Cursor, group: Group) -> bytes:
+    """Return `mark`, which tells a live client of the group how far the stream is, as the bytes that go out."""
+    cursor = str(here._replace(view=group.view))
+    return encode_for_sockets(group.form, b'"mark"', dumps({"cursor": cursor}), f"{cursor}{group.suffix}")
 
 
 class LiveClient(HubClient):
