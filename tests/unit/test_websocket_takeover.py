@@ -13,7 +13,8 @@ from aiohttp.web_protocol import RequestHandler
 
 from services.front.connections import State
 from services.front.handover import Takeover
-from services.gateway.edge.takeover import ConnectionWatch, TakenOver, take_over
+from services.gateway.edge.connection_watch import ConnectionWatch
+from services.gateway.edge.takeover import TakenOver, take_over
 from tests.waiting import until
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

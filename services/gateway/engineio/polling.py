@@ -6,8 +6,8 @@ from aiohttp import web
 
 from services.common.fair_turns import Pace
 from services.gateway.edge.body import BodyBroken, BodyTooLarge, BodyTooSlow, read_body
+from services.gateway.edge.connection_watch import ConnectionWatch
 from services.gateway.edge.incidents import DisconnectReason, Incident
-from services.gateway.edge.takeover import ConnectionWatch
 from services.gateway.engineio.rejection import ErrorCode, Rejected
 from services.gateway.engineio.request_times import RequestTimes
 from services.gateway.engineio.session import Session
