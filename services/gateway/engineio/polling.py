@@ -198,7 +198,7 @@ class Polling:
                 if packet == EnginePacketType.CLOSE:
                     self._leave()
                     break
-                if not self._session.within_rate():
+                if not self._session.count_packet():
                     return Rejected(ErrorCode.BAD_REQUEST).response(upgrade=False)
                 self._session.receive(packet)
                 await pace.step()

@@ -134,7 +134,7 @@ class Session:
             case EnginePacketType.OPEN | EnginePacketType.UPGRADE | EnginePacketType.NOOP:
                 pass  # the reference ignores them, too
 
-    def within_rate(self) -> bool:
+    def count_packet(self) -> bool:
         """Count a packet or frame before it is processed; if it exceeds the rate limit, close and return False."""
         settings, now = self.sessions.settings, self.sessions.now()
         earned = (now - self._tokens_at) * settings.packets_per_second
@@ -239,7 +239,7 @@ class Session:
 
     def admit_websocket_frame(self) -> bool:
         """Count the frame."""
-        return self.within_rate()
+        return self.count_packet()
 
     def websocket_lost(self, violation: CloseCode | None) -> None:
         """End the session with its websocket."""

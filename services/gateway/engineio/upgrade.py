@@ -68,7 +68,7 @@ class Upgrade:
 
     def admit_websocket_frame(self) -> bool:
         """Count the frame."""
-        return self._session.within_rate()
+        return self._session.count_packet()
 
     def websocket_lost(self, violation: CloseCode | None) -> None:  # noqa: ARG002
         """Give up."""
