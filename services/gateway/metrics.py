@@ -18,7 +18,8 @@ from services.gateway.edge.failures import Failures
 from services.gateway.edge.incidents import DisconnectReason, Incident
 from services.gateway.edge.unsent import Unsent
 from services.gateway.event import Event
-from services.gateway.http.identity import COLLECTION, opens_stream
+from services.gateway.http.accept import opens_stream
+from services.gateway.http.paths import COLLECTION
 from services.gateway.hub import Hub
 from services.gateway.level_metrics import Levels
 from services.gateway.mongodb_gate import MongodbGate

@@ -1,4 +1,4 @@
-"""Chooses the form of a list by the request's `Accept` (RFC 9110, section 12.5.1)."""
+"""Chooses what is answered by the request's `Accept` (RFC 9110, section 12.5.1), or answers 406."""
 
 import re
 from collections.abc import Iterator
@@ -7,9 +7,14 @@ from typing import NamedTuple
 
 from aiohttp import hdrs, web
 
+from services.gateway.http.paths import COLLECTION, DOCS, STREAM
 from services.gateway.http.problems import Kind, Problem
 
 EVENT_STREAM = "text/event-stream"
+
+_READS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
+# What the routes answer, by their addresses; everything else below /api/ is JSON.
+_PRODUCED = {DOCS: "text/html", STREAM: EVENT_STREAM}
 
 
 class Media(Enum):
@@ -51,13 +56,30 @@ def _ranges(accept: str) -> Iterator[tuple[str, float]]:
 
 def prefers_events(request: web.BaseRequest) -> bool:
     """Tell whether the client wants a list as events: it names their type, and prefers no other form of a list."""
-    if request.method not in {hdrs.METH_GET, hdrs.METH_HEAD}:
+    if request.method not in _READS:
         return False
     accept = _accept(request)
     if EVENT_STREAM not in accept.lower():
         return False
     events = preference(accept, EVENT_STREAM)
     return events.closeness == _NAMED and events > max(preference(accept, each.value) for each in Media)
+
+
+def opens_stream(request: web.BaseRequest) -> bool:
+    """Tell whether the request is for a stream of events, which lasts as long as its client stays."""
+    return request.path == STREAM or (request.path == COLLECTION and prefers_events(request))
+
+
+def check_accept(request: web.Request) -> None:
+    """Answer 406 before anything is done where `Accept` excludes what the route answers: a check.
+
+    Not for the list, which has several forms: its route chooses one by `accepted`.
+    """
+    resource = request.match_info.route.resource
+    if resource is None or not request.path.startswith("/api/") or request.method == hdrs.METH_OPTIONS:
+        return
+    if resource.canonical != COLLECTION or request.method not in _READS:
+        require_accepted(request, _PRODUCED.get(resource.canonical, "application/json"))
 
 
 def accepted(request: web.BaseRequest) -> Media:

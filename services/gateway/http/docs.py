@@ -11,7 +11,7 @@ from services.common.documents import dumps
 from services.gateway.http.fixed_document import FixedDocument
 from services.gateway.http.markdown import blocks, inline
 from services.gateway.http.page_style import POLICY, STYLE
-from services.gateway.http.problems import DOCS
+from services.gateway.http.paths import DOCS
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 _FOR_PROGRAMS = (

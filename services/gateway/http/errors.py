@@ -7,7 +7,8 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from services.gateway.http.not_found import not_found_page
-from services.gateway.http.problems import DOCS, Kind, Problem, problem_response
+from services.gateway.http.paths import DOCS
+from services.gateway.http.problems import Kind, Problem, problem_response
 
 _PROBLEMS_BELOW = ("/api/", "/auth/")
 _POLLING = "/socket.io/"  # has answers of its own

@@ -8,15 +8,12 @@ from aiohttp.typedefs import Handler, Middleware
 from services.gateway.edge.authenticator import Authenticator
 from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.principal import ANYONE, Credentials, Denial, NotAuthenticated, Principal, Scope
-from services.gateway.http.accept import prefers_events
+from services.gateway.http.accept import opens_stream
+from services.gateway.http.paths import ADMIN, DOCS, TICKETS
 from services.gateway.http.problems import Kind, Problem
 
-TICKETS = "/api/tickets"
-COLLECTION = "/api/orders"
-ADMIN = "/api/admin/"  # what is below it needs the scope for operators
-STREAM = "/api/orders/events"
 # The description of the API. Everything else below /api/ asks for a token, a route that is added later too.
-_PUBLIC = ("/api/docs", "/api/openapi.json", "/api/asyncapi.json")
+_PUBLIC = (DOCS, "/api/openapi.json", "/api/asyncapi.json")
 _PRINCIPAL = web.RequestKey("principal", Principal)
 _UNKNOWN = frozenset({Kind.UNAUTHENTICATED, Kind.SCOPE})  # nobody was let in whose request it could be
 _CHALLENGE = 'Bearer realm="orders"'
@@ -69,11 +66,6 @@ def _needed(request: web.Request) -> Scope:
         return Scope.ADMIN
     reads = request.method in {hdrs.METH_GET, hdrs.METH_HEAD} or request.path == TICKETS
     return Scope.READ if reads else Scope.WRITE
-
-
-def opens_stream(request: web.BaseRequest) -> bool:
-    """Tell whether the request is for a stream of events, which lasts as long as its client stays."""
-    return request.path == STREAM or (request.path == COLLECTION and prefers_events(request))
 
 
 def _for(request: web.Request, given: Credentials) -> Credentials:

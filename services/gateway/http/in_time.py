@@ -9,7 +9,8 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from services.front.refusals import Overload
-from services.gateway.http.identity import COLLECTION, opens_stream
+from services.gateway.http.accept import opens_stream
+from services.gateway.http.paths import COLLECTION
 from services.gateway.http.problem_translation import problem_of
 from services.gateway.http.problems import Problem, problem_bytes
 from services.gateway.mongodb_gate import MongodbGate, Spent

@@ -3,7 +3,7 @@
 from aiohttp import hdrs, web
 
 from services.gateway.http.body import ACCEPT_PATCH, ONLY_JSON
-from services.gateway.http.identity import TICKETS
+from services.gateway.http.paths import TICKETS
 
 # RFC 5789, 3.1, and Linked Data Platform 1.0, 7.1.
 _BODIES = {hdrs.METH_POST: {"Accept-Post": ", ".join(ONLY_JSON.accepted)}, hdrs.METH_PATCH: ACCEPT_PATCH}

@@ -7,6 +7,7 @@ from services.front.bodies import drain_unread_body, refuse_encoded
 from services.front.checks import checking, mark_answers
 from services.gateway.edge.authenticator import Authenticator
 from services.gateway.edge.entrance import Entrance
+from services.gateway.http.accept import check_accept
 from services.gateway.http.compression import compress
 from services.gateway.http.entrance import check_entrance
 from services.gateway.http.errors import answer_errors
@@ -15,7 +16,6 @@ from services.gateway.http.identity import identify_at
 from services.gateway.http.in_time import InTime
 from services.gateway.http.limits import RequestLimits, mark_standing
 from services.gateway.http.methods import answer_options
-from services.gateway.http.produced import check_accept
 
 
 def surround(

@@ -3,7 +3,7 @@
 from aiohttp import hdrs, web
 
 from services.gateway.http.page_style import POLICY, STYLE
-from services.gateway.http.problems import DOCS
+from services.gateway.http.paths import DOCS
 
 _PAGE = f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Not found</title>

@@ -8,14 +8,12 @@ from services.common.cursor import Position
 from services.common.documents import dumps
 from services.gateway.edge.principal import Principal
 from services.gateway.http.answers import ETAG, Epoch, cursor_header, id_of, json_response
-from services.gateway.http.identity import COLLECTION
 from services.gateway.http.in_time import spent
+from services.gateway.http.paths import ORDER
 from services.gateway.http.problem_translation import as_problems
 from services.gateway.http.request_headers import preconditions
 from services.gateway.store import OrderStore
 from services.gateway.versions import entity_tag
-
-ONE = COLLECTION + "/{id:(?!events$)[^/]+}"  # not the stream of events, which has other methods
 
 
 class OneOrder:
@@ -36,7 +34,7 @@ class OneOrder:
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes, ready for ``app.add_routes``."""
-        return [web.get(ONE, self.get)]
+        return [web.get(ORDER, self.get)]
 
     async def get(self, request: web.Request) -> web.Response:
         """Answer one order, or 304 to a client that has it."""

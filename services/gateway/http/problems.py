@@ -9,8 +9,6 @@ from aiohttp import hdrs, web
 from services.common.documents import Json, dumps
 from services.gateway.orders import FieldFault
 
-DOCS = "/api/docs"
-
 
 class Kind(StrEnum):
     """The kind of a problem, for programs; sent as the URN in `type`."""

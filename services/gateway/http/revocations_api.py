@@ -11,7 +11,8 @@ from services.common.documents import Json, dumps, iso_at
 from services.common.fair_turns import FairTurns, Pace
 from services.gateway.edge.principal import Principal
 from services.gateway.http.body import read_json
-from services.gateway.http.identity import ADMIN, principal_of
+from services.gateway.http.identity import principal_of
+from services.gateway.http.paths import ADMIN
 from services.gateway.http.problem_translation import as_problems
 from services.gateway.http.problems import Kind, Problem
 from services.gateway.http.revocation_input import is_id, parse_page, parse_revocation

@@ -6,7 +6,8 @@ from aiohttp import hdrs, web
 
 from services.common.documents import dumps
 from services.gateway.edge.principal import NotAuthenticated, Principal
-from services.gateway.http.identity import TICKETS, principal_of
+from services.gateway.http.identity import principal_of
+from services.gateway.http.paths import TICKETS
 from services.gateway.http.problems import Kind, Problem
 
 

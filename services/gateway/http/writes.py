@@ -19,10 +19,9 @@ from services.gateway.edge.quota import Use
 from services.gateway.filters import to_text
 from services.gateway.http.answers import ETAG, Epoch, cursor_header, id_of
 from services.gateway.http.body import ONLY_JSON, PATCHES, MediaTypes, read_json
-from services.gateway.http.identity import COLLECTION
 from services.gateway.http.in_time import spent
 from services.gateway.http.limits import costs
-from services.gateway.http.one_order import ONE
+from services.gateway.http.paths import COLLECTION, ORDER
 from services.gateway.http.problem_translation import as_problems
 from services.gateway.http.repeats import Repeats
 from services.gateway.http.request_headers import idempotency_key, preconditions
@@ -96,9 +95,9 @@ class OrderWrites:
         return [
             web.post(COLLECTION, self.create),
             web.post(BATCH, self.batch),
-            web.put(ONE, partial(self.update, types=ONLY_JSON)),
-            web.patch(ONE, partial(self.update, types=PATCHES)),
-            web.delete(ONE, self.delete),
+            web.put(ORDER, partial(self.update, types=ONLY_JSON)),
+            web.patch(ORDER, partial(self.update, types=PATCHES)),
+            web.delete(ORDER, self.delete),
         ]
 
     async def create(self, request: web.Request) -> web.Response:

@@ -26,8 +26,9 @@ from services.gateway.edge.quota import Standing, Use
 from services.gateway.edge.registry import NotAdmitted, Registry
 from services.gateway.edge.takeover import TakenOver, take_over
 from services.gateway.edge.unsent import Unsent
-from services.gateway.http.identity import STREAM, anyone
+from services.gateway.http.identity import anyone
 from services.gateway.http.limits import costs
+from services.gateway.http.paths import STREAM
 from services.gateway.http.problems import Kind, Problem
 from services.gateway.snapshot_chunk import INSIDE
 from services.gateway.snapshot_stream import SnapshotStream
