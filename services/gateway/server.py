@@ -70,7 +70,7 @@ class GatewayServer:
             unread=max(
                 UNREAD_SECONDS, 2 * settings.client_stall_seconds
             ),  # later than we drop a slow client, and count it
-            overload=self._ways.in_time.overload(),
+            overload=self._ways.request_deadline.overload(),
         )
         async with front.listening(settings.host, settings.port):
             self._state = "ok"

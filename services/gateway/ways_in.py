@@ -24,11 +24,11 @@ from services.gateway.http.docs import Docs
 from services.gateway.http.health import Health
 from services.gateway.http.history_api import HistoryApi
 from services.gateway.http.identity import anyone, principal_of
-from services.gateway.http.in_time import InTime
 from services.gateway.http.limits import RequestLimits
 from services.gateway.http.middlewares import surround
 from services.gateway.http.openapi import openapi_document
 from services.gateway.http.page import WebPage
+from services.gateway.http.request_deadline import RequestDeadline
 from services.gateway.http.rest import EXPOSED_HEADERS, OrdersApi
 from services.gateway.http.revocations_api import RevocationsApi
 from services.gateway.http.tickets_api import TicketsApi
@@ -76,7 +76,7 @@ class WaysIn:
         self.clients = _clients(settings, room)
         account = self.entrance.peers.account
         self._limits = RequestLimits(share, self.entrance.peers.address, metrics.incident)
-        self.in_time = InTime(store.gate, account, tells=settings.log_level is LogLevel.DEBUG)
+        self.request_deadline = RequestDeadline(store.gate, account, tells=settings.log_level is LogLevel.DEBUG)
         self.live = self._live_orders(stream, ids, share)
         self.sockets = self._socket_server(unsent, share)
         self.sse = self._sse_transport(stream, unsent)
@@ -89,7 +89,14 @@ class WaysIn:
         """Return the routes and what surrounds them."""
         app = web.Application()
         timing = self._metrics.time_request
-        surround(app, self.entrance, self.in_time, self._limits, time_request=timing, authenticator=self._authenticator)
+        surround(
+            app,
+            self.entrance,
+            self.request_deadline,
+            self._limits,
+            time_request=timing,
+            authenticator=self._authenticator,
+        )
         if self._access is not None:
             self._add_access(app, self._access)
         app.add_routes(self.sse.routes())  # before /api/orders/{id}

@@ -18,11 +18,11 @@ from services.gateway.edge.origin import OriginPolicy
 from services.gateway.http.asyncapi import asyncapi_document
 from services.gateway.http.docs import Docs
 from services.gateway.http.health import REST, STREAM, Health
-from services.gateway.http.in_time import InTime
 from services.gateway.http.limits import RequestLimits
 from services.gateway.http.middlewares import surround
 from services.gateway.http.openapi import openapi_document
 from services.gateway.http.page import WebPage
+from services.gateway.http.request_deadline import RequestDeadline
 from services.gateway.http.rest import EXPOSED_HEADERS, OrdersApi
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.store import OrderStore
@@ -73,9 +73,9 @@ async def serve(
     """Run the API as the gateway composes it."""
     app = web.Application()
     entrance = Entrance(origins=OriginPolicy(origins, EXPOSED_HEADERS))
-    in_time = InTime(store.gate, entrance.peers.account)
+    request_deadline = RequestDeadline(store.gate, entrance.peers.account)
     limits = RequestLimits(FairShare(), entrance.peers.address, count_nothing)
-    surround(app, entrance, in_time, limits, time_request=GatewayMetrics().time_request)
+    surround(app, entrance, request_deadline, limits, time_request=GatewayMetrics().time_request)
     app.add_routes(OrdersApi(store, epoch, body_deadline=body_deadline).routes())
     app.add_routes(Docs(openapi_document("1"), asyncapi_document("1")).routes())
     states = Checks({"mongodb": store.mongodb_state}, {REST: ("mongodb",), STREAM: ("mongodb",)})

@@ -13,8 +13,8 @@ from aiohttp import hdrs, web
 from services.common.error_text import error_text
 from services.common.fair_turns import Pace
 from services.gateway.edge.body import BodyBroken, BodyTooLarge, BodyTooSlow, read_body
-from services.gateway.http.in_time import apart
 from services.gateway.http.problems import Kind, Problem
+from services.gateway.http.request_deadline import clock_stopped
 from services.gateway.orders import FieldFault, InvalidInput
 
 
@@ -105,7 +105,7 @@ async def _read(request: web.Request, limit: int, deadline: float) -> bytes:
     try:
         if request.content.is_eof():  # the client has sent all of it
             return await read_body(request, limit=limit, deadline=deadline)
-        async with apart(request):
+        async with clock_stopped(request):
             return await read_body(request, limit=limit, deadline=deadline)
     except BodyTooLarge:
         raise Problem(413, Kind.TOO_LARGE, f"It may have at most {limit} bytes.") from None

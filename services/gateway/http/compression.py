@@ -11,7 +11,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.typedefs import Handler
 
 from services.gateway.http.codings import Coding, Encoder, chosen, encode, encoder
-from services.gateway.http.in_time import lift
+from services.gateway.http.request_deadline import lift_deadline
 
 LEAST = 1_400  # bytes; less goes into one packet anyway
 INLINE = 16_384  # bytes that take less than half a millisecond; more are encoded in a thread
@@ -64,7 +64,7 @@ class EncodedStream(web.StreamResponse):
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Send the head; from here on, the answer takes as long as its client."""
-        lift(request)
+        lift_deadline(request)
         if not self.prepared:
             add_vary(self)
             coding = chosen(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))

@@ -15,9 +15,9 @@ from services.gateway.audience import Rights
 from services.gateway.http.accept import Media
 from services.gateway.http.compression import EncodedStream
 from services.gateway.http.csv_rows import columns, csv_line, csv_row
-from services.gateway.http.in_time import spent
 from services.gateway.http.problem_translation import as_problems
 from services.gateway.http.problems import Kind, Problem
+from services.gateway.http.request_deadline import spent
 from services.gateway.input_rules import FieldFault, InvalidInput
 from services.gateway.list_export import Export
 from services.gateway.list_query import ListQuery

@@ -17,11 +17,11 @@ from services.gateway.edge.quota import Use
 from services.gateway.filters import EVERYTHING
 from services.gateway.history import HistoryUnavailable
 from services.gateway.http.identity import anyone
-from services.gateway.http.in_time import spent
 from services.gateway.http.limits import costs
 from services.gateway.http.paths import COLLECTION
 from services.gateway.http.problem_translation import as_problems
 from services.gateway.http.problems import Kind, Problem
+from services.gateway.http.request_deadline import spent
 from services.gateway.order_history import OrderHistory, above, below
 from services.gateway.orders import FieldFault, InvalidInput, parse_id
 from services.gateway.past_changes import visible_changes

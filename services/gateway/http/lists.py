@@ -18,11 +18,11 @@ from services.gateway.http.accept import Media, accepted, prefers_events
 from services.gateway.http.answers import Epoch, cursor_header, json_response
 from services.gateway.http.compression import EncodedStream
 from services.gateway.http.export import Exports
-from services.gateway.http.in_time import spent
 from services.gateway.http.limits import costs
 from services.gateway.http.paths import COLLECTION
 from services.gateway.http.problem_translation import as_problems
 from services.gateway.http.problems import Kind, Problem
+from services.gateway.http.request_deadline import spent
 from services.gateway.in_flight import InFlight
 from services.gateway.list_query import DEFAULT_PAGE, ListQuery, parse_query
 from services.gateway.list_reading import OrdersPage

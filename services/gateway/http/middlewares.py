@@ -13,15 +13,15 @@ from services.gateway.http.entrance import check_entrance
 from services.gateway.http.errors import answer_errors
 from services.gateway.http.headers import add_security_headers
 from services.gateway.http.identity import identify_at
-from services.gateway.http.in_time import InTime
 from services.gateway.http.limits import RequestLimits, mark_standing
 from services.gateway.http.methods import answer_options
+from services.gateway.http.request_deadline import RequestDeadline
 
 
 def surround(
     app: web.Application,
     entrance: Entrance,
-    in_time: InTime,
+    request_deadline: RequestDeadline,
     limits: RequestLimits,
     *,
     time_request: Middleware,
@@ -43,8 +43,8 @@ def surround(
             # Host and origin, and preflights, which ask for nothing and say nothing of who asks.
             check_entrance(entrance),
         ),
-        # From here on a request has its time: to find out who asks may take some of it.
-        in_time.limit,
+        # From here on the clock of the request runs: to find out who asks may take some of its time.
+        request_deadline.limit,
         # Who asks: needed for whose quota it is. Failed attempts are charged to their address.
         *([] if authenticator is None else [identify_at(authenticator, entrance, limits.require)]),
         checking(
@@ -55,4 +55,4 @@ def surround(
             check_accept,
         ),
     ])  # fmt: skip
-    mark_answers(app, add_security_headers, entrance.origins.mark, mark_standing, in_time.mark)
+    mark_answers(app, add_security_headers, entrance.origins.mark, mark_standing, request_deadline.mark)

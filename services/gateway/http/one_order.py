@@ -8,9 +8,9 @@ from services.common.cursor import Position
 from services.common.documents import dumps
 from services.gateway.edge.principal import Principal
 from services.gateway.http.answers import ETAG, Epoch, cursor_header, id_of, json_response
-from services.gateway.http.in_time import spent
 from services.gateway.http.paths import ORDER
 from services.gateway.http.problem_translation import as_problems
+from services.gateway.http.request_deadline import spent
 from services.gateway.http.request_headers import preconditions
 from services.gateway.store import OrderStore
 from services.gateway.versions import entity_tag

@@ -19,11 +19,11 @@ from services.gateway.edge.quota import Use
 from services.gateway.filters import to_text
 from services.gateway.http.answers import ETAG, Epoch, cursor_header, id_of
 from services.gateway.http.body import ONLY_JSON, PATCHES, MediaTypes, read_json
-from services.gateway.http.in_time import spent
 from services.gateway.http.limits import costs
 from services.gateway.http.paths import COLLECTION, ORDER
 from services.gateway.http.problem_translation import as_problems
 from services.gateway.http.repeats import Repeats
+from services.gateway.http.request_deadline import spent
 from services.gateway.http.request_headers import idempotency_key, preconditions
 from services.gateway.idempotency import Claim
 from services.gateway.in_flight import InFlight

@@ -1,4 +1,4 @@
-"""Answers every request within three seconds, however long MongoDB takes, and tells in debug where the time went."""
+"""Bounds the time of every request, however long MongoDB takes, and reports in debug where the time went."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -17,15 +17,15 @@ from services.gateway.mongodb_gate import MongodbGate, Spent
 from services.gateway.store_errors import OutcomeUnknown, Overloaded, StoreError
 from services.gateway.wire.whole_request import is_whole_request
 
-# From a request that was read, without the time that its body takes, to its answer. It has waited half a second at most
-# until it was read, and three are promised.
+# From the moment that a request has been read, without the time that its body takes. Three seconds are promised, half
+# a second of which it may have waited until it was read.
 ANSWER_SECONDS = 2.4
 
 _READS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
 
-class _Time:
-    """The time of one request."""
+class _Clock:
+    """The clock of one request, which ends it when its time is up."""
 
     __slots__ = ("_limit", "began", "spent")
 
@@ -35,7 +35,7 @@ class _Time:
         self._limit: asyncio.Timeout | None = limit
 
     def stop(self) -> float | None:
-        """Let the request take as long as it will; return the time at which it would have ended."""
+        """Stop the clock; return the time at which the request would have ended."""
         if self._limit is None or self._limit.expired():
             return None
         until = self._limit.when()
@@ -43,20 +43,20 @@ class _Time:
         return until
 
     def go_on(self, until: float | None) -> None:
-        """Let it end at that time."""
+        """End the request at that time."""
         if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(until)
 
     def end(self) -> None:
-        """Note that it has ended."""
+        """Note that the request has ended."""
         self._limit = None
 
 
-_TIME = web.RequestKey("time", _Time)
+_CLOCK = web.RequestKey("clock", _Clock)
 
 
-class InTime:
-    """The middleware, and where ``tells`` the mark ``Server-Timing``; ``account`` says whose a request is."""
+class RequestDeadline:
+    """The middleware that bounds a request's time; with ``tells``, ``Server-Timing`` reports where the time went."""
 
     def __init__(self, gate: MongodbGate, account: Callable[[web.BaseRequest], str], *, tells: bool = False) -> None:
         self._gate = gate
@@ -70,31 +70,31 @@ class InTime:
 
     @web.middleware
     async def limit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Turn a request away where too many wait, before its body is read; end it where it takes too long."""
+        """Refuse a request where too many wait, before its body is read; end it where it takes too long."""
         if not request.path.startswith("/api/") or opens_stream(request):
             return await handler(request)
         limit = asyncio.timeout(ANSWER_SECONDS)
-        time = _Time(limit)
+        clock = _Clock(limit)
         try:
             if request.path.startswith(COLLECTION) and request.method != hdrs.METH_OPTIONS:
                 self._gate.check(self._account(request))
-            request[_TIME] = time
+            request[_CLOCK] = clock
             async with limit:
                 return await handler(request)
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            raise _problem(_too_late(request, time.spent)) from error
+            raise _problem(_too_late(request, clock.spent)) from error
         except (Overloaded, OutcomeUnknown) as error:
             raise _problem(error) from error
         finally:
-            time.end()
+            clock.end()
 
     def mark(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
         """Tell the milliseconds until now (Server Timing, W3C) where ``tells``; `db` is the time from the gate on."""
-        time = request.get(_TIME) if self._tells else None
-        if time is not None:
-            parts = {"wait": time.spent.waited, "db": time.spent.passed, "total": monotonic() - time.began}
+        clock = request.get(_CLOCK) if self._tells else None
+        if clock is not None:
+            parts = {"wait": clock.spent.waited, "db": clock.spent.passed, "total": monotonic() - clock.began}
             told = [f"{name};dur={seconds * 1000:.1f}" for name, seconds in parts.items() if seconds is not None]
             response.headers["Server-Timing"] = ", ".join(told)
 
@@ -114,26 +114,26 @@ def _problem(error: StoreError) -> Problem:
 
 def spent(request: web.BaseRequest) -> Spent | None:
     """Return where to note what a request spends on MongoDB."""
-    time = request.get(_TIME)
-    return None if time is None else time.spent
+    clock = request.get(_CLOCK)
+    return None if clock is None else clock.spent
 
 
 @asynccontextmanager
-async def apart(request: web.BaseRequest) -> AsyncIterator[None]:
-    """Do not count what the client itself takes, such as to send a body."""
-    time = request.get(_TIME)
-    if time is None or (until := time.stop()) is None:
+async def clock_stopped(request: web.BaseRequest) -> AsyncIterator[None]:
+    """Stop the clock while we wait for the client itself, such as for its body."""
+    clock = request.get(_CLOCK)
+    if clock is None or (until := clock.stop()) is None:
         yield
         return
     began = asyncio.get_running_loop().time()
     try:
         yield
     finally:
-        time.go_on(until + asyncio.get_running_loop().time() - began)
+        clock.go_on(until + asyncio.get_running_loop().time() - began)
 
 
-def lift(request: web.BaseRequest) -> None:
-    """Let the request take as long as it will: its answer has begun."""
-    time = request.get(_TIME)
-    if time is not None:
-        time.stop()
+def lift_deadline(request: web.BaseRequest) -> None:
+    """Stop the clock for good: the answer has begun, and takes as long as its client."""
+    clock = request.get(_CLOCK)
+    if clock is not None:
+        clock.stop()
