@@ -1,4 +1,4 @@
-"""Runs checks of requests that wait for nothing in one middleware: each further one costs a coroutine per request."""
+"""Runs the checks of requests that await nothing in one middleware: each middleware costs a coroutine per request."""
 
 from collections.abc import Callable
 
@@ -8,8 +8,8 @@ from aiohttp.typedefs import Handler, Middleware
 Check = Callable[[web.Request], web.StreamResponse | None]
 """Return None to let the request go on; otherwise return its answer, or raise an exception."""
 
-Mark = Callable[[web.Request, web.StreamResponse], None]
-"""Sets headers of an answer, whoever gave it, before its head is sent."""
+AddHeaders = Callable[[web.Request, web.StreamResponse], None]
+"""Adds headers to a response before its head is sent."""
 
 
 def checking(*checks: Check) -> Middleware:
@@ -26,11 +26,11 @@ def checking(*checks: Check) -> Middleware:
     return check
 
 
-def mark_answers(app: web.Application, *marks: Mark) -> None:
-    """Have the marks set on all answers, in this order; streams have them, too."""
+def add_headers_to_all(app: web.Application, *adders: AddHeaders) -> None:
+    """Call these for every response, those of errors and streams included, in this order."""
 
-    async def mark(request: web.Request, response: web.StreamResponse) -> None:
-        for each in marks:
-            each(request, response)
+    async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+        for add in adders:
+            add(request, response)
 
-    app.on_response_prepare.append(mark)
+    app.on_response_prepare.append(add_headers)

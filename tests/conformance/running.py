@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from services.front.bodies import drain_unread_body, refuse_encoded
-from services.front.checks import checking, mark_answers
+from services.front.checks import add_headers_to_all, checking
 from services.front.connections import ConnectionBounds, Connections, State
 from services.front.front import Front
 from services.front.runner import Runner
@@ -174,7 +174,7 @@ async def engine_server(
     entrance = Entrance(None, origins, peers, ledger.count)
     server = EngineServer(accept, settings, ledger.count, entrance=entrance)
     app = web.Application(middlewares=[checking(check_entrance(entrance))])
-    mark_answers(app, entrance.origins.mark)
+    add_headers_to_all(app, entrance.origins.add_headers)
     server.attach(app)
     async with _serve(app, "/engine.io/", lambda: len(server.sessions), ledger, server) as running:
         yield running

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from services.front.checks import mark_answers
+from services.front.checks import add_headers_to_all
 from services.gateway.http.asyncapi import asyncapi_document
 from services.gateway.http.docs import Docs
 from services.gateway.http.headers import add_security_headers
@@ -18,7 +18,7 @@ from tests.integration.rest_api import JOHN, Api, Client, serve_orders
 @pytest.fixture
 async def docs() -> AsyncIterator[Client]:
     app = web.Application()
-    mark_answers(app, add_security_headers)
+    add_headers_to_all(app, add_security_headers)
     app.add_routes(Docs(openapi_document("1.2.3"), asyncapi_document("1.2.3")).routes())
     async with TestClient(TestServer(app)) as client:
         yield client

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from services.front.checks import mark_answers
+from services.front.checks import add_headers_to_all
 from services.gateway.http.headers import add_security_headers
 from services.gateway.http.page import WebPage
 from tests.integration.rest_api import Client
@@ -42,7 +42,7 @@ async def site(tmp_path: Path) -> AsyncIterator[tuple[Client, Path]]:
     (library / "index.js").write_text('export * from "./rows.js";')
     (library / "index.d.ts").write_text("export {};")
     app = web.Application()
-    mark_answers(app, add_security_headers)
+    add_headers_to_all(app, add_security_headers)
     app.add_routes(WebPage(web_folder, client_folder, tmp_path / "library").routes())
     async with TestClient(TestServer(app)) as client:
         yield client, tmp_path

@@ -3,7 +3,7 @@
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from services.front.checks import checking, mark_answers
+from services.front.checks import add_headers_to_all, checking
 
 
 async def test_checks_run_in_order_until_one_answers() -> None:
@@ -37,7 +37,7 @@ async def test_checks_run_in_order_until_one_answers() -> None:
     ]
 
 
-async def test_every_answer_is_marked_in_order() -> None:
+async def test_headers_are_added_to_every_response_in_order() -> None:
     def first(request: web.Request, response: web.StreamResponse) -> None:
         response.headers["X-Path"] = request.path
 
@@ -45,6 +45,6 @@ async def test_every_answer_is_marked_in_order() -> None:
         response.headers["X-Path"] += "!"
 
     app = web.Application()
-    mark_answers(app, first, second)
+    add_headers_to_all(app, first, second)
     async with TestClient(TestServer(app)) as client:
         assert (await client.get("/nothing")).headers["X-Path"] == "/nothing!"

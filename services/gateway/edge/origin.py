@@ -43,7 +43,7 @@ class OriginPolicy:
             return False
         return not origins or self._lists(origins[0]) or _same(origins[0], request.headers.get(hdrs.HOST, ""), scheme)
 
-    def mark(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+    def add_headers(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
         """Set the CORS headers that let a page of a listed origin read the response; the same origin needs none."""
         if self._listed:  # on every response, or a cache would serve one origin's response to another
             known = response.headers.get(hdrs.VARY)

@@ -11,7 +11,7 @@ _API = {
 
 
 def add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Add the headers that the response does not set itself: a mark."""
+    """Add the headers that the response does not set itself."""
     for name, value in _EVERYWHERE.items():
         response.headers.setdefault(name, value)
     if request.path.startswith(("/api/", "/auth/")):

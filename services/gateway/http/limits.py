@@ -72,8 +72,8 @@ class RequestLimits:
             raise Problem(429, Kind.LIMITED, detail)
 
 
-def mark_standing(request: web.Request, response: web.StreamResponse) -> None:
-    """Tell the client how it stands: a mark."""
+def add_rate_limit_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Tell the client how much of its quota is left."""
     standing = request.get(_STANDING)
     if standing is not None:
         response.headers.update(standing.fields())

@@ -4,7 +4,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from services.front.bodies import drain_unread_body, refuse_encoded
-from services.front.checks import checking, mark_answers
+from services.front.checks import add_headers_to_all, checking
 from services.gateway.edge.authenticator import Authenticator
 from services.gateway.edge.entrance import Entrance
 from services.gateway.http.accept import check_accept
@@ -13,7 +13,7 @@ from services.gateway.http.entrance import check_entrance
 from services.gateway.http.errors import answer_errors
 from services.gateway.http.headers import add_security_headers
 from services.gateway.http.identity import identify_at
-from services.gateway.http.limits import RequestLimits, mark_standing
+from services.gateway.http.limits import RequestLimits, add_rate_limit_headers
 from services.gateway.http.methods import answer_options
 from services.gateway.http.request_deadline import RequestDeadline
 
@@ -27,7 +27,7 @@ def surround(
     time_request: Middleware,
     authenticator: Authenticator | None = None,
 ) -> None:
-    """Add the middlewares and what marks each answer; without ``authenticator`` nobody is asked who he is."""
+    """Add the middlewares, and the headers of every response; without ``authenticator``, clients are not identified."""
     app.middlewares.extend([
         # An early answer reaches its client: it is sent before the rest of the body is read, and so before the close.
         drain_unread_body,
@@ -55,4 +55,10 @@ def surround(
             check_accept,
         ),
     ])  # fmt: skip
-    mark_answers(app, add_security_headers, entrance.origins.mark, mark_standing, request_deadline.mark)
+    add_headers_to_all(
+        app,
+        add_security_headers,
+        entrance.origins.add_headers,
+        add_rate_limit_headers,
+        request_deadline.add_server_timing,
+    )

@@ -90,7 +90,7 @@ class RequestDeadline:
         finally:
             clock.end()
 
-    def mark(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+    def add_server_timing(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
         """Tell the milliseconds until now (Server Timing, W3C) where ``tells``; `db` is the time from the gate on."""
         clock = request.get(_CLOCK) if self._tells else None
         if clock is not None:
