@@ -1,4 +1,4 @@
-"""The gate before MongoDB: so many requests pass at once; the others wait in a short line, or are turned away."""
+"""Bounds the requests that MongoDB is busy with; the others wait in a short line, or are refused."""
 
 import asyncio
 from collections import Counter, OrderedDict, deque
@@ -13,17 +13,17 @@ from services.gateway.in_flight import Patience
 from services.gateway.store_errors import Overloaded
 
 AT_ONCE = 64
-# Of one account while others ask, too: more would let MongoDB and this process work for it most of the time.
+# The slots of one account while others want some, too: with more, MongoDB and this process would mostly work for it.
 OF_ONE = 2
-# In the line. Whoever would wait longer gets a better answer elsewhere or later than here and now. Only a burst makes
-# anybody wait so long:
+# The longest wait in the line; then the request is refused, and may be answered sooner by another gateway or later.
 WAIT_SECONDS = 0.5
-# once the first of an account has waited so long, the next of it are turned away at once.
+# Once the first request of an account has waited so long, its next ones are refused at once. So only the requests of a
+# burst, which are in the line already, wait for longer.
 FULL_SECONDS = 0.25
 
 
 class Spent:
-    """How long a request has waited at the gate, and how long it then took; in seconds."""
+    """How long a request has waited at the gate, and then held a slot; in seconds."""
 
     __slots__ = ("passed", "waited")
 
@@ -42,9 +42,9 @@ class _Waiting:
 
 
 class MongodbGate:
-    """Lets ``at_once`` requests pass, one account after the other: a flood waits behind itself, not before others.
+    """Lets ``at_once`` requests pass, one account after the other, so that a flood of one delays no other.
 
-    The line needs no bound of its own: a connection has one request under way, and those are bounded.
+    The line needs no bound of its own: each connection has one request in flight, and connections are bounded.
     """
 
     def __init__(
@@ -87,8 +87,8 @@ class MongodbGate:
             raise self._refusal()
 
     @asynccontextmanager
-    async def place(self, account: str, spent: Spent | None = None) -> AsyncIterator[None]:
-        """Hold a place; raise Overloaded."""
+    async def slot(self, account: str, spent: Spent | None = None) -> AsyncIterator[None]:
+        """Hold a slot; raise Overloaded. The times are added to ``spent``."""
         began = monotonic()
         await self._enter(account)
         passed = monotonic()
@@ -135,7 +135,7 @@ class MongodbGate:
         self._let_in()
 
     def _let_in(self) -> None:
-        """Give the free places to one account after the other."""
+        """Give the free slots to one account after the other."""
         skipped = 0
         while self._passing < self.at_once and skipped < len(self._lines):
             account, line = self._lines.popitem(last=False)

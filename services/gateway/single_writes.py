@@ -27,8 +27,8 @@ from services.gateway.store_errors import OrderBusy, OrderNotFound, OutcomeUnkno
 from services.gateway.transactions import Transactions
 
 T = TypeVar("T")
-Place = AbstractAsyncContextManager[None]
-"""Of the gate, to be held while MongoDB works."""
+GateSlot = AbstractAsyncContextManager[None]
+"""A slot of the `MongodbGate`, to be held while MongoDB works."""
 
 _LOCK_PATIENCE = 0.6  # seconds that MongoDB waits for an order that a transaction holds; then nothing was written
 _MAX_CHANGES_PER_ORDER = 8  # at once; otherwise changes that wait for one order would take all connections to MongoDB
@@ -75,10 +75,10 @@ class SingleWrites:
         document = new_document(new)
         if rights != EVERYTHING and not permits(rights, str(document["_id"]), deciding_fields(document) or {}):
             raise OutsideRights("the new order")
-        place = await self._inserts.insert(document)
-        return Written(order_json(document, self._visible), place.at, place.ordinal)
+        stored = await self._inserts.insert(document)
+        return Written(order_json(document, self._visible), stored.at, stored.ordinal)
 
-    async def update(self, id: str, change: OrderChange, rights: Rights, place: Place | None) -> Written:
+    async def update(self, id: str, change: OrderChange, rights: Rights, slot: GateSlot | None) -> Written:
         """Change some fields of an order; raise OrderNotFound, and OutsideRights where it would leave the rights."""
         fields = change.fields()
         # It must fit before and after, which one query decides: nobody can change the order in between.
@@ -88,17 +88,17 @@ class SingleWrites:
             self._raw_orders.find_one_and_update,
             permitted(permitted(ids_condition([id]), rights), rights, fields),
             {"$set": changed_fields(change)},
-            place=place,
+            slot=slot,
             return_document=ReturnDocument.AFTER,
         )
         if document is None and rights != EVERYTHING and await self._exists(id, rights):
             raise OutsideRights(id)
         return await self._written(id, document, at)
 
-    async def delete(self, id: str, rights: Rights, place: Place | None) -> Written:
+    async def delete(self, id: str, rights: Rights, slot: GateSlot | None) -> Written:
         """Remove an order and return what it was; raise OrderNotFound."""
         condition = permitted(ids_condition([id]), rights)
-        document, at = await self._change(id, rights, self._raw_orders.find_one_and_delete, condition, place=place)
+        document, at = await self._change(id, rights, self._raw_orders.find_one_and_delete, condition, slot=slot)
         return await self._written(id, document, at)
 
     async def _insert_one(self, document: Document) -> int | None:
@@ -119,14 +119,14 @@ class SingleWrites:
         rights: Rights,
         operation: Callable[..., Awaitable[T]],
         *args: Any,
-        place: Place | None,
+        slot: GateSlot | None,
         **options: Any,
     ) -> tuple[T, int | None]:
         """Change an existing order; give up after a while where a transaction holds it.
 
-        Those that wait for earlier changes of the same order hold no ``place`` yet, or they would take all.
+        Changes of the same order wait for each other before they take a ``slot``, or they would take all slots.
         """
-        # Not for those who may not see the order: that others change it must not keep them waiting.
+        # Clients of different rights do not wait for each other: the wait would tell that an order exists.
         account = f"{id}~{to_text(rights)}"
         # Not limited by the driver: it would allow MongoDB all of our time, and we would miss the reply.
         held = int(self._lock_patience * 1000)
@@ -138,7 +138,7 @@ class SingleWrites:
                 if not await self._edge.answers():
                     raise StoreUnavailable("MongoDB does not answer") from error
                 raise OrderBusy("too many other changes wait for it") from error
-            async with place or nullcontext():
+            async with slot or nullcontext():
                 return await self._write(asyncio.timeout, operation, *args, maxTimeMS=held, **options)
 
     async def _write(

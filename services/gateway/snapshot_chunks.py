@@ -97,7 +97,7 @@ class SnapshotChunks:
     async def _read(self, place: _Place, account: str) -> SnapshotChunk:
         # Not at the expense of one client's account: others wait for the same chunk.
         pace = Pace(self._turns, f"snapshot {hash(place)}")
-        async with self._gate.place(account):
+        async with self._gate.slot(account):
             found = await self._read_below(place.audience, place.below, place.limit, MOST_BYTES, pace, place.at)
         suffix = offset_suffix(place.audience.interest)
         return SnapshotChunk(found.orders, place.part, found.at, found.last, suffix, is_last=found.is_complete)

@@ -25,7 +25,7 @@ from services.gateway.list_reading import OrdersPage
 from services.gateway.mongodb_gate import AT_ONCE, MongodbGate
 from services.gateway.order_lists import OrderLists
 from services.gateway.orders import ListQuery, NewOrder, OrderChange
-from services.gateway.single_writes import Place, SingleWrites, Written
+from services.gateway.single_writes import GateSlot, SingleWrites, Written
 from services.gateway.snapshot_read import Document, Question, Snapshot, read_snapshot
 from services.gateway.store_edge import StoreEdge, driver_timeout
 from services.gateway.store_errors import OrderNotFound
@@ -37,7 +37,7 @@ __all__ = ["Found", "OrderStore", "OrdersPage", "Written"]
 
 Order = dict[str, Json]
 _MAX_BATCH = 100  # orders
-# Seconds that an operation may take, retries included. With the wait for a place, and for a ping where MongoDB does not
+# Seconds that an operation may take, retries included. With the wait for a slot, and for a ping where MongoDB does not
 # answer, it is less than three.
 PATIENCE = 1.6
 _CONFLICT_PATIENCE = 1.0  # seconds for which our own transactions are repeated where they meet others
@@ -72,7 +72,7 @@ class _Asked(NamedTuple):
 class OrderStore:
     """Reads and writes orders; every method raises StoreError, most kinds of which concern writes only.
 
-    Whoever asks on behalf of a client holds a ``place`` of the ``gate`` meanwhile.
+    Callers hold a slot of the ``gate`` meanwhile where they act for a client.
 
     Ids are canonical texts (`services.common.ids`). Orders outside the given ``rights`` do not exist: each query
     excludes them itself, so that neither the answer nor its time tells that they do. Only the ``visible``
@@ -202,14 +202,14 @@ class OrderStore:
         return await self._writes.create(new, rights)
 
     async def update(
-        self, id: str, change: OrderChange, rights: Rights = EVERYTHING, place: Place | None = None
+        self, id: str, change: OrderChange, rights: Rights = EVERYTHING, slot: GateSlot | None = None
     ) -> Written:
         """Change some fields of an order; raise OrderNotFound, and OutsideRights where it would leave the rights."""
-        return await self._writes.update(id, change, rights, place)
+        return await self._writes.update(id, change, rights, slot)
 
-    async def delete(self, id: str, rights: Rights = EVERYTHING, place: Place | None = None) -> Written:
+    async def delete(self, id: str, rights: Rights = EVERYTHING, slot: GateSlot | None = None) -> Written:
         """Remove an order and return what it was; raise OrderNotFound."""
-        return await self._writes.delete(id, rights, place)
+        return await self._writes.delete(id, rights, slot)
 
     async def _exists(self, id: str, rights: Rights) -> bool:
         return await self._loader.get(_Asked(id, rights)) is not None

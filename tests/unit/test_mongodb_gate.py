@@ -28,7 +28,7 @@ class Visits:
 
     async def _visit(self, account: str) -> None:
         try:
-            async with self.gate.place(account):
+            async with self.gate.slot(account):
                 self.inside.append(account)
                 await self.go_on.wait()
         except Overloaded:
@@ -114,10 +114,10 @@ async def test_a_place_is_given_on_where_its_client_has_left() -> None:
 
 async def test_it_is_noted_how_long_a_request_waited_and_took() -> None:
     gate, spent = MongodbGate(1), Spent()
-    async with gate.place("one", spent):
+    async with gate.slot("one", spent):
         pass
     first = spent.passed
-    async with gate.place("one", spent):  # a request may ask several times
+    async with gate.slot("one", spent):  # a request may ask several times
         pass
     assert spent.waited is not None
     assert first is not None

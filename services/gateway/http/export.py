@@ -72,7 +72,7 @@ class Exports:
         response = EncodedStream(headers=_headers(media))
         try:
             async with asyncio.timeout(EXPORT_SECONDS), AsyncExitStack() as stack:
-                async with self._gate.place(account, spent(request)):
+                async with self._gate.slot(account, spent(request)):
                     export = await stack.enter_async_context(self._lists.export(query, pace, rights))
                 response.headers.update(self._cursor(export.at, rights))
                 await response.prepare(request)

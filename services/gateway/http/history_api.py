@@ -110,7 +110,7 @@ class HistoryApi:
 
     async def _exists(self, id: str, rights: Rights, request: web.Request) -> bool:
         with suppress(OrderNotFound):
-            async with self._store.gate.place(self._account(request), spent(request)):
+            async with self._store.gate.slot(self._account(request), spent(request)):
                 await self._store.get(id, rights)
                 return True
         return False

@@ -129,7 +129,7 @@ class ListsApi:
         # Not at the expense of one client's account: others wait for the same list.
         pace = Pace(self._turns, f"list {hash(asked)}")
         with as_problems("query"):
-            async with self._gate.place(account, spent(request)):
+            async with self._gate.slot(account, spent(request)):
                 page = await self._lists.page(asked.query, pace, asked.rights, is_head=asked.is_head)
         return EncodedList([], 0, page) if asked.is_head else await _encoded(page, pace)
 

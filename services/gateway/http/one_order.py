@@ -42,7 +42,7 @@ class OneOrder:
         rights = self._principal(request).rights
         with as_problems("path"):
             order = id_of(request)
-            async with self._store.gate.place(self._account(request), spent(request)):
+            async with self._store.gate.slot(self._account(request), spent(request)):
                 found = await self._store.get(order, rights)
             body = dumps(found.order)
             tag = entity_tag(body)

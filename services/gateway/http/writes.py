@@ -107,7 +107,7 @@ class OrderWrites:
             body = await self._body(asked)
             new = parse_new(body)
             if asked.is_plain:
-                async with self._place(asked):
+                async with self._gate_slot(asked):
                     return self._written(await self._store.create(new, asked.principal.rights), asked, status=201)
             asked.conditions.require(None)  # the collection is there, and has no tag
         return await self._atomic(asked, [InsertOrder(operation="INSERT", order=new)], body)
@@ -121,7 +121,7 @@ class OrderWrites:
             body = await self._body(asked, types)
             change = parse_change(body)
             if asked.is_plain:
-                written = await self._store.update(order, change, asked.principal.rights, self._place(asked))
+                written = await self._store.update(order, change, asked.principal.rights, self._gate_slot(asked))
                 return self._written(written, asked)
         return await self._atomic(asked, [UpdateOrder(operation="UPDATE", id=order, order=change)], body)
 
@@ -131,7 +131,7 @@ class OrderWrites:
         with as_problems("path"):
             order = id_of(request)
             if asked.is_plain:
-                written = await self._store.delete(order, asked.principal.rights, self._place(asked))
+                written = await self._store.delete(order, asked.principal.rights, self._gate_slot(asked))
                 return self._written(written, asked, is_deleted=True)
         return await self._atomic(asked, [DeleteOrder(operation="DELETE", id=order)], None)
 
@@ -179,7 +179,7 @@ class OrderWrites:
                 raise error.items[0][1] from error
 
         with as_problems("body"):
-            async with self._place(asked):
+            async with self._gate_slot(asked):
                 answer = await act() if claim is None else await self._repeats.once(claim, act, self._store.kept)
         position = None if answer.at is None or answer.last is None else Position(answer.at, answer.last)
         headers = {**answer.headers, **cursor_header(answer.epoch, position, asked.principal.rights)}
@@ -195,8 +195,8 @@ class OrderWrites:
         account = self._account(request)
         return _Asked(account, self._principal(request), idempotency_key(request), preconditions(request), request)
 
-    def _place(self, asked: _Asked) -> AbstractAsyncContextManager[None]:
-        return self._store.gate.place(asked.account, spent(asked.request))
+    def _gate_slot(self, asked: _Asked) -> AbstractAsyncContextManager[None]:
+        return self._store.gate.slot(asked.account, spent(asked.request))
 
     async def _body(self, asked: _Asked, types: MediaTypes = ONLY_JSON, limit: int | None = None) -> Json:
         pace = Pace(self._turns, asked.account)
