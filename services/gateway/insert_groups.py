@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
-from services.gateway.batch_loader import BatchLoader
+from services.gateway.coalescer import Coalescer
 from services.gateway.kept_answers import KeyTaken
 from services.gateway.store_errors import OutcomeUnknown, StoreError, StoreUnavailable
 
@@ -22,12 +22,12 @@ class StoredAt(NamedTuple):
     ordinal: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # no two are the same
-class _Asked(Generic[M]):
+@dataclass(frozen=True, slots=True, eq=False)  # equal orders are two orders
+class _Insert(Generic[M]):
     member: M
 
 
-_Outcomes = Mapping[_Asked[M], StoredAt | StoreError | KeyTaken]
+_Outcomes = Mapping[_Insert[M], StoredAt | StoreError | KeyTaken]
 
 
 class InsertGroups(Generic[M]):
@@ -49,17 +49,17 @@ class InsertGroups(Generic[M]):
         self._alone = alone
         self._least = least
         self._patience = patience
-        self._loader = BatchLoader(self._store, _MOST, self._gathered)
+        self._coalescer = Coalescer(self._store, _MOST, self._wait_for_previous)
         self._in_flight: asyncio.Future[None] | None = None  # the newest group
 
     async def insert(self, member: M) -> StoredAt:
         """Store it; raise StoreError or KeyTaken."""
-        outcome = await self._loader.get(_Asked(member))
+        outcome = await self._coalescer.call(_Insert(member))
         if isinstance(outcome, StoredAt):
             return outcome
         raise outcome or RuntimeError("a new order was neither stored nor refused")
 
-    async def _gathered(self) -> None:
+    async def _wait_for_previous(self) -> None:
         if self._in_flight is not None:
             await asyncio.wait([self._in_flight], timeout=self._patience)
 
@@ -71,23 +71,23 @@ class InsertGroups(Generic[M]):
         finally:
             stored.set_result(None)
 
-    async def _store(self, asked: Sequence[_Asked[M]]) -> _Outcomes[M]:
+    async def _store(self, inserts: Sequence[_Insert[M]]) -> _Outcomes[M]:
         with self._keeping_others_waiting():
-            if len(asked) < self._least:
-                return await self._each_alone(asked)
+            if len(inserts) < self._least:
+                return await self._each_alone(inserts)
             try:
-                at = await self._together([each.member for each in asked])
+                at = await self._together([each.member for each in inserts])
             except (OutcomeUnknown, StoreUnavailable):
                 raise
             except (StoreError, KeyTaken):
                 pass  # nothing was stored, because of one of them
             else:
-                return {each: StoredAt(at, ordinal) for ordinal, each in enumerate(asked)}
-        return await self._each_alone(asked)
+                return {each: StoredAt(at, ordinal) for ordinal, each in enumerate(inserts)}
+        return await self._each_alone(inserts)
 
-    async def _each_alone(self, asked: Sequence[_Asked[M]]) -> _Outcomes[M]:
-        outcomes = await asyncio.gather(*(self._outcome(each.member) for each in asked))
-        return dict(zip(asked, outcomes, strict=True))
+    async def _each_alone(self, inserts: Sequence[_Insert[M]]) -> _Outcomes[M]:
+        outcomes = await asyncio.gather(*(self._outcome(each.member) for each in inserts))
+        return dict(zip(inserts, outcomes, strict=True))
 
     async def _outcome(self, member: M) -> StoredAt | StoreError | KeyTaken:
         try:

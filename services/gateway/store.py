@@ -17,7 +17,7 @@ from services.common.stream_spec import ORDERS
 from services.common.visible_fields import ALL_FIELDS, VisibleFields
 from services.gateway.atomic_writes import AtomicWrites
 from services.gateway.audience import Audience, Rights, permits
-from services.gateway.batch_loader import BatchLoader
+from services.gateway.coalescer import Coalescer
 from services.gateway.conditions import ids_condition, interest_conditions, permitted
 from services.gateway.filters import EVERYTHING
 from services.gateway.kept_answers import KeptAnswers
@@ -62,8 +62,8 @@ class Found(NamedTuple):
     at: int
 
 
-class _Asked(NamedTuple):
-    """An order that is asked for, and the rights of those who ask: a read is shared by equal rights only."""
+class _Lookup(NamedTuple):
+    """An order and the rights of a reader: only readers of equal rights share a result."""
 
     id: str
     rights: Rights
@@ -101,7 +101,7 @@ class OrderStore:
         self.atomic = AtomicWrites(self._orders, transactions, self.kept, visible)
         self.primary = primary or Primary()
         self._turns = FairTurns()  # of reads on behalf of no particular client
-        self._loader = BatchLoader(self._find_orders, _MAX_BATCH)
+        self._lookups = Coalescer(self._find_orders, _MAX_BATCH)
 
     @property
     def dependency(self) -> Dependency:
@@ -182,8 +182,8 @@ class OrderStore:
             conditions = {**conditions, "$expr": {"$lt": ["$_id", {"$literal": parse_id(id)}]}}
         conditions = permitted(conditions, audience.rights)
         async with self._edge(driver_timeout, writing=False):
-            asked = Question(conditions, at=None if at is None else timestamp(at))
-            found = await read_snapshot(self._orders, asked, limit, pace, self.visible, most_bytes=most_bytes)
+            question = Question(conditions, at=None if at is None else timestamp(at))
+            found = await read_snapshot(self._orders, question, limit, pace, self.visible, most_bytes=most_bytes)
         shown = audience.shown  # compared once more, as live events are
         orders = [each.order for each in found.documents if permits(shown, each.id, each.fields)]
         last = found.documents[-1].id if found.documents else id
@@ -192,7 +192,7 @@ class OrderStore:
 
     async def get(self, id: str, rights: Rights = EVERYTHING) -> Found:
         """Return one order; raise OrderNotFound."""
-        found = await self._loader.get(_Asked(id, rights))
+        found = await self._lookups.call(_Lookup(id, rights))
         if found is None:
             raise OrderNotFound(id)
         return found
@@ -212,24 +212,24 @@ class OrderStore:
         return await self._writes.delete(id, rights, slot)
 
     async def _exists(self, id: str, rights: Rights) -> bool:
-        return await self._loader.get(_Asked(id, rights)) is not None
+        return await self._lookups.call(_Lookup(id, rights)) is not None
 
-    async def _find_orders(self, asked: Sequence[_Asked]) -> Mapping[_Asked, Found]:
+    async def _find_orders(self, lookups: Sequence[_Lookup]) -> Mapping[_Lookup, Found]:
         """Return the orders that exist, each for those who may see it."""
-        conditions = [permitted(ids_condition([each.id]), each.rights) for each in asked]
+        conditions = [permitted(ids_condition([each.id]), each.rights) for each in lookups]
         condition = conditions[0] if len(conditions) == 1 else {"$or": conditions}
-        snapshot = await self._read(condition, len(asked))
+        snapshot = await self._read(condition, len(lookups))
         at, is_truncated = snapshot.at, snapshot.is_truncated
         by_id = {each.id: each for each in snapshot.documents}
         known = {
             each: Found(order.order, at)
-            for each in asked
+            for each in lookups
             if (order := by_id.get(each.id)) is not None and permits(each.rights, order.id, order.fields)
         }
-        left = [each for each in asked if each.id not in by_id] if is_truncated else []
+        left = [each for each in lookups if each.id not in by_id] if is_truncated else []
         # By halves, not all again: the results need not be among the requested ids, because to MongoDB equal numbers of
         # different types are the same id.
-        for some in (left[: len(asked) // 2], left[len(asked) // 2 :]):
+        for some in (left[: len(lookups) // 2], left[len(lookups) // 2 :]):
             if some:
                 known |= await self._find_orders(some)
         return known
@@ -238,9 +238,9 @@ class OrderStore:
         self, conditions: Document, limit: int, pace: Pace | None = None, skip: int = 0, **more: Any
     ) -> Snapshot:
         """Read orders; ``more`` of the question as `Question` has it."""
-        asked = Question(conditions, skip=skip, **more)
+        question = Question(conditions, skip=skip, **more)
         async with self._edge(driver_timeout, writing=False):
-            return await read_snapshot(self._orders, asked, limit, pace or Pace(self._turns, OWN), self.visible)
+            return await read_snapshot(self._orders, question, limit, pace or Pace(self._turns, OWN), self.visible)
 
     async def _read_for_lists(self, *asked: Any, **more: Any) -> Snapshot:
         return await self._read(*asked, **more)

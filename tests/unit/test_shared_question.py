@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.gateway.batch_loader import BatchLoader
+from services.gateway.coalescer import Coalescer
 from tests.waiting import until
 
 
@@ -18,7 +18,7 @@ class Library:
         self.asked: list[Sequence[str]] = []
         self.open = asyncio.Event()
         self.error: Exception | None = None
-        self.lengths = BatchLoader(self._look_up, most)
+        self.lengths = Coalescer(self._look_up, most)
 
     async def _look_up(self, words: Sequence[str]) -> Mapping[str, int]:
         self.asked.append(words)
@@ -28,7 +28,7 @@ class Library:
         return {word: len(word) for word in words if word}
 
     def want(self, *words: str) -> list["asyncio.Task[int | None]"]:
-        return [asyncio.create_task(self.lengths.get(word)) for word in words]
+        return [asyncio.create_task(self.lengths.call(word)) for word in words]
 
 
 async def test_concurrent_requests_share_a_query_and_each_gets_its_own_answer() -> None:
@@ -62,7 +62,7 @@ async def test_an_error_reaches_all_requests_and_the_next_is_queried_again() -> 
     results = await asyncio.gather(*library.want("a", "b"), return_exceptions=True)
     assert [str(result) for result in results] == ["closed today"] * 2
     library.error = None
-    assert await library.lengths.get("a") == 1
+    assert await library.lengths.call("a") == 1
 
 
 async def test_a_cancelled_request_leaves_the_others_their_answer() -> None:

@@ -39,8 +39,8 @@ BATCHES_AT_ONCE = 2  # of one address, from their first byte on, because of thei
 _JSON: dict[str, str] = {hdrs.CONTENT_TYPE: "application/json"}
 
 
-class _Asked(NamedTuple):
-    """Who asks for a write, and how."""
+class _WriteRequest(NamedTuple):
+    """A request to write, as far as it is common to all writes."""
 
     account: str
     principal: Principal
@@ -148,7 +148,7 @@ class OrderWrites:
 
     async def _atomic(
         self,
-        asked: _Asked,
+        asked: _WriteRequest,
         writes: Sequence[OrderWrite],
         body: Json,
         *,
@@ -185,20 +185,24 @@ class OrderWrites:
         headers = {**answer.headers, **cursor_header(answer.epoch, position, asked.principal.rights)}
         return web.Response(status=answer.status, body=answer.body, headers=headers)
 
-    def _written(self, written: Written, asked: _Asked, *, status: int = 200, is_deleted: bool = False) -> web.Response:
+    def _written(
+        self, written: Written, asked: _WriteRequest, *, status: int = 200, is_deleted: bool = False
+    ) -> web.Response:
         answer = _order_answer(written.order, asked.principal, status=status, is_deleted=is_deleted)
         position = None if written.at is None else Position(written.at, written.ordinal)
         headers = {**answer.headers, **cursor_header(self._epoch(), position, asked.principal.rights)}
         return web.Response(status=answer.status, body=answer.body, headers=headers)
 
-    def _asked(self, request: web.Request) -> _Asked:
+    def _asked(self, request: web.Request) -> _WriteRequest:
         account = self._account(request)
-        return _Asked(account, self._principal(request), idempotency_key(request), preconditions(request), request)
+        return _WriteRequest(
+            account, self._principal(request), idempotency_key(request), preconditions(request), request
+        )
 
-    def _gate_slot(self, asked: _Asked) -> AbstractAsyncContextManager[None]:
+    def _gate_slot(self, asked: _WriteRequest) -> AbstractAsyncContextManager[None]:
         return self._store.gate.slot(asked.account, spent(asked.request))
 
-    async def _body(self, asked: _Asked, types: MediaTypes = ONLY_JSON, limit: int | None = None) -> Json:
+    async def _body(self, asked: _WriteRequest, types: MediaTypes = ONLY_JSON, limit: int | None = None) -> Json:
         pace = Pace(self._turns, asked.account)
         limit = self._body_limit if limit is None else limit
         read: Awaitable[Json] = read_json(
@@ -207,7 +211,7 @@ class OrderWrites:
         return await read
 
 
-def _answer(write: OrderWrite, order: Order, asked: _Asked) -> Answer:
+def _answer(write: OrderWrite, order: Order, asked: _WriteRequest) -> Answer:
     is_new = isinstance(write, InsertOrder)
     is_deleted = isinstance(write, DeleteOrder)
     return _order_answer(order, asked.principal, status=201 if is_new else 200, is_deleted=is_deleted)
@@ -229,7 +233,7 @@ def _tag(order: Order, principal: Principal) -> str | None:
     return entity_tag(dumps(order)) if Scope.READ in principal.scopes else None
 
 
-def _batch_answer(writes: Sequence[OrderWrite], applied: Applied, asked: _Asked) -> Answer:
+def _batch_answer(writes: Sequence[OrderWrite], applied: Applied, asked: _WriteRequest) -> Answer:
     reads = Scope.READ in asked.principal.scopes
     results: list[Json] = [
         {"operation": write.operation, "id": order["_id"], **({"order": order} if reads else {})}
