@@ -123,13 +123,13 @@ class Event:
         return True
 
     @property
-    def data(self) -> dict[str, Any] | None:
-        """The fields that decide filters after the change (after a deletion: the last ones); None where unknown."""
+    def deciding(self) -> dict[str, Any] | None:
+        """The fields that decide filters, after the change (of a deletion: the last ones); None where unknown."""
         return self._decoded_images().after
 
     @property
-    def before(self) -> dict[str, Any] | None:
-        """The fields that decide filters before an update; None where unknown."""
+    def deciding_before(self) -> dict[str, Any] | None:
+        """The same before an update."""
         return self._decoded_images().before
 
     def _decoded_images(self) -> _Images:

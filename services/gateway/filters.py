@@ -33,16 +33,16 @@ Statuses = Annotated[list[Status], _SOME]
 
 
 class FilteredChange(Protocol):
-    """The parts of a change that decide a filter."""
+    """The parts of a change that decide a filter: see `Event`."""
 
     @property
     def operation(self) -> Operation: ...
     @property
     def id(self) -> str: ...
     @property
-    def data(self) -> dict[str, Any] | None: ...
+    def deciding(self) -> dict[str, Any] | None: ...
     @property
-    def before(self) -> dict[str, Any] | None: ...
+    def deciding_before(self) -> dict[str, Any] | None: ...
 
 
 class Verdict(Enum):
@@ -78,12 +78,12 @@ class Filter(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         """Return how to show the change to the client, or ``unknown`` where its images do not tell."""
         if self.ids is not None and change.id not in self.ids:
             return Verdict.HIDE
-        after = self._fits(change.data)
+        after = self._fits(change.deciding)
         if after is not False:
             return Verdict.SHOW if after else unknown
         if change.operation is not Operation.UPDATE:
             return Verdict.HIDE
-        before = self._fits(change.before)
+        before = self._fits(change.deciding_before)
         if before is None:
             return Verdict.LEFT if unknown is Verdict.SHOW else unknown
         return Verdict.LEFT if before else Verdict.HIDE

@@ -67,8 +67,8 @@ def _values(change: FilteredChange) -> Iterator[Key]:
     """The keys of all members that may be shown the change, as it is or as ``left``."""
     yield None
     yield "id", change.id
-    before = change.before if change.operation is Operation.UPDATE else {}
-    for image in (change.data, before):
+    before = change.deciding_before if change.operation is Operation.UPDATE else {}
+    for image in (change.deciding, before):
         if image is None:
             yield _UNKNOWN  # an unknown image may concern every member
             return

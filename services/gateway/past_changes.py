@@ -21,7 +21,7 @@ Order = Mapping[str, Json]
 class PastChange(NamedTuple):
     """One change: the order after and before it, and their deciding fields; each None where unknown.
 
-    A deletion has nothing after it; its `data` are the deciding fields of the order that was deleted, as in an event.
+    A deletion has nothing after it; its ``deciding`` fields are those of the order that was deleted, as in an event.
     """
 
     id: str
@@ -30,8 +30,8 @@ class PastChange(NamedTuple):
     at: str
     after_order: Order | None
     before_order: Order | None
-    data: dict[str, Any] | None
-    before: dict[str, Any] | None
+    deciding: dict[str, Any] | None
+    deciding_before: dict[str, Any] | None
     is_apart: bool = False  # there were others before it which are not to be told
 
 
@@ -54,8 +54,8 @@ def past_change(event: Event, before: Order | None = None) -> PastChange:
         event.at,
         after_order=None if is_deletion else order,
         before_order=order if is_deletion and before is None else before,
-        data=event.data,
-        before=event.before,
+        deciding=event.deciding,
+        deciding_before=event.deciding_before,
     )
 
 
@@ -107,12 +107,12 @@ def _difference(
     match change.operation:
         case Operation.INSERT:
             before, before_deciding = {}, {}
-            after, after_deciding = change.after_order, change.data
+            after, after_deciding = change.after_order, change.deciding
         case Operation.DELETE:
             after, after_deciding = {}, {}
-            before_deciding = change.data
+            before_deciding = change.deciding
         case Operation.UPDATE:
-            after, after_deciding = change.after_order, change.data
+            after, after_deciding = change.after_order, change.deciding
     found = _fields(before, after, before_deciding or {}, after_deciding or {})
     fields: list[Json] = [{"field": name, **values} for name, values in found if shows(name)]
     is_incomplete = after is None or (change.operation is Operation.DELETE and before is None)
@@ -123,11 +123,11 @@ def _before(
     change: PastChange, older: PastChange | None, rights: Rights
 ) -> tuple[Order | None, Mapping[str, Any] | None]:
     """Return the order before a change and its deciding fields, where both are known and inside of the rights."""
-    deciding = change.before if change.operation is Operation.UPDATE else change.data
+    deciding = change.deciding_before if change.operation is Operation.UPDATE else change.deciding
     order = change.before_order
     if order is None and older is not None and not change.is_apart and older.operation is not Operation.DELETE:
         order = older.after_order
-        deciding = older.data if deciding is None else deciding
+        deciding = older.deciding if deciding is None else deciding
     if rights != EVERYTHING and (deciding is None or not permits(rights, change.id, deciding)):
         return None, None
     return order, deciding

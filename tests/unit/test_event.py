@@ -24,9 +24,9 @@ def test_the_gateways_fields_are_read_from_the_envelope() -> None:
     found = made()
     assert (found.operation, found.id, found.cursor) == (Operation.UPDATE, "a", "e1.7-0")
     assert found.position == Position(7, 0)
-    assert (found.data, found.before) == ({"status": "shipped"}, {"status": "pending"})
-    assert event(1).data is None
-    assert event(1).before is None
+    assert (found.deciding, found.deciding_before) == ({"status": "shipped"}, {"status": "pending"})
+    assert event(1).deciding is None
+    assert event(1).deciding_before is None
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_of_an_order_of_any_shape_only_the_strings_that_filters_look_at_are_deco
         data={"status": ["shipped"], "customer_name": "Ada", "notes": "x" * 1000},
         before={"status": 7, "customer_name": {"a": "Ada"}},
     )
-    assert (shaped.data, shaped.before) == ({"customer_name": "Ada"}, {})
+    assert (shaped.deciding, shaped.deciding_before) == ({"customer_name": "Ada"}, {})
 
 
 def test_an_order_that_left_shows_nothing_of_itself_in_any_form() -> None:

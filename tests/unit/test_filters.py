@@ -40,8 +40,8 @@ SHIPPED, PENDING = {"status": "shipped"}, {"status": "pending"}
 @dataclass
 class Change:
     operation: Operation
-    data: dict[str, Any] | None = None
-    before: dict[str, Any] | None = None
+    deciding: dict[str, Any] | None = None
+    deciding_before: dict[str, Any] | None = None
     id: str = "a"
 
 

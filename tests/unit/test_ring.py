@@ -94,7 +94,7 @@ def fresh(number: int, padding: int) -> Event:
 
 
 def ask_for_everything(event: Event, suffix: str) -> None:
-    assert event.data is not None
+    assert event.deciding is not None
     for form in Form:
         event.encoded(form)
         event.encoded(form, suffix)
