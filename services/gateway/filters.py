@@ -13,7 +13,7 @@ from services.common.envelope import Operation
 from services.common.error_text import error_text
 from services.common.ids import InvalidId, canonical
 from services.common.visible_fields import ALL_FIELDS, VisibleFields
-from services.gateway.orders import LONGEST_NAME, NO_ID, NOT_VISIBLE, Status
+from services.gateway.input_rules import LONGEST_NAME, NO_ID, NOT_VISIBLE, Status
 
 # Limits for one client. The text is part of every event sent to a Socket.IO client with filters, so it is bounded in
 # bytes; the counts bound the size of the filter index and the cost of a verdict.

@@ -20,6 +20,7 @@ from services.common.ids import COMMON_IDS, InvalidId, canonical
 LONGEST_NAME = 200
 MAX_REPEATS = 100  # of one parameter
 NO_ID = "must be an order's id, as lists and events give it"
+NOT_VISIBLE = "is not shown to clients, so they cannot filter by it"
 MAX_FIELDS = 100  # of a body, and parameters of a query besides the repeatable ones; no honest client needs as many
 MAX_FAULTS = 20  # a body of a hundred wrong fields must not be answered with a hundred sentences
 _LONGEST_FIELD = 100

@@ -9,9 +9,12 @@ from zlib import crc32
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from services.common.filter_fields import FILTER_FIELDS
+from services.common.visible_fields import VisibleFields
 from services.gateway.input_rules import (
     MAX_FIELDS,
     MAX_REPEATS,
+    NOT_VISIBLE,
     FieldFault,
     InvalidInput,
     OrderId,
@@ -200,3 +203,17 @@ def _contradictions(query: ListQuery) -> Iterator[FieldFault]:
         yield FieldFault("updated_since", "can not be combined with q: no index serves both")
     if query.updated_since is not None and query.order.field != "updated_at":
         yield FieldFault("sort", "must be updated_at or -updated_at together with updated_since: no index serves both")
+
+
+def require_visible(query: ListQuery, visible: VisibleFields) -> None:
+    """Raise InvalidInput for each parameter whose answer would tell something of a field that clients may not see."""
+    asked: dict[str, tuple[str, ...]] = {name: (name,) for name in FILTER_FIELDS if getattr(query, name)}
+    if query.sort is not None:
+        asked["sort"] = (query.order.field,)
+    if query.q is not None:
+        asked["q"] = ("customer_name", "product_name")
+    if query.updated_since is not None:
+        asked["updated_since"] = ("updated_at",)
+    hidden = [parameter for parameter, about in asked.items() if not all(map(visible.shows, about))]
+    if hidden:
+        raise InvalidInput(FieldFault(parameter, NOT_VISIBLE) for parameter in hidden)

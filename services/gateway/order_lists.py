@@ -13,10 +13,9 @@ from services.gateway.filters import EVERYTHING
 from services.gateway.input_rules import FieldFault, InvalidInput
 from services.gateway.list_export import Export, ExportReading
 from services.gateway.list_plan import check, count_question, fields_compared
-from services.gateway.list_query import ListQuery
+from services.gateway.list_query import ListQuery, require_visible
 from services.gateway.list_reading import OrdersPage, PageReading
 from services.gateway.list_source import ListSource, Read
-from services.gateway.orders import require_visible
 from services.gateway.snapshot_read import Document
 from services.gateway.store_edge import StoreEdge
 from services.gateway.store_errors import SnapshotTooOld

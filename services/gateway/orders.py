@@ -1,16 +1,12 @@
-"""The rules for orders: validates everything that clients ask to write, or to list (`list_query`)."""
+"""Validates the orders that clients write, and their ids."""
 
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from services.common.filter_fields import FILTER_FIELDS
 from services.common.ids import InvalidId, canonical
-from services.common.visible_fields import VisibleFields
 from services.gateway.input_rules import (
-    LONGEST_NAME,
-    MAX_REPEATS,
     NO_ID,
     FieldFault,
     InvalidInput,
@@ -19,27 +15,6 @@ from services.gateway.input_rules import (
     optional,
     validated,
 )
-from services.gateway.list_query import ListQuery, parse_query
-
-NOT_VISIBLE = "is not shown to clients, so they cannot filter by it"
-
-__all__ = [
-    "LONGEST_NAME",
-    "MAX_REPEATS",
-    "NOT_VISIBLE",
-    "NO_ID",
-    "FieldFault",
-    "InvalidInput",
-    "ListQuery",
-    "NewOrder",
-    "OrderChange",
-    "Status",
-    "parse_change",
-    "parse_id",
-    "parse_new",
-    "parse_query",
-    "require_visible",
-]
 
 
 def _without_default(schema: dict[str, Any]) -> None:
@@ -90,22 +65,8 @@ def parse_new(data: object) -> NewOrder:
 
 
 def parse_change(data: object) -> OrderChange:
-    """Check the body of a PUT; raise InvalidInput."""
+    """Check the body of a PUT or PATCH; raise InvalidInput."""
     return validated(OrderChange, data)
-
-
-def require_visible(query: ListQuery, visible: VisibleFields) -> None:
-    """Raise InvalidInput for each parameter whose answer would tell something of a field that clients may not see."""
-    asked: dict[str, tuple[str, ...]] = {name: (name,) for name in FILTER_FIELDS if getattr(query, name)}
-    if query.sort is not None:
-        asked["sort"] = (query.order.field,)
-    if query.q is not None:
-        asked["q"] = ("customer_name", "product_name")
-    if query.updated_since is not None:
-        asked["updated_since"] = ("updated_at",)
-    hidden = [parameter for parameter, about in asked.items() if not all(map(visible.shows, about))]
-    if hidden:
-        raise InvalidInput(FieldFault(parameter, NOT_VISIBLE) for parameter in hidden)
 
 
 def parse_id(text: str) -> str:

@@ -21,10 +21,11 @@ from services.gateway.coalescer import Coalescer
 from services.gateway.conditions import ids_condition, interest_conditions, permitted
 from services.gateway.filters import EVERYTHING
 from services.gateway.kept_answers import KeptAnswers
+from services.gateway.list_query import ListQuery
 from services.gateway.list_reading import OrdersPage
 from services.gateway.mongodb_gate import AT_ONCE, MongodbGate
 from services.gateway.order_lists import OrderLists
-from services.gateway.orders import ListQuery, NewOrder, OrderChange
+from services.gateway.orders import NewOrder, OrderChange
 from services.gateway.single_writes import GateSlot, SingleWrites, Written
 from services.gateway.snapshot_read import Document, Question, Snapshot, read_snapshot
 from services.gateway.store_edge import StoreEdge, driver_timeout
@@ -32,8 +33,6 @@ from services.gateway.store_errors import OrderNotFound
 from services.gateway.transactions import Transactions
 from services.mongodb.condition_wait import mend_waits
 from services.mongodb.primary import Primary
-
-__all__ = ["Found", "OrderStore", "OrdersPage", "Written"]
 
 Order = dict[str, Json]
 _MAX_BATCH = 100  # orders

@@ -16,7 +16,8 @@ from services.common.ids import id_text
 from services.gateway.audience import Rights, permits
 from services.gateway.conditions import permitted, query_conditions
 from services.gateway.filters import Filter
-from services.gateway.orders import ListQuery, OrderChange
+from services.gateway.list_query import ListQuery
+from services.gateway.orders import OrderChange
 from services.gateway.store import OrderStore
 from services.gateway.store_errors import OrderNotFound, OutsideRights
 from tests.integration.test_one_meaning import LOOKALIKES, NAMES, STATUSES, order

@@ -15,9 +15,9 @@ from pymongo import AsyncMongoClient
 from services.commands.setup_db import setup
 from services.gateway.audience import Rights
 from services.gateway.filters import EVERYTHING, Filter
-from services.gateway.list_query import SORT_FIELDS
+from services.gateway.input_rules import InvalidInput
+from services.gateway.list_query import SORT_FIELDS, parse_query
 from services.gateway.order_lists import COUNTED
-from services.gateway.orders import InvalidInput, parse_query
 from services.gateway.store import OrderStore
 from tests.servers import Servers, with_database
 

@@ -20,8 +20,8 @@ from services.common.filter_fields import deciding_fields
 from services.common.ids import id_text
 from services.gateway.audience import Rights, permits
 from services.gateway.filters import EVERYTHING, Filter
-from services.gateway.list_query import SORT_FIELDS
-from services.gateway.orders import InvalidInput, parse_query
+from services.gateway.input_rules import InvalidInput
+from services.gateway.list_query import SORT_FIELDS, parse_query
 from services.gateway.store import OrderStore
 from tests.id_kinds import IDS
 

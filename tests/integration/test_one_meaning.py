@@ -19,7 +19,7 @@ from services.common.visible_fields import ALL_FIELDS
 from services.gateway.conditions import query_conditions
 from services.gateway.event import Event
 from services.gateway.filters import Verdict, parse_filter, verdict
-from services.gateway.orders import parse_query
+from services.gateway.list_query import parse_query
 from services.gateway.store import OrderStore
 from tests.id_kinds import IDS
 

@@ -10,7 +10,8 @@ from services.gateway.insert_groups import StoredAt
 from services.gateway.order_document import new_document
 from services.gateway.orders import NewOrder
 from services.gateway.plain_inserts import LEAST, PlainInserts
-from services.gateway.store import OrderStore, Written
+from services.gateway.single_writes import Written
+from services.gateway.store import OrderStore
 from services.gateway.store_edge import StoreEdge
 from services.gateway.store_errors import OutcomeUnknown, StoreError, StoreUnavailable, ValueTaken
 from services.gateway.transactions import Transactions

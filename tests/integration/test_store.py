@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 from bson import Int64
 
-from services.gateway.orders import ListQuery, NewOrder, OrderChange, parse_query
-from services.gateway.store import Found, OrdersPage, OrderStore, Written
+from services.gateway.list_query import ListQuery, parse_query
+from services.gateway.list_reading import OrdersPage
+from services.gateway.orders import NewOrder, OrderChange
+from services.gateway.single_writes import Written
+from services.gateway.store import Found, OrderStore
 from services.gateway.store_errors import OrderNotFound
 from tests.integration.change_history import begin, changes_since, state_at
 from tests.integration.cursors import open_cursors

@@ -23,7 +23,8 @@ from structlog.testing import capture_logs
 
 from services.common.tasks import Tasks
 from services.embedded.mongod import Mongod
-from services.gateway.orders import ListQuery, NewOrder, OrderChange
+from services.gateway.list_query import ListQuery
+from services.gateway.orders import NewOrder, OrderChange
 from services.gateway.store import OrderStore
 from services.gateway.store_errors import OutcomeUnknown, StoreError, StoreFailed, StoreUnavailable
 from services.gateway.store_faults import store_error

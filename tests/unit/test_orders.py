@@ -2,16 +2,9 @@
 
 import pytest
 
-from services.gateway.orders import (
-    FieldFault,
-    InvalidInput,
-    ListQuery,
-    NewOrder,
-    parse_change,
-    parse_id,
-    parse_new,
-    parse_query,
-)
+from services.gateway.input_rules import FieldFault, InvalidInput
+from services.gateway.list_query import ListQuery, parse_query
+from services.gateway.orders import NewOrder, parse_change, parse_id, parse_new
 from services.gateway.page_mark import PageMark
 
 GOOD = {"customer_name": "John Doe", "product_name": "Laptop", "status": "pending"}

@@ -7,7 +7,8 @@ from aiohttp import web
 
 from services.common.cursor import Cursor, Position
 from services.gateway.audience import Rights, view_of
-from services.gateway.orders import FieldFault, InvalidInput, parse_id
+from services.gateway.input_rules import FieldFault, InvalidInput
+from services.gateway.orders import parse_id
 
 STREAM_CURSOR = "Stream-Cursor"
 ETAG = "ETag"  # as RFC 9110 writes it; aiohttp has another form

@@ -15,7 +15,7 @@ from services.common.fair_turns import Pace
 from services.gateway.edge.body import BodyBroken, BodyTooLarge, BodyTooSlow, read_body
 from services.gateway.http.problems import Kind, Problem
 from services.gateway.http.request_deadline import clock_stopped
-from services.gateway.orders import FieldFault, InvalidInput
+from services.gateway.input_rules import FieldFault, InvalidInput
 
 
 class _NotJson(ValueError):

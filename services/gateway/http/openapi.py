@@ -11,7 +11,8 @@ from services.gateway.http.openapi_schemas import HISTORY, PAYLOADS, PROBLEM, SE
 from services.gateway.http.openapi_sign_in import sign_in_paths, sign_in_schemas
 from services.gateway.http.order_schema import ORDER_SCHEMA
 from services.gateway.http.write_schema import BATCH_RESULT
-from services.gateway.orders import ListQuery, NewOrder, OrderChange
+from services.gateway.list_query import ListQuery
+from services.gateway.orders import NewOrder, OrderChange
 
 
 def openapi_document(version: str, *, tokens: bool = True, sign_in: bool = False) -> Schema:

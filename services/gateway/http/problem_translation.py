@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from services.common.documents import Json
 from services.common.error_text import error_text
 from services.gateway.http.problems import Kind, Problem, fault_json
+from services.gateway.input_rules import FieldFault, InvalidInput
 from services.gateway.kept_answers import KeyReused, KeyTaken
-from services.gateway.orders import FieldFault, InvalidInput
 from services.gateway.store_errors import (
     AnswerTooLarge,
     BatchRefused,

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from aiohttp import hdrs, web
 
 from services.common.documents import Json, dumps
-from services.gateway.orders import FieldFault
+from services.gateway.input_rules import FieldFault
 
 
 class Kind(StrEnum):

@@ -5,7 +5,7 @@ from aiohttp import hdrs, web
 from services.common.error_text import error_text
 from services.gateway.http.problems import Kind, Problem
 from services.gateway.idempotency import InvalidIdempotencyKey, parse_key
-from services.gateway.orders import FieldFault
+from services.gateway.input_rules import FieldFault
 from services.gateway.versions import InvalidTags, Preconditions, Tags
 
 IDEMPOTENCY_KEY = "Idempotency-Key"

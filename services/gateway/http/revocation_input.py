@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from services.gateway.edge.tokens import LONGEST_SUBJECT, LONGEST_TOKEN_ID, is_subject, is_token_id
-from services.gateway.orders import FieldFault, InvalidInput
+from services.gateway.input_rules import FieldFault, InvalidInput
 
 LARGEST_PAGE = 500
 DEFAULT_PAGE = 100

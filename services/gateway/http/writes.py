@@ -29,7 +29,8 @@ from services.gateway.idempotency import Claim
 from services.gateway.in_flight import InFlight
 from services.gateway.kept_answers import Answer
 from services.gateway.orders import parse_change, parse_new
-from services.gateway.store import OrderStore, Written
+from services.gateway.single_writes import Written
+from services.gateway.store import OrderStore
 from services.gateway.store_errors import BatchRefused
 from services.gateway.versions import Preconditions, entity_tag
 

@@ -9,7 +9,7 @@ from services.common.error_text import error_text
 from services.common.visible_fields import VisibleFields
 from services.gateway.filters import Interest, InvalidFilter, parse_filter, union
 from services.gateway.http.problems import Kind, Problem
-from services.gateway.orders import FieldFault
+from services.gateway.input_rules import FieldFault
 
 _FIELD_OF = {"id": "ids", "status": "status", "customer_name": "customer_name"}
 _PARAMETER_OF = {field: parameter for parameter, field in _FIELD_OF.items()}
