@@ -11,8 +11,8 @@ from services.common.tasks import Spawn, Tasks, raise_if_cancelled
 from services.gateway.history import History, HistoryUnavailable
 from services.gateway.hub import Hub
 from services.gateway.redis_log import LogUnavailable, RedisLog
-from services.gateway.replay import ReplayBounds
-from services.gateway.replays import ReplayOutcome, Replays
+from services.gateway.replay import ReplayBounds, ReplayOutcome
+from services.gateway.replays import Replays
 from services.gateway.resyncs import Resyncs
 from services.gateway.ring import Ring
 from services.gateway.subscription import ResumePoint, ResyncReason, Subscription

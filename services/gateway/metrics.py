@@ -23,7 +23,7 @@ from services.gateway.http.paths import COLLECTION
 from services.gateway.hub import Hub
 from services.gateway.level_metrics import Levels
 from services.gateway.mongodb_gate import MongodbGate
-from services.gateway.replays import ReplayOutcome
+from services.gateway.replay import ReplayOutcome
 from services.gateway.resyncs import REASONS
 from services.gateway.ring import Ring
 from services.gateway.state_metrics import TRANSPORTS, StateCollector, Transport

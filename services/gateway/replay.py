@@ -1,14 +1,15 @@
-"""One pass through the oplog for clients with nearby positions, and the remaining budget of each."""
+"""One client's replay from the oplog, and one pass through the oplog, which serves several replays."""
 
 import asyncio
 from dataclasses import dataclass
+from enum import StrEnum
 from time import monotonic
 from typing import NamedTuple
 
 from services.common.cursor import Position
-from services.gateway.subscription import Subscription
+from services.gateway.subscription import ResyncReason, Subscription
 
-# Clients no further apart than this always share a pass: opening a change stream costs as much as reading the distance.
+# Clients no further apart than this always share a pass: opening a change stream costs as much as reading so far.
 NEAR_SECONDS = 60
 
 
@@ -20,6 +21,16 @@ class ReplayBounds(NamedTuple):
     patience: float = 30.0  # seconds that it waits for the next change, or for its turn
     passes: int = 8  # running or planned
     passes_per_address: int = 2
+
+
+class ReplayOutcome(StrEnum):
+    """How a replay ended: by serving the client, or by a reason to resync."""
+
+    SERVED = "served"
+    HISTORY_LOST = ResyncReason.HISTORY_LOST.value
+    HISTORY_UNAVAILABLE = ResyncReason.HISTORY_UNAVAILABLE.value
+    REPLAY_TOO_LONG = ResyncReason.REPLAY_TOO_LONG.value
+    TOO_MANY_REPLAYS = ResyncReason.TOO_MANY_REPLAYS.value
 
 
 @dataclass(eq=False)

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
-from enum import StrEnum
 from time import monotonic
 
 from services.common.cursor import Position
@@ -13,7 +12,7 @@ from services.common.fair_turns import FairTurns, Pace
 from services.common.tasks import Tasks, raise_if_cancelled
 from services.gateway.history import History, HistoryLost, HistoryPage, HistoryUnavailable
 from services.gateway.hub import Hub
-from services.gateway.replay import Pass, Replay, ReplayBounds, age
+from services.gateway.replay import Pass, Replay, ReplayBounds, ReplayOutcome, age
 from services.gateway.ring import Ring
 from services.gateway.subscription import ResyncReason, Subscription
 
@@ -21,16 +20,6 @@ READERS = 2  # each has one connection to MongoDB
 GATHER_SECONDS = 0.05  # before a pass begins: clients that arrive together share it, those that leave cost nothing
 LINGER_SECONDS = 1.0  # with a pass whose clients are all paused: otherwise each page would reopen it
 SUPERVISE_SECONDS = 0.25
-
-
-class ReplayOutcome(StrEnum):
-    """How a replay ended: by serving the client, or by a reason to resync."""
-
-    SERVED = "served"
-    HISTORY_LOST = ResyncReason.HISTORY_LOST.value
-    HISTORY_UNAVAILABLE = ResyncReason.HISTORY_UNAVAILABLE.value
-    REPLAY_TOO_LONG = ResyncReason.REPLAY_TOO_LONG.value
-    TOO_MANY_REPLAYS = ResyncReason.TOO_MANY_REPLAYS.value
 
 
 class Replays:

@@ -19,7 +19,7 @@ from services.front.connections import ConnectionRefusal, State
 from services.gateway.catch_up import Source
 from services.gateway.edge.incidents import DisconnectReason, Incident
 from services.gateway.metrics import STATUSES, GatewayMetrics
-from services.gateway.replays import ReplayOutcome
+from services.gateway.replay import ReplayOutcome
 from services.gateway.state_metrics import Transport
 from services.gateway.subscription import Mode, ResyncReason
 from services.gateway.wire.form import Form
