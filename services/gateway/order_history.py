@@ -6,10 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from bson import ObjectId
-
-from services.common.cursor import LAST_ORDINAL, Position, cluster_time
-from services.common.envelope import Operation
+from services.common.cursor import Position, cluster_time
 from services.common.fair_turns import FairTurns, Pace
 from services.common.ids import parse_id
 from services.common.normalize import Change
@@ -20,7 +17,8 @@ from services.gateway.audience import Rights
 from services.gateway.event import Event
 from services.gateway.history import History, HistoryLost, history_errors
 from services.gateway.in_flight import InFlight
-from services.gateway.past_changes import Order, PastChange, is_short, is_told, past_change
+from services.gateway.order_search import OrderSearch, below
+from services.gateway.past_changes import Order, PastChange, is_short, past_change
 from services.gateway.redis_log import LogUnavailable, RedisLog
 from services.gateway.replay import ReplayBounds
 from services.gateway.ring import Ring
@@ -33,7 +31,8 @@ OPLOG_SECONDS = 1.5  # of searching for one request, with the wait for a turn
 _STRETCH_SECONDS = 0.75  # for one stretch; where that is not enough, a shorter one is tried
 _FIRST_STRETCH = 60  # seconds of the oplog; each is twice as long as the one before
 _RING_STEP = 1000  # events
-_NEWEST_SECONDS = 60.0  # as long ago is what a gateway that is not stale has heard of, whatever the clocks differ by
+# Where it is not stale, a gateway has heard of every change older than this, whatever the clocks differ by.
+_NEWEST_SECONDS = 60.0
 
 
 class Past(NamedTuple):
@@ -45,63 +44,6 @@ class Past(NamedTuple):
     changes: list[PastChange]
     since: Position
     is_end: bool
-
-
-def below(position: Position) -> Position:
-    """Return the position just before this one; the first has none."""
-    if not position.ts:
-        return Position(0, 0)
-    return Position(position.ts, position.n - 1) if position.n else Position.before(position.ts)
-
-
-def above(position: Position) -> Position:
-    """Return the position just after this one."""
-    return Position(position.ts + 1, 0) if position.n == LAST_ORDINAL else Position(position.ts, position.n + 1)
-
-
-class _Search:
-    """What one request has found so far, newest first, and the position ``since`` after which that is all there is.
-
-    What these rights do not allow to know is as if it were not there, so that no search takes longer or shorter for it.
-    """
-
-    def __init__(self, id: str, before: Position | None, wanted: int, since: Position, rights: Rights) -> None:
-        self.id = id
-        self._rights = rights
-        self.found: list[PastChange] = []
-        self.since = since
-        self.is_end = False  # nothing older is to be found
-        self._before = before
-        self._wanted = wanted
-
-    def is_over(self) -> bool:
-        """Whether there are enough, or there is nothing more to find."""
-        return self.is_end or not self.wanted
-
-    @property
-    def wanted(self) -> int:
-        """How many are missing."""
-        return max(0, self._wanted - len(self.found))
-
-    def add(self, change: PastChange) -> None:
-        """Add the next older one, unless it is not wanted or has been added."""
-        is_known = bool(self.found) and change.position >= self.found[-1].position
-        if self.is_over() or is_known or (self._before is not None and change.position >= self._before):
-            return
-        if not is_told(change, self._rights):
-            if self.found:
-                self.found[-1] = self.found[-1]._replace(is_apart=True)
-            return
-        self.found.append(change)
-        # No two orders ever have the same ObjectId. With another kind of id, there may have been an earlier one.
-        self.is_end = change.operation is Operation.INSERT and ObjectId.is_valid(self.id)
-        if self.is_over():
-            self.since = below(change.position)
-
-    def reached(self, since: Position) -> None:
-        """Note that all changes after ``since`` have been added."""
-        if not self.is_over():
-            self.since = since
 
 
 class OrderHistory:
@@ -143,7 +85,7 @@ class OrderHistory:
         async with self._at_once.slot(account):
             newest = self._ring.position
             since = newest if before is None else min(newest, below(before))
-            search = _Search(id, before, most, since, rights)
+            search = OrderSearch(id, before, most, since, rights)
             if before is None or before > newest:
                 await self._search_newer(search, account)
             if not search.is_over():
@@ -154,7 +96,7 @@ class OrderHistory:
                 await self._search_oplog(search, account)
             return Past(search.found, search.since, search.is_end)
 
-    async def _search_newer(self, search: _Search, account: str) -> None:
+    async def _search_newer(self, search: OrderSearch, account: str) -> None:
         """Find what this gateway has yet to hear of, so that a client finds its own latest write."""
         # Also the rest of a transaction, of which the newest change here may be one.
         with suppress(TimeoutError, HistoryLost):
@@ -168,7 +110,7 @@ class OrderHistory:
                     if change.position > search.since:
                         search.add(change)
 
-    async def _search_ring(self, search: _Search, account: str) -> None:
+    async def _search_ring(self, search: OrderSearch, account: str) -> None:
         if not self._ring.holds(search.since):
             return
         events, floor = self._ring.upto(search.since), self._ring.floor
@@ -181,7 +123,7 @@ class OrderHistory:
             await pace.step()
         search.reached(floor)
 
-    async def _search_log(self, search: _Search, account: str) -> None:
+    async def _search_log(self, search: OrderSearch, account: str) -> None:
         """Read the log backwards, as long as each page is known to be followed by what has been searched."""
         pace = Pace(self._turns, account)
         try:
@@ -198,12 +140,12 @@ class OrderHistory:
         except LogUnavailable:
             return  # the oplog has it, too
 
-    def _add(self, search: _Search, events: Sequence[Event]) -> None:
+    def _add(self, search: OrderSearch, events: Sequence[Event]) -> None:
         for event in reversed(events):
             if event.id == search.id:
                 search.add(past_change(event))
 
-    async def _search_oplog(self, search: _Search, account: str) -> None:
+    async def _search_oplog(self, search: OrderSearch, account: str) -> None:
         oldest = Position.before(max(1, self._ring.position.ts - (int(self._bounds.age) << 32)))
         if self._bounds.age <= 0:
             search.is_end = True
@@ -232,7 +174,7 @@ class OrderHistory:
         except TimeoutError:
             return  # the next request goes on from where this one has come
 
-    async def _search_stretch(self, search: _Search, since: Position, account: str) -> None:
+    async def _search_stretch(self, search: OrderSearch, since: Position, account: str) -> None:
         with history_errors():
             stretch = await self._oplog.between(parse_id(search.id), since.ts, search.since.ts, search.wanted + 1)
         until = search.since

@@ -23,7 +23,8 @@ from services.gateway.http.problem_translation import as_problems
 from services.gateway.http.problems import Kind, Problem
 from services.gateway.http.request_deadline import spent
 from services.gateway.input_rules import FieldFault, InvalidInput
-from services.gateway.order_history import OrderHistory, above, below
+from services.gateway.order_history import OrderHistory
+from services.gateway.order_search import above, below
 from services.gateway.orders import parse_id
 from services.gateway.past_changes import visible_changes
 from services.gateway.store import OrderStore
