@@ -1,4 +1,4 @@
-"""Serves clients that the ring can no longer serve: from Redis, and beyond that from the oplog."""
+"""Serves clients whose positions the ring no longer holds: from the log in Redis, and beyond that from the oplog."""
 
 import asyncio
 from collections.abc import Callable
@@ -31,7 +31,10 @@ class Source(StrEnum):
 
 
 class CatchUp:
-    """Everything between a client that comes back with a cursor and the live stream."""
+    """Finds where a client that comes back can resume, and serves it until the ring can.
+
+    The hub is made here, because it hands such clients over to this.
+    """
 
     def __init__(
         self,
@@ -55,7 +58,7 @@ class CatchUp:
         self._spawn = spawn
         self._served: set[Subscription] = set()  # being served from the log in Redis
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
-        self.hub = Hub(ring, self._fetch, turns, resyncs)
+        self.hub = Hub(ring, self._serve, turns, resyncs)
         self._replays = Replays(history, ring, self.hub, turns, bounds or ReplayBounds(), replayed)
 
     def locate_now(self, since: Cursor) -> ResumePoint | None:
@@ -96,7 +99,8 @@ class CatchUp:
         """Serve from the oplog until ``tasks`` end."""
         self._replays.start(tasks)
 
-    def _fetch(self, subscription: Subscription) -> None:
+    def _serve(self, subscription: Subscription) -> None:
+        """Serve a client of the hub until the ring holds its position: from the oplog, or from the log in Redis."""
         if subscription.position < self.hub.log_floor:
             self._replays.add(subscription, self.hub.log_floor)
         elif subscription not in self._served:
@@ -116,7 +120,7 @@ class CatchUp:
         while subscription.is_behind():
             raise_if_cancelled()
             if self._ring.holds(subscription.position):
-                self.hub.replay_from_ring(subscription)
+                self.hub.serve_from_ring(subscription)
                 continue
             asked = subscription.position
             try:
@@ -135,6 +139,6 @@ class CatchUp:
                 self._replays.add(subscription, page.prev or page.head.floor)
                 return
             elif page.events:
-                self.hub.write_page(subscription, page.events)
+                self.hub.write_events(subscription, page.events)
             else:
                 await asyncio.sleep(PAUSE_SECONDS)

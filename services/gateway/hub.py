@@ -1,4 +1,4 @@
-"""Sends each event to every client that wants it, and lets the slow ones catch up from the log."""
+"""Sends each event to every client that wants it, and serves those that are behind from the ring."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from services.gateway.wire.form import Form
 
 
 class Hub:
-    """All clients of this gateway. ``fetch`` serves the clients whose positions the ring no longer holds.
+    """All clients of this gateway. ``catch_up`` serves a client whose position the ring no longer holds.
 
     A client's error never leaves the hub: it costs that client its connection and is passed to ``failed``.
     """
@@ -30,17 +30,17 @@ class Hub:
     def __init__(
         self,
         ring: Ring,
-        fetch: Callable[[Subscription], None],
+        catch_up: Callable[[Subscription], None],
         turns: FairTurns,
         resyncs: Resyncs | None = None,
     ) -> None:
         self._ring = ring
-        self._fetch = fetch
+        self._catch_up = catch_up
         self._groups = Groups()
         self._subscriptions: set[Subscription] = set()
         self._ahead = Ahead()
         self._turns = turns
-        self._queued: set[Subscription] = set()  # those that have a turn coming, also where they no longer need it
+        self._queued: set[Subscription] = set()  # whose turn is to come, even if they no longer need it
         self._census: Counter[tuple[Form, Mode]] = Counter()
         self.resyncs = Resyncs() if resyncs is None else resyncs
         self._ended_epochs = EndedEpochs()
@@ -119,7 +119,7 @@ class Hub:
         with self.isolating(subscription):
             # Fixed until the next pause: whatever changes meanwhile, the client is found in the group that it joined.
             subscription.group = self._groups.find(subscription.audience, subscription.outlet.form)
-            self._change_mode(subscription, Mode.REPLAY)
+            self._change_mode(subscription, Mode.FROM_RING)
             self._notify_stale(subscription)
             self._serve(subscription)
 
@@ -134,7 +134,7 @@ class Hub:
             self.resync_one(subscription, ResyncReason.RIGHTS_UNDECIDED)
         self.published(events, written)
         for subscription in self._ahead.reached(self._ring.position):
-            self._replay(subscription)
+            self._serve_isolated(subscription)
 
     def begin_epoch(self, reason: Reason | None) -> str:
         """Resync every client because history broke; return the id of the incident. The ring has been reset already."""
@@ -186,13 +186,13 @@ class Hub:
         if not paused:
             self.resume(subscription)
 
-    def replay_from_ring(self, subscription: Subscription) -> None:
-        """Serve the client from the ring, which holds its position again."""
+    def serve_from_ring(self, subscription: Subscription) -> None:
+        """Serve a client that was behind from the ring, which holds its position again."""
         if subscription.mode is Mode.BEHIND:
-            self._change_mode(subscription, Mode.REPLAY)
-            self._queue_replay(subscription)
+            self._change_mode(subscription, Mode.FROM_RING)
+            self._queue_turn(subscription)
 
-    def write_page(self, subscription: Subscription, events: Sequence[Event]) -> None:
+    def write_events(self, subscription: Subscription, events: Sequence[Event]) -> None:
         """Send a client that is not live the events after its position, until backpressure pauses it."""
         with self.isolating(subscription):
             while events and subscription.mode is not Mode.PAUSED:
@@ -213,17 +213,17 @@ class Hub:
             subscription.outlet.write(data)
         return True
 
-    def _queue_replay(self, subscription: Subscription) -> None:
+    def _queue_turn(self, subscription: Subscription) -> None:
         if subscription not in self._queued:
             self._queued.add(subscription)
             self._turns.add(subscription.address, partial(self._take_turn, subscription))
 
     def _take_turn(self, subscription: Subscription) -> None:
         self._queued.remove(subscription)
-        if subscription.mode is Mode.REPLAY:
-            self._replay(subscription)
+        if subscription.mode is Mode.FROM_RING:
+            self._serve_isolated(subscription)
 
-    def _replay(self, subscription: Subscription) -> None:
+    def _serve_isolated(self, subscription: Subscription) -> None:
         with self.isolating(subscription):
             self._serve(subscription)
 
@@ -231,7 +231,7 @@ class Hub:
         """Send one page of the events that the client has yet to get; then it is live or waits for its next turn."""
         if not self._ring.holds(subscription.position):
             self._detach(subscription, Mode.BEHIND)
-            self._fetch(subscription)
+            self._catch_up(subscription)
             return
         page = subscription.group.first_page(self._ring.after(subscription.position, PAGE))
         if page and not self._write_page(subscription, page):
@@ -240,8 +240,8 @@ class Hub:
             return
         self._ahead.discard(subscription)
         if self._ring.after(subscription.position, 1):
-            self._change_mode(subscription, Mode.REPLAY)
-            self._queue_replay(subscription)
+            self._change_mode(subscription, Mode.FROM_RING)
+            self._queue_turn(subscription)
         else:
             self._attach(subscription)
 
@@ -261,7 +261,7 @@ class Hub:
                 self._groups.leave(subscription)
             case Mode.AHEAD:
                 self._ahead.discard(subscription)
-            case Mode.PAUSED | Mode.BEHIND | Mode.REPLAY:
+            case Mode.PAUSED | Mode.BEHIND | Mode.FROM_RING:
                 pass
             case _:
                 assert_never(subscription.mode)

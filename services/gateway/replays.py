@@ -190,14 +190,14 @@ class Replays:
             self._resync(replay, ResyncReason.REPLAY_TOO_LONG)
             return True
         if later:
-            self._hub.write_page(subscription, later)
+            self._hub.write_events(subscription, later)
         if not subscription.is_behind():
             return False  # it is added again once it resumes
         if not later or subscription.position >= later[-1].position:
             subscription.position = max(subscription.position, page.upto)
         if subscription.position >= self._until:
             self._forget(replay, ReplayOutcome.SERVED)
-            self._hub.replay_from_ring(subscription)
+            self._hub.serve_from_ring(subscription)
         return True
 
     def _resync(self, replay: Replay, reason: ResyncReason) -> None:

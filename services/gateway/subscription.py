@@ -71,7 +71,7 @@ class Mode(Enum):
 
     LIVE = "live"  # as they arrive
     PAUSED = "paused"  # backpressure: later, from its own position
-    REPLAY = "replay"  # from the ring, page by page
+    FROM_RING = "replay"  # page by page; `replay` is its label in the metrics
     AHEAD = "ahead"  # the stream has not reached its position yet
     BEHIND = "behind"  # from the log in Redis or the oplog, until the ring holds its position
 

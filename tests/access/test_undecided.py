@@ -114,8 +114,8 @@ def test_a_client_reloads_instead_and_others_do_not_notice(form: Form, way: str)
             stream.hub._detach(each, Mode.BEHIND)
         stream.ring.append(changes)
         for each in subscriptions.values():
-            stream.hub.write_page(each, changes)
-            stream.hub.replay_from_ring(each)
+            stream.hub.write_events(each, changes)
+            stream.hub.serve_from_ring(each)
     stream.settle()
     shown = {who: [(one["operation"], one["id"]) for one in outlet.seen] for who, outlet in outlets.items()}
     everything = [("INSERT", "a"), ("DELETE", "a"), ("INSERT", "b"), ("INSERT", "c")]

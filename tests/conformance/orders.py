@@ -84,10 +84,10 @@ async def orders_server(*, ring_events: int = 10_000, stall: float = 30.0, **cha
     def bring(subscription: Subscription) -> None:
         page = [each for each in history if each.position > subscription.position][:150]
         if subscription.is_behind() and not ring.holds(subscription.position):
-            hub.write_page(subscription, page)
+            hub.write_events(subscription, page)
         if subscription.is_behind():
             if ring.holds(subscription.position):
-                hub.replay_from_ring(subscription)
+                hub.serve_from_ring(subscription)
             else:
                 bring_soon(subscription)
 

@@ -175,8 +175,8 @@ def test_a_client_that_the_ring_has_passed_is_fetched_for_and_goes_on_live() -> 
     assert subscription.is_behind()
     stream.publish(21, 21)
     assert outlet.writes == []
-    stream.hub.write_page(subscription, events(1, 19))
-    stream.hub.replay_from_ring(subscription)
+    stream.hub.write_events(subscription, events(1, 19))
+    stream.hub.serve_from_ring(subscription)
     stream.settle()
     stream.publish(22, 22)
     assert outlet.positions == list(range(1, 23))
@@ -187,9 +187,9 @@ def test_a_client_that_is_full_while_it_is_fetched_for_is_fetched_for_again() ->
     outlet = Outlet(room=1)
     stream.publish(1, 20)
     subscription = stream.join(outlet)
-    stream.hub.write_page(subscription, events(1, 5))
+    stream.hub.write_events(subscription, events(1, 5))
     assert not subscription.is_behind()
-    stream.hub.replay_from_ring(subscription)  # too late: it must not begin to write to a full connection
+    stream.hub.serve_from_ring(subscription)  # too late: it must not begin to write to a full connection
     assert len(outlet.writes) == 1
     stream.drain(subscription, outlet)
     assert stream.fetched == [subscription, subscription]
@@ -270,8 +270,8 @@ def test_an_interest_that_changes_while_the_client_waits_or_is_fetched_for_loses
     for subscription in joined:
         stream.hub.change_interest(subscription, frozenset({Filter(ids=("a",))}))
     assert [subscription.mode for subscription in joined] == [Mode.AHEAD, Mode.BEHIND, Mode.PAUSED]
-    stream.hub.write_page(joined[1], events(3, 19))
-    stream.hub.replay_from_ring(joined[1])
+    stream.hub.write_events(joined[1], events(3, 19))
+    stream.hub.serve_from_ring(joined[1])
     stream.publish(21, 22)
     stream.settle()
     stream.hub.resume(joined[2])
@@ -337,13 +337,13 @@ def test_clients_that_are_far_ahead_cost_nothing_until_the_stream_comes_to_them(
     stream.join(near, 2)
     subscription = stream.join(far, 1000)
     served: list[Subscription] = []
-    replay = stream.hub._replay
+    replay = stream.hub._serve_isolated
 
     def noted(each: Subscription) -> None:
         served.append(each)
         replay(each)
 
-    stream.hub._replay = noted  # type: ignore[method-assign, assignment]
+    stream.hub._serve_isolated = noted  # type: ignore[method-assign, assignment]
     stream.publish(1, 3)
     stream.settle()
     assert near.positions == [3]

@@ -48,7 +48,7 @@ def test_changes_that_come_while_a_client_catches_up_follow_the_missed_ones() ->
     stream.settle()
     modes.append(subscription.mode)
     stream.publish(262, 262)
-    assert modes == [Mode.REPLAY, Mode.LIVE]
+    assert modes == [Mode.FROM_RING, Mode.LIVE]
     assert outlet.positions == list(range(1, 263))
 
 
@@ -87,7 +87,7 @@ def test_fetched_events_go_out_in_pages_as_far_as_the_connection_takes_them() ->
     stream.publish(1, 1000)
     outlet = Outlet(room=3)
     subscription = stream.join(outlet)
-    stream.hub.write_page(subscription, events(1, 990))
+    stream.hub.write_events(subscription, events(1, 990))
     assert [len(page) for page in outlet.writes] == [100, 100, 100]
     assert stream.hub.position(subscription) == Position(300, 0)
 

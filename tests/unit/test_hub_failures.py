@@ -138,7 +138,7 @@ def test_a_client_that_fails_when_it_is_served_from_elsewhere_is_forgotten() -> 
     stream.publish(1, 20)
     broken = Broken(breaks={"write"})
     subscription = stream.join(broken)
-    stream.hub.write_page(subscription, [event(1), event(2)])
+    stream.hub.write_events(subscription, [event(1), event(2)])
     assert (broken.aborted, subscription.is_behind(), stream.holds_nobody()) == (1, False, True)
 
 

@@ -186,10 +186,10 @@ class Interleavings(RuleBasedStateMachine):
         if not subscription.is_behind():
             return
         if self.ring.holds(subscription.position):
-            self.hub.replay_from_ring(subscription)
+            self.hub.serve_from_ring(subscription)
             return
         page = [change for change in self.history if change.position > subscription.position][:most]
-        self.hub.write_page(subscription, page)
+        self.hub.write_events(subscription, page)
         if subscription.is_behind():
             self.fetched.append(subscription)
 
@@ -221,7 +221,7 @@ class Interleavings(RuleBasedStateMachine):
         for client in self.all:
             if client.subscription.mode is Mode.LIVE:
                 assert client.seen == client.due_events(self.history, self.ring.position)
-            if client.subscription.mode is Mode.REPLAY:
+            if client.subscription.mode is Mode.FROM_RING:
                 assert self.due
             if client.subscription.mode is Mode.BEHIND:
                 assert client.subscription in self.fetched
