@@ -66,7 +66,7 @@ class CatchUp:
 
         None where only the oplog can tell: then use ``locate``.
         """
-        located = self.hub.locate(since)
+        located = self.hub.resume_points.locate(since)
         if located.reason is ResyncReason.HISTORY_LOST:
             return None
         if located.reason is not None:
@@ -83,7 +83,7 @@ class CatchUp:
         reason = self._replays.refusal(since.position, address)
         if reason is None and not await self._in_oplog(since.position):
             reason = ResyncReason.HISTORY_LOST
-        located = self.hub.locate(since)  # again: another epoch may have begun meanwhile
+        located = self.hub.resume_points.locate(since)  # again: another epoch may have begun meanwhile
         if located.reason is ResyncReason.HISTORY_LOST:
             located = ResumePoint(since.position, None) if reason is None else ResumePoint(located.position, reason)
         self._resumed(Source.OPLOG if located.reason is None else Source.RESYNC)
@@ -101,8 +101,8 @@ class CatchUp:
 
     def _serve(self, subscription: Subscription) -> None:
         """Serve a client of the hub until the ring holds its position: from the oplog, or from the log in Redis."""
-        if subscription.position < self.hub.log_floor:
-            self._replays.add(subscription, self.hub.log_floor)
+        if subscription.position < self.hub.resume_points.log_floor:
+            self._replays.add(subscription, self.hub.resume_points.log_floor)
         elif subscription not in self._served:
             self._served.add(subscription)
             self._spawn("serving from Redis", self._serve_from_log(subscription))

@@ -150,7 +150,7 @@ class Feed:
         self._health.succeeded()
         if head is None:
             return  # Redis has lost it; the watcher will rebuild it with the same positions
-        self._hub.log_floor = head.floor
+        self._hub.resume_points.log_floor = head.floor
         if head.epoch != self._ring.epoch:
             is_first = self._ring.epoch is None  # it may be old, and its reason no news
             await self._begin(head)

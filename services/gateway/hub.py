@@ -10,14 +10,14 @@ from services.common.cursor import Cursor, Position
 from services.common.fair_turns import FairTurns
 from services.gateway.ahead import Ahead
 from services.gateway.audience import Rights
-from services.gateway.ended_epochs import EndedEpochs
 from services.gateway.event import Event
 from services.gateway.filters import EVERYTHING, Interest
 from services.gateway.group import PAGE
 from services.gateway.groups import Groups
+from services.gateway.resume_points import ResumePoints
 from services.gateway.resyncs import Resyncs
 from services.gateway.ring import Ring
-from services.gateway.subscription import Mode, Outlet, Reason, ResumePoint, ResyncReason, Subscription
+from services.gateway.subscription import Mode, Outlet, Reason, ResyncReason, Subscription
 from services.gateway.wire.form import Form
 
 
@@ -43,8 +43,7 @@ class Hub:
         self._queued: set[Subscription] = set()  # whose turn is to come, even if they no longer need it
         self._census: Counter[tuple[Form, Mode]] = Counter()
         self.resyncs = Resyncs() if resyncs is None else resyncs
-        self._ended_epochs = EndedEpochs()
-        self.log_floor = Position(0, 0)  # the log in Redis is complete from here on
+        self.resume_points = ResumePoints(ring)
         self.stale: str | None = None
         self.published: Callable[[Sequence[Event], int], None] = lambda _events, _writes: None  # for metrics
         self.failed: Callable[[Exception], None] = lambda _error: None  # for metrics
@@ -64,14 +63,6 @@ class Hub:
     def groups(self) -> int:
         """How many distinct byte streams go out, each to at least one live client."""
         return len(self._groups)
-
-    def locate(self, since: Cursor) -> ResumePoint:
-        """Return where a client with this cursor can resume, with a reason if it has missed something."""
-        if since.epoch != self._ring.epoch:
-            return ResumePoint(self._ring.position, self._ended_epochs.why(since.epoch))
-        if not self._ring.holds(since.position) and since.position < self.log_floor:
-            return ResumePoint(self._ring.position, ResyncReason.HISTORY_LOST)
-        return ResumePoint(since.position, None)
 
     def subscribe(
         self, outlet: Outlet, interest: Interest, position: Position, address: str = "", rights: Rights = EVERYTHING
@@ -139,7 +130,7 @@ class Hub:
     def begin_epoch(self, reason: Reason | None) -> str:
         """Resync every client because history broke; return the id of the incident. The ring has been reset already."""
         why = reason or ResyncReason.EPOCH_UNKNOWN
-        self._ended_epochs.begin(self._ring.epoch, why)
+        self.resume_points.begin_epoch(self._ring.epoch, why)
         return self.resync_all(why)
 
     def notify_stale(self, stale: str | None) -> None:

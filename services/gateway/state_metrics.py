@@ -53,7 +53,7 @@ class StateCollector(Collector):
         yield _gauge("unsent_bytes_limit", limit, self._unsent.limit)
         here = _seconds(self._ring.position.ts)
         yield _gauge("position_seconds", "Commit time of the newest change here, or of the stream's position.", here)
-        spans = {"ring": self._ring.floor.ts, "log": self._hub.log_floor.ts}
+        spans = {"ring": self._ring.floor.ts, "log": self._hub.resume_points.log_floor.ts}
         reach = GaugeMetricFamily(
             "orders_gateway_reach_seconds",
             "How much history this gateway's ring and the log in Redis hold for returning clients.",

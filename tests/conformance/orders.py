@@ -101,7 +101,7 @@ async def orders_server(*, ring_events: int = 10_000, stall: float = 30.0, **cha
         return ring.cursor
 
     async def locate(since: Cursor, _address: str) -> ResumePoint:
-        return hub.locate(since)
+        return hub.resume_points.locate(since)
 
     async def below(*_: Any, **__: Any) -> OrdersBelow:
         return OrdersBelow([], ring.position.ts, None, is_complete=True)
@@ -109,7 +109,7 @@ async def orders_server(*, ring_events: int = 10_000, stall: float = 30.0, **cha
     async with Tasks() as tasks:
         snapshots = Snapshots(SnapshotChunks(below, turns, MongodbGate()), hub, current_cursor, turns, tasks.spawn)
         live = LiveOrders(
-            Stream(hub, ready, current_cursor, locate, hub.locate, turns, snapshots),
+            Stream(hub, ready, current_cursor, locate, hub.resume_points.locate, turns, snapshots),
             SessionIds("secret"),
             "here",
             incidents.append,

@@ -307,15 +307,15 @@ def test_a_batch_of_which_nothing_fits_is_no_write_at_all() -> None:
 def test_cursors_within_reach_are_told_apart_from_those_beyond_it() -> None:
     stream = Stream(size=4)
     stream.publish(1, 20)
-    stream.hub.log_floor = Position(5, 0)
+    stream.hub.resume_points.log_floor = Position(5, 0)
     here = Position(20, 0)
-    assert stream.hub.locate(Cursor(EPOCH, here)) == (here, None)
-    assert stream.hub.locate(Cursor(EPOCH, Position(5, 0))) == (Position(5, 0), None)
-    assert stream.hub.locate(Cursor(EPOCH, Position(4, 9))) == (here, "history_lost")
-    assert stream.hub.locate(Cursor(EPOCH, Position(99, 0))) == (Position(99, 0), None)
-    assert stream.hub.locate(Cursor("e0", here)) == (here, "epoch_unknown")
+    assert stream.hub.resume_points.locate(Cursor(EPOCH, here)) == (here, None)
+    assert stream.hub.resume_points.locate(Cursor(EPOCH, Position(5, 0))) == (Position(5, 0), None)
+    assert stream.hub.resume_points.locate(Cursor(EPOCH, Position(4, 9))) == (here, "history_lost")
+    assert stream.hub.resume_points.locate(Cursor(EPOCH, Position(99, 0))) == (Position(99, 0), None)
+    assert stream.hub.resume_points.locate(Cursor("e0", here)) == (here, "epoch_unknown")
     stream.hub.begin_epoch(EpochReason.COLLECTION_RENAMED)
-    assert stream.hub.locate(Cursor("e0", here)) == (here, "collection_renamed")
+    assert stream.hub.resume_points.locate(Cursor("e0", here)) == (here, "collection_renamed")
 
 
 def test_a_client_may_come_back_in_another_form() -> None:

@@ -166,7 +166,7 @@ class Interleavings(RuleBasedStateMachine):
     def reconnect_with_the_last_cursor(self, client: Client, room: int) -> None:
         self.hub.unsubscribe(client.subscription)
         where = self.hub.position(client.subscription)
-        located = self.hub.locate(Cursor(str(self.epoch), where))
+        located = self.hub.resume_points.locate(Cursor(str(self.epoch), where))
         assert located == (where, None)
         client.received += client.outlet.seen
         client.resyncs += client.outlet.resyncs

@@ -52,7 +52,9 @@ async def test_it_is_where_the_stream_is_when_it_is_sent(monkeypatch: pytest.Mon
     turns, ready, begin = FairTurns(), asyncio.Event(), Pace.begin
     ready.set()
     hub = Hub(ring, lambda _: None, turns)
-    stream = Stream(hub, ready, lambda: ring.cursor or CURSOR, MagicMock(), hub.locate, turns, MagicMock())
+    stream = Stream(
+        hub, ready, lambda: ring.cursor or CURSOR, MagicMock(), hub.resume_points.locate, turns, MagicMock()
+    )
 
     async def late(self: Pace) -> None:
         await begin(self)

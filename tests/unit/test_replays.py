@@ -62,7 +62,7 @@ async def replaying(bounds: ReplayBounds) -> AsyncGenerator[Replaying]:
     ring.reset(EPOCH, END)
     turns = FairTurns()
     hub = Hub(ring, lambda subscription: replays.add(subscription, END), turns)
-    hub.log_floor = END
+    hub.resume_points.log_floor = END
     oplog = Oplog()
     replays = Replays(cast("Any", oplog), ring, hub, turns, bounds, lambda _outcome: None)
     async with Tasks() as tasks:

@@ -81,13 +81,13 @@ def test_only_what_is_known_of_an_epoch_is_said() -> None:
     stream = Stream()
     here = stream.ring.position
     stream.hub.begin_epoch(EpochReason.FIRST_START)
-    assert stream.hub.locate(Cursor("other", here)).reason is ResyncReason.EPOCH_UNKNOWN
+    assert stream.hub.resume_points.locate(Cursor("other", here)).reason is ResyncReason.EPOCH_UNKNOWN
     for epoch, reason in (("e2", EpochReason.COLLECTION_DROPPED), ("e3", EpochReason.STATE_LOST)):
         stream.ring.reset(epoch, here)
         stream.hub.begin_epoch(reason)
-    assert stream.hub.locate(Cursor(EPOCH, here)).reason is EpochReason.COLLECTION_DROPPED
-    assert stream.hub.locate(Cursor("e2", here)).reason is EpochReason.STATE_LOST
-    assert stream.hub.locate(Cursor("other", here)).reason is ResyncReason.EPOCH_UNKNOWN
+    assert stream.hub.resume_points.locate(Cursor(EPOCH, here)).reason is EpochReason.COLLECTION_DROPPED
+    assert stream.hub.resume_points.locate(Cursor("e2", here)).reason is EpochReason.STATE_LOST
+    assert stream.hub.resume_points.locate(Cursor("other", here)).reason is ResyncReason.EPOCH_UNKNOWN
 
 
 def test_a_scrape_walks_no_subscriptions() -> None:
