@@ -98,15 +98,15 @@ class ChangeReader:
         while True:
             stream = await self._open()
             try:
-                taken = await stream.next(partial(self._consume_and_advance, consume))
+                result = await stream.next(partial(self._consume_and_advance, consume))
             except SourceFailed as error:
                 self._degrade(error)
                 continue
-            if isinstance(taken, Idle):
-                self._start = StartAfter(taken.token)
+            if isinstance(result, Idle):
+                self._start = StartAfter(result.token)
                 if self._mode is ReadMode.ONE_BY_ONE:
                     self._switch(ReadMode.BATCHED)
-            return taken
+            return result
 
     def _consume_and_advance(self, consume: Callable[[Documents], T], events: Documents) -> T:
         self._start = StartAfter(events[-1]["_id"]["_data"])

@@ -122,7 +122,7 @@ class ChangeStream:
                 raise source_failed(error, opening_with_token=True) from error
             looked_up = options.get("fullDocument") == _LOOK_UP
             yield OpenStream(
-                cursor, self._primary, self._stall_seconds, keeps_images=self._keeps_images if looked_up else None
+                cursor, self._primary, self._stall_seconds, recheck_images=self._keeps_images if looked_up else None
             )
 
     async def is_merged(self) -> bool:

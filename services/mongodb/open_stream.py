@@ -32,10 +32,11 @@ class OpenStream:
         primary: Primary,
         stall_seconds: float,
         *,
-        keeps_images: Callable[[], Awaitable[bool]] | None,
+        recheck_images: Callable[[], Awaitable[bool]] | None,
     ) -> None:
         self._cursor = cursor
-        self._keeps_images = keeps_images  # None unless documents are looked up
+        # Returns whether the collection keeps images now. None where that need not be checked: nothing is looked up.
+        self._recheck_images = recheck_images
         self._primary = primary
         self._elections = primary.elections
         self._stall_seconds = stall_seconds
@@ -53,15 +54,15 @@ class OpenStream:
         SourceFailed, or its own error. Never put a timeout around this: a cancelled read closes the stream, which is
         then silent for ever.
         """
-        if self._keeps_images is None:
-            taken = await self._read(consume)
+        if self._recheck_images is None:
+            result = await self._read(consume)
         else:
             events = await self._read(_identity)
             if events and any(event.get("fullDocumentBeforeChange") for event in events):
-                await self._check_images(self._keeps_images)
-            taken = consume(events) if events else None
-        if taken is not None:
-            return taken
+                await self._check_images(self._recheck_images)
+            result = consume(events) if events else None
+        if result is not None:
+            return result
         if not self._cursor.is_open:
             raise SourceFailed(FaultKind.RETRY, "the change stream was closed")
         if self._primary.elections != self._elections:
@@ -83,14 +84,14 @@ class OpenStream:
         self._moved_at = monotonic()
         return consume(events)
 
-    async def _check_images(self, keeps_images: Callable[[], Awaitable[bool]]) -> None:
+    async def _check_images(self, recheck_images: Callable[[], Awaitable[bool]]) -> None:
         """Reopen if the collection keeps images now, which it did not when the stream was opened.
 
         It may not have existed then. The mode of an open stream is fixed: this one would keep showing later states.
         """
-        if await keeps_images():
+        if await recheck_images():
             raise SourceFailed(FaultKind.RETRY, "the collection keeps images now, the stream is reopened")
-        self._keeps_images = None  # it does not: this image dates from when it did
+        self._recheck_images = None  # it does not: this image dates from when it did
 
     def _check_stall(self) -> str:
         """Return the token; one that has stopped moving means an isolated primary, which will never show a change.

@@ -76,13 +76,13 @@ class MongoWire(asyncio.Protocol):
             if self._reply.done():
                 return consume(self._reply.result())
             self._consume = consume
-            taken: T = await self._reply
+            result: T = await self._reply
         except BaseException as error:
             await self._connection._raise_connection_failure(error)  # noqa: SLF001 - closes it, and raises
             raise
         finally:
             self._consume = _identity
-        return taken
+        return result
 
     async def report(self, error: Exception) -> None:
         """Report an error to the driver, which updates its view of the server."""
