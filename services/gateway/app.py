@@ -13,7 +13,6 @@ from services.common.loop_lag import measuring_lag
 from services.common.process import tune_gc
 from services.common.stream_spec import ORDERS, StreamSpec
 from services.common.tasks import Tasks
-from services.front.serving import few_connections
 from services.gateway.access import Access, open_access
 from services.gateway.access_settings import secrets_in
 from services.gateway.catch_up import CatchUp
@@ -44,6 +43,7 @@ from services.gateway.stream import Stream
 from services.gateway.ways_in import WaysIn
 from services.internal.listener import internal_listener
 from services.internal.readiness import Checks
+from services.internal.serving import few_connections
 from services.mongodb.order_changes import OrderChanges
 from services.redis.schema import StreamKeys
 

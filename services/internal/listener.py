@@ -10,9 +10,9 @@ from services.common.authority import Authority, Hosts, listens_locally
 from services.front.bodies import drain_unread_body, refuse_encoded
 from services.front.checks import Check, checking
 from services.front.connections import Connections
-from services.front.serving import serving
 from services.internal.exposition import Exposition
 from services.internal.readiness import Readiness, http_status, word
+from services.internal.serving import serving
 
 _UNCACHED = {"Cache-Control": "no-store"}
 

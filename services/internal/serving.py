@@ -1,4 +1,4 @@
-"""Serves a small application on a separate port, for the operators of a service."""
+"""Serves an application to the operators of a service, on a port that needs few connections."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager

@@ -15,7 +15,7 @@ from services.common.normalize import EpochReason
 from services.common.process_metrics import observe_process
 from services.front.connections import ConnectionRefusal
 from services.front.metrics import ConnectionCollector
-from services.front.serving import few_connections
+from services.internal.serving import few_connections
 
 
 class WatcherDependency(StrEnum):

@@ -9,10 +9,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 
-from services.front.serving import few_connections
 from services.gateway.http.health import REST, STREAM, Health
 from services.internal.listener import internal_listener
 from services.internal.readiness import Check, Checks
+from services.internal.serving import few_connections
 from tests.integration.rest_api import Client
 
 KINDS = {REST: ("mongodb", "gateway"), STREAM: ("redis", "room", "gateway")}
