@@ -152,7 +152,7 @@ class Feed:
             return  # Redis has lost it; the watcher will rebuild it with the same positions
         self._hub.resume_points.log_floor = head.floor
         if head.epoch != self._ring.epoch:
-            is_first = self._ring.epoch is None  # it may be old, and its reason no news
+            is_first = self._ring.epoch is None  # then the epoch may have begun long ago: no news
             await self._begin(head)
             clients, reason = len(self._hub), head.reason or ResyncReason.EPOCH_UNKNOWN
             incident = self._hub.begin_epoch(reason)
@@ -228,7 +228,7 @@ class Feed:
         return None
 
     async def _read_oplog(self, page: LogPage) -> None:
-        """Read what the log lacks; what Redis trims meanwhile, too, for to open a change stream again takes longer."""
+        """Read what the log lacks, and what Redis trims meanwhile: to open another change stream would take longer."""
         async with aclosing(self._history.after(self._ring.position, self.current_cursor().epoch, OWN)) as readings:
             target = page.begins_after
             async for events, upto in readings:

@@ -12,7 +12,7 @@ from services.gateway.wire.form import Form
 
 
 class FannedOut(NamedTuple):
-    """How many writes there were, and the clients of which nobody can tell whether they may see an event."""
+    """The number of writes, and the clients of which it is unknown whether they may see an event."""
 
     writes: int
     undecided: list[Subscription]

@@ -32,7 +32,7 @@ class Patience(NamedTuple):
 _ENDLESS = Patience(math.inf, math.inf, TimeoutError)
 
 
-class _Gate:
+class _Slots:
     __slots__ = ("semaphore", "users", "waiting")
 
     def __init__(self, limit: int) -> None:
@@ -47,45 +47,45 @@ class InFlight:
     def __init__(self, limit: int, patience: Patience = _ENDLESS) -> None:
         self._limit = limit
         self._patience = patience
-        self._gates: dict[str, _Gate] = {}
+        self._slots: dict[str, _Slots] = {}
         self._numbers = count()
 
     def __len__(self) -> int:
-        return len(self._gates)
+        return len(self._slots)
 
     @asynccontextmanager
     async def slot(self, account: str) -> AsyncIterator[None]:
         """Hold one of the account's slots, granted in order of arrival; raise the refusal after too long."""
-        gate = self._gates.get(account)
-        if gate is None:
-            gate = self._gates[account] = _Gate(self._limit)
-        gate.users += 1
+        slots = self._slots.get(account)
+        if slots is None:
+            slots = self._slots[account] = _Slots(self._limit)
+        slots.users += 1
         try:
-            if gate.semaphore.locked():
-                await self._wait(gate)
+            if slots.semaphore.locked():
+                await self._wait(slots)
             else:
-                await gate.semaphore.acquire()
+                await slots.semaphore.acquire()
             try:
                 yield
             finally:
-                gate.semaphore.release()
+                slots.semaphore.release()
         finally:
-            gate.users -= 1
-            if not gate.users:
-                del self._gates[account]
+            slots.users -= 1
+            if not slots.users:
+                del self._slots[account]
 
-    async def _wait(self, gate: _Gate) -> None:
+    async def _wait(self, slots: _Slots) -> None:
         patience, number = self._patience, next(self._numbers)
-        if gate.waiting:
-            patience.check(next(iter(gate.waiting.values())))
-        gate.waiting[number] = monotonic()
+        if slots.waiting:
+            patience.check(next(iter(slots.waiting.values())))
+        slots.waiting[number] = monotonic()
         waiting = asyncio.timeout(None if patience.wait == math.inf else patience.wait)
         try:
             async with waiting:
-                await gate.semaphore.acquire()
+                await slots.semaphore.acquire()
         except TimeoutError:
             if not waiting.expired():
                 raise
             raise patience.refusal() from None
         finally:
-            del gate.waiting[number]
+            del slots.waiting[number]

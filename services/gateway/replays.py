@@ -84,7 +84,7 @@ class Replays:
         candidates = [each for each in self._passes if each.can_serve(position, newest)]
         if candidates:
             return max(candidates, key=_at)
-        # Those that have just gone past the client do not count: all who are as far back share the next one.
+        # Passes that have just gone past the client do not count: all clients as far back share the next pass.
         active = [each.address for each in self._passes if each.is_active and not each.has_passed(position, newest)]
         if active.count(address) < self._bounds.passes_per_address and len(active) < self._bounds.passes:
             return None

@@ -12,16 +12,16 @@ from services.gateway.subscription import Reason, ResyncReason
 
 REASONS: tuple[Reason, ...] = (*ResyncReason, *EpochReason)
 
-BURST = 8  # lines at once; after that
-SHARED_SECONDS = 2.0  # all clients of so long a time share the id and the line of the first
-CALM_SECONDS = 10.0  # without a resync, after which each client has a line of its own again
+BURST = 8  # clients in a row that have an id and a line each
+SHARED_SECONDS = 2.0  # after a burst: all clients within so long share the id and the line of the first
+CALM_SECONDS = 10.0  # without a resync: then the burst is over, and each client has a line of its own again
 _LONGEST = 100  # characters of a cursor as its client has sent it
 
 log = structlog.get_logger("clients")
 
 
 class Resyncs:
-    """Every id that it gives is in the log, and however many clients must resync, they fill no disk."""
+    """Every id that it returns is in the log, whose lines are limited: a crowd of clients must not fill the disk."""
 
     def __init__(
         self,

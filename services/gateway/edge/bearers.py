@@ -34,7 +34,7 @@ class Bearers:
         self._by_token: dict[str, set[Bearer]] = {}
 
     def add(self, bearer: Bearer) -> None:
-        """Know one more."""
+        """Add a connection."""
         for index, key in self._places(bearer.principal):
             index.setdefault(key, set()).add(bearer)
 

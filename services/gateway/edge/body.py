@@ -27,7 +27,7 @@ async def read_body(request: web.Request, *, limit: int, deadline: float) -> byt
         raise BodyTooLarge
     body = bytearray()
     try:
-        if request.content.is_eof():  # it came with the head, as short ones do: there is no time to take
+        if request.content.is_eof():  # it came with the head, as short bodies do: nothing to wait for
             body += request.content.read_nowait()
         else:
             async with asyncio.timeout(deadline):

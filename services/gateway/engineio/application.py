@@ -1,4 +1,4 @@
-"""What a session carries the messages of: Socket.IO, or an echo in the tests."""
+"""The interface that a session needs from the protocol spoken over it: Socket.IO, or an echo in the tests."""
 
 from services.gateway.edge.incidents import DisconnectReason
 

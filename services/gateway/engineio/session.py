@@ -222,7 +222,7 @@ class Session:
                     self.upgrade.fail()
 
     def pause_writing(self) -> None:
-        """Pause the application."""
+        """Pause the application, unless it is paused already."""
         if self.writable:
             self.writable = False
             self._application.paused()

@@ -1,4 +1,4 @@
-"""Asks every request to the API who makes it, and lets in those whose token allows it."""
+"""Identifies the principal of every request to the API, and refuses what its token does not allow."""
 
 from collections.abc import Callable
 
@@ -15,30 +15,31 @@ from services.gateway.http.problems import Kind, Problem
 # The description of the API. Everything else below /api/ asks for a token, a route that is added later too.
 _PUBLIC = (DOCS, "/api/openapi.json", "/api/asyncapi.json")
 _PRINCIPAL = web.RequestKey("principal", Principal)
-_UNKNOWN = frozenset({Kind.UNAUTHENTICATED, Kind.SCOPE})  # nobody was let in whose request it could be
+_UNKNOWN = frozenset({Kind.UNAUTHENTICATED, Kind.SCOPE})  # there is no subject to charge
 _CHALLENGE = 'Bearer realm="orders"'
 
 
 def anyone(request: web.BaseRequest) -> Principal:  # noqa: ARG001
-    """Return the principal of every request, where no tokens are asked for."""
+    """Return the same principal for every request: without AUTH=jwt."""
     return ANYONE
 
 
 def principal_of(request: web.BaseRequest) -> Principal:
-    """Return who makes the request; it is an error of ours where nobody has asked."""
+    """Return the principal that the middleware of `identify_at` has set; KeyError where that has not run."""
     return request[_PRINCIPAL]
 
 
 def subject_of(request: web.BaseRequest) -> str:
-    """Return whose request it is; empty where nobody has asked, or nobody knows."""
+    """Return the subject of the request, empty where it is not known."""
     found = request.get(_PRINCIPAL)
     return "" if found is None else found.subject
 
 
 def identify_at(authenticator: Authenticator, entrance: Entrance, charge: Callable[[web.Request], None]) -> Middleware:
-    """Return the middleware that asks before every route below /api/, once preflights have been answered.
+    """Return the middleware that identifies the principal before every route below /api/.
 
-    ``charge`` a request of which nobody knows whose it is to its address: guessing tokens is not free.
+    It runs after preflights have been answered. A request whose subject remains unknown is passed to ``charge``, which
+    charges its address: guessing tokens is not free.
     """
 
     @web.middleware
@@ -46,7 +47,7 @@ def identify_at(authenticator: Authenticator, entrance: Entrance, charge: Callab
         path = request.path
         if not path.startswith("/api/") or path in _PUBLIC:
             return await handler(request)
-        if request.method == hdrs.METH_OPTIONS:  # tells the methods, as for any address
+        if request.method == hdrs.METH_OPTIONS:  # which reveals no more than the methods
             return await handler(request)
         scope = _needed(request)
         try:

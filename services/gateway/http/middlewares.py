@@ -40,17 +40,17 @@ def surround(
         checking(
             # First, as it is cheaper than anything that could be done with such a body.
             refuse_encoded,
-            # Host and origin, and preflights, which ask for nothing and say nothing of who asks.
+            # Host and origin; and preflights, which have no credentials.
             check_entrance(entrance),
         ),
-        # From here on the clock of the request runs: to find out who asks may take some of its time.
+        # From here on the clock of the request runs: identifying the client counts.
         request_deadline.limit,
-        # Who asks: needed for whose quota it is. Failed attempts are charged to their address.
+        # Before the quota, which is that of the principal. Failed attempts are charged to their address.
         *([] if authenticator is None else [identify_at(authenticator, entrance, limits.require)]),
         checking(
-            # Before anything else is done for those who have asked for too much.
+            # Before any work is done for a client that is over its quota.
             limits.check,
-            # These need the route; and what there is at an address is for those only who were let in.
+            # These need the route, and tell what exists there: only clients that were let in may know.
             answer_options,
             check_accept,
         ),

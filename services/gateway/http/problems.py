@@ -120,7 +120,7 @@ def problem_response(problem: Problem, **more: Json) -> web.Response:
 
 
 def problem_bytes(problem: Problem) -> bytes:
-    """Return a whole answer, for those who write it themselves."""
+    """Return the whole HTTP response, to be written to a transport."""
     response = problem_response(problem)
     body = response.body if isinstance(response.body, bytes) else b""
     reason = HTTPStatus(problem.status).phrase

@@ -1,4 +1,4 @@
-"""Lets a client of the orders in over Socket.IO: who it is, whether it may, and where in the stream it begins."""
+"""Admits a client over Socket.IO: identifies it, checks its limits, and finds where in the stream it begins."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -24,7 +24,7 @@ from services.gateway.wire.socketio import Argument
 class Connecting:
     """Makes a `LiveClient` of each client that connects.
 
-    ``refusing`` charges a client for a use, and returns how it stands where it may not.
+    ``refusing`` charges a client for a use, and returns how it stands if that is refused, else None.
     """
 
     def __init__(

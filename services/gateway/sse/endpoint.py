@@ -46,7 +46,7 @@ _UNTOUCHED = {hdrs.CACHE_CONTROL: "no-cache, no-transform"}
 
 
 class _Owner(NamedTuple):
-    """Whose a stream is: it counts against both."""
+    """The account and the subject that a stream counts against."""
 
     account: str
     subject: str
