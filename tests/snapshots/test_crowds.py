@@ -109,7 +109,7 @@ async def test_rights_are_never_shared_with_other_rights(emptied: Scene) -> None
                 assert len(orders) == 20
                 return {order["customer_name"] for order in orders}
 
-        async with reading(emptied, 100):  # a few share each: with tokens to verify, requests come slower than MongoDB answers
+        async with reading(emptied, 100):  # a few share each: to verify a token takes as long as MongoDB to answer
             answers = await crowd.ask([load(names[number % 3]) for number in range(300)])
         assert answers == [{names[number % 3]} for number in range(300)]
 
