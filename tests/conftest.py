@@ -21,6 +21,7 @@ Our services as processes (see tests/service_process.py):
 
 import gc
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -38,7 +39,6 @@ from services.embedded.data_server import way_of_environment
 from services.embedded.mongod import Mongod
 from services.embedded.mongod_set import MongodSet
 from services.embedded.valkey import Valkey
-from tests.dealing import dealt
 from tests.forked_process import ForkedService
 from tests.running_product import PORTS, end
 from tests.servers import SMALL_OPLOG, Servers, servers, unused_database, with_database
@@ -49,11 +49,15 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deal the tests to the processes of a run, where there are several."""
-    processes = getattr(config, "workerinput", {"workercount": 1})["workercount"]
-    if processes > 1:
-        items[:] = dealt(items, processes, Path(__file__).parent)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the module with the most tests first and the shortest tests last.
+
+    The processes of a run take tests from the end of each other's queues. That module must not be divided among them,
+    because each would prepare anew what its tests share; and where long tests were left, others would have to wait.
+    """
+    counts = Counter(item.path for item in items)
+    most = max(counts.values(), default=0)
+    items.sort(key=lambda item: (counts[item.path] < most, "unit" in item.path.parts))
 
 
 @pytest.fixture(scope="module", autouse=True)

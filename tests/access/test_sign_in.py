@@ -184,7 +184,7 @@ BAD_ID_TOKENS = {
     "another party": _with(azp="somebody-else"),
     "expired": _with(exp=int(time.time()) - 60),
     "never expires": _without("exp"),
-    "of the future": _with(iat=int(time.time()) + 600),
+    "of the future": _with(iat=int(time.time()) + 86_400),
     "no subject": _without("sub"),
     "an unprintable subject": _with(sub="a\nb"),
     "a long subject": _with(sub="a" * 300),
