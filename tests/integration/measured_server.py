@@ -10,6 +10,7 @@ from threading import Thread
 
 from aiohttp import web
 
+from services.common.process import tune_gc
 from services.front.bodies import drain_unread_body, refuse_encoded
 from services.front.checks import checking
 from services.front.connections import ConnectionBounds, Connections
@@ -80,8 +81,8 @@ async def measured_server(uri: str, settings: EngineSettings) -> AsyncIterator[M
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
             runner.run(serve())
 
-    gc.collect()
-    gc.freeze()  # the tests' own objects: to look through them would be counted as work of the loop
+    thresholds = gc.get_threshold()
+    tune_gc()  # as a gateway does, for a collection is work of the loop; the tests' own objects are out of its way
     thread = Thread(target=run)
     thread.start()
     try:
@@ -89,3 +90,4 @@ async def measured_server(uri: str, settings: EngineSettings) -> AsyncIterator[M
     finally:
         loop.call_soon_threadsafe(stop.set)
         await asyncio.to_thread(thread.join)
+        gc.set_threshold(*thresholds)
