@@ -15,6 +15,12 @@ PASS_SECONDS = 0.0005
 
 OWN = "own"  # the account of work for no client in particular
 
+
+def for_many(what: object) -> str:
+    """Return an account for work that several clients wait for, which none of their addresses pays for."""
+    return f"{OWN} {what}"
+
+
 # Turns of an account for steps of work that has begun, before something new has one. What has begun must not wait
 # behind all that came later, and what is new must not wait until long work has ended.
 STEPS_FIRST = 4
@@ -145,7 +151,7 @@ class FairTurns:
 
     def _worked_for(self, account: str, seconds: float) -> None:
         self._spent += seconds
-        if account != OWN and self._rests.contention.is_present:
+        if not account.startswith(OWN) and self._rests.contention.is_present:
             self._rests.worked(account, seconds)
 
     def lasted(self, account: str, seconds: float, *, was_whole: bool = False) -> None:
@@ -153,7 +159,7 @@ class FairTurns:
         self._rests.worked(account, seconds, was_whole=was_whole)
 
     def _note(self, account: str) -> None:
-        if account != OWN:
+        if not account.startswith(OWN):  # as no address does
             self._rests.contention.note(account)
 
     def _grant(self, turn: "asyncio.Future[None]") -> None:

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from services.common.fair_turns import FairTurns, call_soon
+from services.common.fair_turns import FairTurns, call_soon, for_many
 
 # For a turn, in time that this thread has worked meanwhile: a busy machine is no reason to refuse. Once the first
 # request of an account has waited so long, the next ones are refused at once; one that has waited longer is refused
@@ -94,7 +94,7 @@ class Refusals:
             self._overload.refused()
 
     def _arrange(self, account: str) -> None:
-        self._turns.add(f"refusing {account}", lambda: self._refuse_some(account))
+        self._turns.add(for_many(f"refusing {account}"), lambda: self._refuse_some(account))
 
     def _refuse_some(self, account: str) -> None:
         waiting = self._waiting[account]

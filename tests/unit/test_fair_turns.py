@@ -195,7 +195,8 @@ async def test_the_rest_is_longer_while_others_want_turns() -> None:
 
     for _ in range(2):
         assert await rest("one", 0.1) == pytest.approx(0.1, abs=0.011)
-        await turns.take(fair_turns.OWN)  # the gateway's own work is nobody else's
+        await turns.take(fair_turns.OWN)  # the gateway's own work is nobody else's,
+        await turns.take(fair_turns.for_many("list"))  # nor is what many wait for
     await turns.take("another")
     assert await rest("one", 0.1, was_whole=False) == pytest.approx(0.1, abs=0.011)  # it takes turns as it is
     await turns.take("another")
