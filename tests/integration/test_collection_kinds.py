@@ -64,6 +64,7 @@ async def test_both_services_name_the_problem_and_go_on_when_it_is_fixed(
     gateway = await run_service("gateway", settings, wait=False)
     for service in (watcher, gateway):
         await until(partial(says, service, "The orders cannot be served"), "the line at the start")
+        await until(partial(service.status, "/healthz", service.admin_url), "the operators' port is open")
         assert f"The collection orders is {kind}" in await collection_check(service.admin_url)
         assert await service.status("/readyz") == 503
         assert service.output.count("The orders cannot be served") == 1
