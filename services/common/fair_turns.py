@@ -2,12 +2,13 @@
 
 import asyncio
 import math
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from functools import partial
 from time import perf_counter, thread_time
 
+from services.common.account_line import AccountLine, Act
 from services.common.rests import Rests
 
 # For such work in one pass of the loop. A response takes some ten passes, so each of them must be short.
@@ -15,18 +16,16 @@ PASS_SECONDS = 0.0005
 
 OWN = "own"  # the account of work for no client in particular
 
+Soon = Callable[[Callable[[], None]], object]
 
-def for_many(what: object) -> str:
+
+def for_many(what: str) -> str:
     """Return an account for work that several clients wait for, which none of their addresses pays for."""
     return f"{OWN} {what}"
 
 
-# Turns of an account for steps of work that has begun, before something new has one. What has begun must not wait
-# behind all that came later, and what is new must not wait until long work has ended.
-STEPS_FIRST = 4
-
-_Act = tuple[Callable[[], None], asyncio.Transport | None, Context, float]  # and since when it waits, see `waits`
-Soon = Callable[[Callable[[], None]], object]
+def _is_of_address(account: str) -> bool:
+    return not account.startswith(OWN)  # as no address does
 
 
 def call_soon(call: Callable[[], None]) -> None:
@@ -36,35 +35,6 @@ def call_soon(call: Callable[[], None]) -> None:
     every task that is started in the turn of another would inherit, and for ever.
     """
     asyncio.get_running_loop().call_soon(call, context=Context())
-
-
-class _Line:
-    """What waits of one account."""
-
-    __slots__ = ("_begun", "_new", "_steps")
-
-    def __init__(self) -> None:
-        self._new: deque[_Act] = deque()
-        self._begun: deque[_Act] = deque()
-        self._steps = 0  # since something new had a turn
-
-    def __bool__(self) -> bool:
-        return bool(self._new or self._begun)
-
-    def append(self, act: _Act, *, begun: bool) -> None:
-        (self._begun if begun else self._new).append(act)
-
-    def popleft(self) -> _Act:
-        if self._begun and not (self._new and self._steps >= STEPS_FIRST):
-            self._steps += 1
-            return self._begun.popleft()
-        self._steps = 0
-        return self._new.popleft()
-
-    @property
-    def oldest(self) -> _Act | None:
-        """What has waited longest of what is new."""
-        return self._new[0] if self._new else None
 
 
 class FairTurns:
@@ -77,12 +47,12 @@ class FairTurns:
     def __init__(self, soon: Soon = call_soon, clock: Callable[[], float] = perf_counter) -> None:
         self._soon = soon
         self._rests = Rests(clock)
-        self._waiting: OrderedDict[str, _Line] = OrderedDict()
+        self._waiting: OrderedDict[str, AccountLine] = OrderedDict()
         self._spent = 0.0  # in this pass of the loop
         self.passes = 0
         self._worked: float | None = None  # see `worked`
         self._is_arranged = False
-        self._resting: dict[str, _Line] = {}  # what waits of accounts that rest
+        self._resting: dict[str, AccountLine] = {}  # what waits of accounts that rest
         self._timer: asyncio.Handle | None = None
         self._wakes_at = math.inf  # kept here: uvloop's handle of a timer that is due at once does not know when
 
@@ -99,20 +69,20 @@ class FairTurns:
         try:
             act(*args)
         finally:
-            self._worked_for(account, perf_counter() - began)
+            self._spend(account, perf_counter() - began)
         return True
 
     def add(self, account: str, act: Callable[[], None], transport: asyncio.Transport | None = None) -> None:
         """Begin a bounded piece of work in one of the next passes of the loop; if it fails, abort the transport."""
         self._append(account, (act, transport, copy_context(), self.worked()), begun=False)
 
-    def _append(self, account: str, act: _Act, *, begun: bool) -> None:
+    def _append(self, account: str, act: Act, *, begun: bool) -> None:
         self._note(account)
         line = self._resting.get(account)
         if line is None:
             line = self._waiting.get(account)
             if line is None:
-                line = self._waiting[account] = _Line()
+                line = self._waiting[account] = AccountLine()
             self._arrange()
         line.append(act, begun=begun)
 
@@ -146,20 +116,20 @@ class FairTurns:
 
     def charge(self, account: str, seconds: float) -> None:
         """Charge the account, and this pass of the loop, for work that will follow: of a request that was just read."""
-        self._worked_for(account, seconds)
+        self._spend(account, seconds)
         self._arrange()
 
-    def _worked_for(self, account: str, seconds: float) -> None:
+    def _spend(self, account: str, seconds: float) -> None:
         self._spent += seconds
-        if not account.startswith(OWN) and self._rests.contention.is_present:
-            self._rests.worked(account, seconds)
+        if _is_of_address(account) and self._rests.contention.is_present:
+            self._rests.note(account, seconds)
 
     def lasted(self, account: str, seconds: float, *, was_whole: bool = False) -> None:
         """Note how long a step, or work that could not be divided, has taken: after a long one its account rests."""
-        self._rests.worked(account, seconds, was_whole=was_whole)
+        self._rests.note(account, seconds, was_whole=was_whole)
 
     def _note(self, account: str) -> None:
-        if not account.startswith(OWN):  # as no address does
+        if _is_of_address(account):
             self._rests.contention.note(account)
 
     def _grant(self, turn: "asyncio.Future[None]") -> None:
@@ -199,7 +169,7 @@ class FairTurns:
                 asyncio.get_running_loop().call_exception_handler(failed)
                 if transport is not None:
                     transport.abort()
-            self._worked_for(account, perf_counter() - began)
+            self._spend(account, perf_counter() - began)
             if self._spent >= PASS_SECONDS:
                 break
         if self._spent or self._waiting:

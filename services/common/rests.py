@@ -27,7 +27,7 @@ class Rests:
         """How many accounts are kept, also some whose rest is over."""
         return len(self._until.keys() | self._owed.keys())
 
-    def worked(self, account: str, seconds: float, *, was_whole: bool = False) -> None:
+    def note(self, account: str, seconds: float, *, was_whole: bool = False) -> None:
         """Note how long a piece of work has taken; ``was_whole`` where it could not be divided."""
         is_contended = self.contention.is_present
         owed = self._owed.pop(account, 0.0) + seconds if is_contended else seconds

@@ -1,0 +1,45 @@
+"""Keeps what waits of one account for its turns: the steps of work that has begun, and what is new."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context
+
+# Turns of an account for steps of work that has begun, before something new has one. What has begun must not wait
+# behind all that came later, and what is new must not wait until long work has ended.
+STEPS_FIRST = 4
+
+Act = tuple[Callable[[], None], asyncio.Transport | None, Context, float]
+"""What to do, whose connection to abort where it fails, in which context, and since when it waits."""
+
+
+class AccountLine:
+    """What waits of one account."""
+
+    __slots__ = ("_begun", "_new", "_steps")
+
+    def __init__(self) -> None:
+        self._new: deque[Act] = deque()
+        self._begun: deque[Act] = deque()
+        self._steps = 0  # since something new had a turn
+
+    def __bool__(self) -> bool:
+        """Whether anything waits."""
+        return bool(self._new or self._begun)
+
+    def append(self, act: Act, *, begun: bool) -> None:
+        """Let it wait among the steps of what has begun, or with what is new."""
+        (self._begun if begun else self._new).append(act)
+
+    def popleft(self) -> Act:
+        """Return whose turn it is; something must wait."""
+        if self._begun and not (self._new and self._steps >= STEPS_FIRST):
+            self._steps += 1
+            return self._begun.popleft()
+        self._steps = 0
+        return self._new.popleft()
+
+    @property
+    def oldest(self) -> Act | None:
+        """What has waited longest of what is new."""
+        return self._new[0] if self._new else None
