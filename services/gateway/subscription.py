@@ -75,6 +75,8 @@ class Mode(Enum):
     AHEAD = "ahead"  # the stream has not reached its position yet
     BEHIND = "behind"  # from the log in Redis or the oplog, until the ring holds its position
 
+    __hash__ = object.__hash__  # the one of Enum is written in Python, and each connect needs a dozen
+
 
 class Subscription:
     """One client's place in the stream. While it is live, its position is the stream's own.

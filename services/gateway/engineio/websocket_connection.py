@@ -124,7 +124,7 @@ class WebSocketConnection(Takeover):
 
     def _read_batch(self) -> None:
         """Read the frames of one turn, and wait for another one if more data is left."""
-        last = self._reader.unread - BYTES_PER_TURN
+        last = max(self._reader.unread - BYTES_PER_TURN, 0)
         for _ in range(FRAMES_PER_TURN):
             if not self._read_frame():
                 return

@@ -49,8 +49,10 @@ def parse_connect(
     A cursor that was given for other rights than the client has now is refused like one that is out of reach. Raise
     ConnectionRefused for an invalid filter: there is no telling what the client should be shown.
     """
-    with _refusing():
-        interest = EVERYTHING if auth.get("filter") is None else union([parse_filter(auth["filter"])], visible)
+    interest = EVERYTHING
+    if auth.get("filter") is not None:
+        with _refusing():
+            interest = union([parse_filter(auth["filter"])], visible)
     view = view_of(principal.rights)
     pid, offset, since = auth.get("pid"), auth.get("offset"), auth.get("since")
     try:

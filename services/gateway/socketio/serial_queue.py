@@ -2,9 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
-from inspect import isawaitable
 from typing import Any, NamedTuple
 
 Failed = Callable[[Exception], object]
@@ -60,7 +59,7 @@ class SerialQueue:
             except Exception as error:  # noqa: BLE001  # an error in one handler must not cost the connection or the loop
                 call.failed(error)
             else:
-                if isawaitable(result):
+                if isinstance(result, Awaitable):
                     # The awaitable itself is the task: one that is cancelled before it has begun must not begin.
                     self._running = asyncio.ensure_future(result)
                     self._running.add_done_callback(partial(self._done, call))
