@@ -27,7 +27,7 @@ Open = Callable[[bytes, str, asyncio.Transport], bool]
 """Gets the first bytes and the address of the peer; gives the connection to a protocol of its own, or returns False."""
 
 CountAs = Callable[[str], str | None]
-"""Says for the address of a peer together with whose its connections are counted; None for no limit of their own."""
+"""Maps the address of a peer to the account that its connections count against; None for no limit of their own."""
 
 DESCRIPTOR_CHECK_SECONDS = 1.0  # between two looks whether descriptors have run out
 

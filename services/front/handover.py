@@ -19,8 +19,8 @@ class SlotHolder:
         return None if slot is None else slot.upgrade(state)
 
 
-class Takeover(asyncio.Protocol):
-    """A protocol that takes a connection over; a subclass that overrides `connection_lost` calls this one's."""
+class Successor(asyncio.Protocol):
+    """Serves a connection after another protocol; a subclass that overrides `connection_lost` calls this one's."""
 
     __slots__ = ("slot",)
 
@@ -36,7 +36,7 @@ class Takeover(asyncio.Protocol):
             slot.release()
 
 
-def hand_over(transport: asyncio.Transport, protocol: Takeover, slot: SharedSlot | None = None) -> None:
+def hand_over(transport: asyncio.Transport, protocol: Successor, slot: SharedSlot | None = None) -> None:
     """Give ``protocol`` sole ownership of a connection; without ``slot``, also the current protocol's slot."""
     before = transport.get_protocol()
     protocol.slot = before.release_to(protocol.state) if slot is None and isinstance(before, SlotHolder) else slot

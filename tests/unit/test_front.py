@@ -17,10 +17,10 @@ from services.common.fair_turns import FairTurns
 from services.front import refusals
 from services.front.connections import ConnectionBounds, ConnectionRefusal, Connections, State
 from services.front.front import Front
-from services.front.handover import Takeover, hand_over
+from services.front.handover import Successor, hand_over
 from services.front.refusals import Overload, Refusals
 from services.gateway.edge.fast_path import websocket_fast_path
-from services.gateway.edge.takeover import TakenOver, take_over
+from services.gateway.edge.takeover import AlreadyAnswered, take_over
 from services.gateway.wire.handshake import Handshake
 from tests.waiting import until
 
@@ -29,7 +29,7 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 LONG = 20.0
 
 
-class Echo(Takeover):
+class Echo(Successor):
     """Sends a greeting, then echoes."""
 
     state = State.WEBSOCKET
@@ -142,7 +142,7 @@ async def _hello(_: web.Request) -> web.Response:
 
 async def _taken(request: web.Request) -> web.StreamResponse:
     take_over(request, Echo())
-    return TakenOver(101)
+    return AlreadyAnswered(101)
 
 
 async def _large(_: web.Request) -> web.Response:

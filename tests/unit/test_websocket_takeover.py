@@ -12,15 +12,15 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from services.front.connections import State
-from services.front.handover import Takeover
+from services.front.handover import Successor
 from services.gateway.edge.connection_watch import ConnectionWatch
-from services.gateway.edge.takeover import TakenOver, take_over
+from services.gateway.edge.takeover import AlreadyAnswered, take_over
 from tests.waiting import until
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class UpperCaseEcho(Takeover):
+class UpperCaseEcho(Successor):
     """Echoes in upper case."""
 
     state = State.WEBSOCKET
@@ -52,7 +52,7 @@ async def taken(request: web.Request) -> web.StreamResponse:
     await asyncio.sleep(0.01)  # the handler may go on for a while, and is not cancelled
     assert transport is not None
     transport.write(b"still handling\n")
-    return TakenOver(101)
+    return AlreadyAnswered(101)
 
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
@@ -117,7 +117,7 @@ def test_a_client_that_has_gone_is_not_taken_over() -> None:
 
 
 def test_an_owner_that_fails_at_once_does_not_leave_the_connection_open() -> None:
-    class Broken(Takeover):
+    class Broken(Successor):
         state = State.WEBSOCKET
 
         def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: ARG002
@@ -126,7 +126,7 @@ def test_an_owner_that_fails_at_once_does_not_leave_the_connection_open() -> Non
     async def handler(request: web.Request) -> web.StreamResponse:
         with pytest.raises(OSError, match="broken"):
             take_over(request, Broken())
-        return TakenOver(101)
+        return AlreadyAnswered(101)
 
     async def scenario() -> None:
         async with serving(handler) as (port, _):

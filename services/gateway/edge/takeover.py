@@ -10,11 +10,11 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.web_protocol import RequestHandler
 
-from services.front.handover import SlotHolder, Takeover, hand_over
+from services.front.handover import SlotHolder, Successor, hand_over
 from services.front.http_connection import HttpConnection
 
 
-class TakenOver(web.StreamResponse):
+class AlreadyAnswered(web.StreamResponse):
     """Writes nothing: the new owner of the connection has already responded."""
 
     def __init__(self, status: int) -> None:
@@ -29,12 +29,12 @@ class TakenOver(web.StreamResponse):
         """Write nothing."""
 
 
-def take_over(request: web.BaseRequest, protocol: Takeover) -> asyncio.Transport | None:
+def take_over(request: web.BaseRequest, protocol: Successor) -> asyncio.Transport | None:
     """Give the request's connection to `protocol`; return None where the client has already gone.
 
     Calls `connection_made` at once, and `data_received` in the next turn of the loop, with the bytes that followed the
-    request. The handler must then return a `TakenOver`, even if it has sent the head of another response, as SSE does:
-    aiohttp writes nothing more.
+    request. The handler must then return `AlreadyAnswered`, even if it has sent the head of another response, as SSE
+    does: aiohttp writes nothing more.
     """
     handler = request.protocol
     transport = handler.transport

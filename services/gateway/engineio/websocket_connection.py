@@ -7,7 +7,7 @@ from typing import Protocol, cast
 from services.common.deadlines import Deadlines, Entry
 from services.common.fair_turns import FairTurns
 from services.front.connections import State
-from services.front.handover import Takeover
+from services.front.handover import Successor
 from services.gateway.edge.descriptor import unbuffered_descriptor
 from services.gateway.edge.unsent import Unsent
 from services.gateway.wire.engineio import base64_packet
@@ -46,7 +46,7 @@ BYTES_PER_TURN = 65_536
 DROPPED_BYTES = 65_536
 
 
-class WebSocketConnection(Takeover):
+class WebSocketConnection(Successor):
     """One websocket after its handshake."""
 
     __slots__ = (

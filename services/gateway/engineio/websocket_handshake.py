@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from aiohttp import web
 
 from services.gateway.edge.request import Request
-from services.gateway.edge.takeover import TakenOver, take_over
+from services.gateway.edge.takeover import AlreadyAnswered, take_over
 from services.gateway.engineio.websocket_connection import WebSocketConnection
 from services.gateway.wire.websocket import InvalidKey, accept_key, text_frame
 
@@ -60,7 +60,7 @@ def _subprotocol(lines: Sequence[str]) -> str | None:
 
 def switch_protocols(
     request: web.BaseRequest, head: bytes, connection: WebSocketConnection, *first: bytes
-) -> TakenOver | None:
+) -> AlreadyAnswered | None:
     """Answer 101 together with the `first` packets, and hand the transport to `connection`.
 
     None where the client has already gone.
@@ -69,7 +69,7 @@ def switch_protocols(
     if transport is None:
         return None
     write_response(transport, head, *first)
-    return TakenOver(101)
+    return AlreadyAnswered(101)
 
 
 def write_response(transport: asyncio.Transport, head: bytes, *first: bytes) -> None:

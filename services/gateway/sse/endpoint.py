@@ -24,7 +24,7 @@ from services.gateway.edge.lifetime import Lifetime
 from services.gateway.edge.principal import Principal
 from services.gateway.edge.quota import Standing, Use
 from services.gateway.edge.registry import NotAdmitted, Registry
-from services.gateway.edge.takeover import TakenOver, take_over
+from services.gateway.edge.takeover import AlreadyAnswered, take_over
 from services.gateway.edge.unsent import Unsent
 from services.gateway.http.identity import anyone
 from services.gateway.http.limits import costs
@@ -136,7 +136,7 @@ class SseTransport:
                 self._streams[stream] = owner
                 self._registry.add(stream.shut_down)
                 self._begin(stream, query, resume_point, principal, shows_orders=shows_orders)
-            return TakenOver(200)
+            return AlreadyAnswered(200)
         except TimeoutError:
             return response  # no reply from Redis yet: the client reconnects
         finally:

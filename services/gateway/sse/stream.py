@@ -8,7 +8,7 @@ from services.common.cursor import Cursor
 from services.common.deadlines import Deadlines, Entry
 from services.common.documents import Json, dumps, iso_at
 from services.front.connections import State
-from services.front.handover import Takeover
+from services.front.handover import Successor
 from services.gateway.edge.bearers import Bearer
 from services.gateway.edge.descriptor import unbuffered_descriptor
 from services.gateway.edge.incidents import DisconnectReason
@@ -25,7 +25,7 @@ from services.gateway.wire.form import Form
 _STILL_HERE = sse.comment("still here")
 
 
-class SseStream(HubClient, Takeover):
+class SseStream(HubClient, Successor):
     """One stream after its headers; an outlet of the hub."""
 
     __slots__ = (
