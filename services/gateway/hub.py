@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import TracebackType
 from typing import assert_never
 
 from services.common.cursor import Cursor, Position
 from services.common.fair_turns import FairTurns
 from services.gateway.ahead import Ahead
 from services.gateway.audience import Rights
+from services.gateway.confined import Confined
 from services.gateway.event import Event
 from services.gateway.filters import EVERYTHING, Interest
 from services.gateway.group import PAGE
@@ -265,9 +265,9 @@ class Hub:
             subscription.counted_as = counted = subscription.outlet.form, mode
             self._census[counted] += 1
 
-    def isolating(self, subscription: Subscription) -> "_Isolating":
+    def isolating(self, subscription: Subscription) -> Confined:
         """Confine an error to this client: it loses its connection, the others are unaffected."""
-        return _Isolating(partial(self._abandon, subscription))
+        return Confined(partial(self._abandon, subscription))
 
     def _abandon(self, subscription: Subscription, error: Exception) -> None:
         self.unsubscribe(subscription)
@@ -276,23 +276,3 @@ class Hub:
             subscription.outlet.abort()
         except Exception as another:  # noqa: BLE001 - the hub has forgotten it; the transport cleans up the rest
             self.failed(another)
-
-
-class _Isolating:
-    """A context that passes an error of its body to ``failed``; a generator would cost five times as much."""
-
-    __slots__ = ("_failed",)
-
-    def __init__(self, failed: Callable[[Exception], None]) -> None:
-        self._failed = failed
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
-        if not isinstance(error, Exception):
-            return False
-        self._failed(error)
-        return True
