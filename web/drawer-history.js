@@ -40,6 +40,10 @@ export function createHistory(fetchHistory) {
   /** Each order that is opened is another time: answers to the one before are dropped. */
   let time = 0;
   let due = false;
+  /** What the last reading was of, where it failed. @type {{ before: string | null } | null} */
+  let failed = null;
+  /** How far back what is shown reaches, in words. */
+  let reached = "";
 
   /** @param {string | null} before */
   async function read(before) {
@@ -51,13 +55,16 @@ export function createHistory(fetchHistory) {
       if (mine !== time) return;
       if (before === null) addNewer(past);
       else addOlder(past);
+      failed = null;
+      write(reach, reached);
       write(older, "Older");
       older.hidden = next === null || known.size >= MOST;
     } catch (error) {
       if (mine !== time) return;
+      failed = { before };
       write(reach, `The history cannot be read. ${/** @type {Error} */ (error).message}`);
-      write(older, begun ? "Older" : "Try again");
-      older.hidden = begun && next === null;
+      write(older, "Try again");
+      older.hidden = false;
     } finally {
       if (mine === time) older.ariaBusy = null;
     }
@@ -88,11 +95,11 @@ export function createHistory(fetchHistory) {
     next = further;
     const then = exactly(since);
     const all = further === null ? "Nothing older is to be found" : "Searched";
-    write(reach, known.size >= MOST ? "Older changes are in the API." : `${all}: complete since ${then}.`);
+    reached = known.size >= MOST ? "Older changes are in the API." : `${all}: complete since ${then}.`;
   }
 
   older.addEventListener("click", () => {
-    if (older.ariaBusy !== "true") void read(begun ? next : null);
+    if (older.ariaBusy !== "true") void read(failed === null ? next : failed.before);
   });
 
   return {
@@ -115,8 +122,9 @@ export function createHistory(fetchHistory) {
     },
     close() {
       time += 1;
-      id = next = null;
+      id = next = failed = null;
       begun = false;
+      reached = "";
       known = new Set();
       list.replaceChildren();
       write(reach, "");

@@ -112,8 +112,8 @@ export function createDrawer({ store, change, fetchOrder, fetchHistory, goTo }) 
 
   /** @param {import("./envelope.js").Envelope} envelope */
   function heard({ operation, data, cursor, at, left }) {
+    history.refresh(); // whatever is shown: an answer may have been newer than this, which its history was read before
     if (isOlderThanShown(cursor)) return;
-    history.refresh();
     write(note, "");
     if (operation === "DELETE" && !left) {
       asked += 1;

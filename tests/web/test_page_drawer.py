@@ -262,6 +262,49 @@ async def test_the_history_leads_back_page_by_page_and_says_how_far(product: Gua
     assert history(page)[-1].startswith("Created")
 
 
+async def test_a_change_is_in_the_history_though_the_order_was_read_after_it(product: Guarded, page: Page) -> None:
+    order_id = await add(product, page)
+    page.run(
+        """
+        const real = window.fetch;
+        window.fetch = async (url, options) => {
+          const answer = await real(url, options);
+          if (!String(url).endsWith(arguments[0])) return answer;
+          const headers = new Headers(answer.headers);
+          headers.set("Stream-Cursor", headers.get("Stream-Cursor").replace(/[.].*/, ".9000000000000000000-0"));
+          return new Response(await answer.text(), { status: answer.status, headers });
+        };
+        """.replace("arguments[0]", f"'{order_id}'")
+    )
+    open_drawer(page, order_id)
+    await change(product, order_id, customer_name="Grace")
+    page.until(lambda: len(history(page)) == 2, "the change in the history")
+
+
+async def test_a_history_that_could_not_be_read_on_is_read_when_asked_again(product: Guarded, page: Page) -> None:
+    order_id = await add(product, page)
+    open_drawer(page, order_id)
+    said = note(page, ".drawer-reach")
+    page.run(
+        """
+        const real = window.fetch;
+        window.fetch = (url, options) => {
+          if (!String(url).includes("/history")) return real(url, options);
+          window.fetch = real;
+          return Promise.reject(new TypeError("Failed to fetch"));
+        };
+        """
+    )
+    await change(product, order_id, customer_name="Grace")
+    page.until(lambda: note(page, ".drawer-reach").startswith("The history cannot be read."), "that it failed")
+    assert len(history(page)) == 1
+
+    page.click("#drawer .drawer-history > button")
+    page.until(lambda: len(history(page)) == 2, "the change in the history")
+    assert note(page, ".drawer-reach") == said
+    assert not page.find("#drawer .drawer-history > button").is_displayed()
+
+
 async def test_an_answer_about_one_order_is_never_shown_as_another(product: Guarded, page: Page) -> None:
     slow, other = await add(product, page, "Slow"), await add(product, page, "Other")
     page.run(
