@@ -53,6 +53,15 @@ class Stack:
 
         return envelopes(await until(enough, f"{count} changes are in the log", seconds))
 
+    async def entries_with(self, change: tuple[str, str]) -> list[Entry]:
+        """Return the log's entries as soon as this change is one of them."""
+
+        async def found() -> list[Entry]:
+            log = await entries(self.redis)
+            return log if change in operations([json.loads(entry.envelope) for entry in log]) else []
+
+        return await until(found, f"{change} is in the log", 20)
+
     async def log_ending_with(self, done: list[tuple[str, str]]) -> list[dict[str, Any]]:
         """Return the envelopes in the log as soon as they end with these changes; a rebuilt log has older ones too."""
 
