@@ -46,13 +46,16 @@ _NOTE_FLASHES = """
 
 # Only rows in view exist: this one looks at all of them, as a user would who scrolls from the top to the end.
 _SCROLL_THROUGH = """
-  const [step, done] = arguments;
+  const [step, isInMotion] = arguments;
   const seen = new Map();
+  window.scrolledThrough = null;
+  window.looks = 0;
   window.everSeen = new Set(); // an order that comes above what is in view changes the places of those above it
   const frame = () => new Promise((go) => requestAnimationFrame(() => setTimeout(go)));
   const text = (row, part) => row.querySelector(part).textContent;
   const [body, sample] = [document.querySelector("#rows"), document.querySelector("#row-height")];
   const look = () => {
+    window.looks += 1;
     for (const row of document.querySelectorAll("tbody tr:not([inert])")) {
       window.everSeen.add(row.dataset.id);
       seen.set(Number(row.ariaRowIndex), [
@@ -75,13 +78,15 @@ _SCROLL_THROUGH = """
       // The room for orders that are still to be read, below the last row that there is now.
       const last = Math.max(1, ...[...body.rows].map((row) => Number(row.ariaRowIndex)));
       const more = body.offsetHeight > (last - 1) * sample.offsetHeight + 1;
-      calm = atEnd && !more && seen.size === before ? calm + 1 : 0;
+      // Where orders come faster than frames, each look finds a new one: there the end itself is enough.
+      const isCalm = atEnd && !more && (isInMotion || seen.size === before);
+      calm = isCalm ? calm + 1 : isInMotion ? calm : 0;
       scrollBy({ top: innerHeight * step, behavior: "instant" });
     }
     scrollTo(0, 0);
     await frame();
     await frame();
-    done([...seen].sort(([one], [other]) => one - other).map(([, row]) => row));
+    window.scrolledThrough = [...seen].sort(([one], [other]) => one - other).map(([, row]) => row);
   })();
 """
 
@@ -112,10 +117,10 @@ class Page:
     def __init__(self, driver: Chrome) -> None:
         self.driver = driver
 
-    def until(self, seen: Callable[[], T], what: str = "") -> T:
+    def until(self, seen: Callable[[], T | None], what: str = "") -> T:
         """Return the first true value of `seen`; fail with its last value."""
         try:
-            return WebDriverWait(self.driver, PATIENCE, poll_frequency=0.05).until(lambda _: seen())
+            return WebDriverWait(self.driver, PATIENCE, poll_frequency=0.05).until(lambda _: seen() or False)
         except Exception as error:
             raise AssertionError(f"not seen in time: {what}; last was {seen()!r}") from error
 
@@ -151,17 +156,26 @@ class Page:
     @property
     def all_rows(self) -> list[Row]:
         """All orders from the top to the end of the list, however many there are, while nobody writes."""
-        return self._scroll_through(0.95)
+        return self._scroll_through(0.95, in_motion=False)
 
     @property
     def all_rows_in_motion(self) -> list[Row]:
         """The same while others write: every row is in view at least once, also where others come above it."""
-        return self._scroll_through(0.6)
+        return self._scroll_through(0.6, in_motion=True)
 
-    def _scroll_through(self, step: float) -> list[Row]:
-        """Look at all rows, by so much of the window's height at a time."""
-        self.driver.set_script_timeout(100)
-        return [Row(*row) for row in self.driver.execute_async_script(_SCROLL_THROUGH, step)]
+    def _scroll_through(self, step: float, *, in_motion: bool) -> list[Row]:
+        """Look at all rows, by so much of the window's height at a time; that may take long, but not stand still."""
+        self.run(_SCROLL_THROUGH, step, in_motion)
+        looks: int = 0
+        rows: list[list[str]] | None = None
+        while rows is None:
+            looks, rows = self.until(lambda: self._looked(looks), "rows further down")  # noqa: B023
+        return [Row(*row) for row in rows]
+
+    def _looked(self, before: int) -> tuple[int, list[list[str]] | None] | None:
+        """Return how often the script has looked, and the rows once it is at the end; None if that is no news."""
+        looks, rows = self.run("return [window.looks, window.scrolledThrough]")
+        return (looks, rows) if looks > before or rows is not None else None
 
     def row(self, id: str) -> Row | None:
         return next((row for row in self.rows if row.id == id), None)
