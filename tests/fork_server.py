@@ -1,4 +1,4 @@
-"""Forks programs from one process that has imported what they need: a tenth of what a new interpreter takes.
+"""Forks programs from one process that has prepared what they need: a tenth of what a new interpreter takes.
 
 `python -m tests.fork_server FD`: each request that comes at the socket FD is a JSON object with the ``module`` to run,
 its ``arguments``, its whole ``environment``, its folder ``cwd`` and the ``descriptors`` that it may have, with two
@@ -46,12 +46,25 @@ def main() -> None:
     """Serve requests; in each child, run the program."""
     for module in _IMPORTED:
         importlib.import_module(module)
+    _prepare()
     gc.collect()
     gc.freeze()  # the children share these pages as long as nobody writes to them
     program = _serve(socket.socket(fileno=int(sys.argv[1])))
     if program is not None:
         sys.argv = [program.module, *program.arguments]
         runpy.run_module(program.module, run_name="__main__", alter_sys=True)
+
+
+def _prepare() -> None:
+    """Make what each gateway makes at its start whatever its settings: most of the CPU that this takes."""
+    from services.gateway.http.docs import docs
+    from services.gateway.http.page import web_page
+    from services.gateway.settings import GatewaySettings
+
+    defaults = GatewaySettings.model_construct()
+    web_page(defaults.web_dir, defaults.client_dir, defaults.library_dir)
+    for tokens, sign_in in ((False, False), (True, False), (True, True)):
+        docs(tokens=tokens, sign_in=sign_in)
 
 
 def _serve(requests: socket.socket) -> Program | None:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import structlog
 from aiohttp import web
 
-from services import __version__
 from services.common.authority import Hosts
 from services.common.settings import LogLevel
 from services.front.connections import ConnectionBounds, Connections
@@ -19,15 +18,13 @@ from services.gateway.edge.peer import Peers
 from services.gateway.edge.registry import Registry
 from services.gateway.edge.unsent import Unsent
 from services.gateway.engineio.settings import EngineSettings
-from services.gateway.http.asyncapi import asyncapi_document
-from services.gateway.http.docs import Docs
+from services.gateway.http.docs import docs
 from services.gateway.http.health import Health
 from services.gateway.http.history_api import HistoryApi
 from services.gateway.http.identity import anyone, principal_of
 from services.gateway.http.limits import RequestLimits
 from services.gateway.http.middlewares import surround
-from services.gateway.http.openapi import openapi_document
-from services.gateway.http.page import WebPage
+from services.gateway.http.page import web_page
 from services.gateway.http.request_deadline import RequestDeadline
 from services.gateway.http.rest import EXPOSED_HEADERS, OrdersApi
 from services.gateway.http.revocations_api import RevocationsApi
@@ -82,7 +79,7 @@ class WaysIn:
         self.sse = self._sse_transport(stream, unsent)
         self._api = self._orders_api(store, stream)
         self._history = HistoryApi(store, past, account, self._principal, settings.visible_fields.shows)
-        self._page = WebPage(settings.web_dir, settings.client_dir, settings.library_dir)
+        self._page = web_page(settings.web_dir, settings.client_dir, settings.library_dir)
         metrics.levels.observe_connections(self.connections, self.clients, self.sockets)
 
     def application(self, ready: Callable[[], Readiness]) -> web.Application:
@@ -103,8 +100,7 @@ class WaysIn:
         app.add_routes(self._api.routes())
         app.add_routes(self._history.routes())
         signs_in = bool(self._settings.oidc_issuer)
-        rest = openapi_document(__version__, tokens=self._access is not None, sign_in=signs_in)
-        app.add_routes(Docs(rest, asyncapi_document(__version__)).routes())
+        app.add_routes(docs(tokens=self._access is not None, sign_in=signs_in).routes())
         app.add_routes(Health(ready).routes())
         app.add_routes(self._page.routes())
         self.sockets.attach(app, "/socket.io/")

@@ -2,14 +2,18 @@
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from html import escape
 from typing import Any
 
 from aiohttp import web
 
+from services import __version__
 from services.common.documents import dumps
+from services.gateway.http.asyncapi import asyncapi_document
 from services.gateway.http.fixed_document import FixedDocument
 from services.gateway.http.markdown import blocks, inline
+from services.gateway.http.openapi import openapi_document
 from services.gateway.http.page_style import POLICY, STYLE
 from services.gateway.http.paths import DOCS
 
@@ -18,6 +22,12 @@ _FOR_PROGRAMS = (
     '<p>For programs: <a href="openapi.json">openapi.json</a> (OpenAPI 3.1) and '
     '<a href="asyncapi.json">asyncapi.json</a> (AsyncAPI 3). <a href="/">The orders themselves</a>.</p>'
 )
+
+
+@cache
+def docs(*, tokens: bool, sign_in: bool) -> "Docs":
+    """Return those of a gateway like this, which a process renders once, for all gateways in it and in its forks."""
+    return Docs(openapi_document(__version__, tokens=tokens, sign_in=sign_in), asyncapi_document(__version__))
 
 
 class Docs:

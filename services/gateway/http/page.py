@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import structlog
@@ -44,6 +45,12 @@ _HEADERS = {
 }
 
 
+@cache
+def web_page(web_folder: Path, client_folder: Path, library_folder: Path) -> "WebPage":
+    """Return the page of these folders, which a process reads once, for all gateways in it and in its forks."""
+    return WebPage(web_folder, client_folder, library_folder)
+
+
 class WebPage:
     """The page at `/`, put together from the web folder at the start, and each file under its own name too.
 
@@ -56,9 +63,13 @@ class WebPage:
         self._client_folder = client_folder
         self._library_folder = library_folder
         self._bundle = _bundle(web_folder, client_folder / CLIENT_FILE, library_folder)
+        self._routes = self._all_routes()
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes, ready for ``app.add_routes``."""
+        return self._routes
+
+    def _all_routes(self) -> list[web.RouteDef]:
         files = dict(_files(self._web_folder))
         index = _serve(self._web_folder / "index.html") if self._bundle is None else _serve_index(self._bundle.index)
         routes = [
@@ -134,9 +145,11 @@ def _serve_client(path: Path) -> Handler:
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    whole = folder.resolve()
     for path in folder.rglob("*"):
+        if path.suffix not in _TYPES:
+            continue
         name = path.relative_to(folder)
         hidden = any(part.startswith(".") or part == "node_modules" for part in name.parts)
-        inside = path.resolve().is_relative_to(folder.resolve())
-        if path.suffix in _TYPES and path.is_file() and inside and not hidden:
+        if not hidden and path.is_file() and path.resolve().is_relative_to(whole):
             yield name.as_posix(), path

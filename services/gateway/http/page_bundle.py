@@ -60,10 +60,12 @@ def bundle(web_folder: Path, client_file: Path, client_address: str, library_fol
     ``UnknownForm`` and ``OSError`` if that page is not written as ours is: it is then served file by file.
     """
 
+    web_folder, library_folder = web_folder.resolve(), library_folder.resolve()
+
     def text_of(name: str) -> str:
         folder, name = (library_folder, name.removeprefix(LIBRARY)) if name.startswith(LIBRARY) else (web_folder, name)
         path = (folder / name).resolve()
-        if not path.is_relative_to(folder.resolve()):
+        if not path.is_relative_to(folder):
             raise UnknownForm(f"{name} is outside of the page's folder")
         return path.read_text("utf-8")
 
