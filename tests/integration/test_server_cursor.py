@@ -25,7 +25,7 @@ from services.mongodb.server_cursor import server_cursor
 from services.mongodb.wire import MongoWire
 from tests.conftest import OwnMongod
 from tests.integration.cursors import open_cursors
-from tests.servers import SMALL_OPLOG
+from tests.servers import JOURNAL_COMMIT_MS, SMALL_OPLOG
 from tests.waiting import until
 
 WATCH: list[dict[str, Any]] = [{"$changeStream": {}}]
@@ -82,7 +82,8 @@ async def endless(cursor: ChangeCursor) -> None:
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mongod]:
     folder = tmp_path_factory.mktemp("cursors")
     fails_on_request = (*SMALL_OPLOG, "--setParameter", "enableTestCommands=1")
-    async with Mongod(folder=folder, port=free_port(), arguments=fails_on_request) as running:
+    mongod = Mongod(folder=folder, port=free_port(), arguments=fails_on_request, journal_commit_ms=JOURNAL_COMMIT_MS)
+    async with mongod as running:
         yield running
 
 

@@ -11,7 +11,9 @@ def frame(opcode: int, payload: bytes, *, fin: bool = True, mask: bytes = b"\x37
         header = bytes([first, 0x80 | 126]) + size.to_bytes(2, "big")
     else:
         header = bytes([first, 0x80 | 127]) + size.to_bytes(8, "big")
-    return header + mask + bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
+    masks = (mask * (size // 4 + 1))[:size]
+    masked = int.from_bytes(payload, "big") ^ int.from_bytes(masks, "big")
+    return header + mask + masked.to_bytes(size, "big")
 
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
