@@ -2,7 +2,7 @@
 /** The banner: says that the orders may be old, since when, and what happens next; the rows are dimmed meanwhile. */
 
 import { doubtOf, UNCONNECTED } from "./connection.js";
-import { part, write } from "./page.js";
+import { hide, part, write } from "./page.js";
 import { clock } from "./time.js";
 
 /** @typedef {import("./connection.js").Connection} Connection */
@@ -18,7 +18,7 @@ export function createBanner() {
   function render() {
     const doubt = doubtOf(connection, Date.now());
     document.documentElement.toggleAttribute("data-doubt", doubt !== null);
-    banner.hidden = doubt === null;
+    hide(banner, doubt === null);
     if (!doubt) return;
     const start = doubt.asOf === null ? "" : `Orders as of ${clock(doubt.asOf)}, `;
     const text = `${start}${doubt.next}`;

@@ -4,7 +4,7 @@
 import { describe } from "./description.js";
 import { createLogTools } from "./log-tools.js";
 import { Pace } from "./pace.js";
-import { make, oncePerFrame, part, write } from "./page.js";
+import { hide, make, oncePerFrame, part, write } from "./page.js";
 import { clock } from "./time.js";
 
 /** What is kept of a change: its order may be large. @typedef {{ id: string, operation: string, cursor: string, at: string }} Change */
@@ -60,8 +60,9 @@ export function createLog(store) {
       if (element === at) at = at.nextElementSibling;
       else list.insertBefore(element, at);
     }
+    list.toggleAttribute("data-long", elements.length >= KEPT_IN_HASTE);
     for (const entry of entries) if (entry.element && !stay.has(entry.element)) entry.element = null;
-    empty.hidden = entries.length > 0;
+    hide(empty, entries.length > 0);
   });
 
   function flush() {

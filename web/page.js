@@ -55,6 +55,15 @@ export function write(node, text) {
 }
 
 /**
+ * Hide an element or show it, only if that is a change: the attribute, set again, has the element styled again.
+ * @param {HTMLElement} element
+ * @param {boolean} hidden
+ */
+export function hide(element, hidden) {
+  if (element.hidden !== hidden) element.hidden = hidden;
+}
+
+/**
  * Coalesce calls into one at the next frame (or a second later while no frames are painted).
  * @param {() => void} act
  * @returns {(() => void) & { now: () => void }} `now` does not wait for the frame

@@ -1,7 +1,7 @@
 // @ts-check
 /** What is said of the orders as a whole: whether others wait, that there are none. */
 
-import { part, write } from "./page.js";
+import { hide, part, write } from "./page.js";
 import { noneOf, orderingOf } from "./view.js";
 import { countWaiting } from "./waiting.js";
 
@@ -19,13 +19,13 @@ export function createSummary(store) {
   return (shown, view) => {
     const waiting = countWaiting(store.ids, new Set(shown));
     const away = store.start !== null;
-    news.hidden = waiting === 0 && !away;
+    hide(news, waiting === 0 && !away);
     const top = orderingOf(view) === null ? "Newest" : "First";
     write(news, away ? `${top} ↑` : `${waiting} new ↑`);
     news.setAttribute("aria-label", away ? `Show the ${top.toLowerCase()}` : `Show ${waiting} new`);
     grid.setAttribute("aria-rowcount", store.complete ? `${store.size + 1}` : "-1");
     write(empty, emptyWords(store, view));
-    empty.hidden = store.size > 0 || waiting > 0;
+    hide(empty, store.size > 0 || waiting > 0);
   };
 }
 

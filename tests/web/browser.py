@@ -245,7 +245,6 @@ def chromium(
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = Chrome(options=options, service=Service(driver))
-    browser.set_script_timeout(100)  # Selenium's 30 s are too few to scroll through 1,500 orders on a busy machine
     try:
         prepare(browser, screen, dark=dark, reduced_motion=reduced_motion)
         yield browser
