@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from statistics import median
 from threading import Thread
 
 from aiohttp import web
@@ -44,9 +45,26 @@ class Measured:
     loop: MeasuredLoop
 
     def longest_turn(self) -> float:
-        """Return the longest turn since the last call."""
+        """Return the longest turn since the last call, in seconds of CPU that is as fast as usual."""
         longest, self.loop.longest = self.loop.longest, 0.0
-        return longest
+        return longest / slowness()
+
+
+# CPU seconds of `slowness` on the machines that bounds were set on. Where the second thread of a core is busy, or
+# others have the caches, the same work takes up to twice as long.
+_USUAL = 0.007
+
+
+def slowness() -> float:
+    """Return how many times as long as usual this machine takes just now for some work; at least 1."""
+    return max(1.0, median(_seconds_of_some_work() for _ in range(3)) / _USUAL)
+
+
+def _seconds_of_some_work() -> float:
+    began, total = time.thread_time(), 0
+    for number in range(100_000):
+        total += number * number % 7
+    return time.thread_time() - began
 
 
 @asynccontextmanager
