@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import pytest
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -16,8 +17,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 PATIENCE = 45.0  # beside other work; what is there is seen at once
 T = TypeVar("T")
 
-# The engine without the user interface. With it, Chromium 156 sometimes stops drawing frames for good where the machine
-# is busy and has no graphics processor; and it costs a third more CPU.
+# The engine without the user interface, which takes a third of the CPU.
 _HEADLESS_SHELL = Path(__file__).with_name("headless-shell")
 # --no-sandbox: Chromium refuses its sandbox to root. The rest keeps it from the network and from asking questions.
 _ARGUMENTS = [
@@ -93,6 +93,13 @@ _SCROLL_THROUGH = """
 """
 
 
+_NEXT_FRAME = """
+  const [done] = arguments;
+  requestAnimationFrame(() => done(true));
+  setTimeout(() => done(false), 10_000);
+"""
+
+
 class Screen(NamedTuple):
     """Width and height in CSS pixels."""
 
@@ -102,6 +109,10 @@ class Screen(NamedTuple):
 
 DESKTOP = Screen(1360, 900)
 PHONE = Screen(390, 844)
+
+
+class BrowserStalled(AssertionError):
+    """The browser draws no frames any more, whatever page it shows: nothing can be said of the page."""
 
 
 class Row(NamedTuple):
@@ -124,7 +135,16 @@ class Page:
         try:
             return WebDriverWait(self.driver, PATIENCE, poll_frequency=0.05).until(lambda _: seen() or False)
         except Exception as error:
-            raise AssertionError(f"not seen in time: {what}; last was {seen()!r}") from error
+            kind = AssertionError if self.draws_frames else BrowserStalled
+            raise kind(f"not seen in time: {what}; last was {seen()!r}") from error
+
+    @property
+    def draws_frames(self) -> bool:
+        """Whether the browser draws frames, be it slowly."""
+        try:
+            return bool(self.driver.execute_async_script(_NEXT_FRAME))
+        except WebDriverException:  # not even a script runs
+            return False
 
     def until_customers(self, *customers: str) -> None:
         """Wait until the rows in view are of these, from top to bottom."""

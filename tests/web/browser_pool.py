@@ -29,7 +29,7 @@ class BrowserPool:
             prepare(driver, screen, dark=dark, reduced_motion=reduced_motion)
             yield Page(driver)
             _forget(driver)
-            if len(self._idle) < _KEPT:
+            if len(self._idle) < _KEPT and Page(driver).draws_frames:
                 unless_kept.pop_all()
                 self._idle.append((driver, end))
 
