@@ -41,7 +41,7 @@ from services.embedded.mongod_set import MongodSet
 from services.embedded.valkey import Valkey
 from tests.forked_process import ForkedService
 from tests.running_product import PORTS, end
-from tests.servers import JOURNAL_COMMIT_MS, SMALL_OPLOG, Servers, servers, unused_database, with_database
+from tests.servers import SMALL_OPLOG, Servers, new_mongod, servers, unused_database, with_database
 from tests.service_process import ServiceProcess
 
 # A deadline would make a generated test fail where the machine is busy with something else.
@@ -136,13 +136,7 @@ async def own_mongod(tmp_path: Path) -> AsyncIterator[OwnMongod]:
 
         async def start(*arguments: str) -> Mongod:
             port = ports.free_port()
-            folder = tmp_path / f"mongod-{port}"
-            server = Mongod(
-                folder=folder,
-                port=port,
-                arguments=arguments or SMALL_OPLOG,
-                journal_commit_ms=JOURNAL_COMMIT_MS,
-            )
+            server = new_mongod(tmp_path / f"mongod-{port}", arguments or SMALL_OPLOG, port=port)
             stack.push_async_callback(server.kill)  # a second sooner than it stops; its data goes with the test
             await server.start()
             return server
@@ -161,13 +155,7 @@ async def own_mongod_set(tmp_path: Path) -> AsyncIterator[OwnMongodSet]:
                 )
             numbers = [ports.free_port() for _ in range(count)]
             members = [
-                Mongod(
-                    folder=tmp_path / f"mongod-{port}",
-                    port=port,
-                    arguments=arguments or SMALL_OPLOG,
-                    alone=False,
-                    journal_commit_ms=JOURNAL_COMMIT_MS,
-                )
+                new_mongod(tmp_path / f"mongod-{port}", arguments or SMALL_OPLOG, port=port, alone=False)
                 for port in numbers
             ]
             running = await stack.enter_async_context(MongodSet(members))

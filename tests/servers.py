@@ -1,7 +1,7 @@
 """Where the tests' MongoDB and Redis come from: given, else embedded, else testcontainers, else a clear error."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from services.embedded.valkey import Valkey
 # Enough for any test, and made in a moment; the default is five percent of the disk.
 SMALL_OPLOG = ("--oplogSize", "64")
 # Tests write with the majority's acknowledgement, which waits for no interval.
-JOURNAL_COMMIT_MS = 100
+_JOURNAL_COMMIT_MS = 100
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,14 @@ class Servers:
 
     mongodb_uri: str
     redis_url: str
+
+
+def new_mongod(
+    folder: Path, arguments: Sequence[str] = SMALL_OPLOG, *, port: int | None = None, alone: bool = True
+) -> Mongod:
+    """Return one that was not started yet, and costs little while it has nothing to do."""
+    port = free_port() if port is None else port
+    return Mongod(folder=folder, port=port, arguments=arguments, alone=alone, journal_commit_ms=_JOURNAL_COMMIT_MS)
 
 
 @asynccontextmanager
@@ -41,9 +49,7 @@ async def servers(folder: Path) -> AsyncIterator[Servers]:
 async def _mongodb(stack: AsyncExitStack, folder: Path) -> str:
     if given := os.environ.get("TEST_MONGODB_URI") or os.environ.get("MONGODB_URI"):
         return given
-    server = Mongod(
-        folder=folder / "mongodb", port=free_port(), arguments=SMALL_OPLOG, journal_commit_ms=JOURNAL_COMMIT_MS
-    )
+    server = new_mongod(folder / "mongodb")
     try:
         return (await stack.enter_async_context(server)).uri()
     except EmbeddedError as error:

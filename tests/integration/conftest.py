@@ -23,7 +23,7 @@ from tests.integration.past import Past, past_of
 from tests.integration.replicas import Replicas, replicas_at
 from tests.integration.watched_orders import Stack
 from tests.log_entries import close_publishers
-from tests.servers import JOURNAL_COMMIT_MS, Servers, with_database
+from tests.servers import Servers, new_mongod, with_database
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,7 @@ async def past_servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
     """Start a MongoDB that can be told to fail, and a Redis, for all tests of the module that ask for `past`."""
     folder = tmp_path_factory.mktemp("past")
     failing = ("--oplogSize", "64", "--setParameter", "enableTestCommands=1")
-    mongod = Mongod(folder=folder / "mongod", port=free_port(), arguments=failing, journal_commit_ms=JOURNAL_COMMIT_MS)
+    mongod = new_mongod(folder / "mongod", failing)
     valkey = Valkey(folder=folder / "valkey", port=free_port())
     async with AsyncExitStack() as stack:
         for server in (mongod, valkey):

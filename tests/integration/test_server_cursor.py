@@ -16,7 +16,6 @@ from pymongo.errors import AutoReconnect, OperationFailure, ProtocolError
 from pymongo.monitoring import TopologyDescriptionChangedEvent
 
 from services.embedded.mongod import Mongod
-from services.embedded.ports import free_port
 from services.mongodb.change_cursor import ChangeCursor, Documents, OpenCursor
 from services.mongodb.command_cursor import command_cursor
 from services.mongodb.cursor_choice import CursorChoice
@@ -25,7 +24,7 @@ from services.mongodb.server_cursor import server_cursor
 from services.mongodb.wire import MongoWire
 from tests.conftest import OwnMongod
 from tests.integration.cursors import open_cursors
-from tests.servers import JOURNAL_COMMIT_MS, SMALL_OPLOG
+from tests.servers import SMALL_OPLOG, new_mongod
 from tests.waiting import until
 
 WATCH: list[dict[str, Any]] = [{"$changeStream": {}}]
@@ -82,8 +81,7 @@ async def endless(cursor: ChangeCursor) -> None:
 async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mongod]:
     folder = tmp_path_factory.mktemp("cursors")
     fails_on_request = (*SMALL_OPLOG, "--setParameter", "enableTestCommands=1")
-    mongod = Mongod(folder=folder, port=free_port(), arguments=fails_on_request, journal_commit_ms=JOURNAL_COMMIT_MS)
-    async with mongod as running:
+    async with new_mongod(folder, fails_on_request) as running:
         yield running
 
 
