@@ -35,11 +35,13 @@ async def reading(scene: Scene, most: int) -> AsyncIterator[None]:
 async def test_a_thousand_equal_lists_at_once_cost_a_handful_of_reads(emptied: Scene) -> None:
     await emptied.orders.insert_many([{**PENDING, "number": number} for number in range(100)])
     async with crowd() as session:
+        refused = []
 
         async def load() -> list[Any]:
             while True:
                 async with session.get(f"{emptied.urls[0]}/api/orders?limit=100") as reply:
                     if reply.status == 503:  # on a machine that is too slow to answer a thousand soon
+                        refused.append(reply)
                         await asyncio.sleep(int(reply.headers["Retry-After"]))
                         continue
                     assert reply.status == 200
@@ -47,6 +49,7 @@ async def test_a_thousand_equal_lists_at_once_cost_a_handful_of_reads(emptied: S
 
         async with reading(emptied, 100):  # in place of 1000
             answers = await asyncio.gather(*(load() for _ in range(1000)))
+    assert len(refused) < 500
     assert len({body for _, body in answers}) == 1
     assert answers[0][1].count('"_id"') == 100
 
