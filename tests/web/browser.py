@@ -81,8 +81,8 @@ _SCROLL_THROUGH = """
       const last = Math.max(1, ...[...body.rows].map((row) => Number(row.ariaRowIndex)));
       const more = body.offsetHeight > (last - 1) * sample.offsetHeight + 1;
       // Where orders come faster than frames, each look finds a new one: there the end itself is enough.
-      const isCalm = atEnd && !more && (isInMotion || seen.size === before);
-      calm = isCalm ? calm + 1 : isInMotion ? calm : 0;
+      if (atEnd && !more && (isInMotion || seen.size === before)) calm += 1;
+      else if (!isInMotion) calm = 0;
       scrollBy({ top: innerHeight * step, behavior: "instant" });
     }
     scrollTo(0, 0);

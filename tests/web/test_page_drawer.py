@@ -274,7 +274,8 @@ async def test_a_change_is_in_the_history_though_the_order_was_read_after_it(pro
           headers.set("Stream-Cursor", headers.get("Stream-Cursor").replace(/[.].*/, ".9000000000000000000-0"));
           return new Response(await answer.text(), { status: answer.status, headers });
         };
-        """.replace("arguments[0]", f"'{order_id}'")
+        """,
+        order_id,
     )
     open_drawer(page, order_id)
     await change(product, order_id, customer_name="Grace")
@@ -318,7 +319,8 @@ async def test_an_answer_about_one_order_is_never_shown_as_another(product: Guar
           window.late += 1;
           return answer;
         };
-        """.replace("arguments[0]", f"'{slow}'")
+        """,
+        slow,
     )
     page.click(f"tr[data-id='{slow}'] .row-open")
     page.until(lambda: page.run("return window.releases?.length") == 2, "both requests, held back")

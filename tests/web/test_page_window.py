@@ -77,12 +77,11 @@ def despite_stalls(test: Test) -> Test:
 
     @wraps(test)
     async def begun_again(*, stack: Stack, open_page: OpenPage, **more: Any) -> None:
-        for _ in range(2):
-            try:
-                return await test(stack=stack, open_page=open_page, **more)
-            except BrowserStalled:
-                await stack.orders.delete_many({})
-        return await test(stack=stack, open_page=open_page, **more)
+        try:
+            await test(stack=stack, open_page=open_page, **more)
+        except BrowserStalled:
+            await stack.orders.delete_many({})
+            await test(stack=stack, open_page=open_page, **more)
 
     return begun_again
 
