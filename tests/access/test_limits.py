@@ -254,7 +254,10 @@ async def test_a_subject_that_connects_too_often_is_told_when_to_come_back(world
     assert refusal["message"] == refusal["data"]["reason"] == "rate_limited"
     assert refusal["data"]["limit"] == "handshakes"
     assert 0 < refusal["data"]["retry_after"] <= 10
-    response = await ask(world, EVENTS, bearer(auth["token"]))
+    for _ in range(20):
+        response = await ask(world, EVENTS, bearer(auth["token"]))
+        if response.status != 200:  # one more is allowed every ten seconds
+            break
     assert response.status == 429  # the same over any transport
     assert int(response.headers["Retry-After"]) <= 10
     async with socket(world.tight.url, transport, {"token": token("patient", rights="*")}):
