@@ -65,6 +65,7 @@ class DecodedOrder(NamedTuple):
 
     order: dict[str, Json]
     document: Mapping[str, Any]
+    is_large: bool = False  # what is done with all of it is done in a thread
 
     @property
     def id(self) -> str:
@@ -215,7 +216,7 @@ async def read(document: RawBSONDocument, visible: VisibleFields) -> DecodedOrde
 def _read(raw: bytes, visible: VisibleFields) -> DecodedOrder:
     document = bson.decode(raw, CODEC)
     # Without the document: to free hundreds of large ones at once, when the list has been sent, would take 50 ms.
-    return DecodedOrder(order_json(document, visible), deciding_fields(document) or {})
+    return DecodedOrder(order_json(document, visible), deciding_fields(document) or {}, len(raw) > THREAD_BYTES)
 
 
 async def read_each(

@@ -59,6 +59,7 @@ class Found(NamedTuple):
 
     order: Order
     at: int
+    is_large: bool = False
 
 
 class _Lookup(NamedTuple):
@@ -221,7 +222,7 @@ class OrderStore:
         at, is_truncated = snapshot.at, snapshot.is_truncated
         by_id = {each.id: each for each in snapshot.documents}
         known = {
-            each: Found(order.order, at)
+            each: Found(order.order, at, order.is_large)
             for each in lookups
             if (order := by_id.get(each.id)) is not None and permits(each.rights, order.id, order.fields)
         }

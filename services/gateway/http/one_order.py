@@ -1,5 +1,6 @@
 """The route that reads one order."""
 
+import asyncio
 from collections.abc import Callable
 
 from aiohttp import web
@@ -12,8 +13,14 @@ from services.gateway.http.paths import ORDER
 from services.gateway.http.problem_translation import as_problems
 from services.gateway.http.request_deadline import spent
 from services.gateway.http.request_headers import preconditions
-from services.gateway.store import OrderStore
+from services.gateway.store import Order, OrderStore
 from services.gateway.versions import entity_tag
+
+
+def _encoded(order: Order) -> tuple[bytes, str]:
+    """Return the body of the response and its tag."""
+    body = dumps(order)
+    return body, entity_tag(body)
 
 
 class OneOrder:
@@ -44,8 +51,7 @@ class OneOrder:
             order = id_of(request)
             async with self._store.gate.slot(self._account(request), spent(request)):
                 found = await self._store.get(order, rights)
-            body = dumps(found.order)
-            tag = entity_tag(body)
+            body, tag = await asyncio.to_thread(_encoded, found.order) if found.is_large else _encoded(found.order)
             conditions.require_match(tag)
         headers = {ETAG: tag, **cursor_header(self._epoch(), Position.end_of(found.at), rights)}
         if conditions.is_known(tag):
