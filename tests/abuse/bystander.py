@@ -137,8 +137,8 @@ class Bystander:
             ear.wrong.append(f"a stream broke: {type(error).__name__}")
 
     def begin(self) -> None:
-        """Judge from here on."""
-        self._first = self._written + 1
+        """Judge from here on: from the next order, for the one that is being written may have been told already."""
+        self._first = _Numbers.last + 1
 
     async def complaints(self, patience: float) -> list[str]:
         """Wait until everything that was written is told, at most so long; say what went wrong since `begin`."""
