@@ -19,7 +19,7 @@ from services.front.answered_errors import problem_message
 from services.front.connections import ConnectionRefusal, Connections, NoRoom, Slot
 from services.front.descriptors import lowest_free
 from services.front.handover import SlotHolder
-from services.front.http_connection import HttpConnection
+from services.front.http_connection import HttpConnection, UnsentBytes
 from services.front.listeners import listening_sockets
 from services.front.refusals import Overload, Refusals
 
@@ -32,6 +32,11 @@ CountAs = Callable[[str], str | None]
 DESCRIPTOR_CHECK_SECONDS = 1.0  # between two looks whether descriptors have run out
 
 UNREAD_SECONDS = 60.0
+
+# Bytes that the kernel buffers beyond those in flight to the client. By default it buffers up to 4 MB for a client that
+# reads nothing: a thousand of these cost 4 GB that no limit of ours sees. Bytes in flight are not limited by this, so
+# distant clients are not slowed down.
+KERNEL_UNSENT = 131_072
 
 KEEPALIVE_SECONDS = 75.0  # of a connection that asks nothing; those of load balancers are shorter
 
@@ -70,6 +75,7 @@ class Front:
         turns: FairTurns | None = None,
         unread: float = UNREAD_SECONDS,
         overload: Overload | None = None,
+        unsent: UnsentBytes | None = None,
     ) -> None:
         self.connections = connections
         self.count_as = count_as
@@ -78,6 +84,7 @@ class Front:
         self._server = server
         self._open = open
         self._unread = unread
+        self._unsent = unsent
 
     @asynccontextmanager
     async def listening(self, host: str, port: int) -> AsyncIterator[int]:
@@ -86,7 +93,7 @@ class Front:
         Raise OSError when it is taken.
         """
         listeners = await listening_sockets(host, port)
-        _set_user_timeout(listeners, self._unread)
+        _set_options(listeners, self._unread)
         loop = asyncio.get_running_loop()
         async with AsyncExitStack() as stack:
             stack.callback(self.connections.close)
@@ -106,19 +113,23 @@ class Front:
         """Choose who serves a connection, by its first bytes."""
         if self._open(data, peer, transport):
             return
-        protocol = HttpConnection(self._server, slot, self.turns, account, self.refusals)
+        protocol = HttpConnection(self._server, slot, self.turns, account, self.refusals, self._unsent)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.read(data)
 
 
-def _set_user_timeout(listeners: Iterable[socket.socket], seconds: float) -> None:
-    """What is set for a listener holds for the connections that it accepts; macOS has no such option."""
-    option = getattr(socket, "TCP_USER_TIMEOUT", None)
-    if option is not None:
-        for listener in listeners:
-            with socket.socket(fileno=os.dup(listener.fileno())) as same:
-                same.setsockopt(socket.IPPROTO_TCP, option, int(seconds * 1000))
+def _set_options(listeners: Iterable[socket.socket], unread: float) -> None:
+    """Bound what the kernel keeps for a client that reads nothing: for how long, and how much.
+
+    On Linux, what is set for a listener holds for the connections that it accepts; macOS has no such timeout.
+    """
+    options = {"TCP_USER_TIMEOUT": int(unread * 1000), "TCP_NOTSENT_LOWAT": KERNEL_UNSENT}
+    for listener in listeners:
+        with socket.socket(fileno=os.dup(listener.fileno())) as same:
+            for name, value in options.items():
+                if (option := getattr(socket, name, None)) is not None:
+                    same.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 class PendingConnection(SlotHolder, asyncio.Protocol):

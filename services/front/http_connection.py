@@ -4,6 +4,7 @@ aiohttp has neither: it reads all connections as they come, and waits without en
 """
 
 import asyncio
+from typing import Protocol
 
 from aiohttp import web
 from aiohttp.web_protocol import _ErrInfo
@@ -23,6 +24,16 @@ _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n" + problem_m
 REQUEST_SECONDS = 0.0002
 
 
+class UnsentBytes(Protocol):
+    """Counts the bytes that wait for slow clients, and cuts some of these off where there are too many."""
+
+    def hold(self, holder: "HttpConnection", waiting: int) -> None:
+        """Record how many bytes wait for a client."""
+
+    def release(self, holder: "HttpConnection") -> None:
+        """Record that none wait, or that the connection is closed; no effect if there were none."""
+
+
 class HttpConnection(SlotHolder, AnsweredErrors):
     """aiohttp's own protocol with a slot among the connections.
 
@@ -32,14 +43,33 @@ class HttpConnection(SlotHolder, AnsweredErrors):
     `data_received(b"")` to parse the bytes that it had put aside.
     """
 
-    __slots__ = ("_account", "_has_begun", "_held", "_held_since", "_is_unreadable", "_refusals", "_slot", "_turns")
+    __slots__ = (
+        "_has_begun",
+        "_held",
+        "_held_since",
+        "_is_unreadable",
+        "_refusals",
+        "_slot",
+        "_turns",
+        "_unsent",
+        "account",
+    )
 
-    def __init__(self, server: web.Server, slot: Slot, turns: FairTurns, account: str, refusals: Refusals) -> None:
+    def __init__(
+        self,
+        server: web.Server,
+        slot: Slot,
+        turns: FairTurns,
+        account: str,
+        refusals: Refusals,
+        unsent: UnsentBytes | None = None,
+    ) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **server._kwargs)  # noqa: SLF001
         self._slot: Slot | None = slot
         self._turns = turns
-        self._account = account
+        self.account = account
         self._refusals = refusals
+        self._unsent = unsent
         self._held = b""
         self._held_since = 0.0
         self._has_begun = False  # a request, of which only a part has come
@@ -54,11 +84,11 @@ class HttpConnection(SlotHolder, AnsweredErrors):
             self._held += data
             if self.transport is not None:
                 self.transport.pause_reading()  # aiohttp has resumed it
-        elif self._is_between and self._refusals.is_due(self._account, data):
-            self._refusals.refuse(self._account, self, data)
-        elif not self._turns.run(self._account, self.read, data):
+        elif self._is_between and self._refusals.is_due(self.account, data):
+            self._refusals.refuse(self.account, self, data)
+        elif not self._turns.run(self.account, self.read, data):
             self.hold(data)
-            self._turns.add(self._account, self._read_held, self.transport)
+            self._turns.add(self.account, self._read_held, self.transport)
 
     def hold(self, data: bytes) -> None:
         """Keep what has come in until it is the account's turn."""
@@ -80,7 +110,7 @@ class HttpConnection(SlotHolder, AnsweredErrors):
 
     def _read_held(self) -> None:
         if self._is_between and self._refusals.is_late(
-            self._account, self._turns.worked() - self._held_since, self._held
+            self.account, self._turns.worked() - self._held_since, self._held
         ):
             self._refusals.now(self)
             return
@@ -110,7 +140,7 @@ class HttpConnection(SlotHolder, AnsweredErrors):
         if self._slot is None:
             return
         if self._messages:
-            self._turns.charge(self._account, REQUEST_SECONDS)
+            self._turns.charge(self.account, REQUEST_SECONDS)
             self._slot.request_complete()
         elif self._has_begun:
             self._slot.request_begun()
@@ -119,9 +149,28 @@ class HttpConnection(SlotHolder, AnsweredErrors):
         """Free the slot."""
         super().connection_lost(exc)
         self._held = b""
+        if self._unsent is not None:
+            self._unsent.release(self)
         if self._slot is not None:
             self._slot.release()
             self._slot = None
+
+    def pause_writing(self) -> None:
+        """Let what is not sent count: an answer of megabytes may wait here for a client that reads nothing."""
+        super().pause_writing()
+        if self._unsent is not None and self.transport is not None:
+            self._unsent.hold(self, self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """Let it count no more."""
+        super().resume_writing()
+        if self._unsent is not None:
+            self._unsent.release(self)
+
+    def cut(self) -> None:
+        """Cut the connection, because too much is unsent for all clients together."""
+        if self.transport is not None:
+            self.transport.abort()
 
     @property
     def is_idle(self) -> bool:

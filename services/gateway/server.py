@@ -71,6 +71,7 @@ class GatewayServer:
                 UNREAD_SECONDS, 2 * settings.client_stall_seconds
             ),  # later than we drop a slow client, and count it
             overload=self._ways.request_deadline.overload(),
+            unsent=self._ways.unsent,
         )
         async with front.listening(settings.host, settings.port):
             self._state = "ok"

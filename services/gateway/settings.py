@@ -131,7 +131,7 @@ class GatewaySettings(AccessSettings):
     )
     client_buffers_total_bytes: Bytes = Field(
         default=268_435_456,
-        description="Most bytes that wait here for all clients together; beyond, those slow the longest are closed.",
+        description="Most bytes that wait here for all clients together; beyond, slow ones are cut off.",
     )
     drain_delay_seconds: float = Field(
         default=3.0,

@@ -49,7 +49,7 @@ class StateCollector(Collector):
         yield _gauge("ring_bytes", "Memory of the changes in the ring, with cached forms.", self._ring.bytes)
         yield _gauge("ring_bytes_limit", "Most memory of these: RING_BYTES.", self._ring.most_bytes)
         yield _gauge("unsent_bytes", "Bytes that wait here for clients whose connections are full.", self._unsent.bytes)
-        limit = "Most such bytes: CLIENT_BUFFERS_TOTAL_BYTES; beyond, the clients slow the longest are cut off."
+        limit = "Most bytes that may wait for clients: CLIENT_BUFFERS_TOTAL_BYTES; beyond, slow ones are cut off."
         yield _gauge("unsent_bytes_limit", limit, self._unsent.limit)
         here = _seconds(self._ring.position.ts)
         yield _gauge("position_seconds", "Commit time of the newest change here, or of the stream's position.", here)

@@ -63,6 +63,7 @@ class WaysIn:
     ) -> None:
         self._settings = settings
         self._metrics = metrics
+        self.unsent = unsent
         self._access = access
         self._authenticator = None if access is None else access.authenticator
         self._principal = anyone if access is None else principal_of

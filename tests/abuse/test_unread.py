@@ -3,6 +3,8 @@
 from contextlib import ExitStack, closing
 
 import pytest
+from bson import ObjectId
+from pymongo import AsyncMongoClient
 
 from tests.abuse.fed import Bystander, Fed, fed
 from tests.abuse.hostile import WEBSOCKET, connect_packet, opened, sse
@@ -73,3 +75,43 @@ async def test_those_that_ask_for_all_that_was_and_never_read_are_cut_beyond_the
             await bystander.has(range(1, world.last + 1))
         await until(lambda: clients(world, 1), "nobody else is left")
         assert await world.figure("orders_gateway_unsent_bytes") == 0
+
+
+async def unsent_and_cut(world: Fed) -> tuple[float, float]:
+    cut = await world.figure("orders_gateway_incidents_total", "slow_consumer")
+    return await world.figure("orders_gateway_unsent_bytes"), cut
+
+
+@pytest.mark.timeout(120)
+async def test_answers_of_megabytes_that_nobody_reads_hold_no_more_than_the_budget(
+    run_service: RunService, mongodb_uri: str, redis_url: str
+) -> None:
+    """The API takes no such order, but others write to the collection, too."""
+    _id, size = ObjectId(), 8 << 20
+    async with AsyncMongoClient[dict[str, object]](mongodb_uri) as client:
+        await client.get_default_database()["orders"].insert_one({"_id": _id, "notes": "x" * size})
+    ask = f"GET /api/orders/{_id} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    async with fed(run_service, mongodb_uri, redis_url, SETTINGS) as world, Bystander(world.gateway.url) as bystander:
+        memory = world.memory()
+        unsent, cut = 0.0, 0.0
+        with ExitStack() as stack:
+            for _ in range(40):
+                stack.enter_context(closing(opened(world.gateway.port, [ask])))
+
+                async def has_answer(unsent: float = unsent, cut: float = cut) -> bool:
+                    return await unsent_and_cut(world) != (unsent, cut)
+
+                await until(has_answer, "it has its answer, which nobody takes")
+                first = not unsent
+                unsent, cut = await unsent_and_cut(world)
+                assert not first or unsent > size - (1 << 20), "the kernel takes little of it"
+                assert unsent <= BUDGET
+            # While one is made, it is there several times: as BSON, as JSON, and as what is sent.
+            assert world.most_memory() - memory < BUDGET + 12 * size
+            await world.publish(100)
+            await bystander.has(range(1, world.last + 1))
+
+        async def empty() -> bool:
+            return await world.figure("orders_gateway_unsent_bytes") == 0
+
+        await until(empty, "nothing is held for those that have left")

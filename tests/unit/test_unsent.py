@@ -1,4 +1,4 @@
-"""The unsent bytes of all clients together are bounded: those that are slow for longest are cut."""
+"""The unsent bytes of all clients together are bounded: those of the account with the most are cut."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -17,6 +17,7 @@ class Client:
     unsent: Unsent
     name: str = ""
     ended: list[str] = field(default_factory=list)
+    account: str = "192.0.2.1"
 
     def cut(self) -> None:
         self.unsent.hold(self, 5)  # a last word, as a closing handshake would say it
@@ -52,9 +53,31 @@ async def test_those_that_are_slow_for_longest_are_cut_until_the_rest_is_within_
         unsent.hold(client, 240)
     assert ended == [], "never from within the fan-out"
     await turn()
-    assert ended == ["0", "1"]
-    assert counted == [Incident.SLOW_CONSUMER] * 2
-    assert (unsent.bytes, len(unsent)) == (960, 4)
+    assert ended == ["0", "1", "2"], "with some to spare, for the next ones"
+    assert counted == [Incident.SLOW_CONSUMER] * 3
+    assert (unsent.bytes, len(unsent)) == (720, 3)
+
+
+async def test_the_account_with_the_most_is_cut_although_others_have_been_slow_for_longer(unsent: Unsent) -> None:
+    clients, ended = crowd(unsent, 6)
+    for client in clients[:2]:
+        client.account = "203.0.113.7"
+        unsent.hold(client, 150)
+    for client in clients[2:]:
+        unsent.hold(client, 200)
+    await turn()
+    assert ended == ["2", "3"]
+    assert (unsent.bytes, len(unsent)) == (700, 4)
+
+
+async def test_an_account_pays_only_until_another_has_as_much(unsent: Unsent) -> None:
+    clients, ended = crowd(unsent, 6)
+    for client in clients[:3]:
+        client.account = "203.0.113.7"
+    for client in clients:
+        unsent.hold(client, 300)
+    await turn()
+    assert sorted(ended) == ["0", "1", "3", "4"]
 
 
 async def test_a_client_that_takes_everything_counts_no_longer_and_not_as_slow_for_longest(unsent: Unsent) -> None:

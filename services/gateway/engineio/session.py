@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from services.common.deadlines import Entry
 from services.gateway.edge.incidents import DisconnectReason, Incident
+from services.gateway.edge.peer import account_of
 from services.gateway.edge.principal import NO_CREDENTIALS, Credentials
 from services.gateway.engineio.application import Application
 from services.gateway.engineio.carrier import Carrier
@@ -72,6 +73,11 @@ class Session:
         """Return what came with the handshake, the first time."""
         credentials, self.credentials = self.credentials, NO_CREDENTIALS
         return credentials
+
+    @property
+    def account(self) -> str:
+        """What the client's address counts as."""
+        return account_of(self.address)
 
     @property
     def form(self) -> Form:

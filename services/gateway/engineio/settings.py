@@ -24,6 +24,6 @@ class EngineSettings:
     max_depth: int = 32  # malformed
     max_unsent: int = 2_097_152  # unsent bytes when another packet is sent to this client alone: closed
     poll_buffer: int = 131_072  # fan-out bytes that wait for the next poll: paused until it comes
-    max_unsent_of_all: int = 268_435_456  # unsent bytes of all clients together: the slowest are cut off
+    max_unsent_of_all: int = 268_435_456  # unsent bytes of all clients together: some slow ones are cut off
     max_packets_per_poll: int = 16  # the rest goes with the next poll; python-engineio takes no more at once
     max_packets_per_poll_of_browser: int = 256  # for clients that are known to take any number

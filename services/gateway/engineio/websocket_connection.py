@@ -50,7 +50,6 @@ class WebSocketConnection(Successor):
     """One websocket after its handshake."""
 
     __slots__ = (
-        "_account",
         "_base64",
         "_closing",
         "_cutoff",
@@ -63,6 +62,7 @@ class WebSocketConnection(Successor):
         "_transport",
         "_turns",
         "_unsent",
+        "account",
         "descriptor",
     )
 
@@ -81,7 +81,7 @@ class WebSocketConnection(Successor):
     ) -> None:
         super().__init__()
         self._turns = turns
-        self._account = account
+        self.account = account
         self._closing = closing
         self._unsent = unsent
         self._reader = FrameReader(max_payload)
@@ -108,13 +108,13 @@ class WebSocketConnection(Successor):
         self._reader.feed(data)
         if self._is_waiting:
             self._transport.pause_reading()
-        elif not self._turns.run(self._account, self._read_batch):
+        elif not self._turns.run(self.account, self._read_batch):
             self._await_turn()
 
     def _await_turn(self) -> None:
         self._is_waiting = True
         self._transport.pause_reading()
-        self._turns.add(self._account, self._continue_reading, self._transport)
+        self._turns.add(self.account, self._continue_reading, self._transport)
 
     def _continue_reading(self) -> None:
         self._is_waiting = False

@@ -128,8 +128,9 @@ class SseTransport:
             resume_point = await self._locate_cursor(query.since, request, view_of(principal.rights))
             chunked = request.version >= HttpVersion11
             form = Form.SSE if chunked else Form.SSE_PLAIN
+            client = secrets.token_urlsafe(12)
             stream = SseStream(
-                form, self._hub, self._stalls, self._forget, self._retry, self._unsent, secrets.token_urlsafe(12)
+                form, self._hub, self._stalls, self._forget, self._retry, self._unsent, owner.account, client
             )
             taken = take_over(request, stream) is not None
             if taken:

@@ -37,6 +37,7 @@ class SseStream(HubClient, Successor):
         "_stalls",
         "_transport",
         "_unsent",
+        "account",
         "bearer",
         "client",
         "descriptor",
@@ -57,9 +58,11 @@ class SseStream(HubClient, Successor):
         lost: Callable[["SseStream"], None],
         retry: Callable[[], bytes],
         unsent: Unsent,
+        account: str = "",
         client: str = "",
     ) -> None:
         super().__init__()
+        self.account = account
         self.client = client  # the id that `connected` tells it
         self.form = form
         self.reason = DisconnectReason.TRANSPORT_CLOSE  # reported when it ends
