@@ -53,6 +53,15 @@ ATTACKERS = (
     "poll-flood",
     "malformed-packets",
     "floods-of-headers",
+    "exports-that-nobody-reads",
+    "export-flood",
+    "search-flood",
+    "history-flood",
+    "snapshot-flood",
+    "batches-with-keys",
+    "lists-that-nobody-reads",
+    "polls-that-never-come",
+    "probe-and-upgrade-at-once",
 )
 QUICK = ("ping-flood", "gzip-bombs", "list-flood")
 HISTORY = 12_000  # orders, of which Redis keeps a tenth
