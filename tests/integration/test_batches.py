@@ -170,7 +170,9 @@ async def test_a_batch_that_is_too_large_to_be_answered_is_refused(replicas: Rep
 async def test_a_body_beyond_the_limit_is_refused_and_one_of_a_thread_is_checked(replicas: Replicas) -> None:
     for data, status in (
         (b" " * 1_048_577, 413),
-        (b"[" * 500_000, 400),
+        (b'{"operations":[' + b"{}," * 20_000 + b" " * 65_536 + b"{}]}", 413),
+        (b"[" * 500_000, 413),
+        (b"[" * 15_000 + b" " * 65_536, 400),
         (json.dumps({"operations": [insert(notes="x" * 900_000)]}).encode(), 422),
     ):
         async with replicas.both[0].post(

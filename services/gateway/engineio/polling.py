@@ -8,6 +8,7 @@ from services.common.fair_turns import Pace
 from services.gateway.edge.body import BodyBroken, BodyTooLarge, BodyTooSlow, read_body
 from services.gateway.edge.connection_watch import ConnectionWatch
 from services.gateway.edge.incidents import DisconnectReason, Incident
+from services.gateway.edge.media_type import media_type
 from services.gateway.engineio.rejection import ErrorCode, Rejected
 from services.gateway.engineio.request_times import RequestTimes
 from services.gateway.engineio.session import Session
@@ -155,7 +156,7 @@ class Polling:
         if self._posting:
             self._session.fail(Incident.OVERLAPPING_REQUESTS, CloseCode.POLICY)
             return web.Response(status=400)
-        if request.content_type == "application/octet-stream":
+        if media_type(request).name == "application/octet-stream":
             self._session.fail(Incident.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)
             return web.Response(status=400)
         if self._posts.is_repeated(request):

@@ -28,6 +28,7 @@ class Media(Enum):
 _RANGE = re.compile(r"[^\s/;,]+/[^\s/;,]+")
 _WEIGHT = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
 _NAMED = 2
+_MOST = 50  # ranges that are looked at, and parameters of each; browsers send a handful
 
 
 class Preference(NamedTuple):
@@ -47,8 +48,8 @@ def preference(accept: str, media_type: str) -> Preference:
 
 def _ranges(accept: str) -> Iterator[tuple[str, float]]:
     """Return the media ranges and their weights, as far as they can be understood."""
-    for element in accept.split(","):
-        asked, *parameters = (part.strip().lower() for part in element.split(";"))
+    for element in accept.split(",", _MOST)[:_MOST]:
+        asked, *parameters = (part.strip().lower() for part in element.split(";", _MOST))
         weight = next((each[2:] for each in parameters if each.startswith("q=")), "1")
         if _RANGE.fullmatch(asked) and _WEIGHT.fullmatch(weight):
             yield asked, float(weight)

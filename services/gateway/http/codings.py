@@ -84,7 +84,7 @@ def chosen(lines: Iterable[str], among: Iterable[Coding] = Coding) -> Coding | N
 def _weights(lines: Iterable[str]) -> dict[str, float]:
     """Return each entry's weight, by its name in lower case and without parameters; the largest of equal ones."""
     found: dict[str, float] = {}
-    for entry in ",".join(lines).split(",")[:_MOST]:
+    for entry in ",".join(lines).split(",", _MOST)[:_MOST]:
         name, _, parameters = entry.partition(";")
         if name := name.strip().lower():
             quality = _QUALITY.search(parameters)
