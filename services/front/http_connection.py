@@ -6,13 +6,15 @@ aiohttp has neither: it reads all connections as they come, and waits without en
 import asyncio
 from typing import Protocol
 
-from aiohttp import web
+from aiohttp import EMPTY_PAYLOAD, web
 from aiohttp.web_protocol import _ErrInfo
 
 from services.common.fair_turns import FairTurns
 from services.front.answered_errors import AnsweredErrors, problem_message
+from services.front.bodies import LONGEST_TARGET
 from services.front.connections import ConnectionRefusal, Slot
 from services.front.handover import SlotHolder
+from services.front.heads import LONGEST_HEAD, fault_of
 from services.front.refusals import Refusals
 
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n" + problem_message(
@@ -20,8 +22,15 @@ _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n" + problem_m
 )
 
 
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n" + problem_message(
+    "431 Request Header Fields Too Large", "The request cannot be read."
+)
+
 # The least that a request costs after it was read; what it asks for is not known yet.
 REQUEST_SECONDS = 0.0002
+
+# What one turn parses; the rest waits for another. A body in chunks of one byte each costs a microsecond a byte.
+BYTES_PER_TURN = 16_384
 
 
 class UnsentBytes(Protocol):
@@ -38,12 +47,14 @@ class HttpConnection(SlotHolder, AnsweredErrors):
     """aiohttp's own protocol with a slot among the connections.
 
     Checked against aiohttp 3.14: a request whose head is complete is in `_messages` when `data_received` returns, or an
-    `_ErrInfo` instead of a malformed one; `_waiter` is set while the connection waits for the next request.
-    `_reading_paused` and `_buffer_paused` say that aiohttp itself has paused the transport; when it resumes, it calls
-    `data_received(b"")` to parse the bytes that it had put aside.
+    `_ErrInfo` instead of a malformed one; `_waiter` is set while the connection waits for the next request, yet not
+    before its task has begun; `_request_count` is how many requests have come. `_reading_paused` and `_buffer_paused`
+    say that aiohttp itself has paused the transport; when it resumes, it calls `data_received(b"")` to parse the bytes
+    that it had put aside.
     """
 
     __slots__ = (
+        "_begun",
         "_has_begun",
         "_held",
         "_held_since",
@@ -73,13 +84,14 @@ class HttpConnection(SlotHolder, AnsweredErrors):
         self._held = b""
         self._held_since = 0.0
         self._has_begun = False  # a request, of which only a part has come
+        self._begun = 0  # bytes of it
         self._is_unreadable = False
         slot.connection = self
 
     def data_received(self, data: bytes) -> None:
         """Read on when it is this account's turn; nothing more is taken from the connection before."""
         if not data:  # aiohttp resumes, and parses the bytes that it had put aside
-            super().data_received(data)
+            self._receive(data)
         elif self._held:
             self._held += data
             if self.transport is not None:
@@ -127,23 +139,46 @@ class HttpConnection(SlotHolder, AnsweredErrors):
         return held
 
     def read(self, data: bytes) -> None:
-        """Read on, and see whether a request is complete, or one has begun that may take only so long."""
+        """Read on as far as one turn goes, and let the rest wait for another one."""
         if self._is_unreadable:
             return  # the response closes the connection; aiohttp would report an error for each further piece
-        super().data_received(data)
-        if self._messages and isinstance(broken := self._messages[-1][0], _ErrInfo):
-            self._is_unreadable = True
-            # Its traceback refers to a frame that refers to it, and to 64 KiB of malformed input. Such a cycle stays in
-            # memory until the garbage collector runs, which is seldom (`tune_gc`); a client can make hundreds a second.
-            broken.exc.__traceback__ = broken.exc.__context__ = None
-        self._has_begun = self._waiter is not None and not self._messages
+        self._parse(data[:BYTES_PER_TURN])
+        rest = data[BYTES_PER_TURN:]
+        if rest and self.transport is not None:
+            self.hold(rest)
+            self._turns.add(self.account, self._read_held, self.transport)
+
+    def _parse(self, data: bytes) -> None:
+        """Parse it, and see whether a request is complete, or one has begun that may take only so long."""
+        self._receive(data)
+        self._has_begun = not self._messages and (self._waiter is not None or not self._request_count)
+        self._begun = self._begun + len(data) if self._has_begun else 0
         if self._slot is None:
             return
         if self._messages:
             self._turns.charge(self.account, REQUEST_SECONDS)
             self._slot.request_complete()
+        elif self._begun > LONGEST_TARGET + LONGEST_HEAD:
+            self._refuse_unread(_TOO_LARGE)
         elif self._has_begun:
             self._slot.request_begun()
+
+    def _receive(self, data: bytes) -> None:
+        """Have aiohttp parse it; of the requests that are complete then, refuse those that are not to be served."""
+        first = len(self._messages)
+        super().data_received(data)
+        for number in range(first, len(self._messages)):
+            message = self._messages[number][0]
+            if not isinstance(message, _ErrInfo):
+                fault = fault_of(message)
+                if fault is None:
+                    continue
+                message = _ErrInfo(400, fault, fault.message)
+                self._messages[number] = message, EMPTY_PAYLOAD
+            self._is_unreadable = True
+            # Its traceback refers to a frame that refers to it, and to 64 KiB of malformed input. Such a cycle stays in
+            # memory until the garbage collector runs, which is seldom (`tune_gc`); a client can make hundreds a second.
+            message.exc.__traceback__ = message.exc.__context__ = None
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Free the slot."""
@@ -179,10 +214,13 @@ class HttpConnection(SlotHolder, AnsweredErrors):
 
     def overdue(self) -> ConnectionRefusal:
         """Respond that the request took too long, and close."""
-        if self.transport is not None:
-            self.transport.write(_TOO_SLOW)
-        self.force_close()
+        self._refuse_unread(_TOO_SLOW)
         return ConnectionRefusal.HEAD_TOO_SLOW
+
+    def _refuse_unread(self, answer: bytes) -> None:
+        if self.transport is not None:
+            self.transport.write(answer)
+        self.force_close()
 
     def evict(self) -> None:
         """Close it at once, even with unsent data."""

@@ -120,6 +120,7 @@ async def front(
     app.router.add_get("/large", _large)
     app.router.add_get("/taken", _taken)
     app.router.add_get("/slow", _Slow(port.answer).get)
+    app.router.add_post("/length", _length)
     runner = web.AppRunner(app, keepalive_timeout=LONG, lingering_time=0.2)
     await runner.setup()
     assert runner.server is not None
@@ -138,6 +139,11 @@ async def front(
 
 async def _hello(_: web.Request) -> web.Response:
     return web.Response(text="hello")
+
+
+async def _length(request: web.Request) -> web.Response:
+    await request.content.read()
+    return web.Response(text="read")
 
 
 async def _taken(request: web.Request) -> web.StreamResponse:
@@ -197,6 +203,39 @@ async def test_any_other_request_is_answered_by_aiohttp() -> None:
         assert await other.ask(b"\x16\x03\x01\r\n\r\n") == b"HTTP/1.0 400 Bad Request"
         other.close()
         assert not port.asked
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"A: %b\r\n" % (b"," * 8_000) * 5 + b"\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\n" + b"A: %b\r\n" % (b"," * 8_000) * 6 + b"A: %b" % (b"," * 1_500), b"431"),  # no end of it
+        (b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n" % (b"/" * 8_000), b"414"),
+        (b"GET http://xn--/ HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
+    ],
+)
+async def test_a_head_that_would_be_dear_is_refused_and_its_connection_closed(request_: bytes, status: bytes) -> None:
+    async with front() as port:
+        client = await port.connect()
+        client.writer.write(request_)
+        assert (await client.rest()).split()[1] == status
+
+
+async def test_a_request_that_follows_in_the_pipeline_is_judged_too() -> None:
+    async with front() as port:
+        client = await port.connect()
+        client.writer.write(REQUEST * 50 + b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n" % (b"/" * 8_000) + REQUEST)
+        answers = (await client.rest()).split(b"HTTP/1.")[1:]
+        assert [answer.split()[1] for answer in answers] == [b"200"] * 50 + [b"414"]
+
+
+async def test_a_body_of_many_turns_arrives_whole() -> None:
+    async with front() as port:
+        client = await port.connect()
+        for size in (1, 3_000, 100_000, 1_000_000):
+            client.writer.write(b"POST /length HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + bytes(size))
+            assert await client.ask(REQUEST) == b"200 OK"  # to the body
+            assert await client.ask(b"") == b"200 OK"  # to what was sent behind it
 
 
 async def test_a_connection_that_says_nothing_is_cut_off_in_time() -> None:

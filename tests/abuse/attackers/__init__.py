@@ -8,6 +8,7 @@ from tests.abuse.attackers import (
     filters,
     floods,
     frames,
+    heads,
     ids,
     malformed,
     silent,
@@ -20,6 +21,7 @@ from tests.abuse.attackers.attacker import Attacker
 ATTACKERS: list[Attacker] = [
     *frames.ATTACKERS,
     *bodies.ATTACKERS,
+    *heads.ATTACKERS,
     *ids.ATTACKERS,
     *since.ATTACKERS,
     *silent.ATTACKERS,

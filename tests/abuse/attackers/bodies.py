@@ -91,7 +91,7 @@ _WRONG_VALUES = [
 
 def expensive() -> list[bytes]:
     """Return each of these requests once."""
-    return _plain_bombs() + _UNKNOWN_KEYS + _UNKNOWN_PARAMETERS + _DEEP_JSON + _WRONG_VALUES
+    return _plain_bombs() + _ONE_BYTE_CHUNKS[:2] + _UNKNOWN_KEYS + _UNKNOWN_PARAMETERS + _DEEP_JSON + _WRONG_VALUES
 
 
 @attacker()
@@ -136,4 +136,48 @@ async def wrong_values(target: Target, tally: Tally) -> None:
     await ask_forever(target, tally, _WRONG_VALUES, at_once=4)
 
 
-ATTACKERS: list[Attacker] = [gzip_bombs, chunked_bombs, unknown_keys, unknown_parameters, deep_json, wrong_values]
+def _in_bytes(method: str, path: str, count: int) -> bytes:
+    """Return a body in chunks of a byte each."""
+    headers = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
+    return request(method, path, headers=headers) + b"1\r\n \r\n" * count + b"0\r\n\r\n"
+
+
+_ONE_BYTE_CHUNKS = [_in_bytes(method, path, 60_000) for method, path in _PATHS]
+
+
+@attacker()
+async def one_byte_chunks(target: Target, tally: Tally) -> None:
+    """Sends bodies of 60,000 chunks of one byte, on four connections."""
+
+    async def attempt() -> None:
+        for body in _ONE_BYTE_CHUNKS:
+            async with wire(target, tally) as connection:
+                await connection.ask(body)
+
+    await forever(attempt, tally, at_once=4)
+
+
+_MEGABYTE = 1_048_576 - 100
+_DENSE = ["{},", "[],", "1,", '{"":0},', '"",', "[[[]]],", "1e1,", "true,", '"\\ud800",', '{"a":0,"a":0},']
+_DENSE_BATCHES = [
+    json_request("POST", "/api/orders:batch", f'{{"operations":[{one * (_MEGABYTE // len(one))}0]}}'.encode())
+    for one in _DENSE
+]
+
+
+@attacker()
+async def dense_batches(target: Target, tally: Tally) -> None:
+    """Sends batches that are a megabyte of the smallest values, on four connections."""
+    await ask_forever(target, tally, _DENSE_BATCHES, at_once=4)
+
+
+ATTACKERS: list[Attacker] = [
+    gzip_bombs,
+    chunked_bombs,
+    unknown_keys,
+    unknown_parameters,
+    deep_json,
+    wrong_values,
+    one_byte_chunks,
+    dense_batches,
+]

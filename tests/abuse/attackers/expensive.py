@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 
-from tests.abuse.attackers import bodies, elsewhere, filters, ids, malformed
+from tests.abuse.attackers import bodies, elsewhere, filters, heads, ids, malformed
 from tests.abuse.attackers.attacker import Attacker, Tally, Target, attacker
 from tests.abuse.attackers.polling import polling
 from tests.abuse.attackers.wire import CUT, request, websocket, wire
@@ -60,6 +60,7 @@ async def expensive_requests(target: Target, tally: Tally) -> None:
         *bodies.expensive(),
         *ids.EXPENSIVE,
         *malformed.HEADERS,
+        *heads.DEAREST,
         *(each.data for each in elsewhere.FORGED[:6]),
         *(request("GET", path) for path in ordinary),
     ]

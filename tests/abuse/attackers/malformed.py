@@ -41,6 +41,7 @@ _FRAMES = [
 _HTTP = [
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(300),
     b"GET / HTTP/9.9\r\n\r\n",
+    b"GET http://xn--/ HTTP/1.1\r\nHost: localhost\r\n\r\n",
     b"GET http://[::1 HTTP/1.1\r\nHost: x\r\n\r\n",
     b"GET //\\x HTTP/1.1\r\nHost: localhost\r\n\r\n",
     b"GET /%00%ff%2e%2e/%2e%2e/etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -59,6 +60,7 @@ _MANY = {f"X-{number}": MARK for number in range(5_000)}
 _ENDLESS = request("GET", "/", headers={"X-Long": "x" * 60_000})[:-2]
 HEADERS = [
     request("GET", "/" + "x" * 65_000),
+    request("GET", "/" * 16_000),
     request("GET", "/api/orders?customer_name=" + "%41" * 20_000),
     request("GET", "/", headers=_MANY),
     request("GET", "/api/orders", headers={"X-Long": MARK * 9_000}),
