@@ -14,7 +14,7 @@ from services.gateway.edge.unsent import Unsent
 from services.gateway.filters import EVERYTHING
 from services.gateway.hub import Hub
 from services.gateway.ring import Ring
-from services.gateway.sse.stream import SseStream
+from services.gateway.sse.stream import IGNORED_BYTES, SseStream
 from services.gateway.subscription import Mode, Subscription
 from services.gateway.wire import sse
 from services.gateway.wire.form import Form
@@ -102,3 +102,13 @@ async def test_a_stream_that_has_ended_is_dropped_where_its_client_does_not_take
     served.stream.start(served.subscription)
     served.stream.end()
     assert await served.dropped.get() is served.stream
+
+
+async def test_a_client_that_goes_on_talking_is_cut_off(served: Served) -> None:
+    served.stream.start(served.subscription)
+    await asyncio.to_thread(served.client.sendall, bytes(IGNORED_BYTES))
+    served.publish(1)
+    assert await served.receive(len(served.chunk(1))) == served.chunk(1)
+    await asyncio.to_thread(served.client.sendall, b"x")
+    await served.lost.wait()
+    assert len(served.hub) == 0

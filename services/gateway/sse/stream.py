@@ -24,12 +24,15 @@ from services.gateway.wire.form import Form
 
 _STILL_HERE = sse.comment("still here")
 
+IGNORED_BYTES = 65_536  # of what a client sends into its stream
+
 
 class SseStream(HubClient, Successor):
     """One stream after its headers; an outlet of the hub."""
 
     __slots__ = (
         "_hub",
+        "_ignored",
         "_lost",
         "_paused",
         "_retry",
@@ -76,6 +79,7 @@ class SseStream(HubClient, Successor):
         self._lost = lost
         self._retry = retry
         self._unsent = unsent
+        self._ignored = 0
         self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -172,7 +176,13 @@ class SseStream(HubClient, Successor):
         self.abort(DisconnectReason.SLOW_CONSUMER)
 
     def data_received(self, data: bytes) -> None:
-        """Ignore it: this connection takes no further requests."""
+        """Ignore it, as this connection takes no further requests, and cut off a client that goes on talking.
+
+        It would keep the loop busy with reading, at no account's expense.
+        """
+        self._ignored += len(data)
+        if self._ignored > IGNORED_BYTES:
+            self.abort(DisconnectReason.TRANSPORT_ERROR)
 
     def eof_received(self) -> bool:
         """Close: a client that closes its half has left."""

@@ -88,6 +88,19 @@ async def stream_flood(target: Target, tally: Tally) -> None:
 
 
 @attacker()
+async def words_to_streams(target: Target, tally: Tally) -> None:
+    """Opens a hundred streams, and sends into each as fast as it can."""
+
+    async def attempt() -> None:
+        async with wire(target, tally) as stream, stream.swallowing():
+            await stream.send(request("GET", "/api/orders/events"))
+            while True:
+                await stream.send(MARK.encode() * 10_000)
+
+    await forever(attempt, tally, at_once=100)
+
+
+@attacker()
 async def subscribe_flood(target: Target, tally: Tally) -> None:
     """Subscribes and unsubscribes as often as a client may, on fifty websockets."""
 
@@ -134,6 +147,7 @@ ATTACKERS: list[Attacker] = [
     handshake_flood,
     polling_handshake_flood,
     stream_flood,
+    words_to_streams,
     subscribe_flood,
     poll_flood,
     polling_resumes,
