@@ -14,6 +14,7 @@ from services.gateway.edge.incidents import Incident
 from services.gateway.edge.peer import Peers
 from services.gateway.engineio.application import Application
 from services.gateway.engineio.session import Session
+from services.gateway.wire.websocket import CloseCode, close_frame
 from tests.conformance.conftest import EngineWith
 from tests.conformance.running import TEXT, Running, engine_server
 from tests.conformance.server import EngineEcho
@@ -132,6 +133,27 @@ async def test_an_upgrade_that_is_not_completed_is_closed_and_polling_goes_on(en
     assert engine.incidents == {Incident.UPGRADE_FAILED: 1}
     await engine.post(sid, "4x")
     assert await engine.get(sid) == (200, "4x")
+
+
+async def test_a_websocket_that_no_session_wants_is_not_waited_for(engine_with: EngineWith) -> None:
+    """It counts against no limit, so a client could keep any number of them open until the closing handshake is due."""
+    engine = await engine_with(close_timeout=3600)
+    sid = await engine.open_polling()
+    async with engine.websocket(sid=sid) as first, asyncio.timeout(10):
+        await first.send("2probe")
+        assert await first.receive() == "3probe"
+        reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
+        writer.write(
+            f"GET /engine.io/?EIO=4&transport=websocket&sid={sid} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+            "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n".encode()
+        )
+        assert (await reader.read()).endswith(close_frame(CloseCode.NORMAL))
+        with suppress(ConnectionError):
+            while True:
+                writer.write(bytes(1000))
+                await writer.drain()
+        writer.close()
 
 
 async def test_a_client_that_pongs_and_never_reads_costs_a_bounded_amount(engine_with: EngineWith) -> None:

@@ -30,7 +30,6 @@ from services.gateway.engineio.websocket_handshake import (
 )
 from services.gateway.wire.engineio import PROTOCOL, open_packet
 from services.gateway.wire.handshake import Handshake
-from services.gateway.wire.websocket import CloseCode
 
 
 class EngineServer:
@@ -165,7 +164,7 @@ class EngineServer:
         if response is None:
             return web.Response(status=400)
         if session is None or not may_open or not Upgrade.begin(session, websocket):
-            websocket.close(CloseCode.NORMAL)  # as the reference: accepted, then closed
+            websocket.dismiss()  # as the reference: accepted, then closed
         return response
 
     def _open_websocket(self, request: web.Request, head: bytes, session: Session) -> web.StreamResponse:

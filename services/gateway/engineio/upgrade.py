@@ -64,7 +64,7 @@ class Upgrade:
             self._session.sessions.count(Incident.UPGRADE_FAILED)
             self._entry.cancel()
             self._polling.hold_polls()
-            self._websocket.close(CloseCode.NORMAL)
+            self._websocket.dismiss()
 
     def admit_websocket_frame(self) -> bool:
         """Count the frame."""

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 from tests.abuse.attackers.attacker import MARK, Attacker, Tally, Target, attacker
 from tests.abuse.attackers.polling import PollingSession, polling
@@ -113,6 +113,18 @@ async def websockets_of_others(target: Target, tally: Tally) -> None:
     await forever(attempt, tally, at_once=4)
 
 
+@attacker()
+async def upgrades_that_stay(target: Target, tally: Tally) -> None:
+    """Opens websockets for a session that has one already, and stays when the server closes them."""
+
+    async def attempt(session: PollingSession, stack: AsyncExitStack) -> None:
+        await stack.enter_async_context(websocket(target, tally, sid=session.sid, join=False))
+
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(polling(target, tally))
+        await forever(lambda: attempt(session, stack), tally, at_once=8)
+
+
 _PACKETS = [
     *[b"40", b"41", b"42", b"2", b"2probe", b"3", b"3probe", b"5", b"6", b"1", b"4", b"", b"x", b"0{}", b"bAQID"],
     *[b'42["subscribe",{"status":"shipped"}]', b'421["subscribe",{}]', b'42["unsubscribe"]', b'42["no"]', b"43[]"],
@@ -195,5 +207,6 @@ ATTACKERS: list[Attacker] = [
     upgrades_in_fragments,
     upgrades_with_nothing_held,
     websockets_of_others,
+    upgrades_that_stay,
 ]
 FUZZER = any_order
