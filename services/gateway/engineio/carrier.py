@@ -40,3 +40,6 @@ class Carrier(Protocol):
 
     def abort(self) -> None:
         """Close at once and discard unsent packets."""
+
+    def forget(self) -> None:
+        """Discard packets that nobody can fetch any more."""

@@ -142,6 +142,8 @@ class Polling:
         del self._unsent[:most]
         self._size = max(self._size - len(body) - 1, 0) if self._unsent else 0
         self._note_unsent()
+        if not self._session.sessions.holds(self._session):
+            self.forget()
         if self._session.carrier is self:
             self._session.pause_writing()
         return web.Response(body=body, content_type="text/plain", charset="UTF-8", headers=_NO_STORE)
@@ -229,6 +231,15 @@ class Polling:
         self._size = 0
         if self._poll is not None:
             self.write(_CLOSE)
+
+    def forget(self) -> None:
+        """Discard the packets that no GET will fetch; one that is held takes its own first.
+
+        A session and its polling refer to each other, so both stay until the garbage collector runs, which is seldom.
+        """
+        if self._poll is None:
+            self._unsent.clear()
+            self._size = 0
 
     def release_polls(self) -> None:
         """Stop holding GETs, so that the client can leave polling."""

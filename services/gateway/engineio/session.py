@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from services.common.deadlines import Entry
+from services.common.fair_turns import call_soon
 from services.gateway.edge.incidents import DisconnectReason, Incident
 from services.gateway.edge.peer import account_of
 from services.gateway.edge.principal import NO_CREDENTIALS, Credentials
@@ -98,17 +99,29 @@ class Session:
         """Send text messages (as UTF-8) to this client only; it is closed if too much is unsent."""
         if self.is_open:
             self._carrier.send_text(*[b"4" + message for message in messages])
-            self._check_unsent()
+            self._bound_unsent()
 
     def send_binary(self, message: bytes) -> None:
         """Send a binary message to this client only, under the same limit."""
         if self.is_open:
             self._carrier.send_binary(message)
-            self._check_unsent()
+            self._bound_unsent()
+
+    def _bound_unsent(self) -> None:
+        """Close the client if too much is unsent, yet not before its caller is done with it.
+
+        A caller that had sent something, and goes on to register the client somewhere, would register one that is gone.
+        """
+        if self._has_too_much_unsent:
+            call_soon(self._check_unsent)
 
     def _check_unsent(self) -> None:
-        if self._carrier.unsent > self.sessions.settings.max_unsent:
+        if self._has_too_much_unsent:
             self.fail(Incident.SLOW_CONSUMER, CloseCode.POLICY)
+
+    @property
+    def _has_too_much_unsent(self) -> bool:
+        return self._carrier.unsent > self.sessions.settings.max_unsent
 
     def receive(self, data: str | bytes) -> None:
         """Handle one packet from the client; the rate limit has been checked already."""
@@ -124,6 +137,7 @@ class Session:
             self._pong_extended = True
             self._beat(pong=True)
         self._dispatch(packet)
+        self._check_unsent()  # what answers the packet is part of it: a POST tells how it has ended
 
     def _dispatch(self, packet: EnginePacket) -> None:
         match packet.type:
@@ -224,6 +238,8 @@ class Session:
                 self._application.closed(reason)
             finally:
                 self.sessions.closed(self, linger=linger)
+                if not linger:
+                    self._carrier.forget()
                 if self.upgrade is not None:
                     self.upgrade.fail()
 

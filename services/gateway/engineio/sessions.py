@@ -37,7 +37,7 @@ class Sessions:
         self.ping_due: Deadlines[Session] = Deadlines(settings.ping_interval, Session.ping)
         self.pong_due: Deadlines[Session] = Deadlines(settings.ping_timeout, _pong_missed)
         self.upgrade_due: Deadlines[Upgrade] = Deadlines(settings.upgrade_timeout, Upgrade.fail)
-        self.lingering: Deadlines[Session] = Deadlines(settings.close_timeout, self._forget)
+        self.lingering: Deadlines[Session] = Deadlines(settings.close_timeout, self._stop_lingering)
         self.closing: Deadlines[WebSocketConnection] = Deadlines(settings.close_timeout, WebSocketConnection.abort)
         self._by_sid: dict[str, Session] = {}
         self.registry = registry
@@ -110,6 +110,10 @@ class Sessions:
             self.lingering.add(session)
         else:
             self._forget(session)
+
+    def _stop_lingering(self, session: Session) -> None:
+        self._forget(session)
+        session.carrier.forget()
 
     def _forget(self, session: Session) -> None:
         if self._by_sid.pop(session.sid, None) is not None:

@@ -200,6 +200,9 @@ class WebSocketConnection(Successor):
         self._reader.stop()
         self._transport.abort()
 
+    def forget(self) -> None:
+        """Do nothing: what is unsent goes with the connection."""
+
     def cut(self) -> None:
         """Cut the connection, because too much is unsent for all clients together."""
         owner = self._owner

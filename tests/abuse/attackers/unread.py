@@ -4,7 +4,7 @@ import asyncio
 
 from tests.abuse.attackers.attacker import Attacker, Tally, Target, attacker
 from tests.abuse.attackers.polling import polling
-from tests.abuse.attackers.wire import CUT, Wire, request, websocket, wire
+from tests.abuse.attackers.wire import CUT, Wire, forever, request, websocket, wire
 
 _COUNT = 500
 _WINDOW = 4096
@@ -82,4 +82,33 @@ async def lists_that_nobody_reads(target: Target, tally: Tally) -> None:
             group.create_task(keep())
 
 
-ATTACKERS: list[Attacker] = [clients_that_never_read, polls_that_never_come, lists_that_nobody_reads]
+# The most that may wait for one client (`CLIENT_BUFFER_BYTES`); the answer to joining is longer than the rest.
+_MOST_UNSENT = 2_097_152
+_REST = 100
+_ANSWER = len('44/,{"message":"Invalid namespace"}') + 1  # with the separator
+
+
+@attacker()
+async def full_to_the_brim(target: Target, tally: Tally) -> None:
+    """Has answers wait until there is room for a few bytes only, and then joins."""
+
+    async def attempt() -> None:
+        async with polling(target, tally, join=False) as session:
+            left = _MOST_UNSENT - _REST
+            while left > 0:
+                length = min(left - _ANSWER, 60_000)
+                if 0 < left - length - _ANSWER < 2 * _ANSWER:
+                    length -= 2 * _ANSWER
+                await session.post(b"40/" + b"x" * length)
+                left -= length + _ANSWER
+            await session.post(b"40")
+
+    await forever(attempt, tally, at_once=2)
+
+
+ATTACKERS: list[Attacker] = [
+    clients_that_never_read,
+    polls_that_never_come,
+    lists_that_nobody_reads,
+    full_to_the_brim,
+]
