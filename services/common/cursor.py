@@ -59,6 +59,13 @@ class Position(NamedTuple):
         """The position just before the first change of cluster time ``ts``."""
         return cls.end_of(ts - 1)
 
+    @property
+    def below(self) -> "Position":
+        """The position just before this one; the first has none."""
+        if not self.ts:
+            return Position(0, 0)
+        return Position(self.ts, self.n - 1) if self.n else Position.before(self.ts)
+
     def next_at(self, ts: int) -> "Position":
         """The position of the change that follows this one and was committed at ``ts``."""
         return Position(ts, self.n + 1) if ts == self.ts else Position(ts, 0)

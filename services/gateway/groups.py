@@ -10,6 +10,10 @@ from services.gateway.interest_index import InterestIndex
 from services.gateway.subscription import Subscription
 from services.gateway.wire.form import Form
 
+# Of one fan-out: each encodes an event for a group, in some 10 µs. A thousand clients of one address, each with a
+# filter of its own, and a batch of 500 orders would be half a million.
+MOST_ENCODINGS = 1000
+
 
 class FannedOut(NamedTuple):
     """The number of writes, and the clients of which it is unknown whether they may see an event."""
@@ -57,13 +61,18 @@ class Groups:
             del self._groups[group.key]
             self._index.remove(group, group.shown)
 
-    def fan_out(self, events: Sequence[Event], failed: Callable[[Subscription, Exception], None]) -> FannedOut:
-        """Send events to the clients that they concern; ``failed`` is called for each client that must be given up."""
+    def fan_out(
+        self,
+        events: Sequence[Event],
+        failed: Callable[[Subscription, Exception], None],
+        postpone: Callable[[Subscription], None],
+    ) -> FannedOut:
+        """Send events to the clients that they concern; ``failed`` is called for each client that must be given up.
+
+        ``postpone`` is called for clients for whom this would take too long; when it returns, they are live no more.
+        """
         # Recipients are fixed before the first write: a client that a write pauses counts as having been sent these.
-        candidates: dict[Group, list[Event]] = {}
-        for event in events:
-            for group in self._candidates(event):
-                candidates.setdefault(group, []).append(event)
+        candidates = self._concerned(events, postpone)
         due = []
         undecided: list[Subscription] = []
         for group, concerning in candidates.items():
@@ -84,6 +93,22 @@ class Groups:
                 sent.count += clients * len(data)
                 recipients.write(data, failed)
         return FannedOut(writes, undecided)
+
+    def _concerned(self, events: Sequence[Event], postpone: Callable[[Subscription], None]) -> dict[Group, list[Event]]:
+        """Return the events that may concern each group; where they are too many, for the largest groups only."""
+        candidates: dict[Group, list[Event]] = {}
+        encodings = 0
+        for event in events:
+            for group in self._candidates(event):
+                candidates.setdefault(group, []).append(event)
+                encodings += 1
+            if encodings > MOST_ENCODINGS and len(candidates) > 1:
+                largest_first = sorted(candidates, key=len, reverse=True)
+                for group in largest_first[max(1, MOST_ENCODINGS // len(events)) :]:
+                    encodings -= len(candidates.pop(group))
+                    for subscription in group:
+                        postpone(subscription)
+        return candidates
 
     def _candidates(self, event: Event) -> Iterable[Group]:
         try:

@@ -120,12 +120,19 @@ class Hub:
 
     def publish(self, events: Sequence[Event]) -> None:
         """Send events that were just added to the ring."""
-        written, undecided = self._groups.fan_out(events, self._abandon)
+        before = events[0].position.below if events else self._ring.position
+        written, undecided = self._groups.fan_out(events, self._abandon, partial(self._postpone, before))
         for subscription in undecided:
             self.resync_one(subscription, ResyncReason.RIGHTS_UNDECIDED)
         self.published(events, written)
         for subscription in self._ahead.reached(self._ring.position):
             self._serve_isolated(subscription)
+
+    def _postpone(self, position: Position, subscription: Subscription) -> None:
+        """Serve a live client from this position on, as soon as it is its account's turn."""
+        self._detach(subscription, Mode.FROM_RING)
+        subscription.position = position
+        self._queue_turn(subscription)
 
     def begin_epoch(self, reason: Reason | None) -> str:
         """Resync every client because history broke; return the id of the incident. The ring has been reset already."""

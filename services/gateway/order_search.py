@@ -10,9 +10,7 @@ from services.gateway.past_changes import PastChange, is_told
 
 def below(position: Position) -> Position:
     """Return the position just before this one; the first has none."""
-    if not position.ts:
-        return Position(0, 0)
-    return Position(position.ts, position.n - 1) if position.n else Position.before(position.ts)
+    return position.below
 
 
 def above(position: Position) -> Position:

@@ -7,6 +7,7 @@ from services.common.envelope import Operation
 from services.common.fair_turns import FairTurns
 from services.common.normalize import EpochReason
 from services.gateway.filters import EVERYTHING, NOTHING, Filter, Interest
+from services.gateway.groups import MOST_ENCODINGS
 from services.gateway.hub import Hub
 from services.gateway.ring import Ring
 from services.gateway.subscription import Mode, ResyncReason, Subscription
@@ -194,6 +195,29 @@ def test_a_client_that_is_full_while_it_is_fetched_for_is_fetched_for_again() ->
     stream.drain(subscription, outlet)
     assert stream.fetched == [subscription, subscription]
     assert stream.hub.position(subscription) == Position(5, 0)
+
+
+def test_a_batch_that_concerns_very_many_groups_reaches_the_largest_at_once_and_the_others_by_turns() -> None:
+    """One client with a thousand filters, and a batch, kept the loop for seconds."""
+    stream = Stream(1000)
+    crowd = [Outlet(), Outlet()]
+    for outlet in crowd:
+        stream.join(outlet)
+    alone = [Outlet() for _ in range(200)]
+    for number, outlet in enumerate(alone):
+        stream.join(outlet, interest=frozenset({Filter(customer_name=("Ada", f"{number}"))}))
+    assert stream.hub.groups == 201
+    stream.publish(1, 100)
+    assert [outlet.positions for outlet in crowd] == [[*range(1, 101)]] * 2
+    at_once = [outlet for outlet in alone if outlet.positions]
+    assert len(at_once) == MOST_ENCODINGS // 100 - 1
+    stream.publish(101, 101)
+    stream.settle()
+    assert all(outlet.positions == [*range(1, 102)] for outlet in [*crowd, *alone])
+    assert stream.hub.groups == 201
+    stream.publish(102, 102)
+    assert all(outlet.positions == [*range(1, 103)] for outlet in [*crowd, *alone])
+    assert not stream.errors
 
 
 def test_the_end_of_an_epoch_is_announced_to_all_clients_with_the_new_cursor() -> None:

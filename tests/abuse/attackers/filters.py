@@ -5,8 +5,8 @@ import base64
 import json
 
 from tests.abuse.attackers.attacker import MARK, Attacker, Tally, Target, attacker
-from tests.abuse.attackers.floods import post_orders
-from tests.abuse.attackers.wire import Wire, forever, websocket
+from tests.abuse.attackers.floods import BATCH, post_orders
+from tests.abuse.attackers.wire import Wire, forever, websocket, wire
 
 _ORDERS_A_SECOND = 270
 
@@ -69,6 +69,27 @@ async def large_filters_by_subscribe(target: Target, tally: Tally) -> None:
     await _write_meanwhile(target, tally, asyncio.ensure_future(forever(attempt, tally, at_once=10)))
 
 
+@attacker(writes=True)
+async def batches_for_many_filters(target: Target, tally: Tally) -> None:
+    """Connects 300 websockets, each with a filter of its own, and writes batches of 500 that all of them fit."""
+    numbers = iter(range(1 << 30))
+
+    async def listen() -> None:
+        async with websocket(target, tally, auth={"filter": {"customer_name": [MARK, f"{next(numbers)}"]}}) as ws:
+            await ws.swallow()
+        raise EOFError
+
+    async def write() -> None:
+        async with wire(target, tally) as connection:
+            while True:
+                await asyncio.sleep(0.2)
+                await connection.ask(BATCH)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(forever(listen, tally, at_once=300))
+        group.create_task(forever(write, tally))
+
+
 @attacker()
 async def answers_to_unsubscribe(target: Target, tally: Tally) -> None:
     """Subscribes ten filters of 60 KB, and then unsubscribes one that it never had, twenty times a second."""
@@ -118,6 +139,7 @@ async def _pid(ws: Wire) -> str:
 ATTACKERS: list[Attacker] = [
     large_filters_in_auth,
     large_filters_by_subscribe,
+    batches_for_many_filters,
     answers_to_unsubscribe,
     forged_offsets,
 ]

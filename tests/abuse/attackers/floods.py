@@ -8,8 +8,13 @@ from tests.abuse.attackers.polling import polling
 from tests.abuse.attackers.wire import CUT, ENGINE, ask_forever, forever, json_request, request, websocket, wire
 
 # As the product it has the number 0, so that the auditor of `make faults` knows these orders, too.
-_ORDER = json.dumps({"customer_name": MARK, "product_name": "#".ljust(200, "0"), "status": "pending"}).encode()
-_POST = json_request("POST", "/api/orders", _ORDER)
+_ORDER = {"customer_name": MARK, "product_name": "#".ljust(200, "0"), "status": "pending"}
+_POST = json_request("POST", "/api/orders", json.dumps(_ORDER).encode())
+BATCH = json_request(
+    "POST",
+    "/api/orders:batch",
+    json.dumps({"operations": [{"operation": "INSERT", "order": _ORDER}] * 500}).encode(),
+)
 
 
 async def post_orders(target: Target, tally: Tally, *, each_second: float) -> None:
