@@ -147,6 +147,7 @@ class WaysIn:
             turns=self.turns,
             principal=self._principal,
             follow=self.sse.open_list,
+            charge=self._limits.require_more,
         )
 
     def _sse_transport(self, stream: Stream, unsent: Unsent) -> SseTransport:

@@ -33,8 +33,8 @@ def share(quota: str = "5/60", clock: Clock | None = None, most: int = 1000) -> 
     return FairShare(dict.fromkeys(Use, Limit(parsed)), clock=clock or Clock(), most=most)
 
 
-def charged(shared: FairShare, address: str = "203.0.113.7", subject: str = "") -> Standing:
-    standing = shared.charge(READS, address, subject)
+def charged(shared: FairShare, address: str = "203.0.113.7", subject: str = "", amount: int = 1) -> Standing:
+    standing = shared.charge(READS, address, subject, amount)
     assert standing is not None
     return standing
 
@@ -70,6 +70,31 @@ def test_all_of_it_may_be_used_at_once_and_no_more(quota: str) -> None:
     clock.now += int(quota.partition("/")[2])
     assert all(charged(shared).is_allowed for _ in range(amount))
     assert not charged(shared).is_allowed
+
+
+def test_many_at_once_are_used_together_or_not_at_all() -> None:
+    clock = Clock()
+    shared = share("5/60", clock)
+    assert charged(shared, amount=3).is_allowed
+    assert not charged(shared, amount=3).is_allowed
+    assert charged(shared, amount=2).remaining == 0
+    assert charged(shared, amount=3).wait == pytest.approx(36)  # until three have come back
+    clock.now += 36
+    assert charged(shared, amount=3).is_allowed
+
+
+def test_more_than_all_may_be_used_where_nothing_is_and_takes_longer_to_come_back() -> None:
+    clock = Clock()
+    shared = share("5/60", clock)
+    first = charged(shared, amount=10)
+    assert first.is_allowed
+    assert first.remaining == 0
+    assert first.wait == pytest.approx(72)
+    clock.now += 71
+    assert not charged(shared).is_allowed
+    clock.now += 1
+    assert charged(shared).is_allowed
+    assert charged(shared, amount=10).wait == pytest.approx(60)
 
 
 @pytest.mark.parametrize("quota", ["1/1", "3/60", "5/60", "7/60", "1000/7", "2/59"])

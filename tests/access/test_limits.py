@@ -23,7 +23,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ORDERS, EVENTS = "/api/orders", "/api/orders/events"
+ORDERS, EVENTS, BATCH = "/api/orders", "/api/orders/events", "/api/orders:batch"
 ORDER = {"customer_name": "Ada", "product_name": "Laptop"}
 HANDSHAKE = "/socket.io/?EIO=4&transport="
 SHOP = "https://shop.example"
@@ -78,9 +78,14 @@ def of(subject: str, address: str = "203.0.113.7", **claims: Any) -> dict[str, s
 
 
 async def ask(
-    world: World, path: str, headers: dict[str, str], method: str = "GET", gateway: ServiceProcess | None = None
+    world: World,
+    path: str,
+    headers: dict[str, str],
+    method: str = "GET",
+    gateway: ServiceProcess | None = None,
+    body: object = ORDER,
 ) -> aiohttp.ClientResponse:
-    body = ORDER if method == "POST" else None
+    body = body if method == "POST" else None
     async with world.http.request(
         method, f"{(gateway or world.tight).url}{path}", headers=headers, json=body
     ) as response:
@@ -147,6 +152,19 @@ async def test_an_export_costs_the_same_however_it_is_asked_for(world: World, ac
 async def test_a_list_in_json_costs_a_read_also_where_an_export_is_declined(world: World) -> None:
     ada = {**of("declining"), "Accept": "application/json, text/csv;q=0"}
     assert told(await ask(world, f"{ORDERS}?limit=1", ada), "reads")[0] == 4
+
+
+async def test_a_batch_costs_a_write_for_each_operation(world: World) -> None:
+    ada, refused_before = of("in batches"), await incidents(world.tight, "writes_limited")
+    batch = {"operations": [{"operation": "DELETE", "id": name} for name in ("nothing", "neither")]}
+    assert (await ask(world, BATCH, ada, "POST", body=batch)).status == 404
+    refused = await ask(world, BATCH, ada, "POST", body=batch)
+    assert refused.status == 429
+    assert told(refused, "writes")[0] == 1
+    assert 0 < int(refused.headers["Retry-After"]) <= 20
+    assert await incidents(world.tight, "writes_limited") == refused_before + 1
+    assert (await ask(world, f"{ORDERS}/nothing", ada, "DELETE")).status == 404
+    assert (await ask(world, f"{ORDERS}/nothing", ada, "DELETE")).status == 429
 
 
 def told(response: aiohttp.ClientResponse, use: str) -> tuple[int, int]:

@@ -19,17 +19,21 @@ class Bucket:
         self.whole_at = -math.inf
         self.unshared = 0.0
 
-    def take(self, use: Use, quota: Quota, now: float) -> Standing:
-        """Use one, if there is one; a refusal uses nothing."""
-        debt = max(self.whole_at - now, 0.0)
-        is_allowed = debt + quota.each <= quota.seconds + _ROUNDING
+    def take(self, use: Use, quota: Quota, now: float, amount: int = 1) -> Standing:
+        """Use so many, if there are so many; a refusal uses nothing.
+
+        More than there ever are may be used where nothing of the quota is used yet. They take longer to come back.
+        """
+        debt, cost = max(self.whole_at - now, 0.0), amount * quota.each
+        needed = min(cost, quota.seconds)
+        is_allowed = debt + needed <= quota.seconds + _ROUNDING
         if is_allowed:
-            debt += quota.each
+            debt += cost
             self.whole_at = now + debt
-            self.unshared += quota.each
+            self.unshared += cost
         remaining = max(0, math.floor((quota.seconds - debt) / quota.each + _ROUNDING))
-        wait = debt - (quota.seconds - (remaining + 1) * quota.each)
-        return Standing(use, quota, is_allowed, remaining, wait)
+        next_needed = (remaining + 1) * quota.each if is_allowed else needed
+        return Standing(use, quota, is_allowed, remaining, debt + next_needed - quota.seconds)
 
     def give_back(self, quota: Quota, now: float) -> None:
         """Undo one use, as far as time has not done it already."""

@@ -69,14 +69,14 @@ class FairShare:
     def __len__(self) -> int:
         return len(self._buckets)
 
-    def charge(self, use: Use, address: str, subject: str = "") -> Standing | None:
-        """Let a client use one; return how it stands, or None where there is no limit for it."""
+    def charge(self, use: Use, address: str, subject: str = "", amount: int = 1) -> Standing | None:
+        """Let a client use so many; return how it stands, or None where there is no limit for it."""
         limit = self._limit_for(use, address, subject)
         if limit is None:
             return None
         account = (use, _name(address, subject))
         bucket = self._bucket(account)
-        standing = bucket.take(use, limit.quota, self._clock())
+        standing = bucket.take(use, limit.quota, self._clock(), amount)
         if not standing.is_allowed:
             self._log_refusal(account, limit.quota)
         else:

@@ -21,11 +21,17 @@ from services.gateway.http.identity import subject_of
 from services.gateway.http.problems import Kind, Problem
 
 Cost = Callable[[web.Request], Use]
+Charge = Callable[[web.Request, Use, int], None]
+"""Charges a request for so many of a use; raises a Problem (429) where that is too much."""
 _Handler = TypeVar("_Handler", bound=Callable[..., Awaitable[web.StreamResponse]])
 _COST = "costs"
 _STANDING = web.RequestKey("standing", Standing)
 _READS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 RATE_LIMIT_HEADERS = ("RateLimit", "RateLimit-Policy")
+
+
+def free(request: web.Request, use: Use, amount: int) -> None:
+    """Charge nothing."""
 
 
 def costs(use: Use | Cost) -> Callable[[_Handler], _Handler]:
@@ -47,9 +53,9 @@ class RequestLimits:
         self._address = address
         self._count = count
 
-    def charge(self, request: web.BaseRequest, use: Use) -> Standing | None:
+    def charge(self, request: web.BaseRequest, use: Use, amount: int = 1) -> Standing | None:
         """Let the request use something more, and count it where it may not; None where that is not limited."""
-        standing = self._share.charge(use, self._address(request), subject_of(request))
+        standing = self._share.charge(use, self._address(request), subject_of(request), amount)
         if standing is not None and not standing.is_allowed:
             self._count(use.incident)
         return standing
@@ -61,8 +67,11 @@ class RequestLimits:
 
     def require(self, request: web.Request) -> None:
         """Charge a request what its route costs; raise a Problem (429) where that is too much."""
-        use = _use_of(request)
-        standing = self.charge(request, use)
+        self.require_more(request, _use_of(request), 1)
+
+    def require_more(self, request: web.Request, use: Use, amount: int) -> None:
+        """Charge a request besides, once it is known what it asks for; raise a Problem (429) where that is too much."""
+        standing = self.charge(request, use, amount)
         if standing is None:
             return
         request[_STANDING] = standing

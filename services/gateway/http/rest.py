@@ -9,7 +9,7 @@ from services.common.fair_turns import FairTurns
 from services.gateway.edge.principal import Principal
 from services.gateway.http.answers import STREAM_CURSOR
 from services.gateway.http.identity import anyone
-from services.gateway.http.limits import RATE_LIMIT_HEADERS
+from services.gateway.http.limits import RATE_LIMIT_HEADERS, Charge, free
 from services.gateway.http.lists import TOTAL_COUNT, ListsApi
 from services.gateway.http.one_order import OneOrder
 from services.gateway.http.writes import OrderWrites
@@ -48,6 +48,7 @@ class OrdersApi:
         turns: FairTurns | None = None,
         principal: Callable[[web.BaseRequest], Principal] = anyone,
         follow: Handler | None = None,
+        charge: Charge = free,
     ) -> None:
         self.turns = turns = FairTurns() if turns is None else turns
         self._lists = ListsApi(store.lists, store.gate, epoch, account, turns, principal, follow)
@@ -60,6 +61,7 @@ class OrdersApi:
             account=account,
             turns=turns,
             principal=principal,
+            charge=charge,
         )
 
     def routes(self) -> list[web.RouteDef]:

@@ -19,7 +19,7 @@ from services.gateway.edge.quota import Use
 from services.gateway.filters import to_text
 from services.gateway.http.answers import ETAG, Epoch, cursor_header, id_of
 from services.gateway.http.body import ONLY_JSON, PATCHES, MediaTypes, read_json
-from services.gateway.http.limits import costs
+from services.gateway.http.limits import Charge, costs
 from services.gateway.http.paths import COLLECTION, ORDER
 from services.gateway.http.problem_translation import as_problems
 from services.gateway.http.repeats import Repeats
@@ -80,6 +80,7 @@ class OrderWrites:
         account: Callable[[web.BaseRequest], str],
         turns: FairTurns,
         principal: Callable[[web.BaseRequest], Principal],
+        charge: Charge,
     ) -> None:
         self._store = store
         self._epoch = epoch
@@ -88,6 +89,7 @@ class OrderWrites:
         self._account = account
         self._turns = turns
         self._principal = principal
+        self._charge = charge
         self._repeats = Repeats()
         self._batches = InFlight(BATCHES_AT_ONCE)
 
@@ -144,6 +146,8 @@ class OrderWrites:
             with as_problems("body"):
                 body = await self._body(asked, limit=max(LARGEST_BATCH_BODY, self._body_limit))
                 writes = parse_batch(body)
+                # Each is a change that all clients wait for: a batch must not get round the limit of writes.
+                self._charge(request, Use.WRITES, len(writes))
                 asked.conditions.require(None)
             return await self._atomic(asked, writes, body, is_batch=True)
 
