@@ -55,7 +55,7 @@ class ProvisionSettings(SettingsWithSecrets):
     mongodb_local_port: int = Field(default=27017, description="The mongod's port on localhost.")
     mongodb_database: str = Field(default="realtime_orders", description="The database of the orders.")
     valkey_address: str = Field(
-        default="localhost:6379", description="Address of the Valkey that is to read its file of users again."
+        default="localhost:6379", description="Address of the Valkey server that must reload its users."
     )
 
     @field_validator("admin_password", "watcher_password", "gateway_password")

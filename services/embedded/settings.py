@@ -28,8 +28,8 @@ class EmbeddedSettings(SettingsWithSecrets):
     embedded_redis_port: Port = Field(default=6479, description="Port of the embedded Redis (Valkey).")
     embedded_servers: Way = Field(
         default=Way.AUTO,
-        description="How the two run: `wheels` (programs of this machine), `docker` (containers), or `auto`: wheels "
-        "if installed, else Docker.",
+        description="How MongoDB and Redis run: `wheels` (programs of this machine), `docker` (containers), or `auto`: "
+        "wheels if installed, else Docker.",
     )
     mongodb_uri: MongoUri | None = Field(
         default=None, description="Your own MongoDB, instead of the embedded one.", json_schema_extra=SECRET

@@ -30,94 +30,99 @@ class AccessSettings(CommonSettings):
     )
     auth_none_on_public: bool = Field(
         default=False,
-        description="With AUTH=none, a gateway does not start where HOST is not loopback, unless this is `yes`: "
-        "something else decides who gets there.",
+        description="`yes` allows AUTH=none although HOST is not loopback, because something else controls who "
+        "reaches the gateway.",
     )
     jwt_secret: SecretStr = Field(
         default=SecretStr(""),
-        description="Secret that signs the tokens by HS256: at least 32 characters; after a comma, earlier ones that "
+        description="Secret that signs tokens with HS256: at least 32 characters; after a comma, earlier ones that "
         "stay valid.",
         json_schema_extra=SECRET,
     )
     jwt_public_key: str = Field(
         default="",
-        description="Public keys that the tokens are signed for, in PEM, one after the other: RSA (RS256), EC P-256 "
-        "(ES256) or Ed25519 (EdDSA).",
+        description="Public keys that verify tokens, in PEM, one after the other: RSA (RS256), EC P-256 (ES256) or "
+        "Ed25519 (EdDSA).",
         json_schema_extra=SECRET,
     )
     jwt_jwks: Annotated[str, StringConstraints(pattern=r"^(https?://\S+)?$")] = Field(
         default="",
-        description="Address where the issuer publishes its keys (JWKS), which it may change; needs JWT_ISSUER and "
+        description="URL of the issuer's keys (JWKS), followed when the issuer changes them; needs JWT_ISSUER and "
         "JWT_AUDIENCE.",
     )
-    jwt_issuer: str = Field(default="", description="The `iss` that a token must have; empty: it is not compared.")
+    jwt_issuer: str = Field(default="", description="The `iss` that a token must have; if empty, `iss` is not checked.")
     jwt_audience: str = Field(
-        default="", description="The `aud` that a token must have; empty: tokens for an audience are refused."
+        default="", description="The `aud` that a token must have; if empty, tokens with an `aud` are refused."
     )
     jwt_leeway_seconds: float = Field(
-        default=5.0, ge=0, le=300, description="By how much the clocks of issuer and gateway may differ."
+        default=5.0, ge=0, le=300, description="Seconds by which the clocks of issuer and gateway may differ."
     )
     jwt_rights_claim: Annotated[str, StringConstraints(min_length=1)] = Field(
         default=RIGHTS_CLAIM,
-        description="The claim that restricts a token to some orders: a filter as clients write it, several in a list, "
-        'or `"*"` for all orders.',
+        description="The claim that restricts a token to some orders: a filter as clients write it, a list of "
+        'filters, or `"*"` for all orders.',
     )
     jwt_without_rights: WithoutRights = Field(
         default=WithoutRights.NONE,
-        description="What a token without this claim may see: `none` or `all` orders.",
+        description="What a token without JWT_RIGHTS_CLAIM may see: `none` or `all` orders.",
     )
     oidc_issuer: Annotated[str, StringConstraints(pattern=r"^(https?://[^\s?#]+)?$")] = Field(
         default="",
-        description="The OpenID provider with which people sign in to the page: its `issuer`, as it is written there.",
+        description="Issuer URL of the OpenID provider with which people sign in to the page, exactly as the provider "
+        "publishes it.",
     )
     oidc_client_id: str = Field(
-        default="", validate_default=True, description="The name of this service at the provider."
+        default="", validate_default=True, description="This service's client ID at the provider."
     )
     oidc_client_secret: SecretStr = Field(
         default=SecretStr(""),
-        description="What proves that to the provider; empty for a public client, which PKCE alone protects.",
+        description="This service's client secret at the provider; empty for a public client, which only PKCE "
+        "protects.",
         json_schema_extra=SECRET,
     )
     oidc_scopes: Annotated[str, StringConstraints(pattern=r"^([!-~]+ )*openid( [!-~]+)*$")] = Field(
         default="openid profile",
-        description="What the provider is asked for; many need `offline_access` here for sessions that renew by "
-        "themselves.",
+        description="Scopes requested from the provider; many providers need `offline_access` for sessions that renew "
+        "by themselves.",
     )
     oidc_scope_claim: Annotated[str, StringConstraints(min_length=1)] = Field(
         default="scope",
-        description="The claim of the ID token with scopes or roles; dots lead into it (`realm_access.roles`).",
+        description="Claim of the ID token that lists scopes or roles; dots lead into nested claims "
+        "(`realm_access.roles`).",
     )
     oidc_roles: str = Field(
         default="",
-        description="What roles in this claim allow, besides the scopes' own names: `clerk=orders:read orders:write, "
-        "auditor=orders:read`; `*` is everybody who can sign in.",
+        description="Scopes that roles in OIDC_SCOPE_CLAIM grant: `clerk=orders:read orders:write, "
+        "auditor=orders:read`; `*` is everyone who can sign in. A scope's own name in the claim always grants it.",
     )
     oidc_rights_claim: str = Field(
-        default="", description="The claim of the ID token that restricts it to some orders; empty: JWT_RIGHTS_CLAIM."
+        default="",
+        description="Claim of the ID token that restricts a person to some orders; by default JWT_RIGHTS_CLAIM.",
     )
     oidc_session_seconds: int = Field(
         default=3600,
         ge=120,
         le=86_400,
-        description="How long a session lasts until it must be renewed, with the rights that the provider then tells.",
+        description="Seconds until a session must be renewed; it then gets the rights that the provider states at "
+        "that time.",
     )
     oidc_sign_in_seconds: int = Field(
         default=43_200,
         ge=120,
         le=2_592_000,
-        description="How long after a sign-in its session can be renewed; then one must sign in again.",
+        description="Seconds for which a session can be renewed after the sign-in; then one must sign in again.",
     )
     revocation_seconds: float = Field(
         default=86_400.0,
         ge=60,
         le=31_622_400,
-        description="How long a revocation is remembered; tokens that live longer than that are refused.",
+        description="Seconds for which a revocation is remembered; tokens with a longer lifetime are refused.",
     )
     auth: Auth = Field(
         default=Auth.NONE,
         validate_default=True,
-        description="Who may use the gateway: `none` is everyone who can reach it, for everything; `jwt` those with a "
-        "token, for what it says.",
+        description="Who may use the gateway: `none`, everyone who can reach it, without restriction; `jwt`, holders "
+        "of a token, within its scopes and rights.",
     )
 
     @field_validator("oidc_roles")

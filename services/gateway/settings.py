@@ -45,7 +45,7 @@ class GatewaySettings(AccessSettings):
         default="",
         validate_default=True,
         description="Name of this replica in `connected` and at the end of session ids, visible to clients; "
-        "`@hostname` is the host's. Random by default.",
+        "`@hostname` uses the host's name. Random by default.",
     )
     cors_origins: Annotated[frozenset[str], NoDecode] = Field(
         default=frozenset(),
@@ -59,24 +59,30 @@ class GatewaySettings(AccessSettings):
     recovery_secret: SecretStr = Field(
         default=SecretStr(""),
         description="Signs the session ids with which Socket.IO clients recover: at least 32 characters, the same on "
-        "every replica; after a comma, earlier ones that stay valid. By default a secret that is kept in MongoDB.",
+        "every replica; after a comma, earlier ones that stay valid. By default, a secret kept in MongoDB.",
         json_schema_extra=SECRET,
     )
-    ring_events: int = Field(default=10_000, ge=10, description="Changes that this gateway keeps in memory.")
+    ring_events: int = Field(
+        default=10_000, ge=10, description="Maximum changes that this gateway keeps in memory (the ring)."
+    )
     ring_bytes: Bytes = Field(
         default=67_108_864,
-        description="Memory limit for these changes in bytes, with their cached encoded forms.",
+        description="Maximum memory of the ring in bytes, with the cached encoded forms of its changes.",
     )
     replay_max_events: int = Field(
-        default=50_000, ge=1, description="Most changes that one client is sent from the oplog; beyond, it must resync."
+        default=50_000,
+        ge=1,
+        description="Maximum changes that one client is sent from the oplog; a client that missed more must resync.",
     )
     replay_max_age_seconds: float = Field(
         default=86_400,
         ge=0,
-        description="Oldest cursor that is served from the oplog; with an older one, a client must resync.",
+        description="Age in seconds of the oldest cursor that is served from the oplog; a client with an older one "
+        "must resync.",
     )
     stale_seconds: Seconds = Field(
-        default=10.0, description="Clients are notified of stale data when the watcher is silent for so long."
+        default=10.0,
+        description="Seconds of silence from the watcher after which clients are told that their data may be stale.",
     )
     ping_interval_seconds: Seconds = Field(default=25.0, description="Engine.IO: seconds between pings.")
     ping_timeout_seconds: Seconds = Field(default=20.0, description="Engine.IO: seconds to wait for a pong.")
@@ -86,25 +92,29 @@ class GatewaySettings(AccessSettings):
         default=30.0, description="Seconds after which a client that reads nothing is dropped."
     )
     max_connections: int = Field(
-        default=10_000, ge=1, description="Most clients of this gateway: websockets, streams and polling sessions."
+        default=10_000,
+        ge=1,
+        description="Maximum clients of this gateway: websockets, event streams and polling sessions.",
     )
     max_connections_per_address: int = Field(
-        default=1_000, ge=1, description="Most clients from one address, and as many other connections."
+        default=1_000,
+        ge=1,
+        description="Maximum clients from one address; its other connections have a limit of the same size.",
     )
     max_connections_per_subject: int | None = Field(
         default=None,
         ge=1,
-        description="Most clients with tokens of one subject, wherever they come from. By default as many as from one "
-        "address.",
+        description="Maximum clients with tokens of one subject, from all addresses together. By default "
+        "MAX_CONNECTIONS_PER_ADDRESS.",
     )
     limit_reads: str = Field(
         default="6000/60",
-        description="Requests for single orders and short lists that a subject, or without one an address, may send: "
-        "so many at once, which come back evenly over so many seconds. `off`: any number.",
+        description="Requests for single orders and short lists from one subject, or without a token from one address. "
+        "`N/SECONDS`: N requests at once, refilled evenly over SECONDS; `0` or `off`: no limit.",
     )
-    limit_writes: str = Field(default="3000/60", description="The same for requests that write.")
+    limit_writes: str = Field(default="3000/60", description="The same for writes.")
     limit_expensive: str = Field(
-        default="1200/60", description="The same for lists of more than 100 orders, and whatever costs as much."
+        default="1200/60", description="The same for lists of more than 100 orders, and for requests that cost as much."
     )
     limit_handshakes: str = Field(
         default="6000/60", description="The same for new clients over Socket.IO or SSE, and for renewed tokens."
@@ -112,36 +122,34 @@ class GatewaySettings(AccessSettings):
     limit_subscribes: str = Field(default="6000/60", description="The same for changes of filters over Socket.IO.")
     limit_deep_resumes: str = Field(
         default="1200/60",
-        description="The same for clients that come back with a cursor which only the oplog can serve; the others must "
-        "resync.",
+        description="The same for clients that come back with a cursor which only the oplog can serve; beyond it, "
+        "they must resync.",
     )
     max_mongodb_requests: int = Field(
         default=AT_ONCE,
         ge=1,
         le=90,
-        description="Most requests that this gateway lets pass to MongoDB at once; others wait a second at most, "
-        "address by address, and then get 503.",
+        description="Maximum requests that this gateway passes to MongoDB at once; others wait half a second at most, "
+        "in turns by subject or address, and then get 503.",
     )
-    max_packets_per_second: float = Field(
-        default=20.0, gt=0, description="Packets per second that one client may send."
-    )
-    max_payload_bytes: Bytes = Field(default=65_536, description="Largest accepted packet or request body.")
+    max_packets_per_second: float = Field(default=20.0, gt=0, description="Maximum packets per second from one client.")
+    max_payload_bytes: Bytes = Field(default=65_536, description="Largest accepted packet or request body, in bytes.")
     client_buffer_bytes: Bytes = Field(
-        default=2_097_152, description="Most bytes that wait here for one client; beyond, its connection is closed."
+        default=2_097_152, description="Maximum unsent bytes for one client; beyond it, its connection is closed."
     )
     client_buffers_total_bytes: Bytes = Field(
         default=268_435_456,
-        description="Most bytes that wait here for all clients together; beyond, slow ones are cut off.",
+        description="Maximum unsent bytes for all clients together; beyond it, slow ones are cut off.",
     )
     drain_delay_seconds: float = Field(
         default=3.0,
         ge=0,
         le=600,
-        description="Time that a gateway which stops goes on serving while it says that it is not ready, so that load "
-        "balancers notice: longer than theirs between two checks, times the failures that they count.",
+        description="How long a stopping gateway keeps serving while /readyz says no; longer than the load balancer's "
+        "check interval times its failure threshold.",
     )
     drain_seconds: float = Field(
-        default=5.0, ge=0, le=600, description="Time over which connections are closed when the gateway stops."
+        default=5.0, ge=0, le=600, description="Seconds over which connections are closed when the gateway stops."
     )
     web_dir: Path = Field(default=ROOT / "web", description="Folder of the web page.")
     client_dir: Path = Field(

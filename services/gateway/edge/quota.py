@@ -50,7 +50,7 @@ class Quota(NamedTuple):
             return None
         match = _FORM.fullmatch(text)
         if match is None:
-            raise ValueError(f"{text!r} is not like `600/60` (so many in so many seconds), and neither `0` nor `off`")
+            raise ValueError("must be N/SECONDS as in 600/60, or 0, or off")
         return cls(int(match[1]), int(match[2]))
 
     @property
