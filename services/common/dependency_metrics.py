@@ -35,7 +35,7 @@ class DependencyCollector(Collector):
             f"orders_{self._service}_dependency_up", "1 while the dependency works.", labels=["dependency"]
         )
         outages = CounterMetricFamily(
-            f"orders_{self._service}_dependency_outages", "Times that it stopped working.", labels=["dependency"]
+            f"orders_{self._service}_dependency_outages", "Outages of the dependency.", labels=["dependency"]
         )
         for dependency in self._dependencies:
             up.add_metric([dependency.what], float(dependency.works()))

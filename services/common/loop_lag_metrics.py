@@ -11,13 +11,13 @@ class LoopLag:
     def __init__(self, service: str, registry: CollectorRegistry) -> None:
         self._lag = Histogram(
             f"orders_{service}_loop_lag_seconds",
-            "How late the event loop runs a timer: nobody is served in that time.",
+            "How late the event loop runs a timer; nobody is served meanwhile.",
             buckets=_SECONDS,
             registry=registry,
         )
         self._work = Histogram(
             f"orders_{service}_loop_work_seconds",
-            "Of this lag, the CPU time of the loop's own thread: work done in one turn.",
+            "Part of the event loop's lag that its own thread spent on the CPU: work done in one turn.",
             buckets=_SECONDS,
             registry=registry,
         )

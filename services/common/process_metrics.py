@@ -55,7 +55,7 @@ class ProcessUsage(Collector):
         yield _gauge("start_time_seconds", "When the process started, in seconds since 1970.", self._started_at)
         yield _gauge("open_fds", "Open file descriptors.", descriptors)
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        yield _gauge("max_fds", "Most file descriptors that it may open.", limit)
+        yield _gauge("max_fds", "Limit of open file descriptors.", limit)
 
 
 def count_descriptors() -> int:

@@ -27,6 +27,6 @@ class ConnectionCollector(Collector):
         yield open_now
         yield GaugeMetricFamily(
             f"orders_{self._service}_connections_limit",
-            "Most open TCP connections; beyond, silent ones are evicted, then new ones refused.",
+            "Limit of open TCP connections; beyond it, silent ones are evicted, then new ones are refused.",
             value=float(self._connections.bounds.total),
         )

@@ -18,24 +18,30 @@ class Levels:
         self._registry = registry
         self._sessions = self._gauge("sessions", "Engine.IO sessions, over polling and websockets.")
         self._admitted = self._gauge(
-            "admitted_connections", "Sessions and event streams that count against MAX_CONNECTIONS."
+            "admitted_connections", "Clients that count against MAX_CONNECTIONS: Engine.IO sessions and event streams."
         )
         self._admitted_limit = self._gauge(
             "admitted_connections_limit",
-            "Most of these: MAX_CONNECTIONS, or as many as the limit of file descriptors allows.",
+            "Limit of clients: MAX_CONNECTIONS, or fewer where the limit of file descriptors allows no more.",
         )
         self._admitted_limit_per_address = self._gauge(
-            "address_connections_limit", "Most of these from one address: MAX_CONNECTIONS_PER_ADDRESS."
+            "address_connections_limit", "Limit of clients from one address (MAX_CONNECTIONS_PER_ADDRESS)."
         )
         self._revocations = self._gauge(
             "revocations",
-            "Revocations that this gateway knows; connections that they ended are among its disconnects.",
+            "Revocations that this gateway knows; orders_gateway_disconnects_total counts the connections that "
+            "they ended.",
         )
-        self._gauge("revocations_limit", "Most revocations that are remembered at once.").set(MOST_REVOCATIONS)
-        self._mongodb_requests = self._gauge("mongodb_requests", "Requests that MongoDB is asked to serve now.")
-        self._mongodb_requests_limit = self._gauge("mongodb_requests_limit", "Most of these: MAX_MONGODB_REQUESTS.")
+        self._gauge("revocations_limit", "Limit of revocations that are remembered at once.").set(MOST_REVOCATIONS)
+        self._mongodb_requests = self._gauge(
+            "mongodb_requests", "Requests that this gateway has passed to MongoDB and that are still in flight."
+        )
+        self._mongodb_requests_limit = self._gauge(
+            "mongodb_requests_limit",
+            "Limit of requests that this gateway passes to MongoDB at once (MAX_MONGODB_REQUESTS).",
+        )
         self._mongodb_requests_waiting = self._gauge(
-            "mongodb_requests_waiting", "Requests that wait until MongoDB may be asked; after a second they get 503."
+            "mongodb_requests_waiting", "Requests that wait to be passed to MongoDB; after half a second they get 503."
         )
 
     def observe_connections(self, connections: Connections, clients: Registry, sessions: Sized) -> None:

@@ -89,12 +89,12 @@ class GatewayMetrics:
         )
         self._replays = self._counters(
             "orders_gateway_replays",
-            "Replays from the oplog that ended: served, or the reason why the client had to resync.",
+            "Finished replays from the oplog: served, or the reason why the client had to resync.",
             outcome=ReplayOutcome,
         )
         requests = Histogram(
             "orders_gateway_request_seconds",
-            "Duration of requests to the REST API, by method and status; those that it does not document are `other`.",
+            "Duration of requests to the REST API, by method and status; undocumented ones are `other`.",
             ["method", "status"],
             registry=None,
             buckets=_DURATION,

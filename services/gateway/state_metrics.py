@@ -41,22 +41,34 @@ class StateCollector(Collector):
         """Return the current values."""
         yield self._clients()
         yield self._sent()
-        yield _gauge("stale", "1 while clients are notified that their data may be old.", self._hub.stale is not None)
-        groups = "Distinct byte streams sent to live clients, one per filter and form."
+        yield _gauge("stale", "1 while clients are told that their data may be stale.", self._hub.stale is not None)
+        groups = "Distinct byte streams sent to live clients, one per filter, rights and wire format."
         yield _gauge("groups", groups, self._hub.groups)
-        yield _gauge("ring_events", "Changes in the gateway's memory.", len(self._ring))
-        yield _gauge("ring_events_limit", "Most changes in memory: RING_EVENTS.", self._ring.most_events)
-        yield _gauge("ring_bytes", "Memory of the changes in the ring, with cached forms.", self._ring.bytes)
-        yield _gauge("ring_bytes_limit", "Most memory of these: RING_BYTES.", self._ring.most_bytes)
-        yield _gauge("unsent_bytes", "Bytes that wait here for clients whose connections are full.", self._unsent.bytes)
-        limit = "Most bytes that may wait for clients: CLIENT_BUFFERS_TOTAL_BYTES; beyond, slow ones are cut off."
+        yield _gauge("ring_events", "Changes in this gateway's ring, its history in memory.", len(self._ring))
+        yield _gauge(
+            "ring_events_limit", "Limit of changes in this gateway's ring (RING_EVENTS).", self._ring.most_events
+        )
+        yield _gauge(
+            "ring_bytes",
+            "Memory of the changes in this gateway's ring, with their cached encoded forms.",
+            self._ring.bytes,
+        )
+        yield _gauge(
+            "ring_bytes_limit", "Limit of the memory of this gateway's ring (RING_BYTES).", self._ring.most_bytes
+        )
+        yield _gauge(
+            "unsent_bytes", "Bytes that wait in this gateway for clients that read too slowly.", self._unsent.bytes
+        )
+        limit = "Limit of unsent bytes (CLIENT_BUFFERS_TOTAL_BYTES); beyond it, slow clients are cut off."
         yield _gauge("unsent_bytes_limit", limit, self._unsent.limit)
         here = _seconds(self._ring.position.ts)
-        yield _gauge("position_seconds", "Commit time of the newest change here, or of the stream's position.", here)
+        yield _gauge(
+            "position_seconds", "Commit time of this gateway's position in the stream, in seconds since 1970.", here
+        )
         spans = {"ring": self._ring.floor.ts, "log": self._hub.resume_points.log_floor.ts}
         reach = GaugeMetricFamily(
             "orders_gateway_reach_seconds",
-            "How much history this gateway's ring and the log in Redis hold for returning clients.",
+            "Seconds of history that returning clients can be sent from this gateway's ring and from the log in Redis.",
             labels=["source"],
         )
         for source, floor in spans.items():
@@ -80,7 +92,7 @@ class StateCollector(Collector):
     def _sent(self) -> Metric:
         family = CounterMetricFamily(
             "orders_gateway_sent_bytes",
-            "Bytes of changes written to clients, live or catching up; greetings, pings and REST are not among them.",
+            "Bytes of changes written to clients, live or catching up; without greetings, pings and REST.",
             labels=["transport"],
         )
         for transport, forms in _forms().items():

@@ -44,7 +44,10 @@ class LogMetrics(Collector):
         self.memory: RedisMemory | None = None
         self.extent: LogExtent | None = None
         trims = Counter(
-            "orders_watcher_log_trims", "Times the log in Redis was trimmed, by the bound.", ["reason"], registry=None
+            "orders_watcher_log_trims",
+            "Times the log in Redis was trimmed, by the limit that was reached.",
+            ["reason"],
+            registry=None,
         )
         self._trims = ClosedLabels.of(registry, trims, reason=TrimReason)
         registry.register(self)
@@ -56,10 +59,12 @@ class LogMetrics(Collector):
     def collect(self) -> Iterable[Metric]:
         """Return the figures that are known."""
         memory, extent = self.memory, self.extent
-        yield _gauge("redis_memory_bytes", "Memory that Redis uses.", memory and memory.used)
-        yield _gauge("redis_memory_limit_bytes", "Redis' maxmemory; 0 if there is none.", memory and memory.limit)
+        yield _gauge("redis_memory_bytes", "Bytes of memory that Redis uses.", memory and memory.used)
+        yield _gauge(
+            "redis_memory_limit_bytes", "Redis's maxmemory in bytes; 0 if there is none.", memory and memory.limit
+        )
         yield _gauge("log_events", "Changes in the log in Redis.", extent and extent.events)
-        yield _gauge("log_bytes", "Memory of the log in Redis, as this watcher counts it.", extent and extent.bytes)
+        yield _gauge("log_bytes", "Bytes of the log in Redis, as this watcher counts them.", extent and extent.bytes)
         yield _gauge(
             "log_seconds", "Seconds from the oldest to the newest change in the log.", extent and extent.seconds
         )

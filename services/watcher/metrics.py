@@ -37,7 +37,7 @@ class WatcherMetrics:
         )
         self._batch = Histogram(
             "orders_watcher_batch_events",
-            "Changes in one batch.",
+            "Changes in one published batch.",
             buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
             registry=self.registry,
         )
@@ -51,7 +51,7 @@ class WatcherMetrics:
         self.term = Gauge("orders_watcher_term", "The lease term of this watcher.", registry=self.registry)
         epochs = Counter(
             "orders_watcher_epochs",
-            "New epochs, by the reason in the clients' resync.",
+            "New epochs, by the reason that clients are given with resync.",
             ["reason"],
             registry=None,
         )
@@ -59,7 +59,9 @@ class WatcherMetrics:
         self._rebuilds = Counter(
             "orders_watcher_rebuilds", "Times the log in Redis was rebuilt.", registry=self.registry
         )
-        failures = Counter("orders_watcher_failures", "Failures, by what failed.", ["what"], registry=None)
+        failures = Counter(
+            "orders_watcher_failures", "Failures of MongoDB or Redis, by which of them failed.", ["what"], registry=None
+        )
         self._failures = ClosedLabels.of(self.registry, failures, what=WatcherDependency)
         counted = Counter(
             "orders_watcher_refusals",
@@ -72,13 +74,15 @@ class WatcherMetrics:
         self.registry.register(ConnectionCollector("watcher", self.connections))
         self.oplog_headroom = Gauge(
             "orders_watcher_oplog_headroom_seconds",
-            "Seconds until the oplog no longer holds the saved token; infinite while it is not full.",
+            "Seconds until the oplog no longer holds the saved resume token; infinite while the oplog is not full.",
             registry=self.registry,
         )
 
         self.read_ahead = 0
         Gauge(
-            "orders_watcher_read_ahead_events", "Changes read that Redis does not have yet.", registry=self.registry
+            "orders_watcher_read_ahead_events",
+            "Changes read from MongoDB that Redis has not confirmed yet.",
+            registry=self.registry,
         ).set_function(lambda: self.read_ahead)
         self._lag = Gauge(
             "orders_watcher_lag_seconds",
@@ -87,16 +91,19 @@ class WatcherMetrics:
         )
         self._seen = Gauge(
             "orders_watcher_last_look_timestamp_seconds",
-            "When this watcher last published, or saw that there was nothing to publish.",
+            "When this watcher last published a change or found nothing to publish, in seconds since 1970.",
             registry=self.registry,
         )
 
     def observe(self, outages: Sequence[DependencyHealth], ahead: int, batch: int, log: int) -> None:
         """Export the state of these on each scrape, and the most changes read ahead, in a batch and in the log."""
         limits = {
-            "orders_watcher_read_ahead_events_limit": ("Most changes read ahead of Redis: QUEUE_MAX_EVENTS.", ahead),
-            "orders_watcher_batch_events_limit": ("Most changes in one batch: BATCH_MAX_EVENTS.", batch),
-            "orders_watcher_log_events_limit": ("Most changes kept in Redis: LOG_MAX_EVENTS.", log),
+            "orders_watcher_read_ahead_events_limit": (
+                "Limit of changes read ahead of Redis (QUEUE_MAX_EVENTS).",
+                ahead,
+            ),
+            "orders_watcher_batch_events_limit": ("Limit of changes in one batch (BATCH_MAX_EVENTS).", batch),
+            "orders_watcher_log_events_limit": ("Limit of changes kept in Redis (LOG_MAX_EVENTS).", log),
         }
         for name, (documentation, most) in limits.items():
             Gauge(name, documentation, registry=self.registry).set(most)
