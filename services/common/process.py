@@ -57,7 +57,7 @@ async def _until_signalled(service: str, work: Awaitable[None]) -> int:
     except OSError as error:  # a port that is taken, most likely
         reason, code = error_text(error), 1
     except TaskEnded as error:
-        log.exception("Stopped by a fault", error=error_text(error))
+        log.exception("Stopped by an unexpected error", error=error_text(error))
         return 1
     log.error("Cannot start", error=reason)
     return code

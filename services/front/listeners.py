@@ -33,7 +33,7 @@ async def listening_sockets(hosts: str, port: int) -> list[socket.socket]:
                 except OSError as error:
                     if family != socket.AF_INET6 or error.errno not in _NOT_HERE:
                         raise
-                    log.info("This machine has no such address", address=address[0])
+                    log.info("Skipped a listen address that this machine does not have", address=address[0])
                     lacking = error
                     continue
                 undo.callback(listener.close)

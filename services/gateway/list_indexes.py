@@ -38,7 +38,7 @@ class ListIndexes:
             self._is_missing_some = not self._is_missing_some
             if self._is_missing_some:
                 missing = ", ".join(sorted(_NEEDED - self._names))
-                log.warning("Lists are slow without their indexes", missing=missing)
+                log.warning("Indexes are missing, lists are slow: run setup_db", missing=missing)
 
     async def _present(self) -> frozenset[str]:
         try:

@@ -127,7 +127,7 @@ class GatewayMetrics:
     def disconnected(self, form: Form, reason: DisconnectReason) -> None:
         """Count the end of a connection."""
         transport = TRANSPORTS[form]
-        log.debug("A client has gone", transport=transport.value, reason=reason.value)
+        log.debug("A client has disconnected", transport=transport.value, reason=reason.value)
         self._disconnects[transport, reason].inc()
 
     def resumed(self, source: Source) -> None:

@@ -64,7 +64,7 @@ class MongodbGate:
         self._passing = 0
         self._lines: OrderedDict[str, deque[_Waiting]] = OrderedDict()
         self._overdue = Deadlines[_Waiting](wait, self._give_up)
-        self._shortage = Shortage("Requests are turned away", "No request has been turned away for a while")
+        self._shortage = Shortage("Overloaded: requests are refused", "No request has been refused for a while")
 
     @property
     def passing(self) -> int:

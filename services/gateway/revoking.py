@@ -68,7 +68,7 @@ class Revoking:
         self._bearers = bearers
         self._remembered = remembered
         self._tasks = tasks
-        self._failures = Failures("A connection could not be ended in order", count)
+        self._failures = Failures("A connection with a revoked token could not be closed cleanly", count)
         self._health = DependencyHealth("revocations")
         self._redis_health = DependencyHealth("revocations over redis")
         self._read_due = asyncio.Event()
@@ -201,7 +201,10 @@ class Revoking:
         try:
             await self._redis.publish(self._name, b"")
         except (RedisError, OSError) as error:
-            log.warning("Redis does not announce a revocation; the gateways poll for it", error=error_text(error))
+            log.warning(
+                "Cannot announce a revocation through Redis, gateways find it when they next poll MongoDB",
+                error=error_text(error),
+            )
 
 
 @asynccontextmanager

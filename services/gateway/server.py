@@ -85,7 +85,7 @@ class GatewayServer:
         settings = self._settings
         # Without one of the tasks clients would wait for changes that do not come: they are better off elsewhere.
         delay, spread = (0.0, 0.0) if self._tasks.has_failed else (settings.drain_delay_seconds, settings.drain_seconds)
-        log.info("Stopping, not ready for requests any more", served_for=delay)
+        log.info("Stopping, no longer ready for new requests", served_for=delay)
         # Load balancers ask every second or so, and send requests here until then; and our clients are to go elsewhere.
         await asyncio.sleep(delay)
         log.info("Closing connections", count=len(self._ways.clients))

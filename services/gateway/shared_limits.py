@@ -67,12 +67,13 @@ class SharedLimits:
             if not self._is_alone:
                 self._is_alone = True
                 log.warning(
-                    "Redis does not take what clients use: this gateway limits them by itself", error=error_text(error)
+                    "Cannot share usage counters through Redis, limiting clients on this gateway alone",
+                    error=error_text(error),
                 )
             return False
         if self._is_alone:
             self._is_alone = False
-            log.info("What clients use is shared with the other gateways again")
+            log.info("Usage counters are shared with the other gateways again")
         self._share.learn(debits, debts)
         return True
 

@@ -61,13 +61,13 @@ class SharedSecret:
             if not self._failing:
                 self._failing = True
                 log.warning(
-                    "The secret of the session ids cannot be read; keeping the known one",
+                    "Cannot read the secret for session ids, using the cached one",
                     error=explain(error_text(error))[:300],
                 )
             return
         if self._failing:
             self._failing = False
-            log.info("The secret of the session ids can be read again")
+            log.info("The secret for session ids can be read again")
         if found != self._known:
             self._known = found
             for user in self._users:

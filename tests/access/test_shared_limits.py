@@ -21,8 +21,8 @@ from services.redis.schema import StreamKeys
 from tests.waiting import meanwhile, until
 
 KEYS = StreamKeys.of("orders")
-ALONE = "Redis does not take what clients use: this gateway limits them by itself"
-TOGETHER = "What clients use is shared with the other gateways again"
+ALONE = "Cannot share usage counters through Redis, limiting clients on this gateway alone"
+TOGETHER = "Usage counters are shared with the other gateways again"
 
 
 def allowed(share: FairShare, subject: str, times: int = 1) -> int:

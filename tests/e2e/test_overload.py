@@ -184,7 +184,7 @@ async def test_a_flood_from_one_address_turns_nobody_else_away_and_is_told_so_at
         refused = await here.gateway.metric('orders_gateway_incidents_total{kind="overloaded"}')
         assert refused == statuses[503]
         assert await here.gateway.metric("orders_gateway_mongodb_requests_limit") == 4
-        assert here.gateway.output.count("Requests are turned away") == 1
+        assert here.gateway.output.count("Overloaded: requests are refused") == 1
         # None of those that were refused was done.
         listed = await here.one.get("/api/orders?count=true")
         assert int(listed.headers["Total-Count"]) == 1 + statuses[201] + len(answers)

@@ -85,7 +85,7 @@ async def test_who_would_wait_too_long_is_turned_away_and_a_flood_turns_nobody_e
             going.send("holder", *["many"] * 20)
             await until(lambda: len(going.refused) == 20, "they have waited long enough")
     assert len(turned_away) == 20
-    assert [(line["event"], line["log_level"]) for line in lines] == [("Requests are turned away", "warning")]
+    assert [(line["event"], line["log_level"]) for line in lines] == [("Overloaded: requests are refused", "warning")]
 
     gate = MongodbGate(1, wait=30, full=0.0)
     async with visits(gate) as going:

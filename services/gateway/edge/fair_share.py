@@ -154,7 +154,7 @@ class FairShare:
         unlogged = self._rarely[use].passes()
         if unlogged is not None:
             _log.warning(
-                "A client takes more than its share, and is refused",
+                "A client has exceeded its limit and is refused",
                 limit=use,
                 client=name,
                 quota=f"{quota.amount}/{quota.seconds}",

@@ -84,7 +84,7 @@ class PublishedDocument(Generic[Document]):
             if not self._failing:
                 self._failing = True
                 log.warning(
-                    "What an issuer publishes cannot be read; keeping what is known",
+                    "Cannot fetch the issuer's document, using the cached one",
                     what=self._name,
                     error=error_text(error)[:300],
                 )
@@ -94,7 +94,7 @@ class PublishedDocument(Generic[Document]):
         self._read_at = monotonic()
         if self._failing:
             self._failing = False
-            log.info("What an issuer publishes can be read again", what=self._name)
+            log.info("Fetched the issuer's document again", what=self._name)
         return True
 
     async def _read(self) -> bytes:

@@ -71,7 +71,7 @@ class Registry:
             if unlogged is not None:
                 clients = self._per_address[account]
                 log.warning(
-                    "Clients of an address are refused, it has too many",
+                    "An address has too many clients, refusing more",
                     address=account,
                     clients=clients,
                     unlogged_before=unlogged,

@@ -89,7 +89,7 @@ def _bundle(web_folder: Path, client_file: Path, library_folder: Path) -> Bundle
     try:
         return bundle(web_folder, client_file, CLIENT_ADDRESS, library_folder)
     except (UnknownForm, OSError, UnicodeDecodeError) as error:
-        log.info("The page is served file by file", reason=error_text(error))
+        log.info("Cannot bundle the page, serving its files one by one", reason=error_text(error))
         return None
 
 

@@ -150,7 +150,7 @@ class SignInRoutes:
             except NotAuthenticated as error:
                 detail = "You are signed out in this browser only: the session could not be ended everywhere."
                 unsure = problem_response(Problem(503, Kind.HTTP, detail, headers={hdrs.RETRY_AFTER: "2"}))
-                log.warning("A session could not be ended", reason=error.denial.value)
+                log.warning("Could not end a session, it is signed out in its browser only", reason=error.denial.value)
                 forget_session(unsure)
                 return unsure
         home = origin_of(request, self._entrance.peers) + _HOME
@@ -197,4 +197,4 @@ class SignInRoutes:
         if unlogged is not None:
             reason = "" if isinstance(error, (WrongState, TooLarge, NoSecret)) else error_text(error)
             kind = type(error).__name__
-            log.warning("A sign-in did not work", kind=kind, reason=reason[:200], unlogged_before=unlogged)
+            log.warning("A sign-in failed", kind=kind, reason=reason[:200], unlogged_before=unlogged)
