@@ -29,13 +29,13 @@ class VisibleFields:
         if names == [EVERY_FIELD]:
             return cls()
         if not names:
-            raise ValueError("it needs the names of fields, separated by commas, or * for all")
+            raise ValueError("must be names of fields, separated by commas, or * for all")
         for name in names:
             if name.startswith("$") or "*" in name or len(name) > _LONGEST_NAME:
                 raise ValueError(f"{name[:_LONGEST_NAME]!r} is not the name of a field")
             if "." in name:
                 whole = name.partition(".")[0]
-                raise ValueError(f"{name!r} is a part of a field; only whole fields can be named, as {whole!r}")
+                raise ValueError(f"{name!r} is a part of a field; name the whole field, as {whole!r}")
         return cls(frozenset({"_id", *names}))
 
     def __str__(self) -> str:

@@ -41,7 +41,7 @@ class AnsweredErrors(RequestHandler):
         log.error("A request failed", incident=incident, method=request.method, path=request.path, exc_info=exc)
         if request.writer.output_size > 0:
             raise ConnectionError("a response has begun: another one could not be read")
-        return _problem(status, "It is logged under the number in `incident`.", incident=incident)
+        return _problem(status, "It is logged under the id in `incident`.", incident=incident)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None

@@ -135,7 +135,7 @@ class AccessSettings(CommonSettings):
     @classmethod
     def _check_client(cls, client_id: str, info: ValidationInfo) -> str:
         if info.data.get("oidc_issuer") and not client_id:
-            raise ValueError("with OIDC_ISSUER it needs OIDC_CLIENT_ID")
+            raise ValueError("OIDC_ISSUER needs OIDC_CLIENT_ID")
         return client_id
 
     @field_validator("auth")
@@ -148,14 +148,12 @@ class AccessSettings(CommonSettings):
         keys = [known.get(name) for name in ("jwt_secret", "jwt_public_key", "jwt_jwks")]
         given = sum(map(bool, keys))
         if None not in keys and (given > 1 or (given == 0 and known.get("oidc_issuer") == "")):
-            raise ValueError(
-                "it needs one of JWT_SECRET, JWT_PUBLIC_KEY and JWT_JWKS, and not more than one; or OIDC_ISSUER"
-            )
+            raise ValueError("AUTH=jwt needs OIDC_ISSUER, or exactly one of JWT_SECRET, JWT_PUBLIC_KEY and JWT_JWKS")
         # An issuer signs the tokens of many applications with the same keys: only the audience tells which one is ours.
         if known.get("jwt_jwks") and "" in {known.get("jwt_issuer"), known.get("jwt_audience")}:
-            raise ValueError("with JWT_JWKS it needs JWT_ISSUER and JWT_AUDIENCE")
+            raise ValueError("JWT_JWKS needs JWT_ISSUER and JWT_AUDIENCE")
         if known.get("oidc_issuer") and known.get("oidc_sign_in_seconds", 0) > known.get("revocation_seconds", 0):
-            raise ValueError("with OIDC_ISSUER, REVOCATION_SECONDS must not be less than OIDC_SIGN_IN_SECONDS")
+            raise ValueError("OIDC_ISSUER needs a REVOCATION_SECONDS of at least OIDC_SIGN_IN_SECONDS")
         return auth
 
     @field_validator("jwt_secret")

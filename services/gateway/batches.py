@@ -120,4 +120,4 @@ def _twin(write: OrderWrite, number: int, first: dict[str, int]) -> Iterator[Fie
         return
     earlier = first.setdefault(write.id, number)
     if earlier != number:
-        yield FieldFault("id", f"is that of operation {earlier}, too", ("operations", str(number)))
+        yield FieldFault("id", f"is the same as in operation {earlier}", ("operations", str(number)))

@@ -200,7 +200,7 @@ def _refusal(query: ListQuery, part: ListPart, fields: frozenset[str], *, is_lim
     names = " and ".join(sorted(fields)) + (", to which you are limited" if is_limited else "")
     why = "no index serves both"
     if query.q is not None:
-        return FieldFault("q", f"can not be combined with {names}: {why}")
+        return FieldFault("q", f"cannot be combined with {names}: {why}")
     if query.sort is None:
-        return FieldFault("updated_since", f"can not be combined with {names}: {why}")
-    return FieldFault("sort", f"can not be {part.field} together with {names}: {why}")
+        return FieldFault("updated_since", f"cannot be combined with {names}: {why}")
+    return FieldFault("sort", f"cannot be {part.field} together with {names}: {why}")

@@ -94,9 +94,9 @@ def _choice(text: object) -> Choice:
     if len(names) > MAX_CHOSEN or not all(map(_FIELD.fullmatch, names)):
         raise PydanticCustomError("choice", f"must be up to {MAX_CHOSEN} names of fields, with a comma between them")
     if len(signs) != 1:
-        raise PydanticCustomError("choice", "must have a - in front of each name, to leave these out, or of none")
+        raise PydanticCustomError("choice", "must have - in front of every name, to leave those fields out, or of none")
     if True in signs and "_id" in names:
-        raise PydanticCustomError("choice", "can not leave out _id")
+        raise PydanticCustomError("choice", "cannot leave out _id")
     return Choice(tuple(names), True in signs)
 
 
@@ -190,7 +190,7 @@ def parse_query(pairs: Iterable[tuple[str, str]]) -> ListQuery:
 
 def _contradictions(query: ListQuery) -> Iterator[FieldFault]:
     if query.after is not None and query.before is not None:
-        yield FieldFault("before", "can not be combined with after")
+        yield FieldFault("before", "cannot be combined with after")
     for name in ("after", "before"):
         mark: PageMark | KeyMark | None = getattr(query, name)
         if mark is None:
@@ -198,9 +198,9 @@ def _contradictions(query: ListQuery) -> Iterator[FieldFault]:
         if isinstance(mark, PageMark) != query.is_by_id or (isinstance(mark, KeyMark) and mark.name != query.name):
             yield FieldFault(name, "is the mark of a list with another sort or search")
     if query.q is not None and query.sort is not None:
-        yield FieldFault("sort", "can not be combined with q, whose matches have an order of their own")
+        yield FieldFault("sort", "cannot be combined with q, which sorts its matches itself")
     if query.q is not None and query.updated_since is not None:
-        yield FieldFault("updated_since", "can not be combined with q: no index serves both")
+        yield FieldFault("updated_since", "cannot be combined with q: no index serves both")
     if query.updated_since is not None and query.order.field != "updated_at":
         yield FieldFault("sort", "must be updated_at or -updated_at together with updated_since: no index serves both")
 

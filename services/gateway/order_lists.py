@@ -73,7 +73,7 @@ class OrderLists:
         await self._source.learn_indexes()
         if query.q is not None and self._source.has_collation:
             why = (
-                "can not be served: the collection has a collation, under which no index knows what a text begins with"
+                "cannot be served: the collection has a collation, and its indexes cannot find texts by their beginning"
             )
             raise InvalidInput([FieldFault("q", why)])
 

@@ -91,7 +91,9 @@ class StoreEdge:
             return ours
         if (is_timeout(error) or is_snapshot_unavailable(error)) and await self.answers():
             return (
-                ours if writing or is_snapshot_unavailable(error) else TooSlow("MongoDB answers, but not this in time")
+                ours
+                if writing or is_snapshot_unavailable(error)
+                else TooSlow("MongoDB answers, but not to this in time")
             )
         self.reachability.failed(error, _state(error))
         return ours

@@ -66,7 +66,7 @@ class AnswerTooLarge(OrderRefused):
     """The answer would have more bytes than are kept for a repeat, or sent for a batch."""
 
     def __init__(self) -> None:
-        super().__init__("the limit for answers that are kept or of several orders")
+        super().__init__("the size limit for responses to batches and to requests with an Idempotency-Key")
 
 
 class BatchRefused(StoreError):
@@ -86,7 +86,7 @@ class TooSlow(StoreError):
 
 
 class Overloaded(StoreError):
-    """More is asked for than MongoDB or this gateway keeps up with; nothing was done."""
+    """MongoDB or this gateway cannot keep up with the requests; nothing was done."""
 
 
 class StoreUnavailable(StoreError):

@@ -138,7 +138,7 @@ async def test_a_list_reads_little_more_than_it_returns_or_is_refused(large: Col
     for field, sign in product(SORT_FIELDS, ("", "-")):
         pairs = [*FILTERS[filters], ("sort", f"{sign}{field}")]
         if (filters, field) in REFUSED:
-            with pytest.raises(InvalidInput, match=f"sort: can not be {field} together with"):
+            with pytest.raises(InvalidInput, match=f"sort: cannot be {field} together with"):
                 await large.store.page(parse_query(pairs))
         else:
             await check(large, pairs, EVERYTHING)

@@ -29,12 +29,12 @@ def test_a_document_keeps_its_id_and_the_fields_that_are_named(setting: str, vis
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("", "it needs the names of fields, separated by commas, or * for all"),
-        (",", "it needs the names of fields, separated by commas, or * for all"),
+        ("", "must be names of fields, separated by commas, or * for all"),
+        (",", "must be names of fields, separated by commas, or * for all"),
         ("*,status", "'*' is not the name of a field"),
         ("stat*", "'stat*' is not the name of a field"),
         ("$status", "'$status' is not the name of a field"),
-        ("customer.card", "'customer.card' is a part of a field; only whole fields can be named, as 'customer'"),
+        ("customer.card", "'customer.card' is a part of a field; name the whole field, as 'customer'"),
     ],
 )
 def test_a_setting_that_may_be_a_mistake_is_refused(setting: str, message: str) -> None:

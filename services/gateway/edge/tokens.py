@@ -78,7 +78,7 @@ def keys_of_pem(text: str) -> list[VerifyingKey]:
     """Return the public keys in PEM, one after the other; raise UnusableKey."""
     blocks = [block + _END for block in text.encode().split(_END)[:-1]]
     if not blocks:
-        raise UnusableKey("it has no PUBLIC KEY in PEM")
+        raise UnusableKey("it contains no PUBLIC KEY in PEM")
     try:
         return [_public_key(load_pem_public_key(block)) for block in blocks]
     except (ValueError, UnsupportedAlgorithm) as error:

@@ -95,7 +95,7 @@ def _parse(body: bytes) -> Any:
     except UnicodeDecodeError:
         detail = "It is not UTF-8."
     except ValueError as error:  # NaN and Infinity; an integer of thousands of digits
-        detail = error_text(error) if isinstance(error, _NotJson) else "It holds a number that is too long."
+        detail = error_text(error) if isinstance(error, _NotJson) else "A number in it is too long."
     raise Problem(400, Kind.NOT_JSON, detail)
 
 

@@ -56,7 +56,9 @@ class Exports:
         with as_problems("query"):
             _check(query)
         if request.version < HttpVersion11:
-            raise Problem(505, Kind.HTTP, "An export needs HTTP/1.1: before, a broken one would look like a whole one.")
+            raise Problem(
+                505, Kind.HTTP, "An export needs HTTP/1.1: over HTTP/1.0 a truncated export would look complete."
+            )
         if len(self._accounts) >= EXPORTS_AT_ONCE or self._accounts.count(account) >= EXPORTS_PER_ADDRESS:
             raise Problem(429, Kind.HTTP, "Too many exports are under way; try again.", headers={"Retry-After": "10"})
         self._accounts.append(account)

@@ -76,7 +76,7 @@ class HistoryApi:
         query = _parse_query(request)
         epoch = self._history.epoch
         if epoch is None:
-            raise _unavailable("The stream of changes is not there yet.")
+            raise _unavailable("The stream of changes is not available yet.")
         before = _position(query.before, epoch)
         with as_problems("path"):
             is_inside = await self._exists(order, rights, request)

@@ -76,7 +76,7 @@ def _for(request: web.Request, given: Credentials) -> Credentials:
 def refusal_problem(denial: Denial, scope: Scope = Scope.READ) -> Problem:
     """Return the answer to a request that is not let in; ``scope`` is the one that it needs."""
     if denial is Denial.UNAVAILABLE:
-        detail = "It cannot be checked now who you are."
+        detail = "Your identity cannot be checked at the moment; try again."
         return Problem(503, Kind.HTTP, detail, headers={hdrs.RETRY_AFTER: "2"}, reason=denial)
     if denial is Denial.SCOPE_MISSING:
         challenge = f'{_CHALLENGE}, error="insufficient_scope", scope="{scope}"'

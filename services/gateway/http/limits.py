@@ -77,7 +77,7 @@ class RequestLimits:
         request[_STANDING] = standing
         if not standing.is_allowed:
             amount, seconds = standing.quota
-            detail = f"Of {use.replace('_', ' ')} you have {amount} in {seconds} seconds. Nothing was done."
+            detail = f"You have exceeded the limit `{use}`: {amount} in {seconds} seconds. Nothing was done."
             raise Problem(429, Kind.LIMITED, detail)
 
 

@@ -143,9 +143,7 @@ def _links(request: web.Request, query: ListQuery, page: OrdersPage) -> dict[str
     if page.next_after is not None:
         address = _page_at(request, after=page.next_after)
         if len(address) > LONGEST_TARGET:
-            detail = (
-                "With where it goes on, the address of the next page would be too long: ask for fewer values at once."
-            )
+            detail = "The URL of the next page would be too long: ask for fewer values at once."
             raise Problem(414, Kind.HTTP, detail)
         links.append(f'<{address}>; rel="next"')
     if query.has_links:

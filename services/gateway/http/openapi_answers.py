@@ -16,35 +16,35 @@ _PROBLEMS = {
     "the gateway asks for tokens, the token lacks the scope (`…:scope-missing`), or the order would be one that its "
     "bearer may not see (`…:outside-rights`).",
     "404": "There is nothing with this id, or at this address.",
-    "406": "The client accepts nothing of what there is (`Accept`); nothing was done.",
+    "406": "The client accepts no media type that this resource has (`Accept`); nothing was done.",
     "408": "The body did not arrive in time.",
     "409": "Another transaction holds the order (`…:order-busy`), or another order has a value that must be unique "
     "(`…:value-taken`): nothing was written. Or another request with this key has no answer yet "
     "(`…:request-in-progress`).",
-    "412": "The order is not in the state that `If-Match` or `If-None-Match` asks for. Nothing was written.",
+    "412": "The order is not in the state that `If-Match` or `If-None-Match` requires. Nothing was written.",
     "413": "The body is too large, or the order would become too large (`…:order-too-large`).",
-    "414": "The address of the next page would be too long.",
+    "414": "The URL of the next page would be too long.",
     "415": "The body is of another type, or compressed.",
-    "429": "You have asked for too much in a short time (`…:rate-limited`); try again after `Retry-After` seconds. "
-    "Nothing was done. Where something is limited, every answer has `RateLimit` and `RateLimit-Policy`.",
+    "429": "You have exceeded a limit (`…:rate-limited`); try again after `Retry-After` seconds. Nothing was done. "
+    "Where something is limited, every answer has `RateLimit` and `RateLimit-Policy`.",
     "422": "The input breaks the rules, or a rule of the collection (`…:rule-broken`); `errors` names each field. Or "
     "the key belongs to another request (`…:key-reused`).",
     "500": "A server error, logged under the id in `incident`.",
     "505": "An export needs HTTP/1.1.",
     "503": "MongoDB does not answer: nothing was written (`…:store-unavailable`), or it is unknown whether the write "
-    "was done (`…:outcome-unknown`). Or it is too slow for this (`…:store-too-slow`), or the orders' collection cannot "
-    "be served (`…:collection-unfit`). Or more is asked for than can be done at once, and nothing was done "
+    "was done (`…:outcome-unknown`). Or it is too slow for this (`…:store-too-slow`), or the orders' collection "
+    "cannot be served (`…:collection-unfit`). Or the server is overloaded, and nothing was done "
     "(`…:overloaded`): try again after `Retry-After` seconds.",
 }
 _LIMIT_HEADERS: Schema = {
     "Retry-After": {"description": "In so many seconds.", "schema": {"type": "integer"}},
     "RateLimit-Policy": {
-        "description": "What you may use: `q` at once, which come back evenly over `w` seconds. By what the request "
-        "costs, it is `reads`, `writes`, `expensive` (lists of more than 100 orders) or `handshakes` (streams).",
+        "description": "The limit: `q` at once, refilled evenly over `w` seconds. By what the request costs, it is "
+        "`reads`, `writes`, `expensive` (lists of more than 100 orders) or `handshakes` (streams).",
         "schema": {"type": "string", "examples": ['"reads";q=6000;w=60']},
     },
     "RateLimit": {
-        "description": "How you stand: `r` are left, and no more than these within `t` seconds.",
+        "description": "What is left of the limit: `r` now, and no more than these within `t` seconds.",
         "schema": {"type": "string", "examples": ['"reads";r=5999;t=1']},
     },
 }

@@ -35,7 +35,7 @@ _PROBLEMS: dict[type[Exception], tuple[int, Kind, str, dict[str, str]]] = {
     PreconditionFailed: (
         412,
         Kind.PRECONDITION,
-        "It has changed since it was read, or is there already. Nothing was written; read it again.",
+        "The order has changed since you read it, or exists already. Nothing was written; read it again.",
         {},
     ),
     KeyTaken: (
@@ -44,7 +44,7 @@ _PROBLEMS: dict[type[Exception], tuple[int, Kind, str, dict[str, str]]] = {
         "Another request with this Idempotency-Key has no answer yet. Repeat this one to get it.",
         {"Retry-After": "1"},
     ),
-    OutsideRights: (403, Kind.OUTSIDE, "It would be an order that you may not see. Nothing was written.", {}),
+    OutsideRights: (403, Kind.OUTSIDE, "You may not see the order that this would make. Nothing was written.", {}),
     OrderBusy: (
         409,
         Kind.BUSY,
@@ -54,14 +54,14 @@ _PROBLEMS: dict[type[Exception], tuple[int, Kind, str, dict[str, str]]] = {
     SnapshotTooOld: (
         503,
         Kind.TOO_SLOW_STORE,
-        "MongoDB no longer has the orders as they were at the beginning of this.",
+        "MongoDB no longer has the orders as they were when this request began.",
         {"Retry-After": "2"},
     ),
     TooSlow: (503, Kind.TOO_SLOW_STORE, "MongoDB answers, but could not finish this in time.", {"Retry-After": "2"}),
     Overloaded: (
         503,
         Kind.OVERLOADED,
-        "More is asked for than can be done at once. Nothing was done; try again.",
+        "The server is overloaded. Nothing was done; try again.",
         {"Retry-After": "1"},
     ),
     StoreUnavailable: (
@@ -99,7 +99,7 @@ def problem_of(error: Exception, place: str = "body") -> Problem | None:
         case BatchRefused():
             return _of_batch(error)
         case AnswerTooLarge():
-            return Problem(413, Kind.ORDER_TOO_LARGE, f"The answer is beyond {error.rule}. Nothing was written.")
+            return Problem(413, Kind.ORDER_TOO_LARGE, f"The response would exceed {error.rule}. Nothing was written.")
         case OrderRefused():
             status, kind = _REFUSALS[type(error)]
             faults = [FieldFault(field, f"is refused by {error.rule}") for field in error.fields]

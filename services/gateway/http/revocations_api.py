@@ -85,7 +85,7 @@ class RevocationsApi:
         with _answered():
             lifted = await self._revokes.lift(asked, by) if is_id(asked) else None
         if lifted is None:
-            raise Problem(404, Kind.HTTP, "There is no revocation with this id; it may have ended.")
+            raise Problem(404, Kind.HTTP, "There is no revocation with this id; it may have expired.")
         return _answer(_json(lifted))
 
 
@@ -94,10 +94,10 @@ def _answered() -> Iterator[None]:
     try:
         yield
     except TooManyRevocations as error:
-        detail = "So many revocations are remembered that no further one is taken; lift some, or wait until some end."
+        detail = "The limit of stored revocations is reached: lift some, or wait until some expire."
         raise Problem(503, Kind.HTTP, detail, headers={hdrs.RETRY_AFTER: "60"}) from error
     except RevocationsUnavailable as error:
-        detail = "MongoDB does not answer. A revocation may have been stored or lifted: look before you repeat it."
+        detail = "MongoDB does not answer. A revocation may have been stored or lifted: check before you repeat it."
         raise Problem(503, Kind.UNAVAILABLE, detail, headers={hdrs.RETRY_AFTER: "2"}) from error
 
 

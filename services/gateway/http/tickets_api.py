@@ -27,10 +27,10 @@ class TicketsApi:
         try:
             ticket = await self._issue(principal_of(request))
         except NotAuthenticated as error:
-            detail = "Redis does not answer, which keeps the tickets."
+            detail = "Redis, which stores the tickets, does not answer."
             raise Problem(503, Kind.HTTP, detail, headers={hdrs.RETRY_AFTER: "2"}) from error
         if ticket is None:
-            detail = f"You have been given too many within {self._seconds} seconds."
+            detail = f"You were issued too many tickets within {self._seconds} seconds."
             raise Problem(429, Kind.HTTP, detail, headers={hdrs.RETRY_AFTER: str(self._seconds)})
         body = dumps({"ticket": ticket, "expires_in": self._seconds})
         headers = {hdrs.CACHE_CONTROL: "no-store"}

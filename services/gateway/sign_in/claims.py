@@ -36,7 +36,7 @@ def identity_of(claims: Mapping[str, Any], rules: ClaimRules) -> Identity:
             provider_session=session,
         )
     except (NotAuthenticated, InvalidFilter) as error:
-        raise UnacceptableToken(f"its claim {rules.rights_claim} is no filter of orders") from error
+        raise UnacceptableToken(f"its claim {rules.rights_claim} is not a filter of orders") from error
 
 
 def _claimed(claims: Mapping[str, Any], name: str) -> object:

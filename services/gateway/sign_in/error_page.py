@@ -10,13 +10,13 @@ _PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>Sign-in did not work</title>
+<title>Sign-in failed</title>
 <link rel="stylesheet" href="/style.css">
 <link rel="stylesheet" href="/controls.css">
 <link rel="stylesheet" href="/identity.css">
 <main>
 <section class="card sign-in">
-<h1>Sign-in did not work</h1>
+<h1>Sign-in failed</h1>
 <p>{reason}</p>
 <p><a class="button button-primary sign-in-go" href="/auth/sign-in?to={to}">Try again</a></p>
 <p><a href="/">Go to the orders</a></p>

@@ -41,7 +41,7 @@ def id_claims(token: str, keys: Sequence[VerifyingKey], rules: TokenRules, nonce
     if authorized != rules.audience and (several or authorized is not None):
         raise UnacceptableToken("it was issued to another client")
     if nonce is not None and not _equal(claims.get("nonce"), nonce):
-        raise UnacceptableToken("it is of another attempt to sign in")
+        raise UnacceptableToken("it belongs to another sign-in")
     if not _is_id(claims["sub"], LONGEST_SUBJECT):
         raise UnacceptableToken("its subject is unusable")
     return claims
@@ -52,7 +52,7 @@ def logout_of(token: str, keys: Sequence[VerifyingKey], rules: TokenRules) -> Lo
     claims = _claims(token, keys, rules, ["exp", "iat", "iss", "aud", "jti", "events"])
     events, subject, session = claims["events"], claims.get("sub"), claims.get("sid")
     if not isinstance(events, Mapping) or not isinstance(events.get(_LOGOUT), Mapping):
-        raise UnacceptableToken("it is no logout token")
+        raise UnacceptableToken("it is not a logout token")
     if "nonce" in claims:  # an ID token in disguise
         raise UnacceptableToken("it has a nonce")
     if subject is None and session is None:
@@ -72,7 +72,7 @@ def _claims(token: str, keys: Sequence[VerifyingKey], rules: TokenRules, require
     try:
         return verified_claims(token, keys, rules, required)
     except NotAuthenticated as error:
-        raise UnacceptableToken("its signature is not one of the provider") from error
+        raise UnacceptableToken("its signature is not the provider's") from error
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise UnacceptableToken(f"it is not valid: {type(error).__name__}") from error
 

@@ -79,7 +79,7 @@ class Provider:
         """Return what the provider says of itself; raise ProviderUnavailable."""
         known = await self._description.current()
         if known is None:
-            raise ProviderUnavailable("its description cannot be read")
+            raise ProviderUnavailable("its metadata document cannot be fetched")
         return known
 
     async def verified(self, verify: Callable[[Sequence[VerifyingKey]], Read]) -> Read:
@@ -116,7 +116,7 @@ class Provider:
     async def _ask(self, form: dict[str, str]) -> Tokens:
         description = await self.description()
         if self._asking >= _MOST_AT_ONCE:
-            raise ProviderUnavailable("too many sign in at this moment")
+            raise ProviderUnavailable("too many sign-ins are in progress")
         self._asking += 1
         try:
             return await self._post(description, form)
@@ -151,7 +151,7 @@ def parse_description(document: bytes, issuer: str) -> Description:
     try:
         found = msgspec.json.decode(document, type=Description)
     except msgspec.DecodeError as error:
-        raise UnusableAnswer("it is no OpenID provider's") from error
+        raise UnusableAnswer("it does not describe an OpenID provider") from error
     if found.issuer != issuer:
         raise UnusableAnswer("it names another issuer than OIDC_ISSUER")
     # What is protected on the way here must not leave by an open one.
@@ -164,8 +164,8 @@ def parse_description(document: bytes, issuer: str) -> Description:
 
 def _no_key(keys: PublishedKeys) -> Exception:
     if keys.keys:
-        return UnacceptableToken("its key is not one of the provider")
-    return ProviderUnavailable("its keys cannot be read")
+        return UnacceptableToken("it is not signed with a key of the provider")
+    return ProviderUnavailable("its keys cannot be fetched")
 
 
 def _basic(client: Client) -> str:

@@ -107,7 +107,7 @@ class SignInRoutes:
             case ProviderRefused():
                 return error_page(403, "The sign-in service did not let you in.")
             case TooLarge():
-                return error_page(403, "Your rights are too many for a session. Tell the operator.")
+                return error_page(403, "Your rights are too large for a session. Tell the operator.")
             case UnacceptableToken():
                 return error_page(403, "The sign-in service gave an answer that is not acceptable here.")
             case _:

@@ -109,7 +109,7 @@ class SignIn:
         tokens = await self._provider.refresh(session.refresh_token)
         identity = await self._identity(tokens.id_token, None)
         if identity.subject != session.subject:
-            raise UnacceptableToken("it is of another person")
+            raise UnacceptableToken("it belongs to another person")
         return self.sessions.renewed(session, identity, tokens.refresh_token or session.refresh_token)
 
     async def _identity(self, id_token: str, nonce: str | None) -> Identity:
