@@ -45,7 +45,7 @@ class RunningProduct:
         return process
 
     def make(self, service: str, **settings: str) -> ServiceProcess:
-        """Return it, to be started by whom it is given to."""
+        """Return it unstarted."""
         settings = {PORTS[service]: str(free_port()), "DRAIN_SECONDS": "0.2", "LEASE_SECONDS": "1", **settings}
         port = int(settings[PORTS[service]])
         process = ForkedService(

@@ -1,12 +1,12 @@
-"""Keeps what waits of one account for its turns: the steps of work that has begun, and what is new."""
+"""Queues one account's work for FairTurns."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 
-# Turns of an account for steps of work that has begun, before something new has one. What has begun must not wait
-# behind all that came later, and what is new must not wait until long work has ended.
+# An account gets so many turns for work already begun before its next new request gets one. Without a limit a new
+# request would wait until long work has ended; without precedence, work would wait behind all that came after it.
 STEPS_FIRST = 4
 
 Act = tuple[Callable[[], None], asyncio.Transport | None, Context, float]

@@ -1,4 +1,4 @@
-"""Says which accounts have no turn for a while: those that have just kept the event loop for long."""
+"""Gives an account no turns for a while after it has held the event loop for long."""
 
 from collections.abc import Callable
 

@@ -26,7 +26,7 @@ _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close
     "431 Request Header Fields Too Large", "The request cannot be read."
 )
 
-# The least that a request costs after it was read; what it asks for is not known yet.
+# Charge each request at least this when it is read: its real cost is not known yet.
 REQUEST_SECONDS = 0.0002
 
 # What one turn parses; the rest waits for another. A body in chunks of one byte each costs a microsecond a byte.

@@ -6,10 +6,9 @@ from typing import NamedTuple, Protocol
 
 from services.common.fair_turns import FairTurns, call_soon, for_many
 
-# For a turn, in time that this thread has worked meanwhile: a busy machine is no reason to refuse. Once the first
-# request of an account has waited so long, the next ones are refused at once; one that has waited longer is refused
-# when its turn comes. A thousand pages that load at once take 0.3 s, and twice that where other programs of a busy
-# machine have the caches.
+# Refuse an account's requests once one of them has waited so long for its turn, in this thread's CPU time, so that a
+# busy machine refuses nobody. Later ones are refused at once, and one that has waited longer when its turn comes. A
+# thousand pages that load at once take 0.3 s, and twice that where other programs of a busy machine have the caches.
 WAIT_SECONDS = 0.8
 _IN_ONE_TURN = 16  # which then lasts about as long as that of a request
 _AT_ONCE = 64  # in one pass of the loop, without waiting for a turn

@@ -1,4 +1,4 @@
-"""Confines an error to the client that it is of: the feed goes on for the others."""
+"""Confines an error to the client that caused it, so that the feed goes on."""
 
 from collections.abc import Callable
 from types import TracebackType

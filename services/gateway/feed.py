@@ -152,7 +152,8 @@ class Feed:
             return  # Redis has lost it; the watcher will rebuild it with the same positions
         self._hub.resume_points.log_floor = head.floor
         if head.epoch != self._ring.epoch:
-            is_first = self._ring.epoch is None  # then the epoch may have begun long ago: no news
+            # The epoch may be old at the first check: do not log it as new.
+            is_first = self._ring.epoch is None
             await self._begin(head)
             clients, reason = len(self._hub), head.reason or ResyncReason.EPOCH_UNKNOWN
             incident = self._hub.begin_epoch(reason)

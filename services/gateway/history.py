@@ -28,8 +28,7 @@ from services.mongodb.source_failed import SourceFailed
 
 # Small enough that decoding a batch, with both images of each event, does not block the event loop.
 BATCH_EVENTS = 50
-# MongoDB rests as long as it has worked, or it would spend all its time on old cursors while others ask for orders; not
-# while all clients of this gateway wait for the changes.
+# Pause as long as MongoDB took, so that replays use half of its time at most; not for OWN, when all clients wait.
 _LONGEST_REST = 0.05
 PAGE_BYTES = 256 * 1024
 AWAIT_MS = 100

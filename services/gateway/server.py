@@ -15,7 +15,7 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.ways_in import WaysIn
 from services.internal.readiness import Readiness
 
-# Between the last connection that is accepted and the end of those that ask nothing: what was just sent is to arrive.
+# Wait so long after the listener closes, so that bytes just sent arrive before idle connections are cut.
 LINGER_SECONDS = 0.3
 
 log = structlog.get_logger("gateway")
@@ -30,8 +30,7 @@ class GatewayServer:
         self._tasks = tasks
         # The operators' listener opens first, and must not call a gateway ready that nobody can reach yet.
         self._state = "starting"
-        # For requests and closing handshakes that are under way when we stop: nobody waits longer for them than for the
-        # drain, yet they are given a moment where there is none.
+        # Patience for requests in flight and closing handshakes: at most the drain time, at least 0.25 s.
         self._patience = min(max(settings.drain_seconds, 0.25), 5.0)
 
     @asynccontextmanager
@@ -41,7 +40,8 @@ class GatewayServer:
             self._ways.application(ready),
             keepalive_timeout=KEEPALIVE_SECONDS,
             shutdown_timeout=self._patience,  # aiohttp grants it twice
-            tcp_keepalive=False,  # two hours; whether clients are there, pings and heartbeats find out
+            # The kernel's keepalive takes two hours; pings and heartbeats detect dead clients sooner.
+            tcp_keepalive=False,
         )
         await runner.setup()
         try:

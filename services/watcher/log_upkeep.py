@@ -44,7 +44,7 @@ class LogUpkeep:
                     async with asyncio.timeout(TIMEOUT_SECONDS):
                         await self.once(now())
                 except (RedisError, OSError, ValueError):
-                    self._metrics.extent = None  # whoever publishes reports what is wrong
+                    self._metrics.extent = None  # the publisher reports the outage
                 raise_if_cancelled()
                 await asyncio.sleep(EVERY_SECONDS)
         finally:

@@ -1,4 +1,4 @@
-"""Reads a document that an issuer publishes and changes: cached, asked for seldom, kept while it cannot be read."""
+"""Fetches and caches a document that an issuer publishes."""
 
 import asyncio
 from collections.abc import Callable

@@ -91,7 +91,7 @@ class ListsApi:
         self._turns = turns
         self._principal = principal
         self._follow = follow  # answers those who want the list and its changes as events
-        # Its slots are held until a list is sent: so long it takes memory.
+        # Hold the slot until the list is sent: it stays in memory until then.
         slots = InFlight(LISTS_AT_ONCE, gate.patience)
         self._shared = SharedReads[_Asked, EncodedList](slots, lambda found: found.is_small)
         self._exports = Exports(lists, gate, self._cursor)
