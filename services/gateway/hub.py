@@ -9,7 +9,7 @@ from services.common.cursor import Cursor, Position
 from services.common.fair_turns import FairTurns
 from services.gateway.ahead import Ahead
 from services.gateway.audience import Rights
-from services.gateway.confined import Confined
+from services.gateway.error_boundary import ErrorBoundary
 from services.gateway.event import Event
 from services.gateway.filters import EVERYTHING, Interest
 from services.gateway.group import PAGE
@@ -272,9 +272,9 @@ class Hub:
             subscription.counted_as = counted = subscription.outlet.form, mode
             self._census[counted] += 1
 
-    def isolating(self, subscription: Subscription) -> Confined:
+    def isolating(self, subscription: Subscription) -> ErrorBoundary:
         """Confine an error to this client: it loses its connection, the others are unaffected."""
-        return Confined(partial(self._abandon, subscription))
+        return ErrorBoundary(partial(self._abandon, subscription))
 
     def _abandon(self, subscription: Subscription, error: Exception) -> None:
         self.unsubscribe(subscription)

@@ -3,7 +3,7 @@
 import pytest
 import structlog
 
-from services.gateway.edge import rarely
+from services.gateway.edge import log_throttle
 from services.gateway.edge.failures import Failures
 from services.gateway.edge.incidents import Incident
 
@@ -20,11 +20,11 @@ def test_the_first_of_many_is_logged_and_all_are_counted() -> None:
 
 def test_after_a_while_one_is_logged_again_with_how_many_were_not(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(rarely, "monotonic", lambda: now)
+    monkeypatch.setattr(log_throttle, "monotonic", lambda: now)
     noted = Failures("It failed", lambda _: None)
     with structlog.testing.capture_logs() as logs:
         for _ in range(3):
             noted.note(RuntimeError())
-        now = rarely.QUIET_SECONDS
+        now = log_throttle.QUIET_SECONDS
         noted.note(RuntimeError())
     assert [entry["unlogged_before"] for entry in logs] == [0, 2]

@@ -7,10 +7,10 @@ from aiohttp import hdrs
 
 from services.common.authority import Authority, Hosts
 from services.gateway.edge.incidents import Count, Incident, count_nothing
+from services.gateway.edge.log_throttle import LogThrottle
 from services.gateway.edge.origin import OriginPolicy
 from services.gateway.edge.peer import Peers
 from services.gateway.edge.principal import Credentials
-from services.gateway.edge.rarely import Rarely
 from services.gateway.edge.request import Request
 
 log = structlog.get_logger("clients")
@@ -43,7 +43,7 @@ class Entrance:
         self.origins = origins or OriginPolicy()
         self.peers = peers or Peers()
         self._count = count
-        self._rarely = {refusal.incident: Rarely() for refusal in (_NO_HOST, _UNKNOWN_HOST, _FOREIGN_ORIGIN)}
+        self._throttles = {refusal.incident: LogThrottle() for refusal in (_NO_HOST, _UNKNOWN_HOST, _FOREIGN_ORIGIN)}
 
     def admits(self, request: Request) -> bool:
         """Tell whether the request is let in; nothing is counted, because `refuse` is called next."""
@@ -57,7 +57,7 @@ class Entrance:
         refusal = self._check(request, target)
         if refusal is not None:
             self._count(refusal.incident)
-            unlogged = self._rarely[refusal.incident].passes()  # anyone can cause thousands of these
+            unlogged = self._throttles[refusal.incident].passes()  # anyone can cause thousands of these
             if unlogged is not None:
                 self._log(refusal, request, unlogged)
         return refusal

@@ -3,7 +3,7 @@
 import structlog
 
 from services.gateway.edge.incidents import Count, Incident
-from services.gateway.edge.rarely import Rarely
+from services.gateway.edge.log_throttle import LogThrottle
 
 
 class Failures:
@@ -17,11 +17,11 @@ class Failures:
         self._what = what
         self._count = count
         self._log = structlog.get_logger("clients")
-        self._rarely = Rarely()
+        self._throttle = LogThrottle()
 
     def note(self, error: Exception) -> None:
         """Record one error."""
         self._count(Incident.APPLICATION_ERROR)
-        unlogged = self._rarely.passes()
+        unlogged = self._throttle.passes()
         if unlogged is not None:
             self._log.error(self._what, unlogged_before=unlogged, exc_info=error)

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import structlog
 
 from services.gateway.edge.bucket import Bucket
+from services.gateway.edge.log_throttle import LogThrottle
 from services.gateway.edge.peer import account_of
 from services.gateway.edge.quota import Quota, Standing, Use
-from services.gateway.edge.rarely import Rarely
 
 # Accounts that are remembered, one for each use; then the one that was used least recently is forgotten. 20 MB.
 MOST_ACCOUNTS = 50_000
@@ -64,7 +64,7 @@ class FairShare:
         self._buckets: OrderedDict[Account, Bucket] = OrderedDict()
         self._due: dict[Account, None] = {}  # to be told to the others
         self.on_due: Callable[[], None] = _ignore
-        self._rarely = {use: Rarely() for use in Use}
+        self._throttles = {use: LogThrottle() for use in Use}
 
     def __len__(self) -> int:
         return len(self._buckets)
@@ -151,7 +151,7 @@ class FairShare:
 
     def _log_refusal(self, account: Account, quota: Quota) -> None:
         use, name = account
-        unlogged = self._rarely[use].passes()
+        unlogged = self._throttles[use].passes()
         if unlogged is not None:
             _log.warning(
                 "A client has exceeded its limit and is refused",

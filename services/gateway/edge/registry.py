@@ -8,8 +8,8 @@ from collections.abc import Callable
 import structlog
 
 from services.gateway.edge.incidents import Incident
+from services.gateway.edge.log_throttle import LogThrottle
 from services.gateway.edge.peer import account_of
-from services.gateway.edge.rarely import Rarely
 
 RETRY_SECONDS = 5  # where nobody knows when there will be room
 
@@ -46,7 +46,7 @@ class Registry:
         self._room_from = limit - max(1, limit // 20)
         self.is_full = False
         self._is_refusing = False
-        self._rarely = Rarely()
+        self._throttle = LogThrottle()
 
     def __len__(self) -> int:
         """Count the admitted clients, those included that are still being served their first response."""
@@ -67,7 +67,7 @@ class Registry:
             raise NotAdmitted(Incident.TOO_MANY_CONNECTIONS)
         account = account_of(address)
         if self._per_address[account] >= self.limit_per_address:
-            unlogged = self._rarely.passes()
+            unlogged = self._throttle.passes()
             if unlogged is not None:
                 clients = self._per_address[account]
                 log.warning(

@@ -8,9 +8,9 @@ from services.common.error_text import error_text
 from services.gateway.edge.authenticator import Authenticator
 from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.incidents import Count, Incident
+from services.gateway.edge.log_throttle import LogThrottle
 from services.gateway.edge.principal import Denial, NotAuthenticated
 from services.gateway.edge.quota import Use
-from services.gateway.edge.rarely import Rarely
 from services.gateway.http.body import read_form
 from services.gateway.http.identity import refusal_problem
 from services.gateway.http.limits import costs
@@ -54,7 +54,7 @@ class SignInRoutes:
         self._authenticator = authenticator
         self._entrance = entrance
         self._count = count
-        self._rarely = Rarely()
+        self._throttle = LogThrottle()
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes, ready for ``app.add_routes``."""
@@ -193,7 +193,7 @@ class SignInRoutes:
 
     def _failed(self, error: Exception) -> None:
         self._count(Incident.TOKEN_REFUSED)
-        unlogged = self._rarely.passes()  # anyone can cause these
+        unlogged = self._throttle.passes()  # anyone can cause these
         if unlogged is not None:
             reason = "" if isinstance(error, (WrongState, TooLarge, NoSecret)) else error_text(error)
             kind = type(error).__name__

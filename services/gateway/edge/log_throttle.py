@@ -5,7 +5,7 @@ from time import monotonic
 QUIET_SECONDS = 60.0
 
 
-class Rarely:
+class LogThrottle:
     """One kind of line that clients can cause as often as they like."""
 
     def __init__(self) -> None:

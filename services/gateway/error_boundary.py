@@ -4,7 +4,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 
-class Confined:
+class ErrorBoundary:
     """A context that passes an error of its body to ``failed``; a generator would cost five times as much."""
 
     __slots__ = ("_failed",)
