@@ -8,24 +8,24 @@ from contextvars import Context, copy_context
 from functools import partial
 from time import perf_counter, thread_time
 
-from services.common.account_line import AccountLine, Act
-from services.common.rests import Rests
+from services.common.account_queue import AccountQueue, Act
+from services.common.cooldowns import Cooldowns
 
 # For such work in one pass of the loop. A response takes some ten passes, so each of them must be short.
 PASS_SECONDS = 0.0005
 
-OWN = "own"  # the account of work for no client in particular
+INTERNAL = "internal"  # the account of work for no client in particular
 
 Soon = Callable[[Callable[[], None]], object]
 
 
-def for_many(what: str) -> str:
+def shared_account(what: str) -> str:
     """Return an account for work that several clients wait for, which none of their addresses pays for."""
-    return f"{OWN} {what}"
+    return f"{INTERNAL} {what}"
 
 
 def _is_of_address(account: str) -> bool:
-    return not account.startswith(OWN)  # as no address does
+    return not account.startswith(INTERNAL)  # as no address does
 
 
 def call_soon(call: Callable[[], None]) -> None:
@@ -46,22 +46,22 @@ class FairTurns:
 
     def __init__(self, soon: Soon = call_soon, clock: Callable[[], float] = perf_counter) -> None:
         self._soon = soon
-        self._rests = Rests(clock)
-        self._waiting: OrderedDict[str, AccountLine] = OrderedDict()
+        self._cooldowns = Cooldowns(clock)
+        self._waiting: OrderedDict[str, AccountQueue] = OrderedDict()
         self._spent = 0.0  # in this pass of the loop
         self.passes = 0
         self._worked: float | None = None  # see `worked`
         self._is_arranged = False
-        self._resting: dict[str, AccountLine] = {}  # what waits of accounts that rest
+        self._cooling_down: dict[str, AccountQueue] = {}  # what waits of accounts in a cooldown
         self._timer: asyncio.Handle | None = None
         self._wakes_at = math.inf  # kept here: uvloop's handle of a timer that is due at once does not know when
 
     def run(self, account: str, act: Callable[..., None], *args: object) -> bool:
         """Do a bounded piece of work, or return False where it must wait: then `add` it.
 
-        It must where this pass of the loop has no time for it, or the account rests.
+        It must where this pass of the loop has no time for it, or the account is in a cooldown.
         """
-        if self._waiting or self._spent >= PASS_SECONDS or self._rests.of(account):
+        if self._waiting or self._spent >= PASS_SECONDS or self._cooldowns.of(account):
             return False
         self._note(account)
         self._arrange()
@@ -78,21 +78,21 @@ class FairTurns:
 
     def _append(self, account: str, act: Act, *, begun: bool) -> None:
         self._note(account)
-        line = self._resting.get(account)
-        if line is None:
-            line = self._waiting.get(account)
-            if line is None:
-                line = self._waiting[account] = AccountLine()
+        queue = self._cooling_down.get(account)
+        if queue is None:
+            queue = self._waiting.get(account)
+            if queue is None:
+                queue = self._waiting[account] = AccountQueue()
             self._arrange()
-        line.append(act, begun=begun)
+        queue.append(act, begun=begun)
 
     def waits(self, account: str) -> float:
         """Return for how long the account has waited to begin something, in seconds of this thread's own work.
 
         What else the machine is busy with makes nobody wait longer by this measure.
         """
-        line = self._waiting.get(account) or self._resting.get(account)
-        oldest = None if line is None else line.oldest
+        queue = self._waiting.get(account) or self._cooling_down.get(account)
+        oldest = None if queue is None else queue.oldest
         return 0.0 if oldest is None else self.worked() - oldest[3]
 
     def worked(self) -> float:
@@ -106,7 +106,7 @@ class FairTurns:
 
     async def take(self, account: str) -> None:
         """Return when it is this account's turn, for a step of work that fills the rest of this pass of the loop."""
-        if not self._waiting and self._spent < PASS_SECONDS and not self._rests.of(account):
+        if not self._waiting and self._spent < PASS_SECONDS and not self._cooldowns.of(account):
             self._note(account)
             self._fill_pass()
             return
@@ -121,16 +121,16 @@ class FairTurns:
 
     def _spend(self, account: str, seconds: float) -> None:
         self._spent += seconds
-        if _is_of_address(account) and self._rests.contention.is_present:
-            self._rests.note(account, seconds)
+        if _is_of_address(account) and self._cooldowns.contention.is_present:
+            self._cooldowns.note(account, seconds)
 
     def lasted(self, account: str, seconds: float, *, was_whole: bool = False) -> None:
-        """Note how long a step, or work that could not be divided, has taken: after a long one its account rests."""
-        self._rests.note(account, seconds, was_whole=was_whole)
+        """Note how long a step, or work that could not be divided, has taken: a long one is followed by a cooldown."""
+        self._cooldowns.note(account, seconds, was_whole=was_whole)
 
     def _note(self, account: str) -> None:
         if _is_of_address(account):
-            self._rests.contention.note(account)
+            self._cooldowns.contention.note(account)
 
     def _grant(self, turn: "asyncio.Future[None]") -> None:
         if not turn.done():  # else it was cancelled
@@ -153,14 +153,14 @@ class FairTurns:
         self._worked = None
         self.passes += 1
         while self._waiting:
-            account, line = self._waiting.popitem(last=False)
-            if rest := self._rests.of(account):
-                self._resting[account] = line
-                self._wake_after(rest)
+            account, queue = self._waiting.popitem(last=False)
+            if cooldown := self._cooldowns.of(account):
+                self._cooling_down[account] = queue
+                self._wake_after(cooldown)
                 continue
-            act, transport, context, _ = line.popleft()
-            if line:
-                self._waiting[account] = line  # behind the others
+            act, transport, context, _ = queue.popleft()
+            if queue:
+                self._waiting[account] = queue  # behind the others
             began = perf_counter()
             try:
                 context.run(act)
@@ -175,9 +175,9 @@ class FairTurns:
         if self._spent or self._waiting:
             self._arrange()
 
-    def _wake_after(self, rest: float) -> None:
+    def _wake_after(self, cooldown: float) -> None:
         loop = asyncio.get_running_loop()
-        at = loop.time() + rest
+        at = loop.time() + cooldown
         if at < self._wakes_at:
             if self._timer is not None:
                 self._timer.cancel()
@@ -185,11 +185,11 @@ class FairTurns:
 
     def _wake(self) -> None:
         self._timer, self._wakes_at = None, math.inf
-        for account in list(self._resting):
-            if not self._rests.of(account):
-                self._waiting[account] = self._resting.pop(account)
-        if self._resting:
-            self._wake_after(min(map(self._rests.of, self._resting)))
+        for account in list(self._cooling_down):
+            if not self._cooldowns.of(account):
+                self._waiting[account] = self._cooling_down.pop(account)
+        if self._cooling_down:
+            self._wake_after(min(map(self._cooldowns.of, self._cooling_down)))
         self._arrange()
 
 

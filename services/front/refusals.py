@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from services.common.fair_turns import FairTurns, call_soon, for_many
+from services.common.fair_turns import FairTurns, call_soon, shared_account
 
 # Refuse an account's requests once one of them has waited so long for its turn, in this thread's CPU time, so that a
 # busy machine refuses nobody. Later ones are refused at once, and one that has waited longer when its turn comes. A
@@ -93,7 +93,7 @@ class Refusals:
             self._overload.refused()
 
     def _arrange(self, account: str) -> None:
-        self._turns.add(for_many(f"refusing {account}"), lambda: self._refuse_some(account))
+        self._turns.add(shared_account(f"refusing {account}"), lambda: self._refuse_some(account))
 
     def _refuse_some(self, account: str) -> None:
         waiting = self._waiting[account]

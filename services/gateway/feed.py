@@ -12,7 +12,7 @@ import structlog
 from services.common.cursor import Cursor
 from services.common.dependency_health import DependencyHealth
 from services.common.error_text import error_text
-from services.common.fair_turns import OWN
+from services.common.fair_turns import INTERNAL
 from services.common.tasks import Tasks, raise_if_cancelled
 from services.gateway.event import Event
 from services.gateway.history import History, HistoryLost, HistoryUnavailable
@@ -230,7 +230,9 @@ class Feed:
 
     async def _read_oplog(self, page: LogPage) -> None:
         """Read what the log lacks, and what Redis trims meanwhile: to open another change stream would take longer."""
-        async with aclosing(self._history.after(self._ring.position, self.current_cursor().epoch, OWN)) as readings:
+        async with aclosing(
+            self._history.after(self._ring.position, self.current_cursor().epoch, INTERNAL)
+        ) as readings:
             target = page.begins_after
             async for events, upto in readings:
                 self._add(events)

@@ -10,7 +10,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from services.common.cursor import Position
 from services.common.error_text import error_text
-from services.common.fair_turns import OWN, FairTurns, Pace
+from services.common.fair_turns import INTERNAL, FairTurns, Pace
 from services.common.normalize import Change, End, token_time
 from services.common.numbering import Numbering, UnreadableEvent, replay_time
 from services.common.tasks import raise_if_cancelled
@@ -28,7 +28,7 @@ from services.mongodb.source_failed import SourceFailed
 
 # Small enough that decoding a batch, with both images of each event, does not block the event loop.
 BATCH_EVENTS = 50
-# Pause as long as MongoDB took, so that replays use half of its time at most; not for OWN, when all clients wait.
+# Pause as long as MongoDB took, so that replays use half of its time at most; not for INTERNAL, when all clients wait.
 _LONGEST_REST = 0.05
 PAGE_BYTES = 256 * 1024
 AWAIT_MS = 100
@@ -124,7 +124,7 @@ class History:
                         async with aclosing(_pages(events, position, numbering, pace)) as pages:
                             async for page in pages:
                                 yield HistoryPage(page, numbering.last)
-                        if account != OWN:
+                        if account != INTERNAL:
                             await asyncio.sleep(min(answered_at - asked_at, _LONGEST_REST))
         except HistoryLost:
             self._reach.note(position, reached=False)

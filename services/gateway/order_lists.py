@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from bson import Timestamp
 from pymongo.asynchronous.collection import AsyncCollection
 
-from services.common.fair_turns import OWN, FairTurns, Pace
+from services.common.fair_turns import INTERNAL, FairTurns, Pace
 from services.common.visible_fields import VisibleFields
 from services.gateway.audience import Rights
 from services.gateway.filters import EVERYTHING
@@ -41,8 +41,8 @@ class OrderLists:
         await self._prepare(query, rights)
         for _ in range(_ATTEMPTS - 1):
             with suppress(SnapshotTooOld):  # an index, or the collection, was made anew between two reads of it
-                return await self._page(query, pace or Pace(self._turns, OWN), rights, is_head=is_head)
-        return await self._page(query, pace or Pace(self._turns, OWN), rights, is_head=is_head)
+                return await self._page(query, pace or Pace(self._turns, INTERNAL), rights, is_head=is_head)
+        return await self._page(query, pace or Pace(self._turns, INTERNAL), rights, is_head=is_head)
 
     async def _page(self, query: ListQuery, pace: Pace, rights: Rights, *, is_head: bool) -> OrdersPage:
         reading = PageReading(self._source, query, rights, pace, is_head=is_head)

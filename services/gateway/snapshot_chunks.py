@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable
 from typing import NamedTuple, Protocol
 
-from services.common.fair_turns import FairTurns, Pace, for_many
+from services.common.fair_turns import FairTurns, Pace, shared_account
 from services.gateway.audience import Audience
 from services.gateway.group import offset_suffix
 from services.gateway.in_flight import InFlight
@@ -96,7 +96,7 @@ class SnapshotChunks:
 
     async def _read(self, place: _Place, account: str) -> SnapshotChunk:
         # Not at the expense of one client's account: others wait for the same chunk.
-        pace = Pace(self._turns, for_many(f"snapshot {hash(place)}"))
+        pace = Pace(self._turns, shared_account(f"snapshot {hash(place)}"))
         async with self._gate.slot(account):
             found = await self._read_below(place.audience, place.below, place.limit, MOST_BYTES, pace, place.at)
         suffix = offset_suffix(place.audience.interest)

@@ -10,7 +10,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from services.common.cursor import timestamp
 from services.common.dependency_metrics import Dependency
 from services.common.documents import CODEC, Json
-from services.common.fair_turns import OWN, FairTurns, Pace
+from services.common.fair_turns import INTERNAL, FairTurns, Pace
 from services.common.ids import parse_id
 from services.common.secret_files import unusable_uri
 from services.common.stream_spec import ORDERS
@@ -240,7 +240,7 @@ class OrderStore:
         """Read orders; ``more`` of the question as `Question` has it."""
         question = Question(conditions, skip=skip, **more)
         async with self._edge(driver_timeout, writing=False):
-            return await read_snapshot(self._orders, question, limit, pace or Pace(self._turns, OWN), self.visible)
+            return await read_snapshot(self._orders, question, limit, pace or Pace(self._turns, INTERNAL), self.visible)
 
     async def _read_for_lists(self, *asked: Any, **more: Any) -> Snapshot:
         return await self._read(*asked, **more)

@@ -8,7 +8,7 @@ from typing import Any
 from pymongo import AsyncMongoClient
 
 from services.common.cursor import Cursor, Position, cluster_time
-from services.common.fair_turns import OWN, FairTurns
+from services.common.fair_turns import INTERNAL, FairTurns
 from services.gateway.event import Event
 from services.gateway.history import BATCH_EVENTS, PAGE_BYTES, History, HistoryPage
 from services.mongodb.primary import Primary
@@ -24,7 +24,7 @@ async def read(stack: Stack, after: Position, count: int) -> list[list[Event]]:
     pages: list[list[Event]] = []
     history = History(stack.orders.database, "orders", Primary(), FairTurns())
     reached = Position(0, 0)
-    async with asyncio.timeout(110), aclosing(history.after(after, epoch, OWN)) as readings:
+    async with asyncio.timeout(110), aclosing(history.after(after, epoch, INTERNAL)) as readings:
         async for events, upto in readings:
             pages.append(events)
             assert all(reached < event.position <= upto for event in events)
@@ -78,7 +78,7 @@ async def test_the_time_to_begin_at_is_not_over_before_it_was_read(mongodb_uri: 
         for _ in range(100):
             await orders.database["others"].insert_one({})
             now = cluster_time((await orders.database.command("ping"))["operationTime"])
-            async with asyncio.timeout(30), aclosing(history.after(Position.end_of(now), "e1", OWN)) as readings:
+            async with asyncio.timeout(30), aclosing(history.after(Position.end_of(now), "e1", INTERNAL)) as readings:
                 first = await anext(readings)
                 await orders.insert_one({})
                 event = first.events[0] if first.events else await next_event(readings)

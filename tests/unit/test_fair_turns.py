@@ -14,8 +14,8 @@ import uvloop
 
 from services.common import fair_turns
 from services.common.contention import CONTENDED_SECONDS
+from services.common.cooldowns import CONTENDED_COOLDOWN
 from services.common.fair_turns import FairTurns, Pace
-from services.common.rests import CONTENDED_REST
 from services.front.front import Front
 from services.gateway.engineio.server import EngineServer
 from services.gateway.http.rest import OrdersApi
@@ -98,12 +98,12 @@ async def test_what_a_step_waits_for_is_no_part_of_it() -> None:
     for end in (False, True):
         pace = Pace(turns, "one")
         await pace.begin()
-        await asyncio.sleep(0.01)  # for a database, much longer than a step may last without a rest
+        await asyncio.sleep(0.01)  # for a database, much longer than a step may last without a cooldown
         if end:
             pace.end()
         else:
             await pace.step()
-        assert not turns._rests
+        assert not turns._cooldowns
 
 
 async def test_an_account_waits_for_as_long_as_the_thread_works_for_others() -> None:
@@ -176,33 +176,33 @@ async def test_after_a_step_that_cannot_be_divided_its_account_rests_and_others_
             turns.lasted(f"{number}", seconds)
     await asyncio.sleep(0.003)
     turns.lasted("one more", 0.002)
-    assert len(turns._rests) < 500
+    assert len(turns._cooldowns) < 500
 
 
 async def test_the_rest_is_longer_while_others_want_turns() -> None:
     now = 0.0
     turns = FairTurns(clock=lambda: now)
 
-    async def rest(account: str, seconds: float, *, was_whole: bool = True) -> float:
-        """Return for how long the account rests after a step, looked at every hundredth of a second."""
+    async def cooldown(account: str, seconds: float, *, was_whole: bool = True) -> float:
+        """Return how long the cooldown of the account is after a step, looked at every hundredth of a second."""
         nonlocal now
         await turns.take(account)
         turns.lasted(account, seconds, was_whole=was_whole)
         began = now
-        while turns._rests.of(account):
+        while turns._cooldowns.of(account):
             now += 0.01
         return now - began
 
     for _ in range(2):
-        assert await rest("one", 0.1) == pytest.approx(0.1, abs=0.011)
-        await turns.take(fair_turns.OWN)  # the gateway's own work is nobody else's,
-        await turns.take(fair_turns.for_many("list"))  # nor is what many wait for
+        assert await cooldown("one", 0.1) == pytest.approx(0.1, abs=0.011)
+        await turns.take(fair_turns.INTERNAL)  # the gateway's own work is nobody else's,
+        await turns.take(fair_turns.shared_account("list"))  # nor is what many wait for
     await turns.take("another")
-    assert await rest("one", 0.1, was_whole=False) == pytest.approx(0.1, abs=0.011)  # it takes turns as it is
+    assert await cooldown("one", 0.1, was_whole=False) == pytest.approx(0.1, abs=0.011)  # it takes turns as it is
     await turns.take("another")
-    assert await rest("one", 0.1) == pytest.approx(0.1 * CONTENDED_REST, abs=0.011)
+    assert await cooldown("one", 0.1) == pytest.approx(0.1 * CONTENDED_COOLDOWN, abs=0.011)
     now += CONTENDED_SECONDS
-    assert await rest("one", 0.1) == pytest.approx(0.1, abs=0.011)
+    assert await cooldown("one", 0.1) == pytest.approx(0.1, abs=0.011)
 
 
 async def test_one_account_has_half_of_the_loop_at_most_while_others_ask() -> None:
@@ -231,7 +231,7 @@ async def test_one_account_has_half_of_the_loop_at_most_while_others_ask() -> No
 async def test_the_rest_of_one_account_does_not_prolong_that_of_another() -> None:
     turns = FairTurns()
     turns.lasted("long", 60.0)
-    turns.lasted("long", 0.002)  # a short step does not end the rest of a long one
+    turns.lasted("long", 0.002)  # a short step does not end the cooldown of a long one
     turns.lasted("short", 0.05)
     waiting = asyncio.create_task(turns.take("long"))
     await asyncio.sleep(0)
@@ -244,21 +244,21 @@ def test_rests_that_are_over_at_once_end_without_an_error() -> None:
     now = 0.0
     errors: list[dict[str, Any]] = []
 
-    async def rest() -> None:
+    async def cooldown() -> None:
         nonlocal now
         asyncio.get_running_loop().set_exception_handler(lambda _, error: errors.append(error))
         turns = FairTurns(clock=lambda: now)
         for account in ("one", "another"):
             turns.lasted(account, 0.01)
         now = 0.0099  # a tenth of a millisecond before the end, for which uvloop has no timer
-        resting = [asyncio.create_task(turns.take(account)) for account in ("one", "another")]
+        cooling = [asyncio.create_task(turns.take(account)) for account in ("one", "another")]
         async with asyncio.timeout(5):
             await asyncio.sleep(0)
             await turns.take("third")
             now = 1.0
-            await asyncio.gather(*resting)
+            await asyncio.gather(*cooling)
 
-    uvloop.run(rest())
+    uvloop.run(cooldown())
     assert not errors
 
 

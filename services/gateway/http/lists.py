@@ -9,7 +9,7 @@ from aiohttp.typedefs import Handler
 
 from services.common.cursor import Position
 from services.common.documents import dumps
-from services.common.fair_turns import FairTurns, Pace, for_many
+from services.common.fair_turns import FairTurns, Pace, shared_account
 from services.front.bodies import LONGEST_TARGET
 from services.gateway.audience import Rights
 from services.gateway.edge.principal import Principal
@@ -127,7 +127,7 @@ class ListsApi:
 
     async def _read(self, asked: _Asked, account: str, request: web.Request) -> EncodedList:
         # Not at the expense of one client's account: others wait for the same list.
-        pace = Pace(self._turns, for_many(f"list {hash(asked)}"))
+        pace = Pace(self._turns, shared_account(f"list {hash(asked)}"))
         with as_problems("query"):
             async with self._gate.slot(account, spent(request)):
                 page = await self._lists.page(asked.query, pace, asked.rights, is_head=asked.is_head)

@@ -9,7 +9,7 @@ from services.common.cursor import Cursor, Position
 from services.common.deadlines import Deadlines
 from services.common.documents import iso_at
 from services.common.error_text import error_text
-from services.common.fair_turns import OWN, Pace
+from services.common.fair_turns import INTERNAL, Pace
 from services.common.visible_fields import ALL_FIELDS, VisibleFields
 from services.gateway.audience import Rights, view_of
 from services.gateway.edge.authenticator import Authenticator
@@ -213,7 +213,7 @@ class LiveOrders(Namespace[LiveClient]):
             if not self._ready.is_set() or self._current_cursor() == marked:
                 continue
             marked = self._current_cursor()
-            pace = Pace(self._turns, OWN)
+            pace = Pace(self._turns, INTERNAL)
             await pace.begin()
             for client in list(self._clients):
                 subscription = client.subscription if client in self._clients else None

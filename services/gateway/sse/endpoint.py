@@ -15,7 +15,7 @@ from aiohttp_sse import EventSourceResponse
 from services.common.cursor import Cursor, InvalidCursor
 from services.common.deadlines import Deadlines
 from services.common.documents import Json, dumps
-from services.common.fair_turns import OWN, Pace
+from services.common.fair_turns import INTERNAL, Pace
 from services.common.visible_fields import ALL_FIELDS, VisibleFields
 from services.gateway.audience import view_of
 from services.gateway.edge.authenticator import Authenticator
@@ -235,7 +235,7 @@ class SseTransport:
         """Send heartbeats until cancelled."""
         while True:
             await asyncio.sleep(self._settings.heartbeat)
-            pace = Pace(self._turns, OWN)
+            pace = Pace(self._turns, INTERNAL)
             await pace.begin()
             for stream in list(self._streams):
                 if stream.subscription is not None and stream in self._streams:

@@ -13,8 +13,8 @@ Act = tuple[Callable[[], None], asyncio.Transport | None, Context, float]
 """What to do, whose connection to abort where it fails, in which context, and since when it waits."""
 
 
-class AccountLine:
-    """What waits of one account."""
+class AccountQueue:
+    """The work of one account that waits for turns."""
 
     __slots__ = ("_begun", "_new", "_steps")
 
