@@ -20,6 +20,7 @@ from services.gateway.edge.fair_share import FairShare
 from services.gateway.edge.incidents import Incident
 from services.gateway.edge.peer import Peers
 from services.gateway.edge.unsent import Unsent
+from services.gateway.endpoints import Endpoints
 from services.gateway.feed import Feed, FeedSettings
 from services.gateway.history import History
 from services.gateway.http.health import REST, STREAM
@@ -40,7 +41,6 @@ from services.gateway.snapshot_chunks import SnapshotChunks
 from services.gateway.snapshot_stream import Snapshots
 from services.gateway.store import OrderStore
 from services.gateway.stream import Stream
-from services.gateway.ways_in import WaysIn
 from services.internal.listener import internal_listener
 from services.internal.readiness import Checks
 from services.internal.serving import few_connections
@@ -76,8 +76,8 @@ async def run(settings: GatewaySettings) -> None:
         feed, stream, past = open_stream(ORDERS, settings, store, source, unsent, metrics, tasks)
         tasks.keep("checking MongoDB", store.keep_checked())  # at once: what is missing is logged at the start
         ids = await _session_ids(settings, store, tasks, [] if access is None else access.seals)
-        ways = WaysIn(settings, store, stream, ids, metrics, unsent, access, share=share, past=past)
-        server = GatewayServer(settings, ways, tasks)
+        endpoints = Endpoints(settings, store, stream, ids, metrics, unsent, access, share=share, past=past)
+        server = GatewayServer(settings, endpoints, tasks)
         if access is not None:
             metrics.levels.observe_revocations(access.revocations)
         ready = readiness(store, feed, server, access)

@@ -16,7 +16,7 @@ from services.common.numbering import Numbering, UnreadableEvent, replay_time
 from services.common.tasks import raise_if_cancelled
 from services.common.visible_fields import ALL_FIELDS, VisibleFields
 from services.gateway.event import Event
-from services.gateway.reach import Reach
+from services.gateway.oplog_reach import OplogReach
 from services.mongodb.change_cursor import Documents
 from services.mongodb.change_reader import StartAt
 from services.mongodb.change_stream import ChangeStream, Images
@@ -68,7 +68,7 @@ class History:
         self._stream = ChangeStream(database, collection, primary, STALL_SECONDS, command_cursor, await_ms=AWAIT_MS)
         self._turns = turns
         self._visible = visible
-        self._reach = Reach()
+        self._reach = OplogReach()
         self._asking = asyncio.Lock()
 
     async def reaches(self, position: Position) -> bool:

@@ -11,8 +11,8 @@ from services.common.tasks import Tasks
 from services.front.front import KEEPALIVE_SECONDS, UNREAD_SECONDS, Front
 from services.front.runner import Runner
 from services.gateway.edge.fast_path import websocket_fast_path
+from services.gateway.endpoints import Endpoints
 from services.gateway.settings import GatewaySettings
-from services.gateway.ways_in import WaysIn
 from services.internal.readiness import Readiness
 
 # Wait so long after the listener closes, so that bytes just sent arrive before idle connections are cut.
@@ -22,11 +22,11 @@ log = structlog.get_logger("gateway")
 
 
 class GatewayServer:
-    """Serves all ways in, from the start to the end of the drain."""
+    """Serves all endpoints, from the start to the end of the drain."""
 
-    def __init__(self, settings: GatewaySettings, ways: WaysIn, tasks: Tasks) -> None:
+    def __init__(self, settings: GatewaySettings, endpoints: Endpoints, tasks: Tasks) -> None:
         self._settings = settings
-        self._ways = ways
+        self._endpoints = endpoints
         self._tasks = tasks
         # The operators' listener opens first, and must not call a gateway ready that nobody can reach yet.
         self._state = "starting"
@@ -37,7 +37,7 @@ class GatewayServer:
     async def serving(self, ready: Callable[[], Readiness]) -> AsyncIterator[None]:
         """Serve meanwhile; then close the connections, spread over the drain time, so that a stop is no stampede."""
         runner = Runner(
-            self._ways.application(ready),
+            self._endpoints.application(ready),
             keepalive_timeout=KEEPALIVE_SECONDS,
             shutdown_timeout=self._patience,  # aiohttp grants it twice
             # The kernel's keepalive takes two hours; pings and heartbeats detect dead clients sooner.
@@ -45,9 +45,9 @@ class GatewayServer:
         )
         await runner.setup()
         try:
-            self._tasks.keep("SSE heartbeats", self._ways.sse.send_heartbeats())
-            self._tasks.keep("Socket.IO marks", self._ways.live.send_marks())
-            with self._ways.sse.stopping(), self._ways.live.stopping():
+            self._tasks.keep("SSE heartbeats", self._endpoints.sse.send_heartbeats())
+            self._tasks.keep("Socket.IO marks", self._endpoints.live.send_marks())
+            with self._endpoints.sse.stopping(), self._endpoints.live.stopping():
                 try:
                     async with self._listening(runner):
                         yield
@@ -63,15 +63,15 @@ class GatewayServer:
         settings = self._settings
         front = Front(
             runner.server,
-            self._ways.connections,
-            websocket_fast_path(self._ways.sockets.open),
-            self._ways.entrance.peers.counted_as,
-            turns=self._ways.turns,
+            self._endpoints.connections,
+            websocket_fast_path(self._endpoints.sockets.open),
+            self._endpoints.entrance.peers.counted_as,
+            turns=self._endpoints.turns,
             unread=max(
                 UNREAD_SECONDS, 2 * settings.client_stall_seconds
             ),  # later than we drop a slow client, and count it
-            overload=self._ways.request_deadline.overload(),
-            unsent=self._ways.unsent,
+            overload=self._endpoints.request_deadline.overload(),
+            unsent=self._endpoints.unsent,
         )
         async with front.listening(settings.host, settings.port):
             self._state = "ok"
@@ -88,9 +88,9 @@ class GatewayServer:
         log.info("Stopping, no longer ready for new requests", served_for=delay)
         # Load balancers ask every second or so, and send requests here until then; and our clients are to go elsewhere.
         await asyncio.sleep(delay)
-        log.info("Closing connections", count=len(self._ways.clients))
-        await self._ways.clients.drain(spread)
-        await self._ways.sockets.close(patience=self._patience)
+        log.info("Closing connections", count=len(self._endpoints.clients))
+        await self._endpoints.clients.drain(spread)
+        await self._endpoints.sockets.close(patience=self._patience)
 
     def check(self) -> str:
         """Answer "ok", or that this gateway takes nobody in yet or any more, for `/readyz`."""
@@ -98,6 +98,6 @@ class GatewayServer:
 
     def check_room(self) -> str:
         """Answer "ok", or that there is no room for another client, for `/readyz/stream`."""
-        if self._ways.clients.is_full:
-            return f"full: {len(self._ways.clients)} clients"
-        return "out of descriptors" if self._ways.connections.is_out_of_descriptors else "ok"
+        if self._endpoints.clients.is_full:
+            return f"full: {len(self._endpoints.clients)} clients"
+        return "out of descriptors" if self._endpoints.connections.is_out_of_descriptors else "ok"

@@ -106,11 +106,11 @@ class OrderStore:
     @property
     def dependency(self) -> Dependency:
         """The state of MongoDB for the metrics."""
-        return self._edge.reachability.dependency
+        return self._edge.mongodb_health.dependency
 
     async def keep_checked(self) -> None:
         """Keep the state of MongoDB and of the collection true, for ever."""
-        await self._edge.reachability.keep_checked(self.check)
+        await self._edge.mongodb_health.keep_checked(self.check)
 
     @classmethod
     @asynccontextmanager
@@ -160,7 +160,7 @@ class OrderStore:
 
     def mongodb_state(self) -> str:
         """Return "ok" when the primary answered last, else what is wrong."""
-        return self._edge.reachability.state
+        return self._edge.mongodb_health.state
 
     def collection_state(self) -> str:
         """Return "ok" when the collection is of a kind that can be served, else what is wrong and what to do."""

@@ -11,7 +11,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError, WaitQueueTimeoutError
 
 from services.common.visible_fields import ALL_FIELDS, VisibleFields
-from services.gateway.reachability import Reachability
+from services.gateway.mongodb_health import MongodbHealth
 from services.gateway.snapshot_read import Document, is_snapshot_unavailable
 from services.gateway.store_errors import (
     CollectionUnfit,
@@ -49,7 +49,7 @@ class StoreEdge:
         patience: float,
         visible: VisibleFields = ALL_FIELDS,
     ) -> None:
-        self.reachability = Reachability()
+        self.mongodb_health = MongodbHealth()
         self.kind = CollectionKind(database, collection)
         self._database = database
         self._patience = patience
@@ -64,21 +64,21 @@ class StoreEdge:
                 yield
         except (PyMongoError, TimeoutError) as error:
             raise await self._translate(error, writing=writing) from error
-        self.reachability.answered()
+        self.mongodb_health.answered()
 
     async def check(self) -> str:
         """Ask MongoDB whether it answers, and of which kind the collection is; return the state of MongoDB."""
         error = await self._ping()
         if error is None:
-            self.reachability.answered()
+            self.mongodb_health.answered()
             await self.kind.check()
         elif isinstance(error, WaitQueueTimeoutError):
             pass  # all connections are in use: whether MongoDB answers, those who use them will tell
         elif is_timeout(error):
-            self.reachability.slow(error, _state(error))
+            self.mongodb_health.slow(error, _state(error))
         else:
-            self.reachability.failed(error, _state(error))
-        return self.reachability.state
+            self.mongodb_health.failed(error, _state(error))
+        return self.mongodb_health.state
 
     async def _translate(self, error: Exception, *, writing: bool) -> StoreError:
         """Return our error, and record an outage where MongoDB fails and not just this one operation."""
@@ -95,7 +95,7 @@ class StoreEdge:
                 if writing or is_snapshot_unavailable(error)
                 else TooSlow("MongoDB answers, but not to this in time")
             )
-        self.reachability.failed(error, _state(error))
+        self.mongodb_health.failed(error, _state(error))
         return ours
 
     async def answers(self) -> bool:
@@ -105,7 +105,7 @@ class StoreEdge:
             self._short_ping = asyncio.create_task(self._ping(_SHORT_PATIENCE), context=Context())
         error = await asyncio.shield(self._short_ping)
         if error is None:
-            self.reachability.answered()
+            self.mongodb_health.answered()
         # A ping that got no connection shows nothing: others have them all.
         return error is None or isinstance(error, WaitQueueTimeoutError)
 

@@ -4,7 +4,7 @@ from pymongo import errors
 
 from services.common.error_text import error_text
 from services.common.visible_fields import ALL_FIELDS, VisibleFields
-from services.gateway.refusals import refusal
+from services.gateway.broken_rules import refusal
 from services.gateway.snapshot_read import is_snapshot_unavailable
 from services.gateway.store_errors import (
     OrderBusy,

@@ -9,7 +9,7 @@ HELD_SECONDS = 5.0  # the oplog's end moves on
 LOST_SECONDS = 60.0  # it never moves back, but another member of the set may have a longer one
 
 
-class Reach:
+class OplogReach:
     """If a position is held, so are all younger ones; if it is lost, so are all older ones."""
 
     def __init__(self, now: Callable[[], float] = monotonic) -> None:

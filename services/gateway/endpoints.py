@@ -1,4 +1,4 @@
-"""All ways to reach this gateway, put together: REST, the page, SSE, Socket.IO, and what meets their connections."""
+"""The endpoints of this gateway, put together: REST, the page, SSE, Socket.IO, and what meets their connections."""
 
 from collections.abc import Callable
 
@@ -45,7 +45,7 @@ from services.internal.readiness import Readiness
 log = structlog.get_logger("gateway")
 
 
-class WaysIn:
+class Endpoints:
     """The transports, and the routes that lead to them."""
 
     def __init__(

@@ -1,7 +1,7 @@
 """The reach of the oplog is queried rarely: each answer holds for all older positions, or for all younger ones."""
 
 from services.common.cursor import Position
-from services.gateway.reach import HELD_SECONDS, LOST_SECONDS, Reach
+from services.gateway.oplog_reach import HELD_SECONDS, LOST_SECONDS, OplogReach
 
 
 class Clock:
@@ -17,12 +17,12 @@ def at(ts: int) -> Position:
 
 
 def test_nothing_is_known_at_first() -> None:
-    assert Reach(Clock()).of(at(5)) is None
+    assert OplogReach(Clock()).of(at(5)) is None
 
 
 def test_a_held_position_counts_for_all_younger_ones_for_a_while() -> None:
     clock = Clock()
-    reach = Reach(clock)
+    reach = OplogReach(clock)
     reach.note(at(5), reached=True)
     assert [reach.of(at(ts)) for ts in (4, 5, 6)] == [None, True, True]
     clock.now = HELD_SECONDS
@@ -31,7 +31,7 @@ def test_a_held_position_counts_for_all_younger_ones_for_a_while() -> None:
 
 def test_a_lost_position_counts_for_all_older_ones_for_a_while() -> None:
     clock = Clock()
-    reach = Reach(clock)
+    reach = OplogReach(clock)
     reach.note(at(5), reached=False)
     assert [reach.of(at(ts)) for ts in (4, 5, 6)] == [False, False, None]
     clock.now = LOST_SECONDS
@@ -39,7 +39,7 @@ def test_a_lost_position_counts_for_all_older_ones_for_a_while() -> None:
 
 
 def test_of_several_answers_the_one_that_says_most_is_kept() -> None:
-    reach = Reach(Clock())
+    reach = OplogReach(Clock())
     for ts, reached in ((9, True), (7, True), (8, True), (2, False), (4, False), (3, False)):
         reach.note(at(ts), reached=reached)
     assert [reach.of(at(ts)) for ts in (4, 5, 6, 7)] == [False, None, None, True]
@@ -47,7 +47,7 @@ def test_of_several_answers_the_one_that_says_most_is_kept() -> None:
 
 def test_a_newer_answer_takes_back_an_older_one_that_it_contradicts() -> None:
     """The oplog has moved on; or another member, which has a longer one, is the primary now."""
-    reach = Reach(Clock())
+    reach = OplogReach(Clock())
     reach.note(at(5), reached=True)
     reach.note(at(7), reached=False)
     assert [reach.of(at(ts)) for ts in (7, 8)] == [False, None]
@@ -57,7 +57,7 @@ def test_a_newer_answer_takes_back_an_older_one_that_it_contradicts() -> None:
 
 def test_questions_keep_a_distance() -> None:
     clock = Clock()
-    reach = Reach(clock)
+    reach = OplogReach(clock)
     assert reach.pause_before_asking(0.2) == 0
     reach.note(at(5), reached=True)
     assert reach.pause_before_asking(0.2) == 0.2

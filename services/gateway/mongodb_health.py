@@ -20,7 +20,7 @@ _LONGEST_PAUSE = 1.0
 log = structlog.get_logger("gateway")
 
 
-class Reachability:
+class MongodbHealth:
     """The store reports each answer and each failure to it.
 
     An outage is what failed, not what was slow once: where this process is busy, MongoDB's answer waits here.

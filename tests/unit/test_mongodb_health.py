@@ -6,7 +6,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from services.gateway.reachability import Reachability
+from services.gateway.mongodb_health import MongodbHealth
 from tests.waiting import until
 
 SLOW = TimeoutError("no answer in time")
@@ -20,7 +20,7 @@ def _fresh_loggers() -> None:
 
 def test_one_slow_answer_is_no_outage_and_two_in_a_row_are() -> None:
     with capture_logs() as lines:
-        known = Reachability()
+        known = MongodbHealth()
         known.answered()
         for _ in range(5):
             known.slow(SLOW, "silent")
@@ -35,7 +35,7 @@ def test_one_slow_answer_is_no_outage_and_two_in_a_row_are() -> None:
 
 def test_a_failure_is_an_outage_at_once_and_only_its_beginning_and_end_are_logged() -> None:
     with capture_logs() as lines:
-        known = Reachability()
+        known = MongodbHealth()
         assert known.state == "not reached yet"
         known.answered()
         for _ in range(3):
@@ -49,7 +49,7 @@ def test_a_failure_is_an_outage_at_once_and_only_its_beginning_and_end_are_logge
 
 
 async def test_a_failure_that_a_request_meets_is_followed_by_checks_at_once() -> None:
-    known, checks = Reachability(), 0
+    known, checks = MongodbHealth(), 0
 
     async def check() -> None:
         nonlocal checks
