@@ -71,7 +71,7 @@ def parse_batch(data: object) -> list[OrderWrite]:
             faults += error.faults
         else:
             writes.append(write)
-            faults += _twin(write, number, first)
+            faults += _duplicates(write, number, first)
         if len(faults) >= MAX_FAULTS:
             break
     if faults:
@@ -114,7 +114,7 @@ def _fault(number: int, location: tuple[int | str, ...], message: str) -> FieldF
     return FieldFault(path[-1], message, tuple(path[:-1]))
 
 
-def _twin(write: OrderWrite, number: int, first: dict[str, int]) -> Iterator[FieldFault]:
+def _duplicates(write: OrderWrite, number: int, first: dict[str, int]) -> Iterator[FieldFault]:
     """Refuse a second write of the same order: which of the two is meant to win would be a guess."""
     if isinstance(write, InsertOrder):
         return

@@ -74,7 +74,9 @@ class Endpoints:
         self.clients = _clients(settings, room)
         account = self.entrance.peers.account
         self._limits = RequestLimits(share, self.entrance.peers.address, metrics.incident)
-        self.request_deadline = RequestDeadline(store.gate, account, tells=settings.log_level is LogLevel.DEBUG)
+        self.request_deadline = RequestDeadline(
+            store.gate, account, reports_timing=settings.log_level is LogLevel.DEBUG
+        )
         self.live = self._live_orders(stream, ids, share)
         self.sockets = self._socket_server(unsent, share)
         self.sse = self._sse_transport(stream, unsent)

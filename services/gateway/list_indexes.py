@@ -27,8 +27,8 @@ class ListIndexes:
         self._is_missing_some = False
         self.has_collation = False
 
-    async def look(self) -> None:
-        """Learn what there is, unless it is known; raise PyMongoError."""
+    async def refresh(self) -> None:
+        """Learn which indexes there are, unless that is known; raise PyMongoError."""
         if monotonic() < self._known_until:
             return
         self._names = await self._present()
@@ -49,7 +49,7 @@ class ListIndexes:
             return _NEEDED  # taken to be there; the first hint tells where one is not
 
     def forget(self) -> None:
-        """Look again, next time."""
+        """Ask MongoDB again next time."""
         self._known_until = 0.0
         self._names = frozenset()
 

@@ -48,7 +48,7 @@ class Listed(NamedTuple):
 
     found: DecodedOrder
     place: Place
-    is_twin: bool  # an earlier part of the list has it, too
+    is_duplicate: bool  # an earlier part of the list has it, too
 
 
 class Step(NamedTuple):
@@ -103,7 +103,7 @@ class Reading:
     ) -> list[Listed]:
         """Return the orders that were found in a step, each with its place."""
         if self._query.is_by_id:
-            every = [Listed(each, Place(0, MISSING, each.id), is_twin=False) for each in found]
+            every = [Listed(each, Place(0, MISSING, each.id), is_duplicate=False) for each in found]
         else:
             every = [self._one(step, one, bytes(raw.raw)) for one, raw in zip(found, stored(), strict=True)]
         if self._rights == EVERYTHING:
@@ -116,12 +116,12 @@ class Reading:
         value = element(raw, step.part.field) if has_value else MISSING
         text = self._query.q
         earlier = {part.field for part in self._parts[: step.number]} - {step.part.field}
-        is_twin = text is not None and any(_begins(element(raw, field), text) for field in earlier)
-        return Listed(found, Place(step.number, value, found.id), is_twin)
+        is_duplicate = text is not None and any(_begins(element(raw, field), text) for field in earlier)
+        return Listed(found, Place(step.number, value, found.id), is_duplicate)
 
     def shown(self, listed: Sequence[Listed]) -> list[Order]:
         """Return the orders as they are shown, without those that match for MongoDB only."""
-        found = [each.found for each in listed if not each.is_twin]
+        found = [each.found for each in listed if not each.is_duplicate]
         choice = self._query.fields
         orders = [each.order for each in exact_matches(self._query, found)]
         return orders if choice is None else [choice.shown(each) for each in orders]

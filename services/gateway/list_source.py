@@ -43,7 +43,7 @@ class ListSource:
     async def learn_indexes(self) -> None:
         """Learn which indexes there are, unless it is known."""
         async with self._edge(driver_timeout, writing=False):
-            await self._indexes.look()
+            await self._indexes.refresh()
 
     @property
     def has_collation(self) -> bool:

@@ -128,7 +128,7 @@ class Revoking:
             await self.read()
             await asyncio.sleep(_LEAST_PAUSE)
 
-    async def hear(self) -> NoReturn:
+    async def listen(self) -> NoReturn:
         """Listen to what other gateways announce, until cancelled. A message only makes this one read MongoDB."""
         while True:
             raise_if_cancelled()
@@ -238,5 +238,5 @@ async def open_revoking(
         )
         await revoking.read()  # before there are clients; where MongoDB does not answer, nobody is let in
         tasks.keep("following revocations", revoking.follow())
-        tasks.keep("listening for revocations", revoking.hear())
+        tasks.keep("listening for revocations", revoking.listen())
         yield revoking

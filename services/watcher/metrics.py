@@ -95,7 +95,7 @@ class WatcherMetrics:
             registry=self.registry,
         )
 
-    def observe(self, outages: Sequence[DependencyHealth], ahead: int, batch: int, log: int) -> None:
+    def observe(self, dependencies: Sequence[DependencyHealth], ahead: int, batch: int, log: int) -> None:
         """Export the state of these on each scrape, and the most changes read ahead, in a batch and in the log."""
         limits = {
             "orders_watcher_read_ahead_events_limit": (
@@ -107,7 +107,7 @@ class WatcherMetrics:
         }
         for name, (documentation, most) in limits.items():
             Gauge(name, documentation, registry=self.registry).set(most)
-        self.registry.register(DependencyCollector("watcher", [Dependency.of(health) for health in outages]))
+        self.registry.register(DependencyCollector("watcher", [Dependency.of(health) for health in dependencies]))
 
     def published(self, events: int, seconds: float, position: Position) -> None:
         """Count one batch, whose last change is at ``position``."""

@@ -121,15 +121,15 @@ async def _read(request: web.Request, limit: int, deadline: float) -> bytes:
         raise Problem(400, Kind.NOT_JSON, "The body is broken or incomplete.") from error
 
 
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     # Parsers disagree on which of two equal keys counts; whoever checked this body before us may have read the other.
     seen = dict(pairs)
     if len(seen) < len(pairs):
-        raise InvalidInput(FieldFault(key, "is given more than once") for key in _twins(pairs))
+        raise InvalidInput(FieldFault(key, "is given more than once") for key in _duplicates(pairs))
     return seen
 
 
-def _twins(pairs: list[tuple[str, Any]]) -> Iterator[str]:
+def _duplicates(pairs: list[tuple[str, Any]]) -> Iterator[str]:
     """Give the keys that are there again, in their order and as far as they are asked for."""
     times = Counter(key for key, _ in pairs)
     return (key for key, count in times.items() if count > 1)
@@ -139,4 +139,4 @@ def _refuse_constant(name: str) -> None:
     raise _NotJson(f"{name} is not a JSON value.")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_without_twins, parse_constant=_refuse_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)

@@ -56,12 +56,14 @@ _CLOCK = web.RequestKey("clock", _Clock)
 
 
 class RequestDeadline:
-    """The middleware that bounds a request's time; with ``tells``, ``Server-Timing`` reports where the time went."""
+    """The middleware that bounds a request's time; ``reports_timing``: and says in ``Server-Timing`` where it went."""
 
-    def __init__(self, gate: MongodbGate, account: Callable[[web.BaseRequest], str], *, tells: bool = False) -> None:
+    def __init__(
+        self, gate: MongodbGate, account: Callable[[web.BaseRequest], str], *, reports_timing: bool = False
+    ) -> None:
         self._gate = gate
         self._account = account
-        self._tells = tells
+        self._reports_timing = reports_timing
 
     def overload(self) -> Overload:
         """Return what is refused before it is parsed, and how."""
@@ -91,8 +93,8 @@ class RequestDeadline:
             clock.end()
 
     def add_server_timing(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
-        """Tell the milliseconds until now (Server Timing, W3C) where ``tells``; `db` is the time from the gate on."""
-        clock = request.get(_CLOCK) if self._tells else None
+        """Report the milliseconds until now (Server Timing, W3C), if asked for; `db` is the time from the gate on."""
+        clock = request.get(_CLOCK) if self._reports_timing else None
         if clock is not None:
             parts = {"wait": clock.spent.waited, "db": clock.spent.passed, "total": monotonic() - clock.began}
             told = [f"{name};dur={seconds * 1000:.1f}" for name, seconds in parts.items() if seconds is not None]

@@ -45,7 +45,7 @@ class LiveOrders(Namespace[LiveClient]):
         ids: SessionIds,
         server: str,
         count: Count,
-        left: OnDisconnect,
+        on_disconnect: OnDisconnect,
         *,
         stall: float = 30.0,
         ready_timeout: float = 10.0,
@@ -63,7 +63,7 @@ class LiveOrders(Namespace[LiveClient]):
         self._turns = stream.turns
         self._server = server
         self._count = count
-        self._left = left
+        self._on_disconnect = on_disconnect
         self._stalls: Deadlines[LiveClient] = Deadlines(stall, self._drop)
         self._clients: set[LiveClient] = set()
         self._connecting = Connecting(
@@ -185,7 +185,7 @@ class LiveOrders(Namespace[LiveClient]):
         """Forget the client."""
         socket.state.leave()
         self._clients.discard(socket.state)
-        self._left(socket.form, reason)
+        self._on_disconnect(socket.form, reason)
 
     def _cursor(self, position: Position, rights: Rights) -> Cursor:
         return Cursor(self._current_cursor().epoch, position, view_of(rights))

@@ -62,7 +62,7 @@ class SseTransport:
         account: Callable[[web.BaseRequest], str],
         server: str,
         count: Count,
-        left: OnDisconnect,
+        on_disconnect: OnDisconnect,
         settings: SseSettings,
         unsent: Unsent,
         *,
@@ -86,7 +86,7 @@ class SseTransport:
         self._account = account
         self._server = server
         self._count = count
-        self._left = left
+        self._on_disconnect = on_disconnect
         self._settings = settings
         self._unsent = unsent
         self._stalls: Deadlines[SseStream] = Deadlines(settings.stall, self._drop)
@@ -215,7 +215,7 @@ class SseTransport:
         if owner is not None:
             self._registry.remove(stream.shut_down)
             self._registry.leave(*owner)
-            self._left(stream.form, stream.reason)
+            self._on_disconnect(stream.form, stream.reason)
 
     def _drop(self, stream: SseStream) -> None:
         self._count(Incident.SLOW_CONSUMER)
