@@ -47,7 +47,7 @@ def claims(asked: Mapping[str, str], now: float) -> dict[str, Any]:
     """Return the claims that the variables ask for; raise ValueError."""
     subject = asked.get("SUB", "")
     if not subject:
-        raise ValueError("SUB is missing, the subject: SUB=ada")
+        raise ValueError("SUB, the subject, is missing: SUB=ada")
     return {
         "iss": DEVELOPMENT_ISSUER,
         "sub": subject,

@@ -165,7 +165,7 @@ class FairTurns:
             try:
                 context.run(act)
             except Exception as error:  # noqa: BLE001 - an error of one client must not cost the others their turn
-                failed = {"message": "What a client has sent could not be read", "exception": error}
+                failed = {"message": "Work for a client failed", "exception": error}
                 asyncio.get_running_loop().call_exception_handler(failed)
                 if transport is not None:
                     transport.abort()

@@ -80,7 +80,7 @@ class _SecretFiles(PydanticBaseSettingsSource):
             if not path:
                 continue
             if self._variables.get(name):
-                raise WrongSetting(f"{name.upper()}_FILE: {name.upper()} is set too, but only one of them may be")
+                raise WrongSetting(f"{name.upper()}_FILE: {name.upper()} is set, too: set only one of them")
             values[name] = _content(name, Path(path))
         return values
 
@@ -98,5 +98,5 @@ def _content(name: str, path: Path) -> str:
         raise WrongSetting(f"{name.upper()}_FILE: {path} cannot be read: {reason}") from error
     value = content.strip()
     if not value or len(content) > _LARGEST:
-        raise WrongSetting(f"{name.upper()}_FILE: {path} holds {'too much' if value else 'nothing'}")
+        raise WrongSetting(f"{name.upper()}_FILE: {path} is {'too large' if value else 'empty'}")
     return value

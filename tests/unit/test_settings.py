@@ -119,10 +119,10 @@ def test_every_setting_that_holds_a_password_or_a_key_may_stand_in_a_file() -> N
     ("content", "complaint"),
     [
         (None, "No such file"),
-        (b"", "holds nothing"),
-        (b"\n", "holds nothing"),
+        (b"", "is empty"),
+        (b"\n", "is empty"),
         (b"\xff", "is not UTF-8"),
-        (b"a" * 99_999, "holds too much"),
+        (b"a" * 99_999, "is too large"),
     ],
 )
 def test_a_file_that_holds_no_secret_is_refused_by_its_name(
@@ -139,7 +139,7 @@ def test_a_value_and_a_file_at_once_are_refused(monkeypatch: pytest.MonkeyPatch)
     Path("secret").write_text("mongodb://host/orders")
     monkeypatch.setenv("MONGODB_URI_FILE", "secret")
     monkeypatch.setenv("MONGODB_URI", "mongodb://other/orders")
-    with pytest.raises(WrongSetting, match=r"^MONGODB_URI_FILE: MONGODB_URI is set too"):
+    with pytest.raises(WrongSetting, match=r"^MONGODB_URI_FILE: MONGODB_URI is set, too: set only one of them"):
         CommonSettings()
 
 

@@ -130,8 +130,8 @@ def _headers(media: Media) -> dict[str, str]:
 def _check(query: ListQuery) -> None:
     faults: list[FieldFault] = []
     if query.before is not None:
-        faults.append(FieldFault("before", "is for pages; an export goes on after a mark"))
+        faults.append(FieldFault("before", "cannot be used in an export, which continues only with after"))
     if query.count:
-        faults.append(FieldFault("count", "is for pages; an export has all orders"))
+        faults.append(FieldFault("count", "cannot be used in an export, which has all orders"))
     if faults:
         raise InvalidInput(faults)

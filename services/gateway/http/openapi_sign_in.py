@@ -47,7 +47,7 @@ _COOKIE: list[Schema] = [{"session": []}]
 _NOBODY: list[Schema] = []  # who asks is not known yet, or proves it otherwise
 _PAGES = {
     "400": "It was begun in another browser, too long ago, or not at all; or the address is not one of this server's.",
-    "403": "The provider did not let the person in, or its answer is not acceptable.",
+    "403": "The provider did not let the person in, or its answer is invalid.",
     "503": "The provider does not answer.",
 }
 _PAGE_ONLY = "For the gateway's own page, with the cookie of its session and the same `Origin`."

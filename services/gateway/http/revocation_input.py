@@ -42,9 +42,9 @@ def _faults(body: Mapping[str, Any], now: float) -> Iterator[FieldFault]:
     if "subject" in body and "token_id" in body:
         yield FieldFault("token_id", "must not be given together with subject")
     if not _is(body.get("subject", "-"), is_subject):
-        yield FieldFault("subject", f"must be a text of 1 to {LONGEST_SUBJECT} printable characters")
+        yield FieldFault("subject", f"must be a string of 1 to {LONGEST_SUBJECT} printable characters")
     if not _is(body.get("token_id", "-"), is_token_id):
-        yield FieldFault("token_id", f"must be a text of 1 to {LONGEST_TOKEN_ID} printable characters")
+        yield FieldFault("token_id", f"must be a string of 1 to {LONGEST_TOKEN_ID} printable characters")
     if "issued_before" in body:
         yield from _faults_of_time(body, now)
 
@@ -52,7 +52,7 @@ def _faults(body: Mapping[str, Any], now: float) -> Iterator[FieldFault]:
 def _faults_of_time(body: Mapping[str, Any], now: float) -> Iterator[FieldFault]:
     before = _seconds(body["issued_before"])
     if "subject" not in body:
-        yield FieldFault("issued_before", "goes together with subject only")
+        yield FieldFault("issued_before", "is allowed only together with subject")
     elif before is None:
         yield FieldFault("issued_before", _TIME)
     elif before > now + _CLOCKS:

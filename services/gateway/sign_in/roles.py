@@ -17,6 +17,6 @@ def parse_roles(text: str) -> Roles:
         role, separator, scopes = entry.partition("=")
         names = scopes.split()
         if not separator or not role.strip() or not names or set(names) - set(Scope):
-            raise ValueError(f"{entry[:100]!r} is not a role, `=`, and scopes: {', '.join(Scope)}")
+            raise ValueError(f"{entry[:100]!r} must be ROLE=SCOPES; the scopes are {', '.join(Scope)}")
         roles[role.strip()] = frozenset(map(Scope, names))
     return roles

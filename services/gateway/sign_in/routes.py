@@ -109,7 +109,7 @@ class SignInRoutes:
             case TooLarge():
                 return error_page(403, "Your rights are too large for a session. Tell the operator.")
             case UnacceptableToken():
-                return error_page(403, "The sign-in service gave an answer that is not acceptable here.")
+                return error_page(403, "The sign-in service gave an invalid answer.")
             case _:
                 return error_page(503, _LATER, retry_after=5)
 
