@@ -67,9 +67,8 @@ class GatewayServer:
             websocket_fast_path(self._endpoints.sockets.open),
             self._endpoints.entrance.peers.counted_as,
             turns=self._endpoints.turns,
-            unread=max(
-                UNREAD_SECONDS, 2 * settings.client_stall_seconds
-            ),  # later than we drop a slow client, and count it
+            # Later than we drop a slow client, and count it.
+            unread=max(UNREAD_SECONDS, 2 * settings.client_stall_seconds),
             overload=self._endpoints.request_deadline.overload(),
             unsent=self._endpoints.unsent,
         )

@@ -1,4 +1,4 @@
-"""Wraps every driver operation of the store: limits its time, translates errors and tracks MongoDB's reachability."""
+"""Wraps every driver operation of the store: limits its time, translates errors and tracks MongoDB's health."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
