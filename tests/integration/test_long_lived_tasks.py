@@ -282,6 +282,8 @@ async def test_an_error_of_one_client_costs_that_client_only(
             other = next(lines for lines in pair if lines[-1:] != ["closed"])
             count = len(other)
             await until(lambda: any(sign in line for line in other[count:]), "the other is served")  # noqa: B023
+        of_streams = [task for task in asyncio.all_tasks() if "EventSourceResponse" in repr(task.get_coro())]
+        assert of_streams == [], "aiohttp-sse's own heartbeats are stopped"
 
 
 async def _stream(http: aiohttp.ClientSession, url: str, lines: list[str]) -> None:
