@@ -221,7 +221,7 @@ def test_only_so_many_filters_are_put_together() -> None:
     filters = [Filter(ids=(str(number),)) for number in range(MAX_FILTERS + 1)]
     assert len(union(filters[:-1], ALL_FIELDS)) == MAX_FILTERS
     assert union([filters[0]] * 50, ALL_FIELDS) == frozenset(filters[:1])
-    with pytest.raises(InvalidFilter):
+    with pytest.raises(InvalidFilter, match=f"at most {MAX_FILTERS} filters: .* or open several connections"):
         union(filters, ALL_FIELDS)
 
 
