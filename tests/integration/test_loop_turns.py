@@ -19,7 +19,7 @@ from bson import ObjectId
 from services.gateway.engineio.settings import EngineSettings
 from tests.integration.measured_server import Measured, measured_server
 from tests.integration.rest_api import orders_at
-from tests.unit.websocket_client import CONTINUATION, PING, TEXT, frame
+from tests.unit.websocket_client import CONTINUATION, PING, TEXT, frame, handshake
 
 LONGEST = 0.035  # seconds
 BODY = 65_536
@@ -136,10 +136,6 @@ PACKETS = {
     "a namespace": "2/" + "/" * 60_000,
     "an id": "2" + "9" * 60_000,
 }
-HANDSHAKE = (
-    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
-)
 BAD = frame(TEXT, b"9")  # upon which the server closes
 
 
@@ -147,7 +143,7 @@ BAD = frame(TEXT, b"9")  # upon which the server closes
 @pytest.mark.parametrize("repeated", [1, 4])
 async def test_a_packet_holds_the_loop_for_a_moment_only(server: Measured, name: str, repeated: int) -> None:
     packet = frame(TEXT, b"4" + PACKETS[name].encode()[: BODY - 1])
-    await answer(server, HANDSHAKE, frame(TEXT, b"40"), packet * repeated, BAD)
+    await answer(server, handshake(), frame(TEXT, b"40"), packet * repeated, BAD)
     assert server.longest_turn() < LONGEST
 
 
@@ -161,7 +157,7 @@ async def test_a_packet_holds_the_loop_for_a_moment_only(server: Measured, name:
     ids=["pings", "packets", "continuations"],
 )
 async def test_a_flood_of_frames_holds_the_loop_for_a_moment_only(server: Measured, crumbs: bytes) -> None:
-    await answer(server, HANDSHAKE, crumbs, BAD)
+    await answer(server, handshake(), crumbs, BAD)
     assert server.longest_turn() < LONGEST
 
 
