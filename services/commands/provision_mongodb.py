@@ -18,6 +18,7 @@ from services.commands.logins import Login, logins, users
 from services.commands.steps import run_steps
 from services.common.error_text import error_text
 from services.common.secret_files import SECRET, SettingsWithSecrets
+from services.common.stream_spec import ORDERS
 from services.mongodb.faults import explain
 
 ADMIN = "admin"
@@ -125,7 +126,7 @@ def watcher_rights(database: str) -> list[Mapping[str, Any]]:
 def gateway_rights(database: str) -> list[Mapping[str, Any]]:
     """Return a gateway's rights: to read and write orders, and to replay changes to clients that reconnect late."""
     return [
-        _on(database, "orders", "find", "insert", "update", "remove", "listIndexes"),
+        _on(database, ORDERS.collection, "find", "insert", "update", "remove", "listIndexes"),
         _on(database, "gateway_secrets", "find", "insert"),
         _on(database, "idempotency_keys", "find", "insert", "update"),
         _on(database, "revocations", "find", "insert", "update"),

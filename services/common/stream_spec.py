@@ -9,7 +9,7 @@ class StreamSpec(NamedTuple):
     name: str  # of its keys in Redis and of its checkpoint in MongoDB
     collection: str
     event: str  # the name of the event for clients
-    filter_fields: tuple[str, ...]  # usable in a client's filter, besides the id
+    filter_fields: tuple[str, ...]  # usable in a client's filter, besides the id; the least selective first
 
 
 ORDERS = StreamSpec(name="orders", collection="orders", event="orderUpdate", filter_fields=("status", "customer_name"))

@@ -46,7 +46,8 @@ class Tasks:
         self._start(name, work, self._spawn(name, work))
 
     async def forever(self) -> NoReturn:
-        """Wait until cancelled, also by the end of a kept task."""
+        """Wait until cancelled, also by the end of a kept task, and also if that was before and went unnoticed."""
+        raise_if_cancelled()
         while True:
             await asyncio.get_running_loop().create_future()
 

@@ -1,4 +1,8 @@
-"""Handles errors below an application, where aiohttp itself sends plain text and logs a traceback."""
+"""Handles errors below an application, where aiohttp itself sends plain text and logs a traceback.
+
+Checked against aiohttp 3.14: every response passes ``finish_response``, and the second argument of a LineTooLong is the
+limit that was exceeded.
+"""
 
 import secrets
 from http import HTTPStatus

@@ -1,4 +1,11 @@
-"""Hands a connection over to the protocol that serves it from then on, together with its slot."""
+"""Hands a connection over to the protocol that serves it from then on, together with its slot.
+
+Two ways lead here. `front.py` gives a plain websocket handshake to its protocol before aiohttp has seen a byte, because
+aiohttp's task, parser and request are half the cost of a connect. `gateway/edge/takeover.py` takes a connection over
+after aiohttp has parsed its request: for SSE, and for handshakes that are not plain. Only the second, and
+`http_connection.py`, use aiohttp's private attributes of a connection. There is no fallback: the upper bound in
+`pyproject.toml` keeps other versions out, and when it is raised, `test_websocket_takeover.py` fails first.
+"""
 
 import asyncio
 from typing import ClassVar

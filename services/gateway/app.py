@@ -58,18 +58,17 @@ async def run(settings: GatewaySettings) -> None:
     """
     async with AsyncExitStack() as stack:
         metrics = GatewayMetrics()
+        keys = StreamKeys.of(ORDERS.name)
         store = await stack.enter_async_context(
             OrderStore.open(
                 settings.mongodb_uri, visible=settings.visible_fields, at_once=settings.max_mongodb_requests
             )
         )
         metrics.observe_gate(store.gate)
-        source = await stack.enter_async_context(
-            open_redis_log(settings.redis_url, StreamKeys.of(ORDERS.name), settings.visible_fields)
-        )
+        source = await stack.enter_async_context(open_redis_log(settings.redis_url, keys, settings.visible_fields))
         tasks = await stack.enter_async_context(Tasks())
         share = FairShare(settings.limits, Peers(settings.trusted_proxies).is_crowd)
-        shared = open_shared_limits(settings.redis_url, StreamKeys.of(ORDERS.name), share)
+        shared = open_shared_limits(settings.redis_url, keys, share)
         tasks.keep("sharing what clients use", (await stack.enter_async_context(shared)).keep_shared())
         access = await stack.enter_async_context(open_access(settings, metrics.incident, tasks, store.database))
         unsent = Unsent(settings.client_buffers_total_bytes, metrics.incident)

@@ -219,7 +219,7 @@ def union(filters: Iterable[Filter], visible: VisibleFields) -> Interest:
         if field != "ids" and not visible.shows(field) and any(getattr(each, field) is not None for each in interest):
             raise InvalidFilter(NOT_VISIBLE, field)
     if len(interest) > MAX_FILTERS:
-        raise InvalidFilter(f"more than {MAX_FILTERS} filters")
+        raise InvalidFilter(f"a client may have at most {MAX_FILTERS} filters: {_ADVICE}")
     values = {field: [value for each in interest for value in getattr(each, field) or ()] for field in _FIELDS}
     if sum(map(len, values.values())) > MAX_VALUES:
         field = max(_FIELDS, key=lambda field: len(values[field]))

@@ -4,6 +4,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 from services.common.envelope import Operation
+from services.common.filter_fields import FILTER_FIELDS
 from services.gateway.filters import Filter, FilteredChange, Interest
 
 Member = TypeVar("Member", bound=Hashable)
@@ -45,6 +46,7 @@ class InterestIndex(Generic[Member]):
 
 
 _UNKNOWN: Key = ("", "")
+_MOST_SELECTIVE_FIRST = FILTER_FIELDS[::-1]
 
 
 def _keys(interest: Interest) -> set[Key]:
@@ -55,12 +57,13 @@ def _keys_of(wanted: Filter) -> Iterator[Key]:
     """The values of the filter's most selective field: every order that the filter fits has one of them."""
     if wanted.ids is not None:
         yield from (("id", value) for value in wanted.ids)
-    elif wanted.customer_name is not None:
-        yield from (("customer_name", value) for value in wanted.customer_name)
-    elif wanted.status is not None:
-        yield from (("status", value) for value in wanted.status)
-    else:
-        yield None
+        return
+    for field in _MOST_SELECTIVE_FIRST:
+        values: tuple[str, ...] | None = getattr(wanted, field)
+        if values is not None:
+            yield from ((field, value) for value in values)
+            return
+    yield None
 
 
 def _values(change: FilteredChange) -> Iterator[Key]:
@@ -72,7 +75,7 @@ def _values(change: FilteredChange) -> Iterator[Key]:
         if image is None:
             yield _UNKNOWN  # an unknown image may concern every member
             return
-        for field in ("customer_name", "status"):
+        for field in FILTER_FIELDS:
             value = image.get(field)
             if isinstance(value, str):
                 yield field, value

@@ -4,9 +4,7 @@ The watcher's scripts write it and the gateway reads it; a test checks the scrip
 
 - **log**: a stream of the newest changes, one entry each. Its ID is the change's position.
 - **head**: a hash with the end of the log, and the position since which it is complete.
-- **channel**: where each batch is published once it is in the log, as the JSON object
-  ``{"epoch", "prev", "events": [envelope, …], "images": [{"after", "before"}, …]}``; ``prev`` is the
-  position before its first event.
+- **channel**: where each batch is published once it is in the log, as a JSON object.
 - **revocations**: a channel of the gateways, where a message tells the others to read MongoDB; what it says is ignored.
 
 The gateways have keys of their own beside these, which nothing else reads: tickets, and what clients have used of their
@@ -45,11 +43,20 @@ class StreamKeys(NamedTuple):
 
 
 class EntryField(StrEnum):
-    """The fields of an entry in the log."""
+    """The fields of an entry in the log, in this order: the scripts find PREV by its place."""
 
     ENVELOPE = "e"
     IMAGES = "b"  # the fields that filters use, after the change and before an UPDATE: JSON, null if unknown
     PREV = "p"  # the position of the previous entry, so that readers detect a gap whatever caused it
+
+
+class MessageField(StrEnum):
+    """The fields of a message on the channel."""
+
+    EPOCH = "epoch"
+    PREV = "prev"  # the position before the first event
+    EVENTS = "events"  # a list of envelopes
+    IMAGES = "images"  # of each event, as in its entry: ``{"after", "before"}``
 
 
 class HeadField(StrEnum):

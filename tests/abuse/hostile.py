@@ -3,13 +3,9 @@
 import socket
 from collections.abc import Iterable
 
-from tests.unit.websocket_client import TEXT, frame
+from tests.unit.websocket_client import TEXT, frame, handshake
 
-WEBSOCKET = (
-    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\n"
-    b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-)
+WEBSOCKET = handshake()
 
 
 def sse(query: str = "") -> bytes:

@@ -16,12 +16,7 @@ from services.gateway.wire.form import Form
 from tests.conformance.encoding import encoded_message
 from tests.conformance.running import Running, engine_server
 from tests.conformance.settings import CALM
-from tests.unit.websocket_client import frame
-
-HANDSHAKE = (
-    b"GET /engine.io/?EIO=4&transport=websocket&sid=%b HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
-    b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
-)
+from tests.unit.websocket_client import ENGINEIO, frame, handshake
 
 
 class Marked(Application):
@@ -134,7 +129,7 @@ async def test_a_client_that_upgrades_to_a_websocket_which_takes_nothing_is_know
     async with marked(max_unsent=30_000_000) as (engine, applications):
         sid = await engine.open_polling()
         _, writer = await asyncio.open_connection("127.0.0.1", engine.port, limit=1024)
-        writer.write(HANDSHAKE % sid.encode())
+        writer.write(handshake(f"{ENGINEIO}&sid={sid}"))
         applications[0].say(b"x" * 20_000_000)  # more than any kernel takes
         writer.write(frame(1, b"2probe") + frame(1, b"5"))
         await engine.until(lambda: applications[0].calls[-1] == "paused websocket")

@@ -9,7 +9,7 @@ import pytest
 from services.gateway.edge.incidents import Incident
 from tests.conformance.conftest import EngineWith
 from tests.conformance.running import SECONDS, Running
-from tests.unit.websocket_client import CLOSE, CONTINUATION, PING, PONG, TEXT, frame
+from tests.unit.websocket_client import CLOSE, CONTINUATION, ENGINEIO, PING, PONG, TEXT, frame, handshake
 
 Wire = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 BEGUN = frame(TEXT, b"4x", fin=False)
@@ -21,11 +21,7 @@ async def wire(engine: Running, *, sid: str = "", tail: bytes = b"") -> AsyncIte
     """Give a bare connection after its handshake, behind which `tail` has been sent."""
     reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
     session = f"&sid={sid}" if sid else ""
-    head = (
-        f"GET /engine.io/?EIO=4&transport=websocket{session} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
-        "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
-    )
-    writer.write(head.encode() + tail)
+    writer.write(handshake(ENGINEIO + session) + tail)
     async with asyncio.timeout(SECONDS):
         await reader.readuntil(b"\r\n\r\n")
         try:

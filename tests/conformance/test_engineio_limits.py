@@ -19,7 +19,7 @@ from tests.conformance.conftest import EngineWith
 from tests.conformance.running import TEXT, Running, engine_server
 from tests.conformance.server import EngineEcho
 from tests.conformance.settings import QUICK
-from tests.unit.websocket_client import frame
+from tests.unit.websocket_client import ENGINEIO, frame, handshake
 
 
 async def test_no_more_connections_than_allowed(engine_with: EngineWith) -> None:
@@ -143,11 +143,7 @@ async def test_a_websocket_that_no_session_wants_is_not_waited_for(engine_with: 
         await first.send("2probe")
         assert await first.receive() == "3probe"
         reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
-        writer.write(
-            f"GET /engine.io/?EIO=4&transport=websocket&sid={sid} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
-            "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-            "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n".encode()
-        )
+        writer.write(handshake(f"{ENGINEIO}&sid={sid}"))
         assert (await reader.read()).endswith(close_frame(CloseCode.NORMAL))
         with suppress(ConnectionError):
             while True:
@@ -159,10 +155,7 @@ async def test_a_websocket_that_no_session_wants_is_not_waited_for(engine_with: 
 async def test_a_client_that_pongs_and_never_reads_costs_a_bounded_amount(engine_with: EngineWith) -> None:
     engine = await engine_with(max_unsent=300_000, packets_burst=1_000_000)
     reader, writer = await asyncio.open_connection("127.0.0.1", engine.port, limit=1024)
-    writer.write(
-        b"GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
-        b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
-    )
+    writer.write(handshake(ENGINEIO))
     await reader.readuntil(b"\r\n\r\n")
     text = b"4" + b"x" * 50_000
     message = b"\x81\xfe" + len(text).to_bytes(2, "big") + bytes(4) + text
@@ -185,10 +178,7 @@ async def test_a_client_that_does_not_read_gets_no_answers_to_its_pings() -> Non
     settings = replace(QUICK, ping_interval=20, max_unsent=10**9)
     async with engine_server(silent, settings) as engine, asyncio.timeout(20):
         _, writer = await asyncio.open_connection("127.0.0.1", engine.port, limit=1024)
-        writer.write(
-            b"GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
-            b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
-        )
+        writer.write(handshake(ENGINEIO))
         await engine.until(lambda: bool(sessions) and sessions[0].writable)
         while sessions[0].writable:
             sessions[0].send(b"x" * 100_000)
@@ -229,11 +219,7 @@ async def test_unfetched_packets_of_all_clients_together_are_bounded_as_well(eng
 async def test_a_client_that_does_not_answer_the_close_is_cut_off(engine_with: EngineWith) -> None:
     engine = await engine_with(close_timeout=0.1)
     reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
-    writer.write(
-        b"GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
-        b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
-        b"\x81\x83\x00\x00\x00\x00abc"
-    )
+    writer.write(handshake(ENGINEIO) + b"\x81\x83\x00\x00\x00\x00abc")
     async with asyncio.timeout(10):
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await reader.readexactly(1_000_000)

@@ -8,6 +8,7 @@ import pytest
 from services.gateway.edge.incidents import Incident
 from tests.conformance.conftest import EngineWith
 from tests.conformance.running import Running
+from tests.unit.websocket_client import ENGINEIO, handshake
 
 
 @pytest.mark.parametrize("message", ["4hello", "4", "4äöü\x1e\x00", "4" + "x" * 200_000])
@@ -105,10 +106,7 @@ async def test_a_plain_handshake_passes_aiohttp_by(engine: Running) -> None:
 
 async def test_a_handshake_may_come_in_parts(engine: Running) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
-    writer.write(
-        b"GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
-        b"Upgrade: websocket\r\nSec-WebSocket-"
-    )
+    writer.write(handshake(ENGINEIO).partition(b"Version")[0])
     await engine.until(lambda: len(engine.http_server.connections) == 1)  # which it is given to at the first part
     writer.write(b"Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n")
     async with asyncio.timeout(5):
@@ -121,11 +119,7 @@ async def test_a_handshake_may_come_in_parts(engine: Running) -> None:
 async def test_frames_behind_the_handshake_are_not_lost(engine: Running) -> None:
     """A client may send its first frames without waiting for the 101."""
     reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
-    writer.write(
-        b"GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
-        b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
-        b"\x81\x83\x00\x00\x00\x004hi\x81\x83\x00\x00\x00\x004ho"
-    )
+    writer.write(handshake(ENGINEIO) + b"\x81\x83\x00\x00\x00\x004hi\x81\x83\x00\x00\x00\x004ho")
     async with asyncio.timeout(5):
         answer = await reader.readuntil(b"\x81\x034ho")
     writer.close()

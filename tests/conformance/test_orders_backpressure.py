@@ -13,16 +13,12 @@ from services.gateway.edge.incidents import Incident
 from services.gateway.subscription import Mode
 from services.gateway.wire.form import Form
 from tests.conformance.orders import Orders, orders_server
-from tests.unit.websocket_client import frame
+from tests.unit.websocket_client import SOCKETIO, frame, handshake
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
 MISSED = 19_000
 BROWSER = {"User-Agent": "Mozilla/5.0"}
-HANDSHAKE = (
-    b"GET /socket.io/?EIO=4&transport=websocket%b HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
-    b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
-)
 
 
 def connect_packet(since: int) -> str:
@@ -87,7 +83,7 @@ def reads_nothing(orders: Orders, query: str, *packets: str) -> socket.socket:
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.connect(("127.0.0.1", orders.running.port))
     frames = b"".join(frame(1, packet.encode()) for packet in packets)
-    client.sendall(HANDSHAKE % query.encode() + frames)
+    client.sendall(handshake(SOCKETIO + query) + frames)
     return client
 
 

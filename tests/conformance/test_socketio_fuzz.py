@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from services.gateway.edge.incidents import Incident
 from tests.conformance.running import TEXT, Running
-from tests.unit.websocket_client import frame
+from tests.unit.websocket_client import SOCKETIO, frame, handshake
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
@@ -49,23 +49,17 @@ request = st.one_of(
 few = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 
 
-HANDSHAKE = (
-    b"GET /socket.io/?EIO=4&transport=websocket%b HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
-    b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
-)
-
-
 def encoded(kind: str, data: str | bytes) -> bytes:
     if isinstance(data, str):
         return frame(1, data.encode(errors="surrogatepass"))
     return frame(2, data) if kind == "binary" else data
 
 
-async def whisper(running: Running, data: bytes, query: bytes = b"") -> None:
+async def whisper(running: Running, data: bytes, query: str = "") -> None:
     """Send `data` after a websocket handshake, hang up, and read until the server does, too."""
     reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
     with suppress(ConnectionError):
-        writer.write(HANDSHAKE % query + data)
+        writer.write(handshake(SOCKETIO + query) + data)
         writer.write_eof()
         async with asyncio.timeout(5):
             await reader.read()
@@ -108,7 +102,7 @@ async def test_a_polling_client_may_send_anything(sockets: Running, requests: li
 async def ask(running: Running, sid: str, kind: str, data: bytes) -> None:
     """Send one request for a session, in time to be answered or given up."""
     if kind == "probe":
-        await whisper(running, frame(1, b"2probe") + frame(1, data), f"&sid={sid}".encode())
+        await whisper(running, frame(1, b"2probe") + frame(1, data), f"&sid={sid}")
         return
     query = running.query("polling", sid=sid)
     with suppress(TimeoutError):

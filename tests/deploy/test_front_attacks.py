@@ -12,15 +12,13 @@ import pytest
 
 from bench.cpu import resident_bytes
 from tests.deploy.stand_ins import Balanced, stand_ins
+from tests.unit.websocket_client import handshake
 from tests.waiting import until
 
 IDLE = 1000
 MOST_KIB_PER_CLIENT = 8.0  # measured: 6.2; nginx took 18
 HALF_A_POST = b"POST /api/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000\r\n\r\n" + b"x" * 30_000
-UPGRADE = (
-    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
-    b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-)
+UPGRADE = handshake()
 STREAM = b"GET /api/orders/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 

@@ -10,16 +10,12 @@ from services.common.cursor import Cursor, Position
 from tests.e2e.clients import curl, run
 from tests.e2e.conftest import Orders, Product
 from tests.service_process import ServiceProcess
+from tests.unit.websocket_client import handshake
 from tests.waiting import until
 
 EVENTS = "/api/orders/events"
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 SSE_REQUEST = f"GET {EVENTS} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
-WEBSOCKET_REQUEST = (
-    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
-    b"Upgrade: websocket\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-)
 CONNECT = b"\x81\x82\0\0\0\x0040"
 PONG = b"\x81\x81\0\0\0\x003"
 
@@ -173,7 +169,7 @@ async def test_readers_that_stand_still_are_dropped_and_cost_no_memory(product: 
     gateway = await product.gateway(CLIENT_BUFFER_BYTES="8192", CLIENT_STALL_SECONDS="1", RING_EVENTS="20")
     async with curl(gateway.url + EVENTS) as good:
         streams = [_frozen(gateway.port, SSE_REQUEST) for _ in range(3)]
-        sockets = [_frozen(gateway.port, WEBSOCKET_REQUEST) for _ in range(3)]
+        sockets = [_frozen(gateway.port, handshake()) for _ in range(3)]
         memory = _resident(gateway.pid)
         count = 0
 

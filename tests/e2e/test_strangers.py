@@ -14,11 +14,8 @@ from tests.e2e.conftest import Product
 from tests.running_product import RunningProduct, product_on
 from tests.servers import Servers
 from tests.service_process import ServiceProcess
+from tests.unit.websocket_client import UPGRADE
 
-UPGRADE = (
-    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-)
 JSON = "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 # Each with the lines after the Host header.
 ROUTES = {
@@ -38,8 +35,8 @@ ROUTES = {
     "no method": ("PATCH /api/orders", "\r\n"),
     "polling": ("GET /socket.io/?EIO=4&transport=polling", "\r\n"),
     "polling, sent": ("POST /socket.io/?EIO=4&transport=polling&sid=x", "Content-Length: 1\r\n\r\n1"),
-    "websocket": ("GET /socket.io/?EIO=4&transport=websocket", f"{UPGRADE}\r\n"),
-    "websocket, by aiohttp": ("GET /socket.io/?EIO=4&transport=websocket&x=%41", f"{UPGRADE}\r\n"),
+    "websocket": ("GET /socket.io/?EIO=4&transport=websocket", f"{UPGRADE.decode()}\r\n"),
+    "websocket, by aiohttp": ("GET /socket.io/?EIO=4&transport=websocket&x=%41", f"{UPGRADE.decode()}\r\n"),
 }
 OTHERS = [
     "evil.example",

@@ -7,6 +7,7 @@ import asyncio
 import base64
 import gzip
 import json
+import secrets
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from functools import cache
@@ -14,24 +15,48 @@ from typing import Any
 
 import bson
 import pytest
+import pytest_asyncio
 from bson import ObjectId
+from pymongo import AsyncMongoClient
 
 from services.gateway.engineio.settings import EngineSettings
 from tests.integration.measured_server import Measured, measured_server
-from tests.integration.rest_api import orders_at
-from tests.unit.websocket_client import CONTINUATION, PING, TEXT, frame
+from tests.integration.rest_api import Orders, orders_at
+from tests.servers import Servers, with_database
+from tests.unit.websocket_client import CONTINUATION, PING, TEXT, frame, handshake
 
 LONGEST = 0.035  # seconds
 BODY = 65_536
 SETTINGS = EngineSettings(packets_per_second=10**6, packets_burst=10**6, close_timeout=0.2)
 
 
-@pytest.fixture
-async def server(mongodb_uri: str) -> AsyncIterator[Measured]:
-    async with measured_server(mongodb_uri, SETTINGS) as server:
-        assert b" 200 " in await answer(server, request("GET", "/api/orders"))
-        server.longest_turn()
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_uri(session_servers: Servers) -> AsyncIterator[str]:
+    name = f"turns_{secrets.token_hex(6)}"
+    async with AsyncMongoClient[dict[str, Any]](session_servers.mongodb_uri) as client:
+        yield with_database(session_servers.mongodb_uri, name)
+        await client.drop_database(name)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_server(shared_uri: str) -> AsyncIterator[Measured]:
+    async with measured_server(shared_uri, SETTINGS) as server:
         yield server
+
+
+@pytest.fixture
+async def server(shared_server: Measured) -> Measured:
+    """The server, with all that was asked of it before over."""
+    assert b" 200 " in await answer(shared_server, request("GET", "/api/orders"))
+    shared_server.longest_turn()
+    return shared_server
+
+
+@pytest.fixture
+async def orders(shared_uri: str) -> AsyncIterator[Orders]:
+    async with orders_at(shared_uri) as orders:
+        yield orders
+        await orders.delete_many({})
 
 
 def request(method: str, target: str, body: bytes = b"", **headers: str) -> bytes:
@@ -136,10 +161,6 @@ PACKETS = {
     "a namespace": "2/" + "/" * 60_000,
     "an id": "2" + "9" * 60_000,
 }
-HANDSHAKE = (
-    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
-)
 BAD = frame(TEXT, b"9")  # upon which the server closes
 
 
@@ -147,7 +168,7 @@ BAD = frame(TEXT, b"9")  # upon which the server closes
 @pytest.mark.parametrize("repeated", [1, 4])
 async def test_a_packet_holds_the_loop_for_a_moment_only(server: Measured, name: str, repeated: int) -> None:
     packet = frame(TEXT, b"4" + PACKETS[name].encode()[: BODY - 1])
-    await answer(server, HANDSHAKE, frame(TEXT, b"40"), packet * repeated, BAD)
+    await answer(server, handshake(), frame(TEXT, b"40"), packet * repeated, BAD)
     assert server.longest_turn() < LONGEST
 
 
@@ -161,7 +182,7 @@ async def test_a_packet_holds_the_loop_for_a_moment_only(server: Measured, name:
     ids=["pings", "packets", "continuations"],
 )
 async def test_a_flood_of_frames_holds_the_loop_for_a_moment_only(server: Measured, crumbs: bytes) -> None:
-    await answer(server, HANDSHAKE, crumbs, BAD)
+    await answer(server, handshake(), crumbs, BAD)
     assert server.longest_turn() < LONGEST
 
 
@@ -173,10 +194,9 @@ async def test_a_post_of_many_packets_holds_the_loop_for_a_moment_only(server: M
     assert server.longest_turn() < LONGEST
 
 
-async def test_a_list_of_large_orders_holds_the_loop_for_a_moment_only(server: Measured, mongodb_uri: str) -> None:
+async def test_a_list_of_large_orders_holds_the_loop_for_a_moment_only(server: Measured, orders: Orders) -> None:
     days = [datetime(2026, 1, 1, tzinfo=UTC)] * 1600
-    async with orders_at(mongodb_uri) as orders:
-        await orders.insert_many([{"customer_name": "Ann", "days": days} for _ in range(500)])
+    await orders.insert_many([{"customer_name": "Ann", "days": days} for _ in range(500)])
     said = await answer(server, request("GET", "/api/orders?limit=500"))
     assert len(said) > 20_000_000
     head = await answer(server, request("HEAD", "/api/orders?limit=500"))
@@ -186,10 +206,9 @@ async def test_a_list_of_large_orders_holds_the_loop_for_a_moment_only(server: M
     assert server.longest_turn() < LONGEST
 
 
-async def test_a_very_large_order_is_not_converted_on_the_loop(server: Measured, mongodb_uri: str) -> None:
+async def test_a_very_large_order_is_not_converted_on_the_loop(server: Measured, orders: Orders) -> None:
     _id = ObjectId()
-    async with orders_at(mongodb_uri) as orders:
-        await orders.insert_one({"_id": _id, "days": [datetime(2026, 1, 1, tzinfo=UTC)] * 500_000})
+    await orders.insert_one({"_id": _id, "days": [datetime(2026, 1, 1, tzinfo=UTC)] * 500_000})
     said = await answer(server, request("GET", f"/api/orders/{_id}"))
     assert len(said) > 12_000_000
     assert server.longest_turn() < LONGEST

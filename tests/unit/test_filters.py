@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.envelope import Operation
+from services.common.filter_fields import FILTER_FIELDS
 from services.common.ids import id_text
 from services.common.visible_fields import ALL_FIELDS
 from services.gateway.filters import (
@@ -217,11 +218,22 @@ def test_a_malformed_id_is_refused(id: str) -> None:
         from_text(written)
 
 
+def test_a_filter_has_exactly_the_fields_of_the_stream_and_each_decides() -> None:
+    assert Filter.__struct_fields__ == ("ids", *FILTER_FIELDS)
+    for field in FILTER_FIELDS:
+        wanted = parse_filter({field: "pending"})
+        assert wanted == Filter(**{field: ("pending",)})
+        assert wanted.needs_images
+        assert wanted.holds("1", {field: "pending"})
+        assert not wanted.holds("1", {field: "shipped"})
+        assert wanted.narrowed(Filter(**{field: ("shipped",)})) is None
+
+
 def test_only_so_many_filters_are_put_together() -> None:
     filters = [Filter(ids=(str(number),)) for number in range(MAX_FILTERS + 1)]
     assert len(union(filters[:-1], ALL_FIELDS)) == MAX_FILTERS
     assert union([filters[0]] * 50, ALL_FIELDS) == frozenset(filters[:1])
-    with pytest.raises(InvalidFilter):
+    with pytest.raises(InvalidFilter, match=f"at most {MAX_FILTERS} filters: .* or open several connections"):
         union(filters, ALL_FIELDS)
 
 

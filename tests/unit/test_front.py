@@ -11,6 +11,8 @@ from typing import cast
 import pytest
 import uvloop
 from aiohttp import web
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from services.common import fair_turns
 from services.common.fair_turns import FairTurns
@@ -303,7 +305,19 @@ async def test_an_idle_connection_makes_room_where_none_is_silent() -> None:
         assert await answered == b"200 OK"
 
 
+def shortages(lines: list[EventDict]) -> list[tuple[str, str | None]]:
+    """Return what was logged when connections ran short: why, and of which address."""
+    begun = [line for line in lines if line["event"] == "Connections are refused or evicted to make room"]
+    return [(line["reason"], line.get("address")) for line in begun]
+
+
 async def test_where_all_are_busy_a_new_connection_is_refused() -> None:
+    with capture_logs() as lines:
+        await refuse_where_all_are_busy()
+    assert shortages(lines) == [("too_many_connections", None)]
+
+
+async def refuse_where_all_are_busy() -> None:
     async with front(most=2) as port:
         busy, websocket = await port.connect(), await port.connect()
         answered = asyncio.ensure_future(busy.ask(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"))
@@ -321,16 +335,23 @@ async def test_where_all_are_busy_a_new_connection_is_refused() -> None:
 
 
 async def test_one_address_has_its_share_and_its_websockets_are_counted_elsewhere() -> None:
+    with capture_logs() as lines:
+        await share_of_one_address()
+    assert shortages(lines) == [("too_many_from_address", "127.0.0.1")], "once, however many are refused"
+
+
+async def share_of_one_address() -> None:
     async with front(per_address=1) as port:
         websocket = await port.connect()
         websocket.writer.write(HANDSHAKE)
         assert await websocket.reader.readexactly(10) == b"websocket "
         client = await port.connect()
         assert await client.ask() == b"200 OK"
-        refused = await port.connect()
-        assert (await refused.rest()).startswith(b"HTTP/1.1 429 ")
-        assert port.refusals == {ConnectionRefusal.TOO_MANY_FROM_ADDRESS: 1}
-        for each in (websocket, client, refused):
+        refused, another = await port.connect(), await port.connect()
+        for each in (refused, another):
+            assert (await each.rest()).startswith(b"HTTP/1.1 429 ")
+        assert port.refusals == {ConnectionRefusal.TOO_MANY_FROM_ADDRESS: 2}
+        for each in (websocket, client, refused, another):
             each.close()
         await until(lambda: not port.census, "all have gone")
         again = await port.connect()
@@ -338,6 +359,12 @@ async def test_one_address_has_its_share_and_its_websockets_are_counted_elsewher
 
 
 async def test_where_descriptors_run_out_silent_connections_make_room_and_then_new_ones_are_refused() -> None:
+    with capture_logs() as lines:
+        await refuse_where_descriptors_run_out()
+    assert shortages(lines) == [("out_of_descriptors", None)]
+
+
+async def refuse_where_descriptors_run_out() -> None:
     async with front(last_descriptor=3) as port:  # all have higher ones
         refused = await port.connect()
         assert (await refused.rest()).startswith(b"HTTP/1.1 503 ")

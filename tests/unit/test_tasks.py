@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -52,6 +53,22 @@ async def test_a_kept_task_that_fails_ends_the_group_with_its_error_as_the_cause
 async def test_an_unrequested_cancellation_is_an_end_like_any_other() -> None:
     with pytest.raises(TaskEnded, match="'marks' has ended: CancelledError"):
         await keep("marks", fail(asyncio.CancelledError()))
+
+
+async def test_a_task_that_ends_while_a_driver_swallows_the_cancellation_ends_the_group_all_the_same() -> None:
+    """As in a service that is still connecting to its databases."""
+
+    async def start() -> None:
+        async with Tasks() as tasks:
+            tasks.keep("heartbeats", end())
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            await tasks.forever()
+
+    async with asyncio.timeout(10) as limit:
+        with pytest.raises(TaskEnded, match="'heartbeats' has ended: it returned"):
+            await start()
+    assert not limit.expired()
 
 
 async def test_an_expected_error_is_raised_as_it_is() -> None:

@@ -1,6 +1,7 @@
 """The request that opens a websocket, read without an HTTP parser, with the same result as an HTTP parser's."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -10,12 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.gateway.wire.handshake import LARGEST, parse_handshake
+from tests.unit.websocket_client import handshake
 
-HEAD = (
-    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\n"
-    b"Host: shop.example:8080\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-)
+HEAD = handshake(host="shop.example:8080").replace(b"Connection: ", b"Connection: keep-alive, ").removesuffix(b"\r\n")
 END = b"\r\n"
 
 
@@ -96,3 +94,10 @@ def _by_aiohttp(data: bytes) -> Any:
         loop.close()
     assert not tail
     return message
+
+
+def test_the_tests_write_a_handshake_in_one_place() -> None:
+    tests = Path(__file__).parents[1]
+    version = "Sec-WebSocket-" + "Version: 13"
+    found = {str(file.relative_to(tests)) for file in tests.rglob("*.py") if version in file.read_text("utf-8")}
+    assert found == {"unit/websocket_client.py", "deploy/idle_crowd.py"}  # the second runs alone in a container

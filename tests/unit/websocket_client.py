@@ -1,4 +1,16 @@
-"""Builds frames as a websocket client sends them, byte by byte and without the code under test."""
+"""Builds what a websocket client sends, byte by byte and without the code under test."""
+
+SOCKETIO = "/socket.io/?EIO=4&transport=websocket"
+ENGINEIO = "/engine.io/?EIO=4&transport=websocket"
+UPGRADE = (
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
+
+def handshake(target: str = SOCKETIO, *, host: str = "localhost") -> bytes:
+    """Return the request for a websocket."""
+    return b"GET %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (target.encode(), host.encode(), UPGRADE)
 
 
 def frame(opcode: int, payload: bytes, *, fin: bool = True, mask: bytes = b"\x37\xfa\x21\x3d", rsv: int = 0) -> bytes:

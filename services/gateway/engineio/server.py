@@ -163,7 +163,7 @@ class EngineServer:
         response = switch_protocols(request, head, websocket)
         if response is None:
             return web.Response(status=400)
-        if session is None or not may_open or not Upgrade.begin(session, websocket):
+        if session is None or not may_open or not Upgrade.begin(session, websocket, self.sessions.upgrade_due):
             websocket.dismiss()  # as the reference: accepted, then closed
         return response
 

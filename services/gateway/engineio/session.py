@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from services.common.deadlines import Entry
+from services.common.deadlines import Deadlines, Entry
 from services.common.fair_turns import call_soon
-from services.gateway.edge.incidents import DisconnectReason, Incident
+from services.gateway.edge.incidents import Count, DisconnectReason, Incident
 from services.gateway.edge.peer import account_of
 from services.gateway.edge.principal import NO_CREDENTIALS, Credentials
+from services.gateway.edge.quota import Standing
+from services.gateway.edge.unsent import Unsent
 from services.gateway.engineio.application import Application
 from services.gateway.engineio.carrier import Carrier
+from services.gateway.engineio.settings import EngineSettings
 from services.gateway.wire.engineio import (
     EnginePacket,
     EnginePacketType,
@@ -21,12 +24,36 @@ from services.gateway.wire.engineio import (
 from services.gateway.wire.form import Form
 from services.gateway.wire.websocket import CloseCode
 
-if TYPE_CHECKING:
-    from services.gateway.engineio.sessions import Sessions
-    from services.gateway.engineio.upgrade import Upgrade
-
-
 Accept = Callable[["Session"], Application]
+
+
+class SessionOwner(Protocol):
+    """The interface that a session, and who serves one, need from the registry that holds it."""
+
+    settings: EngineSettings
+    count: Count
+    unsent: Unsent
+    ping_due: "Deadlines[Session]"
+    pong_due: "Deadlines[Session]"
+
+    def now(self) -> float:
+        """Return the loop's time."""
+
+    def holds(self, session: "Session") -> bool:
+        """Tell whether a session is still registered."""
+
+    def identified(self, session: "Session", subject: str) -> Standing | None:
+        """Let a session's subject pay for the handshake; return how it stands."""
+
+    def closed(self, session: "Session", *, linger: bool) -> None:
+        """Forget a session, or let it linger a little while its last packets are to be fetched."""
+
+
+class UpgradeAttempt(Protocol):
+    """The interface that a session needs from an upgrade that has begun."""
+
+    def fail(self) -> None:
+        """Give up; the session stays on its carrier."""
 
 
 class Session:
@@ -50,7 +77,7 @@ class Session:
         "writable",
     )
 
-    def __init__(self, sessions: "Sessions", sid: str, address: str, credentials: Credentials) -> None:
+    def __init__(self, sessions: SessionOwner, sid: str, address: str, credentials: Credentials) -> None:
         self.sessions = sessions
         self.sid = sid
         self.address = address
@@ -58,7 +85,7 @@ class Session:
         self.subject = ""  # once it is known, where clients have one
         self.is_open = True
         self.writable = False
-        self.upgrade: Upgrade | None = None
+        self.upgrade: UpgradeAttempt | None = None
         self._pong_awaited = self._pong_extended = False
         self._tokens = float(sessions.settings.packets_burst)
         self._tokens_at = 0.0

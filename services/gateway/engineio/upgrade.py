@@ -1,5 +1,6 @@
 """Moves a session from polling to a websocket without losing or reordering a packet."""
 
+from services.common.deadlines import Deadlines
 from services.gateway.edge.incidents import Incident
 from services.gateway.engineio.polling import Polling
 from services.gateway.engineio.session import Session
@@ -19,21 +20,23 @@ class Upgrade:
 
     __slots__ = ("_entry", "_polling", "_probed", "_session", "_websocket")
 
-    def __init__(self, session: Session, polling: Polling, websocket: WebSocketConnection) -> None:
+    def __init__(
+        self, session: Session, polling: Polling, websocket: WebSocketConnection, due: "Deadlines[Upgrade]"
+    ) -> None:
         self._session = session
         self._polling = polling
         self._websocket = websocket
         self._probed = False
-        self._entry = session.sessions.upgrade_due.add(self)
+        self._entry = due.add(self)
 
     @classmethod
-    def begin(cls, session: Session, websocket: WebSocketConnection) -> bool:
+    def begin(cls, session: Session, websocket: WebSocketConnection, due: "Deadlines[Upgrade]") -> bool:
         """Start an upgrade to `websocket`; False where the session already has, or is trying, another one."""
         polling = session.carrier
         if not session.is_open or session.upgrade is not None or not isinstance(polling, Polling):
             return False
-        session.upgrade = cls(session, polling, websocket)
-        websocket.set_owner(session.upgrade)
+        upgrade = session.upgrade = cls(session, polling, websocket, due)
+        websocket.set_owner(upgrade)
         return True
 
     def websocket_received(self, message: str | bytes) -> None:

@@ -9,12 +9,10 @@ from tests.faults.audit import Audit
 from tests.faults.scenario import scenario
 from tests.faults.stack import Shape
 from tests.service_process import ServiceProcess
+from tests.unit.websocket_client import handshake
 
 _SSE = b"GET /api/orders/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
-_WEBSOCKET = (
-    b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
-    b"Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
+_WEBSOCKET = handshake()
 _JOIN = b"\x81\x82\0\0\0\x0040"
 _PONG = b"\x81\x81\0\0\0\x003"
 _MOST_GROWTH = 4 << 20

@@ -1,12 +1,8 @@
 """A Socket.IO client over a bare websocket."""
 
-import base64
-import os
-
 from tests.faults.viewers.link import Link, LinkedViewer
 from tests.faults.viewers.socketio import SocketIOViewer
-
-_PATH = "/socket.io/?EIO=4&transport=websocket"
+from tests.unit.websocket_client import handshake
 
 
 class WebSocketViewer(LinkedViewer, SocketIOViewer):
@@ -30,11 +26,7 @@ class _Link(Link):
         self._viewer = viewer
 
     def request(self) -> bytes:
-        key = base64.b64encode(os.urandom(16)).decode()
-        return (
-            f"GET {_PATH} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        ).encode()
+        return handshake()
 
     def take(self) -> None:
         at = 0
