@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.common.cursor import Position
-from services.common.fair_turns import OWN, FairTurns
+from services.common.fair_turns import INTERNAL, FairTurns
 from services.gateway import history
 from services.gateway.history import History
 from services.mongodb.primary import Primary
@@ -64,4 +64,4 @@ async def test_mongodb_rests_after_each_batch_as_long_as_it_took_and_at_most_a_t
 
 
 async def test_it_does_not_rest_while_all_clients_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert await rests_of(OWN, monkeypatch) == []
+    assert await rests_of(INTERNAL, monkeypatch) == []
