@@ -187,11 +187,8 @@ class WebSocketConnection(Successor):
     def dismiss(self) -> None:
         """Send a close frame and close at once: without a session it counts against no limit, so it must not linger."""
         self._owner = None
-        self._is_closing = True
-        self._reader.stop()
-        if not self._transport.is_closing():
-            self._transport.write(close_frame(CloseCode.NORMAL))
-            self._transport.close()
+        self._send_close(CloseCode.NORMAL)
+        self._transport.close()
 
     def abort(self) -> None:
         """Cut the connection and discard unsent bytes."""
