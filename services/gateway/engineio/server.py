@@ -137,12 +137,14 @@ class EngineServer:
 
     async def _poll(self, request: web.Request, session: Session) -> web.StreamResponse:
         polling = session.carrier
-        if isinstance(polling, Polling):
-            if request.method == hdrs.METH_GET:
-                return await polling.get(request)
-            if request.method == hdrs.METH_POST:
-                return await polling.post(request, Pace(self.turns, self._entrance.peers.account(request)))
-        return web.Response(status=500)  # as the reference
+        if not isinstance(polling, Polling):
+            raise Rejected(ErrorCode.BAD_REQUEST)
+        if request.method == hdrs.METH_GET:
+            return await polling.get(request)
+        if request.method == hdrs.METH_POST:
+            return await polling.post(request, Pace(self.turns, self._entrance.peers.account(request)))
+        # The reference answers 500, by which any stranger could raise the alarm for errors of ours.
+        raise Rejected(ErrorCode.BAD_REQUEST, status=405, headers={hdrs.ALLOW: "GET, POST"})
 
     async def _open_polling(self, request: web.Request) -> web.StreamResponse:
         session = self._admit(request)
