@@ -84,6 +84,11 @@ class MongoWire(asyncio.Protocol):
             self._consume = _identity
         return result
 
+    def leave(self) -> None:
+        """Forget the request in flight: nobody waits for its reply any more."""
+        if (answer := self._pending) is not None:
+            answer.cancel()
+
     async def report(self, error: Exception) -> None:
         """Report an error to the driver, which updates its view of the server."""
         await self._checkout.handle(type(error), error)
@@ -168,4 +173,5 @@ async def mongo_wire(
             yield wire, reply
         finally:
             watching.cancel()
+            wire.leave()
             await connection.close_conn("error")
