@@ -1,6 +1,7 @@
 """Entity tags: a client reads again only what has changed, and overwrites only what it has read."""
 
 import asyncio
+import itertools
 import json
 from typing import Any
 from uuid import uuid4
@@ -107,7 +108,8 @@ async def test_malformed_tags_are_refused_by_name(replicas: Replicas, header: st
 
 
 async def test_no_change_is_lost_among_two_replicas_and_writers_of_every_kind(replicas: Replicas) -> None:
-    """Each writer adds one to what it has read; whoever is refused reads again."""
+    """Each writer adds one to what it has read, and reads again when it is refused."""
+    replies, turns = itertools.count(1), asyncio.Semaphore(0)
 
     async def add(of: int, times: int) -> None:
         done = 0
@@ -120,21 +122,22 @@ async def test_no_change_is_lost_among_two_replicas_and_writers_of_every_kind(re
             reply = await replicas.ask(method, "/api/orders/a", body, of=of, If_Match=read.etag or "", **more)
             assert reply.status in {200, 409, 412}, reply
             done += reply.status == 200
+            if next(replies) % 2:
+                turns.release()
 
-    async def interfere(until: asyncio.Event) -> None:
-        number = 0
-        while not until.is_set():  # another program, which knows nothing of tags
-            number += 1
+    async def interfere() -> None:
+        for number in itertools.count():  # another program, which knows nothing of tags
+            await turns.acquire()  # by replies, not by time: on a slow machine it would be first every time
             await replicas.orders.update_one({"_id": "a"}, {"$set": {"notes": number}})
-            await asyncio.sleep(0.005)
 
     await replicas.orders.update_one({"_id": "a"}, {"$set": {"product_name": "0"}})
-    enough = asyncio.Event()
-    interfering = asyncio.create_task(interfere(enough))
-    async with asyncio.timeout(40):
-        await asyncio.gather(*(add(number, 4) for number in range(4)))
-    enough.set()
-    await interfering
+    interfering = asyncio.create_task(interfere())
+    try:
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(add(number, 4) for number in range(4)))
+    finally:
+        interfering.cancel()
+        await asyncio.gather(interfering, return_exceptions=True)
     assert (await replicas.ask("GET", "/api/orders/a")).json["product_name"] == "16"
 
 

@@ -60,7 +60,7 @@ class Stack:
             log = await entries(self.redis)
             return log if change in operations([json.loads(entry.envelope) for entry in log]) else []
 
-        return await until(found, f"{change} is in the log", 20)
+        return await until(found, f"{change} is in the log", 60)
 
     async def log_ending_with(self, done: list[tuple[str, str]]) -> list[dict[str, Any]]:
         """Return the envelopes in the log as soon as they end with these changes; a rebuilt log has older ones too."""
@@ -69,7 +69,7 @@ class Stack:
             log = envelopes(await entries(self.redis))
             return log if operations(log)[-len(done) :] == done else []
 
-        return await until(ends, f"the log ends with the {len(done)} acknowledged changes", 20)
+        return await until(ends, f"the log ends with the {len(done)} acknowledged changes", 60)
 
 
 def envelopes(found: Sequence[Entry]) -> list[dict[str, Any]]:
