@@ -95,7 +95,7 @@ async def test_a_watcher_whose_queue_is_full_stops_when_it_is_told(stack: Stack,
 
 
 async def test_a_log_that_is_lost_while_the_queue_is_full_is_rebuilt(stack: Stack) -> None:
-    watcher = await stack.watcher(QUEUE_MAX_EVENTS="2", BATCH_MAX_EVENTS="1", REPLAY_WINDOW_SECONDS="3600")
+    watcher = await stack.watcher(QUEUE_MAX_EVENTS="2", BATCH_MAX_EVENTS="1")
     ids = [ObjectId() for _ in range(3000)]  # all at once, and published one by one: the queue is full meanwhile
     await stack.orders.insert_many([{"_id": order, **JOHN} for order in ids])
     await stack.log_of(100)

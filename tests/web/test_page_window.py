@@ -86,6 +86,7 @@ def despite_stalls(test: Test) -> Test:
     return begun_again
 
 
+@despite_stalls
 async def test_deleted_newest_ones_are_filled_up_from_below_and_changed_old_ones_stay_out(
     stack: Stack, open_page: OpenPage
 ) -> None:
@@ -339,6 +340,7 @@ class Writer:
 
 
 @pytest.mark.timeout(SECONDS * 2 + 120)
+@despite_stalls
 async def test_under_mixed_writes_breaks_and_filters_the_rows_are_the_newest_orders(
     stack: Stack, open_page: OpenPage
 ) -> None:
