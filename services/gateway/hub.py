@@ -120,18 +120,17 @@ class Hub:
 
     def publish(self, events: Sequence[Event]) -> None:
         """Send events that were just added to the ring."""
-        before = events[0].position.below if events else self._ring.position
-        written, undecided = self._groups.fan_out(events, self._abandon, partial(self._postpone, before))
+        written, undecided = self._groups.fan_out(events, self._abandon, partial(self._postpone, events))
         for subscription in undecided:
             self.resync_one(subscription, ResyncReason.RIGHTS_UNDECIDED)
         self.published(events, written)
         for subscription in self._ahead.reached(self._ring.position):
             self._serve_isolated(subscription)
 
-    def _postpone(self, position: Position, subscription: Subscription) -> None:
-        """Serve a live client from this position on, as soon as it is its account's turn."""
+    def _postpone(self, events: Sequence[Event], subscription: Subscription) -> None:
+        """Serve a live client these events from the ring, as soon as it is its account's turn."""
         self._detach(subscription, Mode.FROM_RING)
-        subscription.position = position
+        subscription.position = events[0].position.below
         self._queue_turn(subscription)
 
     def begin_epoch(self, reason: Reason | None) -> str:

@@ -17,7 +17,7 @@ from services.gateway.audience import Rights
 from services.gateway.event import Event
 from services.gateway.history import History, HistoryLost, history_errors
 from services.gateway.in_flight import InFlight
-from services.gateway.order_search import OrderSearch, below
+from services.gateway.order_search import OrderSearch
 from services.gateway.past_changes import Order, PastChange, is_short, past_change
 from services.gateway.redis_log import LogUnavailable, RedisLog
 from services.gateway.replay import ReplayBounds
@@ -84,7 +84,7 @@ class OrderHistory:
         """
         async with self._at_once.slot(account):
             newest = self._ring.position
-            since = newest if before is None else min(newest, below(before))
+            since = newest if before is None else min(newest, before.below)
             search = OrderSearch(id, before, most, since, rights)
             if before is None or before > newest:
                 await self._search_newer(search, account)
@@ -214,7 +214,7 @@ class OrderHistory:
 
 def _change(event: Mapping[str, Any], epoch: str, position: Position, visible: VisibleFields) -> PastChange:
     """Return a change as it comes from the oplog, with the stored state before it."""
-    item = Numbering(epoch, below(position), visible).of(event)
+    item = Numbering(epoch, position.below, visible).of(event)
     if not isinstance(item, Change):
         raise HistoryLost("the collection's history breaks here")
     before = event.get("fullDocumentBeforeChange")

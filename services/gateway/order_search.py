@@ -8,11 +8,6 @@ from services.gateway.audience import Rights
 from services.gateway.past_changes import PastChange, is_told
 
 
-def below(position: Position) -> Position:
-    """Return the position just before this one; the first has none."""
-    return position.below
-
-
 def above(position: Position) -> Position:
     """Return the position just after this one."""
     return Position(position.ts + 1, 0) if position.n == LAST_ORDINAL else Position(position.ts, position.n + 1)
@@ -55,7 +50,7 @@ class OrderSearch:
         # No two orders ever have the same ObjectId. With another kind of id, there may have been an earlier one.
         self.is_end = change.operation is Operation.INSERT and ObjectId.is_valid(self.id)
         if self.is_over():
-            self.since = below(change.position)
+            self.since = change.position.below
 
     def reached(self, since: Position) -> None:
         """Note that all changes after ``since`` have been added."""

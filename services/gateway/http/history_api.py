@@ -24,7 +24,7 @@ from services.gateway.http.problems import Kind, Problem
 from services.gateway.http.request_deadline import spent
 from services.gateway.input_rules import FieldFault, InvalidInput
 from services.gateway.order_history import OrderHistory
-from services.gateway.order_search import above, below
+from services.gateway.order_search import above
 from services.gateway.orders import parse_id
 from services.gateway.past_changes import visible_changes
 from services.gateway.store import OrderStore
@@ -89,7 +89,7 @@ class HistoryApi:
                 newest = await self._history.before(order, None, 1, rights, account)
         except HistoryUnavailable as error:
             raise _unavailable("MongoDB does not answer.") from error
-        since = past.since if len(past.changes) <= query.limit else below(past.changes[query.limit - 1].position)
+        since = past.since if len(past.changes) <= query.limit else past.changes[query.limit - 1].position.below
         changes = visible_changes(past.changes, query.limit, rights, epoch, self._shows)
         is_end = past.is_end and len(past.changes) <= query.limit
         headers = (
