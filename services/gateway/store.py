@@ -31,6 +31,7 @@ from services.gateway.snapshot_read import Document, Question, Snapshot, read_sn
 from services.gateway.store_edge import StoreEdge, driver_timeout
 from services.gateway.store_errors import OrderNotFound
 from services.gateway.transactions import Transactions
+from services.mongodb.changing_member import mend_sessions
 from services.mongodb.condition_wait import mend_waits
 from services.mongodb.primary import Primary
 
@@ -130,6 +131,7 @@ class OrderStore:
         """
         primary = Primary()
         mend_waits()
+        mend_sessions()
         try:
             client: AsyncMongoClient[Document] = AsyncMongoClient(
                 uri,

@@ -3,8 +3,8 @@
 PyMongo opens the connection, with TLS and authentication. But its own read path (server and connection selection,
 sessions, retries, listeners, two waiting tasks, two reads and a pause for each message) costs three times the CPU, and
 a third of a millisecond of latency for each change. Errors are reported to PyMongo, and its monitor reports a silent
-server. Checked against PyMongo 4.20; only the imported names are documented API. The only other file that uses its
-internals is `condition_wait.py`.
+server. Checked against PyMongo 4.20; only the imported names are documented API. `condition_wait.py` and
+`changing_member.py` use its internals, too, and no other file.
 """
 
 import asyncio

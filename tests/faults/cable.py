@@ -1,7 +1,8 @@
-"""A TCP proxy on this machine: it can be pointed at another server, and can deliver bytes in small pieces."""
+"""A TCP proxy on this machine: it can be pointed at another server, and deliver bytes in small pieces or changed."""
 
 import asyncio
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
@@ -21,6 +22,7 @@ class Cable:
         self._target = target
         self._chop = chop
         self._rng = rng or random.Random()
+        self.greeting: Callable[[bytes], bytes] | None = None  # changes what the target says first on a new connection
         self._open: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> Self:
@@ -50,7 +52,7 @@ class Cable:
         self._open |= both
         try:
             there = asyncio.create_task(self._pump(reader, far_writer, chop=0))
-            back = asyncio.create_task(self._pump(far_reader, writer, chop=self._chop))
+            back = asyncio.create_task(self._pump(far_reader, writer, chop=self._chop, greeting=self.greeting))
             await asyncio.wait({there, back}, return_when=asyncio.FIRST_COMPLETED)
             for task in (there, back):
                 task.cancel()
@@ -60,9 +62,18 @@ class Cable:
             for end in both:
                 end.transport.abort()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, chop: int) -> None:
+    async def _pump(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        chop: int,
+        greeting: Callable[[bytes], bytes] | None = None,
+    ) -> None:
         with suppress(OSError):
             while data := await reader.read(_CHUNK):
+                if greeting is not None:
+                    data, greeting = greeting(data), None
                 at = 0
                 while at < len(data):
                     size = self._rng.randint(1, chop) if chop else len(data)

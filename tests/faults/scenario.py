@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from services.mongodb.changing_member import mend_sessions
 from services.mongodb.condition_wait import mend_waits
 from tests.faults.audit import Audit, Load, Recovery, audit
 from tests.faults.checker import Breach, Finding, total
@@ -84,7 +85,8 @@ def scenario(
 
 async def run_scenario(scenario: Scenario, seed: int, *, load: Load | None = None, keep: Path | None = None) -> Result:
     """Run it in a folder of its own; if it fails and ``keep`` is given, the logs are copied there."""
-    mend_waits()  # or the auditor's own writers hang for ever where MongoDB is down
+    mend_waits()
+    mend_sessions()
     result = Result(scenario, seed, not_run=scenario.missing())
     if result.not_run is not None:
         return result

@@ -29,6 +29,7 @@ from services.gateway.store import OrderStore
 from services.gateway.store_errors import OutcomeUnknown, StoreError, StoreFailed, StoreUnavailable
 from services.gateway.store_faults import store_error
 from tests.conftest import OwnMongod, OwnMongodSet
+from tests.faults.cable import Cable
 from tests.integration.rest_api import JOHN, Client, orders_at, serve, store_of
 from tests.servers import SMALL_OPLOG
 from tests.waiting import until
@@ -263,3 +264,42 @@ async def test_a_write_with_a_key_whose_outcome_is_unknown_is_found_out_by_repea
             assert kind is not None or made == first
             assert await ask(f"key-{number}") == made
             assert await orders.count_documents({}) == number + 1
+
+
+def of_a_changing_member(hello: bytes) -> bytes:
+    """Return a member's reply to `hello` as it is at the beginning of a step-down: neither primary nor secondary."""
+    for name in (b"\x08isWritablePrimary\0", b"\x08ismaster\0"):
+        hello = hello.replace(name + b"\1", name + b"\0")
+    return hello
+
+
+async def test_connections_opened_while_a_member_changes_its_state_are_replaced(own_mongod: OwnMongod) -> None:
+    server = await own_mongod()
+    port = int(server.host.rpartition(":")[2])
+    async with Cable(port) as cable:
+        uri = f"mongodb://127.0.0.1:{cable.port}/orders?directConnection=true"
+        async with OrderStore.open(uri, patience=5.0) as store, serve(store) as client:
+            made = await (await client.post("/api/orders", json=JOHN)).json()
+            path = f"/api/orders/{made['_id']}"
+
+            async def ask(kind: str) -> int:
+                headers = {"Idempotency-Key": os.urandom(8).hex()} if kind == "POST with a key" else {}
+                method = kind.split(maxsplit=1)[0]
+                where = "/api/orders" if kind.endswith("a key") or kind == "GET all" else path
+                body = None if method == "GET" else JOHN
+                async with client.request(method, where, json=body, headers=headers) as reply:
+                    assert reply.status in {200, 201, 503}, await reply.text()
+                    return reply.status
+
+            async def ask_all() -> set[int]:
+                kinds = ["POST without a key", "POST with a key", "PATCH", "PUT", "GET all", "GET"]
+                return {*await asyncio.gather(*(ask(kind) for kind in kinds * 4))}
+
+            cable.greeting = of_a_changing_member
+            async with asyncio.timeout(30):
+                while 503 not in await ask_all():  # until one of them needs a new connection
+                    pass
+            cable.greeting = None
+            async with asyncio.timeout(30):
+                while 503 in await ask_all():  # until each such connection was met, and so replaced
+                    pass

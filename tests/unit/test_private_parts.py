@@ -20,7 +20,11 @@ KNOWN_INSIDE = {
     ],
     "aiohttp-sse": ["services/gateway/sse/endpoint.py"],
     "prometheus-client": ["services/internal/exposition.py"],
-    "pymongo": ["services/mongodb/condition_wait.py", "services/mongodb/wire.py"],
+    "pymongo": [
+        "services/mongodb/changing_member.py",
+        "services/mongodb/condition_wait.py",
+        "services/mongodb/wire.py",
+    ],
     "redis": ["services/redis/client.py", "services/redis/wire.py"],
 }
 
