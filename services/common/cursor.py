@@ -66,6 +66,11 @@ class Position(NamedTuple):
             return Position(0, 0)
         return Position(self.ts, self.n - 1) if self.n else Position.before(self.ts)
 
+    @property
+    def above(self) -> "Position":
+        """The position just after this one."""
+        return Position(self.ts + 1, 0) if self.n == LAST_ORDINAL else Position(self.ts, self.n + 1)
+
     def next_at(self, ts: int) -> "Position":
         """The position of the change that follows this one and was committed at ``ts``."""
         return Position(ts, self.n + 1) if ts == self.ts else Position(ts, 0)

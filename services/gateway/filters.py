@@ -11,6 +11,7 @@ import msgspec
 
 from services.common.envelope import Operation
 from services.common.error_text import error_text
+from services.common.filter_fields import FILTER_FIELDS
 from services.common.ids import InvalidId, canonical
 from services.common.visible_fields import ALL_FIELDS, VisibleFields
 from services.gateway.input_rules import LONGEST_NAME, NO_ID, NOT_VISIBLE, Status
@@ -73,6 +74,12 @@ class Filter(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     def needs_images(self) -> bool:
         """Whether the id alone does not decide it."""
         return self.status is not None or self.customer_name is not None
+
+    @property
+    def values_by_field(self) -> dict[str, tuple[str, ...]]:
+        """The values that are wanted of each field besides the id, of those fields that are limited."""
+        asked = ((field, getattr(self, field)) for field in FILTER_FIELDS)
+        return {field: values for field, values in asked if values is not None}
 
     def verdict(self, change: FilteredChange, unknown: Verdict = Verdict.SHOW) -> Verdict:
         """Return how to show the change to the client, or ``unknown`` where its images do not tell."""

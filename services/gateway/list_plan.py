@@ -33,13 +33,12 @@ class ListWay(NamedTuple):
     @property
     def fields(self) -> frozenset[str]:
         """The fields that it limits."""
-        found = {"id": self.wanted.ids, "status": self.wanted.status, "customer_name": self.wanted.customer_name}
-        return frozenset(name for name, values in found.items() if values is not None)
+        return frozenset([*([] if self.wanted.ids is None else ["id"]), *self.wanted.values_by_field])
 
     @property
     def fits_a_pattern(self) -> bool:
         """Whether MongoDB can compare it exactly."""
-        values = [*(self.wanted.status or ()), *(self.wanted.customer_name or ())]
+        values = [value for values in self.wanted.values_by_field.values() for value in values]
         return sum(map(len, values)) <= LONGEST_PATTERN and not any("\0" in value for value in values)
 
 
@@ -108,9 +107,8 @@ def _conditions(way: ListWay, *, has_arrays: bool) -> dict[str, Document]:
     guard = NOT_ARRAY if has_arrays else {}
     if wanted.ids is not None:
         found["id"] = ids_condition(wanted.ids)
-    for name, values in (("status", wanted.status), ("customer_name", wanted.customer_name)):
-        if values is not None:
-            found[name] = {name: exactly_one_of(values) if name in way.of_rights else {"$in": [*values], **guard}}
+    for name, values in wanted.values_by_field.items():
+        found[name] = {name: exactly_one_of(values) if name in way.of_rights else {"$in": [*values], **guard}}
     return found
 
 

@@ -168,7 +168,7 @@ class ListQuery(BaseModel):
         return self.before is not None or not self.is_by_id or self.sort is not None
 
 
-_REPEATABLE = ("id", "status", "customer_name")
+_REPEATABLE = ("id", *FILTER_FIELDS)
 
 
 def parse_query(pairs: Iterable[tuple[str, str]]) -> ListQuery:

@@ -9,6 +9,7 @@ from bson.raw_bson import RawBSONDocument
 from services.common.cursor import cluster_time
 from services.common.documents import Json
 from services.common.fair_turns import Pace
+from services.common.filter_fields import FILTER_FIELDS
 from services.gateway.audience import Rights, permits
 from services.gateway.bson_element import MISSING, Element, element
 from services.gateway.conditions import exact_matches
@@ -26,7 +27,7 @@ Order = dict[str, Json]
 Mark = PageMark | KeyMark
 
 # What is read of every order, also where it is not shown: its place in the list, and what decides filters.
-_ALWAYS = ("_id", "status", "customer_name")
+_ALWAYS = ("_id", *FILTER_FIELDS)
 
 
 class OrdersPage(NamedTuple):

@@ -2,15 +2,10 @@
 
 from bson import ObjectId
 
-from services.common.cursor import LAST_ORDINAL, Position
+from services.common.cursor import Position
 from services.common.envelope import Operation
 from services.gateway.audience import Rights
 from services.gateway.past_changes import PastChange, is_told
-
-
-def above(position: Position) -> Position:
-    """Return the position just after this one."""
-    return Position(position.ts + 1, 0) if position.n == LAST_ORDINAL else Position(position.ts, position.n + 1)
 
 
 class OrderSearch:

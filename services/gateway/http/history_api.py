@@ -24,7 +24,6 @@ from services.gateway.http.problems import Kind, Problem
 from services.gateway.http.request_deadline import spent
 from services.gateway.input_rules import FieldFault, InvalidInput
 from services.gateway.order_history import OrderHistory
-from services.gateway.order_search import above
 from services.gateway.orders import parse_id
 from services.gateway.past_changes import visible_changes
 from services.gateway.store import OrderStore
@@ -95,7 +94,7 @@ class HistoryApi:
         headers = (
             {}
             if is_end
-            else {"Link": f'<{_earlier(request, Cursor(epoch, above(since), view_of(rights)))}>; rel="next"'}
+            else {"Link": f'<{_earlier(request, Cursor(epoch, since.above, view_of(rights)))}>; rel="next"'}
         )
         last = visible_changes(newest.changes, 1, rights, epoch, self._shows)
         if not (is_inside or (is_gone and changes and _may_be_shown(last, rights))):

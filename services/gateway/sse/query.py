@@ -6,12 +6,13 @@ from typing import NamedTuple
 from aiohttp import web
 
 from services.common.error_text import error_text
+from services.common.filter_fields import FILTER_FIELDS
 from services.common.visible_fields import VisibleFields
 from services.gateway.filters import Interest, InvalidFilter, parse_filter, union
 from services.gateway.http.problems import Kind, Problem
 from services.gateway.input_rules import FieldFault
 
-_FIELD_OF = {"id": "ids", "status": "status", "customer_name": "customer_name"}
+_FIELD_OF = {"id": "ids", **{field: field for field in FILTER_FIELDS}}
 _PARAMETER_OF = {field: parameter for parameter, field in _FIELD_OF.items()}
 _SINCE, _LAST_EVENT_ID = _CURSORS = ("since", "Last-Event-ID")
 _TICKET = "ticket"
