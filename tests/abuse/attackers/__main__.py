@@ -1,12 +1,13 @@
 """One attacker as a process of its own: `python -m tests.abuse.attackers NAME --port …`.
 
-Prints "attacking" when it begins, and in the end what became of it.
+Prints "attacking" when it begins, and what became of it in the end, which is SIGTERM at the latest.
 """
 
 import argparse
 import asyncio
 import json
 import resource
+import signal
 from collections import Counter
 
 import uvloop
@@ -18,13 +19,15 @@ from tests.abuse.attackers.attacker import HOST, SOURCE, Attacker, Tally, Target
 async def attack(attacker: Attacker, target: Target, seconds: float) -> Tally:
     """Attack for so long."""
     tally: Tally = Counter()
-    print("attacking", flush=True)  # noqa: T201 - for whoever waits for it
     attacking = asyncio.ensure_future(attacker.run(target, tally))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, attacking.cancel)
+    print("attacking", flush=True)  # noqa: T201 - for whoever waits for it
     done, _ = await asyncio.wait([attacking], timeout=seconds)
     attacking.cancel()
     await asyncio.gather(attacking, return_exceptions=True)
     for each in done:
-        each.result()  # an attacker goes on for ever: one that has ended is broken
+        if not each.cancelled():
+            each.result()  # an attacker goes on for ever: one that has ended is broken
     return tally
 
 
