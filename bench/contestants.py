@@ -9,7 +9,7 @@ from pathlib import Path
 
 import aiohttp
 
-from bench import cores
+from bench import cores, network
 from bench.load.tokens import SETTINGS
 from services.embedded import ports
 from services.embedded.server import EmbeddedServer
@@ -28,6 +28,7 @@ class Part(EmbeddedServer):
     folder: Path
     settings: Mapping[str, str]
     port: int = field(default_factory=ports.free_port)
+    host: str = "127.0.0.1"
     port_setting: str = "PORT"
     has_readyz: bool = True
     readyz: str = "/readyz"
@@ -49,7 +50,7 @@ class Part(EmbeddedServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     async def answers(self) -> bool:
         if not self.has_readyz:
@@ -129,8 +130,13 @@ def _guarded_quiet(env: Mapping[str, str], folder: Path) -> list[Part]:
 
 
 def _as_delivered(env: Mapping[str, str], folder: Path) -> list[Part]:
-    """Return ours with its and the system's default limits, and with a log in Redis that is soon too short."""
-    gateway = _gateway({**env, "ADMIN_PORT": "0"}, folder)
+    """Return ours with its and the system's default limits, and with a log in Redis that is soon too short.
+
+    It is reached by others: most limits are not for clients of the gateway's own machine, unless they are set.
+    """
+    reached = {"HOST": network.SERVER, "AUTH_NONE_ON_PUBLIC": "yes"}
+    gateway = _gateway({**env, **reached, "ADMIN_PORT": "0"}, folder)
+    gateway.host = network.SERVER
     gateway.command = ["sh", "-c", 'ulimit -S -n 1024 && exec "$@"', "sh", *gateway.command]
     return [watcher({**env, "LOG_MAX_EVENTS": "1200"}, folder, serves_clients=False), gateway]
 

@@ -25,15 +25,24 @@ class Listener:
         self._dozing: asyncio.Task[None] | None = None
 
     async def open(
-        self, url: str, count: int, protocol: str, groups: int = 0, *, more: bool = False, rights: bool = False
+        self,
+        url: str,
+        count: int,
+        protocol: str,
+        groups: int = 0,
+        *,
+        more: bool = False,
+        rights: bool = False,
+        source: str | None = None,
     ) -> None:
         """Open clients, or ``more`` of them; with ``groups``, client n filters by customer n modulo ``groups``.
 
-        With ``rights`` it has no filter, but a token for the orders of that customer only.
+        With ``rights`` it has no filter, but a token for the orders of that customer only. They connect from the
+        address ``source``, or from any.
         """
         if not more:
             self._crowd.close()
-            self._crowd, self._protocol = Crowd(url), protocol
+            self._crowd, self._protocol = Crowd(url, source), protocol
         names = [f"customer-{n % groups}" if groups else "" for n in range(count)]
         auths = [
             {"token": token(f"subject-{n}", name)} if rights else {"filter": _filter(name)}

@@ -25,10 +25,11 @@ class Session(NamedTuple):
 
 
 class Crowd:
-    """The clients of one server."""
+    """The clients of one server, which connect from the address ``source`` if one is given."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, source: str | None = None) -> None:
         parts = urlsplit(url)
+        self._source = None if source is None else (source, 0)
         self._address = parts.hostname or "127.0.0.1", parts.port or 80
         self.clients: list[Client] = []
         self.references: dict[str, Reference] = {}
@@ -45,7 +46,7 @@ class Crowd:
         done = asyncio.Event()
         client = Client(greeting, reference, at, lambda _: done.set())
         async with room:
-            await asyncio.get_running_loop().create_connection(lambda: client, *self._address)
+            await asyncio.get_running_loop().create_connection(lambda: client, *self._address, local_addr=self._source)
             async with asyncio.timeout(60):
                 await done.wait()
         if client.lost:

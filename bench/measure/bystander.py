@@ -1,19 +1,22 @@
 """What a bystander notices of one hostile client: how late his events come, and how long his requests take."""
 
 import asyncio
+import json
 import math
 import os
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import count
 from statistics import median
 from time import perf_counter
 from typing import Literal
+from urllib.parse import urlsplit
 
 import aiohttp
 
-from bench import cores
+from bench import cores, network
 from bench.contestants import AS_DELIVERED, Running
 from bench.cpu import cpu_seconds, cpu_seconds_with_ended_threads
 from bench.dialogue import Dialogue, module
@@ -71,14 +74,23 @@ KINDS: tuple[What, ...] = ("events", "GETs")
 CUSTOMER = 1  # the listener wants the orders of one customer: what attackers write is not compared
 SETTLING = 1.0
 
+TITLE = "A bystander of an attack"
 NOTES = [
     f"""One client listens over a websocket, while {RATE:.0f} orders a second are written that it wants; another asks
 for orders and lists of them at a steady pace. For {SECONDS:.0f} s they are alone, then for {SECONDS:.0f} s there is one
 attacker, in turn. Each attacker is one client, or one address, in a process of its own that gets CPU time only where
-nobody else wants it: its machine is not ours. The limits are those that the gateway comes with. Events are timed from
-MongoDB's acknowledgement. A ratio is the median of the rounds'; ∞ where not all events came within half a minute, or a
-request failed. What gateway and MongoDB spent beside the attacker is in percent of a core.""",
+nobody else wants it: its machine is not ours. It is a stranger: each time its address is a new one, which is neither
+loopback nor the two clients', as the kernel says of all connections. The limits are those that the gateway comes with,
+for a `HOST` that others reach. Events are timed from MongoDB's acknowledgement. A ratio is the median of the rounds'; ∞
+where not all events came within half a minute, or a request failed. What gateway and MongoDB spent beside the attacker
+is in percent of a core.""",
 ]
+NO_STRANGERS = """**Not measured**: an attacker needs an address that is not loopback, which the bench has in a network
+namespace of its own only. It has no such namespace, because this system allows none (`unshare --net`, `ip`), or because
+`BENCH_MONGODB_URI` or `BENCH_REDIS_URL` is set."""
+LOOK_SECONDS = 0.5
+
+_strangers = map(network.stranger, count())  # what one has used of its limits is not the next one's
 
 
 @dataclass(frozen=True)
@@ -93,14 +105,17 @@ class Round:
 
 async def measure(stage: Stage, plan: Plan) -> Section:
     """Measure beside one attacker after the other, each with a gateway of its own."""
+    headers = ("attacker", "events p99", "ratio", "GETs p99", "ratio", "gateway's CPU", "MongoDB's CPU")
+    if not network.is_own():
+        plan.progress(f"bystander: {NO_STRANGERS}")
+        return Section(title=TITLE, notes=[*NOTES, NO_STRANGERS], headers=headers, rows=[])
     found: dict[str, list[Round]] = {}
     for name in QUICK if plan.quick else ATTACKERS:
         found[name] = await _beside(stage, name, plan.rounds)
         plan.progress(f"bystander, {name}: {_ratio(found[name], 'events'):.1f} × {_ratio(found[name], 'GETs'):.1f} ×")
     rows = [_row(name, rounds) for name, rounds in found.items()]
-    headers = ("attacker", "events p99", "ratio", "GETs p99", "ratio", "gateway's CPU", "MongoDB's CPU")
     return Section(
-        title="A bystander of an attack",
+        title=TITLE,
         notes=NOTES,
         headers=headers,
         rows=rows,
@@ -113,7 +128,7 @@ async def _beside(stage: Stage, name: str, rounds: int) -> list[Round]:
         since = await _cursor(running.url)
         await stage.writer.ask(count=HISTORY, burst=500)
         await asyncio.sleep(SETTLING)
-        async with Dialogue(module("bench.load.visitor", running.url)) as visitor:
+        async with Dialogue(module("bench.load.visitor", running.url, network.CLIENT)) as visitor:
             await _waits(stage, running, visitor)  # warm
             return [await _round(stage, running, visitor, name, since) for _ in range(rounds)]
 
@@ -126,7 +141,8 @@ async def _round(stage: Stage, running: Running, visitor: Dialogue, name: str, s
         return [cpu_seconds([running.server]), sum(map(cpu_seconds_with_ended_threads, mongods))]
 
     before, began = used(), perf_counter()
-    async with _attacking(running.url, name, since):
+    stranger, port = next(_strangers), urlsplit(running.url).port or 0
+    async with attacking(running.url, name, since, stranger), only_from({stranger, network.CLIENT}, port):
         loud = await _waits(stage, running, visitor)
         seconds = perf_counter() - began
         spent = [(now - was) / seconds for now, was in zip(used(), before, strict=True)]
@@ -136,7 +152,9 @@ async def _round(stage: Stage, running: Running, visitor: Dialogue, name: str, s
 
 async def _waits(stage: Stage, running: Running, visitor: Dialogue) -> Waits:
     """Write and listen, and ask meanwhile."""
-    await stage.listener.ask(do="open", url=running.url, count=1, protocol="orders-websocket", groups=CUSTOMER)
+    await stage.listener.ask(
+        do="open", url=running.url, count=1, protocol="orders-websocket", groups=CUSTOMER, source=network.CLIENT
+    )
     await stage.listener.ask(do="begin", timing=True)
     asking = asyncio.create_task(visitor.ask(do="visit", seconds=SECONDS))
     written = await stage.writer.ask(count=EVENTS, rate=RATE)
@@ -159,10 +177,31 @@ async def _cursor(url: str) -> str:
 
 
 @asynccontextmanager
-async def _attacking(url: str, name: str, since: str) -> AsyncIterator[None]:
-    port = url.rpartition(":")[2]
+async def only_from(addresses: set[str], port: int) -> AsyncIterator[None]:
+    """Raise if clients are connected to this port from any other address meanwhile."""
+    seen: set[str] = set()
+
+    async def look() -> None:
+        while True:
+            seen.update(network.peers(port))
+            await asyncio.sleep(LOOK_SECONDS)
+
+    looking = asyncio.create_task(look())
+    try:
+        yield
+    finally:
+        looking.cancel()
+        await asyncio.wait([looking])
+    if others := sorted(seen - addresses):
+        raise RuntimeError(f"clients came from {others}")
+
+
+@asynccontextmanager
+async def attacking(url: str, name: str, since: str, source: str) -> AsyncIterator[None]:
+    target = urlsplit(url)
     command = [*cores.prefix(server=False), sys.executable, "-m", "tests.abuse.attackers", name]
-    command += ["--port", port, f"--since={since}", "--seconds=600"]
+    command += [f"--host={target.hostname}", f"--port={target.port}", f"--source={source}"]
+    command += [f"--since={since}", "--seconds=600"]
     pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(*command, stdout=pipe, preexec_fn=lambda: os.nice(19))
     try:
@@ -172,7 +211,9 @@ async def _attacking(url: str, name: str, since: str) -> AsyncIterator[None]:
     finally:
         if child.returncode is None:
             child.terminate()
-        await child.wait()
+        told, _ = await child.communicate()
+    if not json.loads(told or b"{}").get("connections"):  # from its address: it binds no other
+        raise RuntimeError(f"{name} has broken, or never got a connection")
 
 
 def _ratio(rounds: Sequence[Round], what: What) -> float:

@@ -1,30 +1,33 @@
 """One attacker as a process of its own: `python -m tests.abuse.attackers NAME --port …`.
 
-Prints "attacking" when it begins, and in the end what became of it.
+Prints "attacking" when it begins, and what became of it in the end, which is SIGTERM at the latest.
 """
 
 import argparse
 import asyncio
 import json
 import resource
+import signal
 from collections import Counter
 
 import uvloop
 
 from tests.abuse.attackers import EVERY
-from tests.abuse.attackers.attacker import Attacker, Tally, Target
+from tests.abuse.attackers.attacker import HOST, SOURCE, Attacker, Tally, Target
 
 
 async def attack(attacker: Attacker, target: Target, seconds: float) -> Tally:
     """Attack for so long."""
     tally: Tally = Counter()
-    print("attacking", flush=True)  # noqa: T201 - for whoever waits for it
     attacking = asyncio.ensure_future(attacker.run(target, tally))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, attacking.cancel)
+    print("attacking", flush=True)  # noqa: T201 - for whoever waits for it
     done, _ = await asyncio.wait([attacking], timeout=seconds)
     attacking.cancel()
     await asyncio.gather(attacking, return_exceptions=True)
     for each in done:
-        each.result()  # an attacker goes on for ever: one that has ended is broken
+        if not each.cancelled():
+            each.result()  # an attacker goes on for ever: one that has ended is broken
     return tally
 
 
@@ -32,6 +35,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.abuse.attackers", description=__doc__)
     parser.add_argument("attacker", choices=EVERY, metavar="NAME", help=", ".join(EVERY))
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--host", default=HOST)
+    parser.add_argument("--source", default=SOURCE, help="the address to connect from")
     parser.add_argument("--watcher-port", type=int, default=0)
     parser.add_argument("--since", default="", help="a cursor older than what Redis holds")
     parser.add_argument("--seconds", type=float, default=5.0)
@@ -39,7 +44,7 @@ def main() -> None:
     asked = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    target = Target(asked.port, asked.watcher_port, asked.since, asked.seed)
+    target = Target(asked.port, asked.watcher_port, asked.since, asked.seed, asked.host, asked.source)
     print(json.dumps(uvloop.run(attack(EVERY[asked.attacker], target, asked.seconds))))  # noqa: T201 - its answer
 
 

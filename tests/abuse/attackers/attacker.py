@@ -1,9 +1,12 @@
 """What an attacker is: one hostile client of a kind, or one hostile address, that goes on until it is stopped."""
 
+import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+HOST = "127.0.0.1"
+SOURCE = "127.0.0.2" if sys.platform == "linux" else HOST  # only there is all of 127/8 the machine's own
 MARK = "hostile"  # in every text that an attacker sends, so that it can be looked for where it must not be
 
 
@@ -19,8 +22,8 @@ class Target:
     watcher_port: int
     since: str
     seed: int = 0
-    host: str = "127.0.0.1"
-    source: str = "127.0.0.2"
+    host: str = HOST
+    source: str = SOURCE
 
 
 Tally = Counter[str]

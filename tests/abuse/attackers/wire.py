@@ -116,9 +116,9 @@ async def wire(target: Target, tally: Tally, *, port: int = 0, window: int = 0) 
         sock.setblocking(False)
         if window:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
-        with suppress(OSError):  # not everywhere is all of 127/8 the machine's own
+        with suppress(OSError):  # Linux only
             sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
-            sock.bind((target.source, 0))
+        sock.bind((target.source, 0))
         await loop.sock_connect(sock, (target.host, port or target.port))
         reader, writer = await asyncio.open_connection(sock=sock, limit=window or 1 << 22)
     except BaseException:
