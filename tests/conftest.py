@@ -48,6 +48,13 @@ from tests.service_process import ServiceProcess
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
+# What is made while tests are collected stays: to look for garbage in it takes a quarter of the time.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the module with the most tests first and the shortest tests last.

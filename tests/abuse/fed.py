@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Self
 
 import aiohttp
-from prometheus_client.parser import text_string_to_metric_families
 from redis.asyncio import Redis
 
 from services.common.cursor import Position
@@ -19,6 +18,7 @@ from services.common.normalize import EpochReason
 from services.watcher.publisher import Publisher
 from tests.conftest import RunService
 from tests.log_entries import KEYS, publish
+from tests.samples import samples
 from tests.service_process import ServiceProcess
 from tests.stream_events import change
 from tests.waiting import until
@@ -53,9 +53,10 @@ class Fed:
     async def figure(self, name: str, label: str = "") -> float:
         """Return the sum of a metric, of all its samples or of those with a label of this value."""
         async with aiohttp.ClientSession() as session, session.get(f"{self.gateway.admin_url}/metrics") as response:
-            families = text_string_to_metric_families(await response.text())
-        samples = [sample for family in families for sample in family.samples if sample.name == name]
-        return sum(sample.value for sample in samples if not label or label in sample.labels.values())
+            text = await response.text()
+        return sum(
+            one.value for one in samples(text) if one.name == name and (not label or label in one.labels.values())
+        )
 
     def memory(self) -> int:
         """Return how many bytes of memory the gateway has."""

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from prometheus_client.parser import text_string_to_metric_families
 from pymongo import AsyncMongoClient
 
 from services.commands.setup_db import setup
@@ -18,6 +17,7 @@ from services.embedded.ports import free_port
 from tests.abuse.attackers.attacker import MARK, Attacker, Tally, Target
 from tests.abuse.attacking import attack
 from tests.abuse.bystander import Orders
+from tests.samples import samples
 from tests.service_process import ServiceProcess
 from tests.waiting import until
 
@@ -118,11 +118,9 @@ class Product:
 async def figures(url: str) -> Figures:
     timeout = aiohttp.ClientTimeout(total=30)
     async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{url}/metrics") as response:
-        families = text_string_to_metric_families(await response.text())
+        text = await response.text()
     return {
-        one.name + "".join(f" {value}" for _, value in sorted(one.labels.items())): one.value
-        for each in families
-        for one in each.samples
+        one.name + "".join(f" {value}" for _, value in sorted(one.labels.items())): one.value for one in samples(text)
     }
 
 

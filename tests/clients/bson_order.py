@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from bson import ObjectId
@@ -39,8 +40,9 @@ def first(
             return not is_descending, key(document["_id"])
         return is_descending, key(value), key(document["_id"])
 
-    listed = sorted(documents, key=place, reverse=is_descending)
+    placed = [(place(each), each) for each in documents]
     if after is not None:
         top = place(after)
-        listed = [each for each in listed if (place(each) < top if is_descending else place(each) > top)]
-    return listed[skip : skip + limit]
+        placed = [each for each in placed if (each[0] < top if is_descending else each[0] > top)]
+    placed.sort(key=itemgetter(0), reverse=is_descending)
+    return [each for _, each in placed[skip : skip + limit]]

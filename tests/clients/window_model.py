@@ -48,10 +48,8 @@ def history(seed: int, changes: int = 100) -> History:
     if top is not None:
         window["after"] = _place(sort, top)
     made = History(window, [], [], [])
-    _keep(made, documents, top)
+    listed, begin = _keep(made, documents, top)
     for moment in range(1, changes + 1):
-        listed = first(documents.values(), sort, len(documents))
-        begin = len(listed) - len(first(listed, sort, len(listed), after=top))
         near = [each["_id"] for each in listed[max(0, begin - 3) : begin + 8]]
         name = dice.choice(near if near and dice.random() < 0.7 else list(documents)) if documents else None
         if name is not None and dice.random() < ebb:
@@ -68,7 +66,7 @@ def history(seed: int, changes: int = 100) -> History:
             data = order_json(order, ALL_FIELDS) if is_whole else None
         change = {"operation": operation, "id": id_text(name), "data": data, "cursor": f"e.{moment}-0"}
         made.changes.append({**change, "at": "2026-01-01T00:00:00.000Z"})
-        _keep(made, documents, top)
+        listed, begin = _keep(made, documents, top)
     return made
 
 
@@ -86,8 +84,12 @@ def _orders(dice: random.Random, count: int, *, is_plain: bool) -> Iterator[dict
         yield {"_id": name, **({"customer_name": customer} if dice.random() < 0.9 else {})}
 
 
-def _keep(made: History, documents: Mapping[Any, Document], top: Document | None) -> None:
+def _keep(made: History, documents: Mapping[Any, Document], top: Document | None) -> tuple[list[Document], int]:
+    """Keep what is now; return all documents in their order, and where those that the window is of begin."""
     sort, limit, skip = made.window["sort"], made.window["limit"], made.window["skip"]
-    listed = [order_json(each, ALL_FIELDS) for each in first(documents.values(), sort, KEPT, after=top)]
+    every = first(documents.values(), sort, len(documents))
+    below = every if top is None else first(every, sort, len(every), after=top)
+    listed = [order_json(each, ALL_FIELDS) for each in below[:KEPT]]
     made.lists.append(listed)
     made.rows.append(listed[skip : skip + limit])
+    return every, len(every) - len(below)

@@ -17,6 +17,7 @@ from services.common.order_indexes import INDEXES
 from services.common.secret_document import secrets_of
 from services.embedded.binaries import MONGOD
 from services.embedded.process import Process
+from tests.forked_process import run_forked
 from tests.servers import program
 from tests.service_process import ROOT
 
@@ -120,17 +121,25 @@ async def test_the_gateways_secret_is_random_and_a_new_one_keeps_the_one_before(
         document = await database.gateway_secrets.find_one({"_id": "recovery"})
         return secrets_of(document or {})
 
-    assert _run(mongodb_uri, tmp_path).returncode == 0
+    async def run(*arguments: str) -> str:
+        environment = {"MONGODB_URI": mongodb_uri}
+        ended = await run_forked(
+            "services.commands.setup_db", *arguments, cwd=tmp_path, environment=environment, seconds=50
+        )
+        assert ended.code == 0, ended.output
+        return ended.output
+
+    await run()
     [first] = await secrets()
     assert len(first) == 64
     for _ in range(2):
         before = await secrets()
-        done = _run(mongodb_uri, tmp_path, "--rotate-secret")
-        assert "Created a new secret for the gateways" in done.stdout
+        said = await run("--rotate-secret")
+        assert "Created a new secret for the gateways" in said
         newest, kept = await secrets()
         assert kept == before[0]
         assert newest not in before
-        assert newest not in done.stdout
+        assert newest not in said
 
 
 def test_a_wrong_setting_is_one_sentence(tmp_path: Path) -> None:
