@@ -3,7 +3,6 @@
 `permessage-deflate` is left out on purpose: it costs 64 KiB per connection, and makes decompression bombs possible.
 """
 
-import base64
 import binascii
 import hashlib
 from enum import IntEnum
@@ -47,12 +46,12 @@ class InvalidKey(ValueError):
 def accept_key(key: str) -> str:
     """Return the `Sec-WebSocket-Accept` that answers the key."""
     try:
-        if len(base64.b64decode(key, validate=True)) != 16:
+        if len(binascii.a2b_base64(key, strict_mode=True)) != 16:
             raise InvalidKey(key)
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         raise InvalidKey(key) from error
     digest = hashlib.sha1(key.encode() + _ACCEPT_GUID, usedforsecurity=False).digest()
-    return base64.b64encode(digest).decode()
+    return binascii.b2a_base64(digest, newline=False).decode()
 
 
 def text_frame(payload: bytes) -> bytes:
