@@ -110,6 +110,9 @@ class Hub:
         with self.isolating(subscription):
             # Fixed until the next pause: whatever changes meanwhile, the client is found in the group that it joined.
             subscription.group = self._groups.find(subscription.audience, subscription.outlet.form)
+            if subscription.position == self._ring.position and subscription.notified_stale == self.stale:
+                self._attach(subscription)  # as nearly every new client, it has missed nothing
+                return
             self._change_mode(subscription, Mode.FROM_RING)
             self._notify_stale(subscription)
             self._serve(subscription)
