@@ -1,11 +1,11 @@
 """One Socket.IO connection: the sockets of its namespaces, and the dispatch of their packets."""
 
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, cast
 
 from services.common.deadlines import Deadlines, Entry
+from services.common.random_text import random_text
 from services.gateway.edge.incidents import DisconnectReason, Incident
 from services.gateway.engineio.application import Application
 from services.gateway.engineio.session import Session
@@ -131,7 +131,7 @@ class SocketConnection(Application):
             return
         settings = self._session.sessions.settings
         inbox = SerialQueue(settings.max_queued_events, settings.max_payload)
-        socket: Socket[Any] = Socket(self._session, name, secrets.token_urlsafe(15), inbox, self._gone)
+        socket: Socket[Any] = Socket(self._session, name, random_text(15), inbox, self._gone)
         self._sockets[name] = socket
         ask = partial(namespace.connect, socket, auth)
         inbox.put(Call(ask, partial(self._fail_to_connect, socket), partial(self._admit, namespace, socket)))
