@@ -116,7 +116,7 @@ class FrameReader:
         """Whether `read` has something to return: a frame with its whole payload, or a violation."""
         if self._header is None or self._data is None:
             return self._violation is not None
-        return self.unread >= self._header.start + self._header.size
+        return len(self._data) - self._at >= self._header.start + self._header.size
 
     def read(self) -> Message | None:
         """Return the message that the frame completes; None where more fragments must follow."""
