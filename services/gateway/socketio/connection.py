@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from operator import attrgetter
 from typing import Any, cast
 
 from services.common.deadlines import Deadlines, Entry
@@ -28,6 +29,8 @@ from services.gateway.wire.socketio import (
 from services.gateway.wire.websocket import CloseCode
 
 Namespaces = Mapping[str, Namespace[Any]]
+
+_is_connected = attrgetter("is_connected")
 
 
 class SocketConnection(Application):
@@ -103,7 +106,7 @@ class SocketConnection(Application):
 
     def _restart_deadline(self) -> None:
         self._deadline.cancel()
-        if self._packet is not None or not any(socket.is_connected for socket in self._sockets.values()):
+        if self._packet is not None or not any(map(_is_connected, self._sockets.values())):
             self._deadline = self._deadlines.add(self)
 
     def _dispatch(self, packet: SocketPacket, size: int) -> None:
