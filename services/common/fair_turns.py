@@ -24,10 +24,6 @@ def shared_account(what: str) -> str:
     return f"{INTERNAL} {what}"
 
 
-def _is_of_address(account: str) -> bool:
-    return not account.startswith(INTERNAL)  # as no address does
-
-
 def call_soon(call: Callable[[], None]) -> None:
     """Let the running loop call it, once it has done what is due now.
 
@@ -121,7 +117,7 @@ class FairTurns:
 
     def _spend(self, account: str, seconds: float) -> None:
         self._spent += seconds
-        if _is_of_address(account) and self._cooldowns.contention.is_present:
+        if self._cooldowns.contention.is_present and not account.startswith(INTERNAL):
             self._cooldowns.note(account, seconds)
 
     def lasted(self, account: str, seconds: float, *, was_whole: bool = False) -> None:
@@ -129,7 +125,7 @@ class FairTurns:
         self._cooldowns.note(account, seconds, was_whole=was_whole)
 
     def _note(self, account: str) -> None:
-        if _is_of_address(account):
+        if not account.startswith(INTERNAL):  # as no address does
             self._cooldowns.contention.note(account)
 
     def _grant(self, turn: "asyncio.Future[None]") -> None:

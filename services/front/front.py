@@ -9,6 +9,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import cast
 
 from aiohttp import web
@@ -98,7 +99,7 @@ class Front:
         async with AsyncExitStack() as stack:
             stack.callback(self.connections.close)
             for listener in listeners:
-                server = await loop.create_server(lambda: PendingConnection(self), sock=listener, backlog=4096)
+                server = await loop.create_server(partial(PendingConnection, self), sock=listener, backlog=4096)
                 stack.callback(server.close)
             tasks = await stack.enter_async_context(Tasks())
             tasks.keep("watching file descriptors", self._watch_descriptors(listeners[0].fileno()))

@@ -42,7 +42,8 @@ class Groups:
 
     def find(self, audience: Audience, form: Form) -> Group:
         """Return the group that such a client joins once it is live."""
-        return self._groups.get((audience, form)) or Group(audience, form, self._sent[form])
+        group = self._groups.get((audience, form))
+        return Group(audience, form, self._sent[form]) if group is None else group
 
     def join(self, subscription: Subscription) -> None:
         """Add a client that becomes live; its own group may have been replaced by an equal one."""

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from services.common.cursor import LONGEST_CURSOR, Cursor, InvalidCursor
 from services.common.error_text import error_text
+from services.common.random_text import random_text
 from services.gateway.filters import MAX_TEXT, Interest, InvalidFilter, from_text
 from services.gateway.group import OFFSET_SEPARATOR
 from services.gateway.snapshot_chunk import INSIDE
@@ -56,7 +57,7 @@ class SessionIds:
 
     def issue(self, subject: str = "") -> str:
         """Return a new id."""
-        nonce = secrets.token_urlsafe(_NONCE_BYTES)
+        nonce = random_text(_NONCE_BYTES)
         return f"{nonce}.{_sign(self._keys[0], nonce, subject)}"
 
     def is_genuine(self, pid: str, subject: str = "") -> bool:

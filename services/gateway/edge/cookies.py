@@ -15,9 +15,10 @@ LONGEST_COOKIE = 4096  # bytes with its name and attributes, as browsers count
 
 def cookie(request: Request, name: str) -> str | None:
     """Return the value of the cookie, empty where it is ambiguous or too long, or None."""
-    given = (
-        pair.strip().partition("=") for line in request.headers.getall(hdrs.COOKIE, []) for pair in line.split(";")
-    )
+    lines = request.headers.getall(hdrs.COOKIE, [])
+    if not lines:
+        return None
+    given = (pair.strip().partition("=") for line in lines for pair in line.split(";"))
     values = [value for key, separator, value in given if separator and key == name]
     if not values:
         return None

@@ -82,9 +82,10 @@ class Entrance:
         named = request.headers.getall(hdrs.HOST, [])
         if not named and request.version < (1, 1):  # HTTP/1.0 has no Host; browsers, and so pages, do not use it
             named = ["localhost"]
-        hosts = [Authority.parse(host) for host in (*named, *([] if target is None else [target]))]
+        hosts = list(map(Authority.parse, named if target is None else [*named, target]))
         if len(named) != 1 or None in hosts:
             return _NO_HOST
-        if not all(host is not None and self._hosts.answer_to(host.host) for host in hosts):
-            return _UNKNOWN_HOST
+        for host in hosts:
+            if host is not None and not self._hosts.answer_to(host.host):
+                return _UNKNOWN_HOST
         return None if self.origins.allows(request, self.peers.scheme(request)) else _FOREIGN_ORIGIN

@@ -69,7 +69,7 @@ class Peers:
 
         The connection's own scheme proves nothing: a proxy in front may have terminated TLS.
         """
-        if not self._trusts(request.remote or ""):
+        if not self._trusted or not self._trusts(request.remote or ""):
             return None
         said = {
             part.strip().lower() for part in ",".join(request.headers.getall(hdrs.X_FORWARDED_PROTO, [])).split(",")

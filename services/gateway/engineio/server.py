@@ -1,8 +1,6 @@
 """Serves Engine.IO 4 over polling and websocket; the application defines the protocol inside its sessions."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from aiohttp import hdrs, web
 
@@ -83,11 +81,14 @@ class EngineServer:
             session = self._admit(request)
         except (Rejected, HandshakeRefused):
             return False
-        with self._admitted(session):
+        try:
             websocket = self._connection(request)
             hand_over(transport, websocket)
             write_response(transport, head, self._open_packet(session, upgrades=[]))
             self._start(session, websocket)
+        except BaseException:
+            self.sessions.closed(session, linger=False)
+            raise
         return True
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -170,23 +171,17 @@ class EngineServer:
         return response
 
     def _open_websocket(self, request: web.Request, head: bytes, session: Session) -> web.StreamResponse:
-        with self._admitted(session):
+        try:
             websocket = self._connection(request)
             response = switch_protocols(request, head, websocket, self._open_packet(session, upgrades=[]))
             if response is None:
                 self.sessions.closed(session, linger=False)
                 return web.Response(status=400)
             self._start(session, websocket)
-        return response
-
-    @contextmanager
-    def _admitted(self, session: Session) -> Iterator[None]:
-        """Open a session that was admitted; if that fails, return its slot."""
-        try:
-            yield
         except BaseException:
             self.sessions.closed(session, linger=False)
             raise
+        return response
 
     def _start(self, session: Session, websocket: WebSocketConnection) -> None:
         websocket.set_owner(session)

@@ -139,16 +139,12 @@ class Session:
 
         A caller that had sent something, and goes on to register the client somewhere, would register one that is gone.
         """
-        if self._has_too_much_unsent:
+        if self._carrier.unsent > self.sessions.settings.max_unsent:
             call_soon(self._check_unsent)
 
     def _check_unsent(self) -> None:
-        if self._has_too_much_unsent:
+        if self._carrier.unsent > self.sessions.settings.max_unsent:
             self.fail(Incident.SLOW_CONSUMER, CloseCode.POLICY)
-
-    @property
-    def _has_too_much_unsent(self) -> bool:
-        return self._carrier.unsent > self.sessions.settings.max_unsent
 
     def receive(self, data: str | bytes) -> None:
         """Handle one packet from the client; the rate limit has been checked already."""

@@ -1,10 +1,10 @@
 """The registry of open sessions, with their limits and timers."""
 
 import asyncio
-import secrets
 from collections.abc import Iterator
 
 from services.common.deadlines import Deadlines
+from services.common.random_text import random_text
 from services.gateway.edge.fair_share import FairShare
 from services.gateway.edge.incidents import Count, Incident
 from services.gateway.edge.principal import NO_CREDENTIALS, Credentials
@@ -101,7 +101,7 @@ class Sessions:
         return standing
 
     def _new_sid(self) -> str:
-        sid, name = secrets.token_urlsafe(15), self.settings.server_name
+        sid, name = random_text(15), self.settings.server_name
         return f"{sid}.{name}" if name else sid
 
     def closed(self, session: Session, *, linger: bool) -> None:

@@ -124,13 +124,15 @@ class WebSocketConnection(Successor):
 
     def _read_batch(self) -> None:
         """Read the frames of one turn, and wait for another one if more data is left."""
-        last = max(self._reader.unread - BYTES_PER_TURN, 0)
+        unread = self._reader.unread
+        last = max(unread - BYTES_PER_TURN, 0)
         for _ in range(FRAMES_PER_TURN):
             if not self._read_frame():
                 return
-            if self._reader.unread <= last:
+            unread = self._reader.unread
+            if unread <= last:
                 break
-        if self._reader.unread > 0:
+        if unread > 0:
             self._await_turn()
 
     def _read_frame(self) -> bool:

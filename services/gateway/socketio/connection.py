@@ -1,11 +1,12 @@
 """One Socket.IO connection: the sockets of its namespaces, and the dispatch of their packets."""
 
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from operator import attrgetter
 from typing import Any, cast
 
 from services.common.deadlines import Deadlines, Entry
+from services.common.random_text import random_text
 from services.gateway.edge.incidents import DisconnectReason, Incident
 from services.gateway.engineio.application import Application
 from services.gateway.engineio.session import Session
@@ -28,6 +29,8 @@ from services.gateway.wire.socketio import (
 from services.gateway.wire.websocket import CloseCode
 
 Namespaces = Mapping[str, Namespace[Any]]
+
+_is_connected = attrgetter("is_connected")
 
 
 class SocketConnection(Application):
@@ -103,7 +106,7 @@ class SocketConnection(Application):
 
     def _restart_deadline(self) -> None:
         self._deadline.cancel()
-        if self._packet is not None or not any(socket.is_connected for socket in self._sockets.values()):
+        if self._packet is not None or not any(map(_is_connected, self._sockets.values())):
             self._deadline = self._deadlines.add(self)
 
     def _dispatch(self, packet: SocketPacket, size: int) -> None:
@@ -131,7 +134,7 @@ class SocketConnection(Application):
             return
         settings = self._session.sessions.settings
         inbox = SerialQueue(settings.max_queued_events, settings.max_payload)
-        socket: Socket[Any] = Socket(self._session, name, secrets.token_urlsafe(15), inbox, self._gone)
+        socket: Socket[Any] = Socket(self._session, name, random_text(15), inbox, self._gone)
         self._sockets[name] = socket
         ask = partial(namespace.connect, socket, auth)
         inbox.put(Call(ask, partial(self._fail_to_connect, socket), partial(self._admit, namespace, socket)))

@@ -59,7 +59,7 @@ class SerialQueue:
             except Exception as error:  # noqa: BLE001  # an error in one handler must not cost the connection or the loop
                 call.failed(error)
             else:
-                if isinstance(result, Awaitable):
+                if result is not None and isinstance(result, Awaitable):
                     # The awaitable itself is the task: one that is cancelled before it has begun must not begin.
                     self._running = asyncio.ensure_future(result)
                     self._running.add_done_callback(partial(self._done, call))

@@ -11,6 +11,8 @@ _FIN = 0x80
 _RESERVED_BITS = 0x70
 _MASKED = 0x80
 
+_WHOLE = (_FIN | Opcode.TEXT, _FIN | Opcode.BINARY)  # the first byte of nearly every frame
+
 MAX_FRAGMENTS = 64  # of one message; more is a violation: no honest client fragments a message that much
 
 
@@ -114,7 +116,7 @@ class FrameReader:
         """Whether `read` has something to return: a frame with its whole payload, or a violation."""
         if self._header is None or self._data is None:
             return self._violation is not None
-        return self.unread >= self._header.start + self._header.size
+        return len(self._data) - self._at >= self._header.start + self._header.size
 
     def read(self) -> Message | None:
         """Return the message that the frame completes; None where more fragments must follow."""
@@ -153,9 +155,10 @@ class FrameReader:
         if len(data) - at < 2:
             return None
         first, second = data[at], data[at + 1]
-        self._check_first_bytes(first, second)
+        if first not in _WHOLE or second < _MASKED or self._message is not None:
+            self._check_first_bytes(first, second)
         size = second & 0x7F
-        start = {126: 8, 127: 14}.get(size, 6)
+        start = 6 if size < 126 else 8 if size == 126 else 14
         if len(data) - at < start:
             return None
         if size == 126:
@@ -187,6 +190,8 @@ class FrameReader:
             raise _Refused(CloseCode.PROTOCOL_ERROR, "message within a message")
 
     def _accept(self, header: _Header, payload: bytes) -> Message | None:
+        if header.fin and self._message is None and header.opcode < Opcode.CLOSE:
+            return _data(header.opcode, payload)
         match header.opcode:
             case Opcode.CLOSE:
                 return _close(payload)
@@ -194,8 +199,6 @@ class FrameReader:
                 return Ping(payload)
             case Opcode.PONG:
                 return Pong(payload)
-        if header.fin and self._message is None:
-            return _data(header.opcode, payload)
         if self._message is None:
             self._message = bytearray()
             self._message_opcode = header.opcode

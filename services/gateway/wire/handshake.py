@@ -9,8 +9,9 @@ LARGEST = 8192
 
 # A target that needs no decoding, header lines of plain ASCII, and nothing after them.
 _REQUEST = re.compile(
-    rb"GET (/[\w./-]*)\?((?:[\w.=-]+&)*[\w.=-]+) HTTP/1\.1\r\n((?:[\w-]+:[\t -~]*\r\n)+)\r\n", re.ASCII
+    r"GET (/[\w./-]*)\?((?:[\w.=-]+&)*[\w.=-]+) HTTP/1\.1\r\n((?:[\w-]+:[\t -~]*\r\n)+)\r\n", re.ASCII
 )
+_FIELD = re.compile(r"([\w-]+):[\t ]*((?:[\t -~]*[!-~])?)[\t ]*\r\n", re.ASCII)
 _BODY = {"content-length", "transfer-encoding", "expect"}
 
 
@@ -31,14 +32,13 @@ def parse_handshake(data: bytes, remote: str = "") -> Handshake | None:
     That is the case for every request that is not a GET with a query, has a body, an escape or a duplicate, or is not
     complete; so no other parser can read the returned request differently.
     """
-    match = _REQUEST.fullmatch(data) if len(data) <= LARGEST else None
+    match = _REQUEST.fullmatch(data.decode("latin-1")) if len(data) <= LARGEST else None
     if match is None:
         return None
-    path, query, lines = [part.decode() for part in match.groups()]
-    fields = [line.partition(":") for line in lines.split("\r\n")[:-1]]
-    names = {name.lower() for name, _, _ in fields}
+    path, query, lines = match.groups()
+    headers = CIMultiDict(_FIELD.findall(lines))
+    names = set(map(str.lower, headers))
     values = dict([pair.partition("=")[::2] for pair in query.split("&")])
-    if len(names) < len(fields) or len(values) <= query.count("&") or "host" not in names or names & _BODY:
+    if len(names) < len(headers) or len(values) <= query.count("&") or "host" not in names or names & _BODY:
         return None
-    headers = CIMultiDict([(name, value.strip("\t ")) for name, _, value in fields])
     return Handshake(path, values, headers, remote)

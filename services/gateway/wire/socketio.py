@@ -28,6 +28,7 @@ class SocketPacketType(IntEnum):
     BINARY_ACK = 6
 
 
+_TYPES = {str(member.value): member for member in SocketPacketType}
 _BINARY = (SocketPacketType.BINARY_EVENT, SocketPacketType.BINARY_ACK)
 
 
@@ -61,8 +62,9 @@ def parse_packet(text: str, limits: PacketLimits) -> SocketPacket:
     head = _HEAD.match(text)
     if head is None:
         raise MalformedSocketPacket("unknown packet type")
-    kind = SocketPacketType(int(head[1]))
-    attachments = int(head[2] or 0)
+    digit, number, namespace, event_id = head.groups()
+    kind = _TYPES[digit]
+    attachments = int(number or 0)
     if kind in _BINARY and not 1 <= attachments <= limits.max_attachments:
         raise MalformedSocketPacket("illegal number of attachments")
     data: Argument = None
@@ -75,7 +77,7 @@ def parse_packet(text: str, limits: PacketLimits) -> SocketPacket:
     _check_payload(kind, data, given=bool(rest))
     if attachments:
         _check_placeholders(data, attachments)
-    return SocketPacket(kind, head[3] or "/", int(head[4]) if head[4] else None, data, attachments)
+    return SocketPacket(kind, namespace or "/", int(event_id) if event_id else None, data, attachments)
 
 
 def _check_payload(kind: SocketPacketType, data: Argument, *, given: bool) -> None:
