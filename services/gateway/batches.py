@@ -1,6 +1,6 @@
 """The writes of a batch, in the words of the events: validates what clients send as one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -56,12 +56,12 @@ class OrderBatch(BaseModel):
 _ITEM: TypeAdapter[OrderWrite] = TypeAdapter(_Item)
 
 
-def parse_batch(data: object) -> list[OrderWrite]:
-    """Check the body of a batch; raise InvalidInput, whose faults say where in the body they are."""
+def parse_batch(operations: Sequence[object]) -> list[OrderWrite]:
+    """Check the operations of a batch; raise InvalidInput, whose faults say where in the body they are."""
     writes: list[OrderWrite] = []
     faults: list[FieldFault] = []
     first: dict[str, int] = {}
-    for number, item in enumerate(_items(data)):
+    for number, item in enumerate(operations):
         try:
             write = _ITEM.validate_python(_bounded(item, number))
         except ValidationError as error:
@@ -79,7 +79,8 @@ def parse_batch(data: object) -> list[OrderWrite]:
     return writes
 
 
-def _items(data: object) -> list[object]:
+def operations_of(data: object) -> list[object]:
+    """Return the operations in the body of a batch, at most `LARGEST_BATCH` and yet unchecked; raise InvalidInput."""
     if not isinstance(data, dict):
         raise InvalidInput([FieldFault("", "must be a JSON object")])
     unknown = [name for name in data if name != "operations"]

@@ -8,9 +8,14 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
+from services.common.fair_turns import FairTurns
+from services.gateway.http.errors import answer_errors
+from services.gateway.http.rest import OrdersApi
 from tests.integration.replicas import Replicas, Reply
-from tests.integration.rest_api import JOHN
+from tests.integration.rest_api import JOHN, store_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 BATCH = "/api/orders:batch"
@@ -192,3 +197,28 @@ async def test_a_document_that_another_program_changes_meanwhile_keeps_both_chan
     order = await replicas.orders.find_one({"_id": "a"})
     assert order is not None
     assert order["n"] == 100
+
+
+class NotedTurns(FairTurns):
+    """Turns that note whose whole steps they were told of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[str] = []
+
+    def lasted(self, account: str, seconds: float, *, was_whole: bool = False) -> None:
+        if was_whole:
+            self.told.append(account)
+        super().lasted(account, seconds, was_whole=was_whole)
+
+
+async def test_the_check_of_a_batch_is_work_of_its_account(replicas: Replicas) -> None:
+    turns, app = NotedTurns(), web.Application(middlewares=[answer_errors])
+    app.add_routes(
+        OrdersApi(store_of(replicas.orders), lambda: "e1", account=lambda _: "an account", turns=turns).routes()
+    )
+    async with TestClient(TestServer(app)) as client:
+        assert (await client.post("/api/orders", json=JOHN)).status == 201
+        assert not turns.told, "so small a body is parsed at once"
+        assert (await client.post(BATCH, json={"operations": [insert()]})).status == 200
+        assert turns.told == ["an account"]
