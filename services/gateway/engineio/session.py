@@ -2,18 +2,15 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
-from services.common.deadlines import Deadlines, Entry
+from services.common.deadlines import Entry
 from services.common.fair_turns import call_soon
-from services.gateway.edge.incidents import Count, DisconnectReason, Incident
+from services.gateway.edge.incidents import DisconnectReason, Incident
 from services.gateway.edge.peer import account_of
 from services.gateway.edge.principal import NO_CREDENTIALS, Credentials
-from services.gateway.edge.quota import Standing
-from services.gateway.edge.unsent import Unsent
 from services.gateway.engineio.application import Application
 from services.gateway.engineio.carrier import Carrier
-from services.gateway.engineio.settings import EngineSettings
+from services.gateway.engineio.session_owner import SessionOwner, UpgradeAttempt
 from services.gateway.wire.engineio import (
     EnginePacket,
     EnginePacketType,
@@ -25,35 +22,6 @@ from services.gateway.wire.form import Form
 from services.gateway.wire.websocket import CloseCode
 
 Accept = Callable[["Session"], Application]
-
-
-class SessionOwner(Protocol):
-    """The interface that a session, and who serves one, need from the registry that holds it."""
-
-    settings: EngineSettings
-    count: Count
-    unsent: Unsent
-    ping_due: "Deadlines[Session]"
-    pong_due: "Deadlines[Session]"
-
-    def now(self) -> float:
-        """Return the loop's time."""
-
-    def holds(self, session: "Session") -> bool:
-        """Tell whether a session is still registered."""
-
-    def identified(self, session: "Session", subject: str) -> Standing | None:
-        """Let a session's subject pay for the handshake; return how it stands."""
-
-    def closed(self, session: "Session", *, linger: bool) -> None:
-        """Forget a session, or let it linger a little while its last packets are to be fetched."""
-
-
-class UpgradeAttempt(Protocol):
-    """The interface that a session needs from an upgrade that has begun."""
-
-    def fail(self) -> None:
-        """Give up; the session stays on its carrier."""
 
 
 class Session:
