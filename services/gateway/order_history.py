@@ -25,7 +25,7 @@ from services.gateway.ring import Ring
 from services.mongodb.order_changes import OplogStretch, OrderChanges
 
 READERS = 2  # requests that search the oplog at once: each has a connection to MongoDB, which searches all of it
-AT_ONCE = 2  # requests of one address
+AT_ONCE = 1  # of one address, so that none has all of the readers, or all of MongoDB's processors
 LOG_PAGES = 32  # of 64 entries each; the oplog, which MongoDB searches itself, is cheaper from there on
 OPLOG_SECONDS = 1.5  # of searching for one request, with the wait for a turn
 _STRETCH_SECONDS = 0.75  # for one stretch; where that is not enough, a shorter one is tried

@@ -202,6 +202,28 @@ async def test_lists_that_would_wait_long_for_others_of_their_address_are_refuse
         assert kinds[""] < 2 * LISTS_AT_ONCE
 
 
+async def test_one_address_that_asks_for_the_past_of_orders_leaves_a_reader_to_the_others(
+    own_mongod: OwnMongod, own_valkey: OwnValkey, run_service: RunService
+) -> None:
+    async with scene(own_mongod, own_valkey, run_service) as here:
+        path = f"/api/orders/{here.order}/history"
+        assert (await ask(here.other, "GET", path)).status == 200
+        await slow(here.mongod, "aggregate", 500)
+
+        async def done_before_the_other() -> int:
+            flood = [asyncio.create_task(ask(here.one, "GET", path)) for _ in range(4)]
+            await asyncio.sleep(0.1)  # for less than the first of them takes
+            assert (await ask(here.other, "GET", path)).status == 200
+            done = sum(task.done() for task in flood)
+            await asyncio.gather(*flood)
+            return done
+
+        for _ in range(5):  # again where the machine stood still for half a second
+            if await done_before_the_other() <= 1:
+                return
+        pytest.fail("the other had to wait for two of the one's")
+
+
 async def slow(mongod: Mongod, command: str, milliseconds: int) -> None:
     data = {"failCommands": [command], "blockConnection": True, "blockTimeMS": milliseconds}
     async with AsyncMongoClient[dict[str, Any]](mongod.uri()) as client:
