@@ -22,6 +22,9 @@ from services.gateway.ring import Ring
 from services.gateway.subscription import Reason, ResyncReason
 
 CHECK_SECONDS = 1.0
+# A fan-out encodes for so many groups only that it takes a bounded time: the more events, the fewer groups. All other
+# clients are served one by one, which costs as much for each of them as for a whole group.
+EVENTS_PER_TURN = 100
 BRIDGE_SECONDS = 60.0  # for reading missed changes from the oplog; after that, all clients must resync
 
 log = structlog.get_logger("feed")
@@ -96,10 +99,11 @@ class Feed:
                 await asyncio.sleep(self._health.failed(error))
 
     def _accept(self, batch: Batch) -> None:
-        if batch.epoch == self._ring.epoch and batch.prev <= self._ring.position:
+        follows = batch.epoch == self._ring.epoch and batch.prev <= self._ring.position
+        if follows and len(batch.events) <= EVENTS_PER_TURN:
             self._add(batch.events)
         else:
-            self._check_due.set()
+            self._check_due.set()  # of more events, the log is read by turns
 
     async def _compare_positions(self) -> None:
         """Compare positions on request and once a second: a lost message may be the last one for hours."""
@@ -138,6 +142,12 @@ class Feed:
         if self._is_bridging:
             return Stale.GATEWAY_BEHIND
         return Stale.WATCHER_SILENT if self._health.is_up else Stale.REDIS_UNREACHABLE
+
+    async def _add_by_turns(self, events: Sequence[Event]) -> None:
+        for at in range(0, len(events), EVENTS_PER_TURN):
+            if at:
+                await asyncio.sleep(0)
+            self._add(events[at : at + EVENTS_PER_TURN])
 
     def _add(self, events: Sequence[Event]) -> None:
         added = self._ring.append(events)
@@ -193,7 +203,7 @@ class Feed:
                     "Missed changes can no longer be read, all clients must resync", reason, clients, incident
                 )
                 return
-            self._add(page.events)
+            await self._add_by_turns(page.events)
             if not page.events or self._ring.position >= page.head.position:
                 return
 
@@ -235,7 +245,7 @@ class Feed:
         ) as readings:
             target = page.begins_after
             async for events, upto in readings:
-                self._add(events)
+                await self._add_by_turns(events)
                 self._ring.advance(min(upto, target))
                 if self._ring.position < target:
                     continue

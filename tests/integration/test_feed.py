@@ -13,7 +13,7 @@ from services.common.cursor import Cursor, Position
 from services.common.documents import Json
 from services.common.normalize import EpochReason
 from services.gateway.catch_up import Source
-from services.gateway.feed import Stale
+from services.gateway.feed import EVENTS_PER_TURN, Stale
 from services.gateway.filters import EVERYTHING
 from services.gateway.redis_log import LogPage, RedisLog
 from services.redis.schema import HeadField
@@ -63,6 +63,17 @@ async def test_published_changes_arrive_at_once_and_in_batches(world: World) -> 
         await writing.upto(100, at_once=20)
         await gateway.reached(100)
     assert outlet.positions == list(range(1, 101))
+
+
+async def test_many_changes_published_at_once_are_fanned_out_by_turns(world: World) -> None:
+    async with followed(world) as (writing, gateway, outlet):
+        turns: list[int] = []
+        gateway.hub.published = lambda events, _writes: turns.append(len(events))
+        await writing.upto(350, at_once=350)
+        await gateway.reached(350)
+    assert outlet.positions == list(range(1, 351))
+    assert sum(turns) == 350
+    assert max(turns) <= EVENTS_PER_TURN
 
 
 async def test_a_new_gateway_loads_the_newest_and_knows_its_limit(world: World) -> None:
