@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextvars import Context, copy_context
 from functools import partial
 from time import perf_counter, thread_time
+from typing import TypeVar
 
 from services.common.account_queue import AccountQueue, Act
 from services.common.cooldowns import Cooldowns
@@ -16,6 +17,7 @@ PASS_SECONDS = 0.0005
 
 INTERNAL = "internal"  # the account of work for no client in particular
 
+T = TypeVar("T")
 Soon = Callable[[Callable[[], None]], object]
 
 
@@ -217,6 +219,14 @@ class Pace:
                 return
             self._turns.lasted(self._account, seconds)
         await self.begin()
+
+    async def whole(self, work: Callable[[], T]) -> T:
+        """Return the result of work that cannot be divided, which is done in one turn."""
+        await self.begin()
+        try:
+            return work()
+        finally:
+            self.end()
 
     def end(self) -> None:
         """Note the only step of work that could not be divided."""

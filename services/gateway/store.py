@@ -31,8 +31,7 @@ from services.gateway.snapshot_read import Document, Question, Snapshot, read_sn
 from services.gateway.store_edge import StoreEdge, driver_timeout
 from services.gateway.store_errors import OrderNotFound
 from services.gateway.transactions import Transactions
-from services.mongodb.changing_member import mend_sessions
-from services.mongodb.condition_wait import mend_waits
+from services.mongodb.driver import mend_driver
 from services.mongodb.primary import Primary
 
 Order = dict[str, Json]
@@ -130,8 +129,7 @@ class OrderStore:
         unreachable MongoDB is not an error here.
         """
         primary = Primary()
-        mend_waits()
-        mend_sessions()
+        mend_driver()
         try:
             client: AsyncMongoClient[Document] = AsyncMongoClient(
                 uri,

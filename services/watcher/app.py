@@ -21,9 +21,8 @@ from services.common.secret_files import unusable_uri
 from services.common.stream_spec import ORDERS
 from services.common.tasks import Tasks, leaves
 from services.mongodb.change_stream import ChangeStream
-from services.mongodb.changing_member import mend_sessions
-from services.mongodb.condition_wait import mend_waits
 from services.mongodb.cursor_choice import CursorChoice
+from services.mongodb.driver import mend_driver
 from services.mongodb.primary import Primary
 from services.redis.client import redis_client
 from services.redis.schema import StreamKeys
@@ -126,8 +125,7 @@ async def _holding_lease(parts: Parts, term: int, seconds: float) -> AsyncIterat
 
 @asynccontextmanager
 async def _mongo(uri: str, primary: Primary) -> "AsyncIterator[AsyncMongoClient[dict[str, Any]]]":
-    mend_waits()
-    mend_sessions()
+    mend_driver()
     # With the driver's defaults, a frozen primary would block the stream for half a minute.
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
         uri,

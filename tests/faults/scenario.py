@@ -10,8 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.mongodb.changing_member import mend_sessions
-from services.mongodb.condition_wait import mend_waits
+from services.mongodb.driver import mend_driver
 from tests.faults.audit import Audit, Load, Recovery, audit
 from tests.faults.checker import Breach, Finding, total
 from tests.faults.ledger import Outcome
@@ -85,8 +84,7 @@ def scenario(
 
 async def run_scenario(scenario: Scenario, seed: int, *, load: Load | None = None, keep: Path | None = None) -> Result:
     """Run it in a folder of its own; if it fails and ``keep`` is given, the logs are copied there."""
-    mend_waits()
-    mend_sessions()
+    mend_driver()  # of the auditor's own writers
     result = Result(scenario, seed, not_run=scenario.missing())
     if result.not_run is not None:
         return result

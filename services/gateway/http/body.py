@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -62,11 +63,7 @@ async def read_json(
         if sum(map(body.count, (b",", b"[", b"{"))) > MOST_PARTS:
             raise Problem(413, Kind.TOO_LARGE, f"It may have at most {MOST_PARTS} commas and brackets.")
         return await asyncio.to_thread(_parse, body)
-    await pace.begin()
-    try:
-        return _parse(body)
-    finally:
-        pace.end()
+    return await pace.whole(partial(_parse, body))
 
 
 async def read_form(request: web.Request, *, limit: int, deadline: float) -> Mapping[str, str]:

@@ -148,7 +148,8 @@ class OrderWrites:
                 operations = operations_of(body)
                 # Each is a change that all clients wait for: a batch must not get round the limit of writes.
                 self._charge(request, Use.WRITES, len(operations))
-                writes = await self._parsed(operations, asked)
+                # In a turn of its account: to check hundreds of orders takes a millisecond and more.
+                writes = await Pace(self._turns, asked.account).whole(partial(parse_batch, operations))
                 asked.conditions.require(None)
             return await self._atomic(asked, writes, body, is_batch=True)
 
@@ -215,15 +216,6 @@ class OrderWrites:
             asked.request, limit=limit, deadline=self._body_deadline, pace=pace, types=types
         )
         return await read
-
-    async def _parsed(self, operations: Sequence[object], asked: _WriteRequest) -> list[OrderWrite]:
-        """Check a batch in a turn of its account: hundreds of orders take a millisecond and more."""
-        pace = Pace(self._turns, asked.account)
-        await pace.begin()
-        try:
-            return parse_batch(operations)
-        finally:
-            pace.end()
 
 
 def _answer(write: OrderWrite, order: Order, asked: _WriteRequest) -> Answer:

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,6 +15,7 @@ from services.common.cursor import Cursor, InvalidCursor
 from services.common.deadlines import Deadlines
 from services.common.documents import Json, dumps
 from services.common.fair_turns import INTERNAL, Pace
+from services.common.random_text import random_text
 from services.common.visible_fields import ALL_FIELDS, VisibleFields
 from services.gateway.audience import view_of
 from services.gateway.edge.authenticator import Authenticator
@@ -130,7 +130,7 @@ class SseTransport:
             resume_point = await self._locate_cursor(query.since, request, view_of(principal.rights))
             chunked = request.version >= HttpVersion11
             form = Form.SSE if chunked else Form.SSE_PLAIN
-            client = secrets.token_urlsafe(12)
+            client = random_text(12)
             stream = SseStream(
                 form, self._hub, self._stalls, self._forget, self._retry, self._unsent, owner.account, client
             )
