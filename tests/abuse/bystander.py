@@ -11,7 +11,7 @@ import aiohttp
 from pymongo.asynchronous.collection import AsyncCollection
 
 from services.common.cursor import Cursor, Position
-from tests.waiting import until
+from tests.waiting import cancel_all, until
 
 CUSTOMER = "bystander"
 _PAUSE = 0.04  # seconds between two of its orders
@@ -172,6 +172,4 @@ async def bystander(orders: Orders, url: str) -> AsyncIterator[Bystander]:
                 await asyncio.gather(*(joined.wait() for joined in somebody.joined))
             yield somebody
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await cancel_all(*tasks)

@@ -21,7 +21,7 @@ from tests.log_entries import KEYS, publish
 from tests.samples import samples
 from tests.service_process import ServiceProcess
 from tests.stream_events import change
-from tests.waiting import until
+from tests.waiting import cancel_all, until
 
 EPOCH = "e1"
 
@@ -99,8 +99,7 @@ class Bystander:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await cancel_all(self._task)
 
     async def _follow(self) -> None:
         timeout = aiohttp.ClientTimeout(total=None)

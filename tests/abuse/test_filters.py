@@ -11,7 +11,7 @@ import pytest
 
 from tests.abuse.fed import Bystander, Fed, fed
 from tests.conftest import RunService
-from tests.waiting import until
+from tests.waiting import cancel_all, until
 
 RING = 8 << 20
 TOO_MANY = [f"{number:024x}" for number in range(57)]
@@ -56,8 +56,7 @@ async def client(session: aiohttp.ClientSession, url: str, auth: dict[str, Any] 
             await made.answer(f"40{json.dumps(auth) if auth else ''}", "4")
             yield made
         finally:
-            made.task.cancel()
-            await asyncio.gather(made.task, return_exceptions=True)
+            await cancel_all(made.task)
 
 
 @pytest.fixture

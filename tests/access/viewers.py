@@ -11,7 +11,7 @@ import aiohttp
 import socketio
 
 from tests.access.tokens import bearer
-from tests.waiting import until
+from tests.waiting import cancel_all, until
 
 TRANSPORTS = ("websocket", "polling", "sse")
 
@@ -106,8 +106,7 @@ async def sse(
             await shown.has("connected")
             yield shown
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await cancel_all(task)
 
 
 @asynccontextmanager

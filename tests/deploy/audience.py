@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 
 from services.common.cursor import Cursor
+from tests.waiting import cancel_all
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("audience.mjs")
@@ -163,9 +164,7 @@ async def audience(url: str, clients: Mapping[str, Sequence[str]] = EVERY_TRANSP
         )
         yield crowd
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_all(*tasks)
         if node.returncode is None:
             node.kill()
         await node.communicate()

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
+from tests.waiting import cancel_all
+
 WRITERS = 4
 
 
@@ -50,6 +52,4 @@ async def making_orders(url: str, per_second: float) -> AsyncIterator[Orders]:
     try:
         yield orders
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_all(*tasks)

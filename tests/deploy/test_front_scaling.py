@@ -13,7 +13,7 @@ import pytest
 from tests.deploy.balanced import Stack, balanced_stack
 from tests.deploy.orders import making_orders
 from tests.servers import Servers, unused_database, with_database
-from tests.waiting import until
+from tests.waiting import cancel_all, until
 
 READERS = 4
 BETWEEN = 0.02
@@ -50,9 +50,7 @@ async def reading(url: str) -> AsyncIterator[Reads]:
     try:
         yield reads
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_all(*tasks)
 
 
 async def take_part(stack: Stack, count: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.piped_process import piped
-from tests.waiting import until
+from tests.waiting import cancel_all, until
 
 SCRIPT = Path(__file__).with_name("client.mjs")
 
@@ -118,5 +118,4 @@ async def _reading(process: asyncio.subprocess.Process, take: Any) -> AsyncItera
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await cancel_all(task)

@@ -5,6 +5,8 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from tests.waiting import cancel_all
+
 _BEGINNING = re.compile(rb"[A-Z]+ /.* HTTP/1.1\r\n")  # of a request, which its client sends in one piece
 
 
@@ -20,6 +22,7 @@ class Switch:
         self.last_word: bytes | None = None  # before which it breaks off, and each connection with it
         self.broken_off: set[bytes] = set()  # those connections, each by the beginning of what was asked
         self.refused: tuple[bytes, ...] = ()  # words of requests that it refuses, as some proxies do
+        self.refused_until: bytes | None = None  # the word of a request from which on it refuses none
         self.added = b""  # lines that it adds to the head of each request
         self.requests = 0
         self.is_over = False  # whoever still comes is cut off at once
@@ -55,6 +58,8 @@ class Switch:
         with suppress(OSError):
             while data := await source.read(65536):
                 asked += data[: 4096 - len(asked)]
+                if self.refused_until is not None and self.refused_until in data.lower():
+                    self.refused = ()
                 if any(word in data.lower() for word in self.refused):
                     break
                 if _BEGINNING.match(data):
@@ -102,7 +107,5 @@ async def switch(port: int) -> AsyncIterator[Switch]:
             passing.is_over = True
             passing.cut()
             while tasks := list(passing._tasks):  # one that connects may start others
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await cancel_all(*tasks)
             passing.cut()

@@ -16,7 +16,7 @@ import socketio
 from services.common.cursor import Cursor
 from tests.e2e.conftest import Product
 from tests.service_process import ServiceProcess
-from tests.waiting import until
+from tests.waiting import cancel_all, until
 
 EACH = 3  # clients of each kind
 
@@ -114,9 +114,7 @@ async def test_events_flow_until_each_client_is_closed_and_go_on_elsewhere(produ
     await writer
     assert len(written) > sent + 20
     await until(lambda: all(client.told[1][-1:] == written[-1:] for client in clients), "all are told of the last")
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await cancel_all(*tasks)
     for client in clients:
         told = [name for names in client.told for name in names]
         assert not client.faults

@@ -18,7 +18,7 @@ from httpx_sse import aconnect_sse
 from tests.e2e.clients import Listener, process_lines
 from tests.e2e.conftest import Product
 from tests.e2e.switch import Switch, switch
-from tests.waiting import until
+from tests.waiting import cancel_all, until
 
 SCRIPT = Path(__file__).with_name("stranger.mjs")
 NAMES = ("connected", "orderUpdate", "resync")
@@ -76,8 +76,7 @@ async def in_python(client: Client, url: str) -> AsyncIterator[Listener]:
     try:
         yield listener
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await cancel_all(task)
 
 
 @asynccontextmanager

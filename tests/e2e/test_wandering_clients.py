@@ -14,7 +14,7 @@ import socketio
 
 from services.common.cursor import Cursor
 from tests.e2e.conftest import Orders, Product
-from tests.waiting import until
+from tests.waiting import cancel_all, until
 
 STATUSES = ["pending", "shipped", "delivered"]
 CUSTOMERS = ["Ada", "Grace", "Edsger"]
@@ -78,8 +78,7 @@ async def stream(url: str, client: Wanderer) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await cancel_all(task)
 
 
 async def wander(client: Wanderer, urls: Sequence[str], dice: random.Random, legs: int) -> None:

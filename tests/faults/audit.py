@@ -16,6 +16,7 @@ from tests.faults.order import STATUSES, Content, Wanted
 from tests.faults.stack import Shape, Stack
 from tests.faults.witness import Witness
 from tests.faults.writers import Writers, writers
+from tests.waiting import cancel_all
 
 # Poll interval of all clients' records; recovery times are as exact as this.
 _LOOK = 0.02
@@ -112,8 +113,7 @@ class Audit:
                 break
             await asyncio.sleep(_LOOK)
         seconds = loop.time() - began
-        matching_writes.cancel()
-        await asyncio.gather(matching_writes, return_exceptions=True)
+        await cancel_all(matching_writes)
         return seconds
 
     def report(self, what: str) -> None:

@@ -12,6 +12,7 @@ from bson import Decimal128, Int64
 
 from tests.integration.replicas import Replicas
 from tests.integration.rest_api import JOHN
+from tests.waiting import cancel_all
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NONE = "0" * 24
@@ -136,8 +137,7 @@ async def test_no_change_is_lost_among_two_replicas_and_writers_of_every_kind(re
         async with asyncio.timeout(60):
             await asyncio.gather(*(add(number, 4) for number in range(4)))
     finally:
-        interfering.cancel()
-        await asyncio.gather(interfering, return_exceptions=True)
+        await cancel_all(interfering)
     assert (await replicas.ask("GET", "/api/orders/a")).json["product_name"] == "16"
 
 

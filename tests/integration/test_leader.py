@@ -23,7 +23,7 @@ from services.watcher.relay import RelayBounds
 from services.watcher.state import StreamState
 from tests.integration.watched_orders import JOHN, Stack
 from tests.log_entries import new_publisher
-from tests.waiting import until
+from tests.waiting import cancel_all, until
 
 RESUMED = "Resumed after the last published change"
 
@@ -53,8 +53,7 @@ async def leading(stack: Stack, open_cursor: OpenCursor) -> AsyncIterator[Sequen
         with capture_logs() as logged:
             task = asyncio.create_task(Leader(parts, new_publisher(stack.redis, term), term).lead())
             yield sentences
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await cancel_all(task)
         sentences += [entry["event"] for entry in logged]
 
 

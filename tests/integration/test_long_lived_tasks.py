@@ -43,7 +43,7 @@ from services.watcher.settings import WatcherSettings
 from services.watcher.state import LeaseLost
 from tests.conftest import RunService
 from tests.service_process import ServiceProcess
-from tests.waiting import until
+from tests.waiting import cancel_all, until
 
 GATEWAY = [
     (Feed, "_compare_positions", "comparing positions with Redis"),
@@ -172,8 +172,7 @@ async def test_a_watcher_whose_tasks_end_together_with_its_term_stands_by(
     await asyncio.wait({watcher, asyncio.create_task(leads_again.wait())}, timeout=30, return_when="FIRST_COMPLETED")
     assert leads_again.is_set()
     assert terms[1] > 7
-    watcher.cancel()
-    await asyncio.gather(watcher, return_exceptions=True)
+    await cancel_all(watcher)
 
 
 def _gateway(mongodb_uri: str, redis_url: str, port: int, **more: Any) -> GatewaySettings:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import RunService
 from tests.service_process import ServiceProcess
-from tests.waiting import until
+from tests.waiting import cancel_all, until
 
 # Each is sent, and then nothing more; all must be cut off, with no more than a few seconds' grace.
 HALVES = {
@@ -47,8 +47,7 @@ async def held(port: int, first: bytes, *, trickle: bytes = b"") -> float:
                     pass
         return monotonic() - began
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await cancel_all(task)
         writer.close()
 
 

@@ -12,7 +12,7 @@ import socketio
 
 from services.common.cursor import Cursor, Position
 from services.gateway.snapshot_chunk import INSIDE
-from tests.waiting import until
+from tests.waiting import meanwhile, until
 
 TRANSPORTS = ("websocket", "polling", "sse")
 EVENTS = {"Accept": "text/event-stream"}
@@ -139,14 +139,8 @@ async def _sse(url: str, client: Follower, query: Mapping[str, str], headers: Ma
     ):
         assert response.status == 200, await response.text()
         assert response.content_type == "text/event-stream"
-        task = asyncio.create_task(read(response))
-        try:
+        async with meanwhile(read(response)):
             yield
-        finally:
-            task.cancel()
-            for error in await asyncio.gather(task, return_exceptions=True):
-                if isinstance(error, Exception):
-                    raise error
 
 
 @asynccontextmanager

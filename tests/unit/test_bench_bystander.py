@@ -18,7 +18,7 @@ from services.gateway.edge.peer import Peers
 from tests.abuse.attackers import EVERY
 from tests.abuse.attackers.attacker import Target
 from tests.abuse.attackers.wire import wire
-from tests.waiting import until
+from tests.waiting import cancel_all, until
 
 BYSTANDER, STRANGER, OTHER = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 
@@ -65,8 +65,7 @@ async def test_an_attacker_connects_from_the_address_that_it_is_given(name: str)
             async with asyncio.timeout(20):
                 assert await clients.get() == STRANGER
         finally:
-            attack.cancel()
-            await asyncio.gather(attack, return_exceptions=True)
+            await cancel_all(attack)
         assert {clients.get_nowait() for _ in range(clients.qsize())} <= {STRANGER}
 
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.waiting import until, within
+from tests.waiting import cancel_all, until, within
 
 
 async def test_what_takes_longer_fails() -> None:
@@ -32,3 +32,22 @@ async def test_nor_does_it_count_for_what_is_awaited() -> None:
     await until(seen, "the fifth look", 0.2)
     with pytest.raises(AssertionError, match="not within 0 s: never"):
         await until(lambda: False, "never", 0.2)
+
+
+async def test_a_task_that_ignores_its_cancellation_is_cancelled_again() -> None:
+    ignored = 0
+
+    async def work() -> None:
+        nonlocal ignored
+        while ignored < 1:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                ignored += 1
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    assert await cancel_all(task) == []
+    assert task.cancelled()
+    assert ignored == 1

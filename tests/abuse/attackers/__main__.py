@@ -14,6 +14,7 @@ import uvloop
 
 from tests.abuse.attackers import EVERY
 from tests.abuse.attackers.attacker import HOST, SOURCE, Attacker, Tally, Target
+from tests.waiting import cancel_all
 
 
 async def attack(attacker: Attacker, target: Target, seconds: float) -> Tally:
@@ -23,8 +24,7 @@ async def attack(attacker: Attacker, target: Target, seconds: float) -> Tally:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, attacking.cancel)
     print("attacking", flush=True)  # noqa: T201 - for whoever waits for it
     done, _ = await asyncio.wait([attacking], timeout=seconds)
-    attacking.cancel()
-    await asyncio.gather(attacking, return_exceptions=True)
+    await cancel_all(attacking)
     for each in done:
         if not each.cancelled():
             each.result()  # an attacker goes on for ever: one that has ended is broken

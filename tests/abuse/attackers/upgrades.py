@@ -9,6 +9,7 @@ from tests.abuse.attackers.attacker import MARK, Attacker, Tally, Target, attack
 from tests.abuse.attackers.polling import PollingSession, polling
 from tests.abuse.attackers.wire import CUT, forever, websocket
 from tests.unit.websocket_client import CLOSE, CONTINUATION, PING, TEXT, frame
+from tests.waiting import cancel_all
 
 PROBE, UPGRADE = frame(TEXT, b"2probe"), frame(TEXT, b"5")
 _LASTING = 0.15  # seconds in which a few changes come
@@ -31,8 +32,7 @@ async def _upgrade(target: Target, tally: Tally, segments: Sequence[bytes], *, h
                     await asyncio.sleep(_LASTING)
         finally:
             if poll is not None:
-                poll.cancel()
-                await asyncio.gather(poll, return_exceptions=True)
+                await cancel_all(poll)
 
 
 @attacker()
@@ -162,9 +162,7 @@ async def _wander(target: Target, tally: Tally, session: PollingSession, rng: ra
             tally["steps"] += 1
         await asyncio.wait(tasks, timeout=rng.choice([0.05, 0.3]))
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_all(*tasks)
 
 
 async def _websocket(target: Target, tally: Tally, session: PollingSession, rng: random.Random) -> None:

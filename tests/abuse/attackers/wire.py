@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from tests.abuse.attackers.attacker import Tally, Target
 from tests.unit.websocket_client import TEXT, frame
+from tests.waiting import cancel_all
 
 ENGINE = "/socket.io/?EIO=4&transport="
 _BIND_ADDRESS_NO_PORT = 24  # Linux: the port is chosen when connecting, so that closed connections do not use them up
@@ -95,8 +96,7 @@ class Wire:
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await cancel_all(task)
 
     async def receive(self) -> bytes:
         """Return the payload of the next frame."""

@@ -13,6 +13,7 @@ import aiohttp
 from tests.faults.order import Wanted
 from tests.faults.shown import from_envelope
 from tests.faults.viewers.viewer import Viewer
+from tests.waiting import cancel_all
 
 _PROGRAM = Path(__file__).with_name("stock.mjs")
 _ROOT = Path(__file__).parents[3]
@@ -127,5 +128,4 @@ class Node:
         except TimeoutError:
             self._child.kill()
             await self._child.wait()
-        self._listener.cancel()
-        await asyncio.gather(self._listener, return_exceptions=True)
+        await cancel_all(self._listener)

@@ -13,6 +13,7 @@ from tests.access.tokens import bearer, token
 from tests.faults.order import Wanted, content
 from tests.faults.record import Record, View
 from tests.faults.shown import Shown
+from tests.waiting import cancel_all
 
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 1.0
@@ -80,8 +81,7 @@ class Viewer(ABC):
         finally:
             self.drop()
             if self._reloading is not None:
-                self._reloading.cancel()
-                await asyncio.gather(self._reloading, return_exceptions=True)
+                await cancel_all(self._reloading)
 
     @property
     def since(self) -> str:
