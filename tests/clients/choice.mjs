@@ -7,7 +7,7 @@ for (const line of text.split("\n")) {
   const choice = new Choice(["websocket", "polling", "sse"]);
   let tried = choice.now[0];
   for (const each of line) {
-    if (each === "+") choice.succeeded();
+    if (each === "+") tried += choice.succeeded() ? choice.now[0] : "";
     else tried += (choice.failed() ? "" : ".") + choice.now[0];
   }
   process.stdout.write(`${tried}\n`);

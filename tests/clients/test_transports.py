@@ -15,7 +15,7 @@ from tests.waiting import until
 
 NODE = Path(__file__).with_name("choice.mjs")
 # What has connected (+), and what has not or has broken (-): what is tried at first and after each of the latter, with
-# a pause before it (.) or at once.
+# a pause before it (.) or at once; and after the former, where it is not kept.
 TRIED = {
     "---": "wps.w",  # nothing has worked
     "-+---": "wp.p.p.p",  # what is refused is not what is tried again
@@ -23,7 +23,12 @@ TRIED = {
     "+----": "w.w.w.wp",
     "+------": "w.w.w.wps.w",  # and back to what has worked, with a pause, however long the server is away
     "+---------": "w.w.w.wps.wps.w",
-    "+----+-": "w.w.w.wp.w",  # also after a break of another
+    "+----+": "w.w.w.wpw",  # the server is back, but came too late for what has worked
+    "+----+-+": "w.w.w.wpwp",  # that is refused now, and another one is kept
+    "+----+-+-": "w.w.w.wpwp.w",  # until it breaks
+    "+----+-+-+-": "w.w.w.wpwp.w.w",
+    "+----+-+----+": "w.w.w.wpwp.w.w.wp",  # to be refused again costs no second connection
+    "+----+-+-+----+": "w.w.w.wpwp.w.w.w.wpw",  # but what has connected in between is tried once more
 }
 
 
@@ -32,7 +37,7 @@ def tried(happens: str) -> str:
     found = choice.now[0]
     for each in happens:
         if each == "+":
-            choice.succeeded()
+            found += choice.now[0] if choice.succeeded() else ""
         else:
             found += ("" if choice.failed() else ".") + choice.now[0]
     return found
@@ -85,4 +90,22 @@ async def test_what_a_proxy_refuses_is_replaced_by_itself(
         for transport in TRANSPORTS:
             await try_to_use(made, transport, instead=transport)
         for library in made.libraries:
+            compare(library, made.database, has_one_epoch=True)
+
+
+@pytest.mark.parametrize("name", ["python", "js"])
+async def test_a_server_that_is_back_just_in_time_for_another_transport_is_reached_by_the_one_that_worked(
+    mongodb_uri: str, redis_url: str, run_service: RunService, name: str
+) -> None:
+    async with scene(mongodb_uri, redis_url, run_service) as made, subject(name) as library:
+        made.libraries = [library]
+        library.open(made.link.url, transports=TRANSPORTS)
+        async with watched(made.orders, {}) as made.database:
+            await goes_over(library, "websocket")
+            made.link.refused, made.link.refused_until = (WORDS["websocket"],), WORDS["polling"]
+            made.link.cut()
+            await until(lambda: not made.link.refused, "another transport is tried", 30)
+            await made.change({"insert": [{"_id": "meanwhile"}]})
+            await made.settled()
+            await goes_over(library, "websocket")
             compare(library, made.database, has_one_epoch=True)

@@ -120,7 +120,7 @@ export class Stream {
       if (event.name === "connected") {
         this.#connectedAt = Date.now();
         this.#backoff.succeeded();
-        this.#choice.succeeded();
+        if (this.#choice.succeeded()) return true;
       }
       const { name, id } = event;
       if (isTrusted(event, this.#last)) this.#observer.lost(null);

@@ -10,7 +10,8 @@ const TRIES = 3;
 
 /**
  * A break is no reason to change: one that has worked is tried again first, and only then each of the others, once and at
- * once. So it is the one that is tried as a server comes back, after however long.
+ * once. So it is the one that is tried as a server comes back, after however long. Where the server is back just in time
+ * for another one, that is no reason to change either: the one that has worked is tried once more.
  */
 export class Choice {
   #all;
@@ -21,6 +22,8 @@ export class Choice {
   #at = 0;
   #misses = 0;
   #isConnected = false;
+  /** Whether the first one has failed since another one showed that the server is back. */
+  #isRefused = false;
   /** @type {Set<number>} */
   #worked = new Set();
 
@@ -40,14 +43,24 @@ export class Choice {
     this.#wish = this.#first = this.#at = at;
     this.#misses = 0;
     this.#isConnected = false;
+    this.#isRefused = false;
   }
 
-  /** The present one has connected. */
+  /** The present one has connected. @returns {boolean} whether the one that has worked before is to be tried at once */
   succeeded() {
     this.#worked.add(this.#at);
     this.#first = this.#worked.has(this.#wish) ? this.#wish : this.#at;
+    const isOther = this.#at !== this.#first;
+    if (isOther && !this.#isRefused) {
+      this.#at = this.#first;
+      this.#misses = TRIES;
+      this.#isRefused = true; // until it connects
+      return true;
+    }
     this.#misses = 0;
     this.#isConnected = true;
+    this.#isRefused = isOther;
+    return false;
   }
 
   /** It has not, or its connection has broken. @returns {boolean} whether there is another to be tried at once */

@@ -108,8 +108,9 @@ class Stream:
                 if event.name == "connected":
                     self._failures = 0
                     self._connected_at = monotonic()
-                    if not self._is_changing:
-                        self._choice.succeeded()
+                    if not self._is_changing and self._choice.succeeded():
+                        self._is_changing = True
+                        return
                 if self._is_trusted(event):
                     self._lost(None)
                 # Where we are not goes on only after what the server says next of the changes in between.

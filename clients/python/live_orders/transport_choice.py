@@ -20,7 +20,8 @@ class Choice:
     """The transports, the preferred one first.
 
     A break is no reason to change: one that has worked is tried again first, and only then each of the others, once and
-    at once. So it is the one that is tried as a server comes back, after however long.
+    at once. So it is the one that is tried as a server comes back, after however long. Where the server is back just in
+    time for another one, that is no reason to change either: the one that has worked is tried once more.
     """
 
     def __init__(self, transports: Sequence[Transport]) -> None:
@@ -28,6 +29,7 @@ class Choice:
         self._wish = self._first = self.now = self._all[0]  # the program's; of each round of attempts; of this one
         self._misses = 0
         self._is_connected = False
+        self._is_refused = False  # the first one, since another one showed that the server is back
         self._worked: set[Transport] = set()
 
     def use(self, transport: Transport) -> None:
@@ -37,13 +39,22 @@ class Choice:
         self._wish = self._first = self.now = transport
         self._misses = 0
         self._is_connected = False
+        self._is_refused = False
 
-    def succeeded(self) -> None:
-        """Note that the present one has connected."""
+    def succeeded(self) -> bool:
+        """Note that the present one has connected; tell whether one that worked before is to be tried at once."""
         self._worked.add(self.now)
         self._first = self._wish if self._wish in self._worked else self.now
+        is_other = self.now != self._first
+        if is_other and not self._is_refused:
+            self.now = self._first
+            self._misses = _TRIES
+            self._is_refused = True  # until it connects
+            return True
         self._misses = 0
         self._is_connected = True
+        self._is_refused = is_other
+        return False
 
     def failed(self) -> bool:
         """Note that it has not, or that its connection broke; tell whether there is another to be tried at once."""
