@@ -96,19 +96,15 @@ class Groups:
         return FannedOut(writes, undecided)
 
     def _concerned(self, events: Sequence[Event], postpone: Callable[[Subscription], None]) -> dict[Group, list[Event]]:
-        """Return the events that may concern each group; where they are too many, for the largest groups only."""
+        """Return the events that may concern each group; where they are too many, for the larger groups only."""
         candidates: dict[Group, list[Event]] = {}
         encodings = 0
         for event in events:
             for group in self._candidates(event):
                 candidates.setdefault(group, []).append(event)
                 encodings += 1
-            if encodings > MOST_ENCODINGS and len(candidates) > 1:
-                largest_first = sorted(candidates, key=len, reverse=True)
-                for group in largest_first[max(1, MOST_ENCODINGS // len(events)) :]:
-                    encodings -= len(candidates.pop(group))
-                    for subscription in group:
-                        postpone(subscription)
+            if encodings > MOST_ENCODINGS:
+                encodings -= _make_room(candidates, encodings - MOST_ENCODINGS, postpone)
         return candidates
 
     def _candidates(self, event: Event) -> Iterable[Group]:
@@ -116,3 +112,18 @@ class Groups:
             return self._index.candidates(event)
         except Exception:  # noqa: BLE001 - a broken event: let each group fail by itself
             return self._groups.values()
+
+
+def _make_room(candidates: dict[Group, list[Event]], excess: int, postpone: Callable[[Subscription], None]) -> int:
+    """Remove groups until so many encodings fewer are left, and return how many fewer these are.
+
+    The smallest groups, because the clients of a group are postponed one by one, and each encodes for itself then.
+    """
+    removed = 0
+    for group in sorted(candidates, key=lambda group: (len(group), -len(candidates[group]))):
+        if removed >= excess or len(candidates) == 1:
+            break
+        removed += len(candidates.pop(group))
+        for subscription in group:
+            postpone(subscription)
+    return removed

@@ -220,6 +220,31 @@ def test_a_batch_that_concerns_very_many_groups_reaches_the_largest_at_once_and_
     assert not stream.errors
 
 
+def test_groups_that_few_events_of_a_batch_concern_stay_live_beside_costly_ones() -> None:
+    """After an outage, a gateway with clients of fifty customers had served most of them one by one."""
+    stream = Stream(1000)
+    customers = {f"Customer {number}": [Outlet(), Outlet()] for number in range(50)}
+    for customer, outlets in customers.items():
+        for outlet in outlets:
+            stream.join(outlet, interest=frozenset({Filter(customer_name=(customer,))}))
+    costly = [Outlet() for _ in range(12)]
+    for number, outlet in enumerate(costly):
+        wanted = (*customers, f"{number}")
+        stream.join(outlet, interest=frozenset({Filter(customer_name=wanted)}))
+    batch = [event(number, data={"customer_name": f"Customer {number % 50}"}) for number in range(1, 101)]
+    stream.hub.publish(stream.ring.append(batch))
+    expected = {customer: [n for n in range(1, 101) if customer == f"Customer {n % 50}"] for customer in customers}
+    assert {customer: [each.positions for each in outlets] for customer, outlets in customers.items()} == {
+        customer: [positions] * 2 for customer, positions in expected.items()
+    }
+    at_once = [outlet for outlet in costly if outlet.positions]
+    assert len(at_once) == (MOST_ENCODINGS - 100) // 100
+    stream.settle()
+    assert all(outlet.positions == [*range(1, 101)] for outlet in costly)
+    assert stream.hub.groups == 62
+    assert not stream.errors
+
+
 def test_the_end_of_an_epoch_is_announced_to_all_clients_with_the_new_cursor() -> None:
     stream = Stream(size=4)
     live, paused, ahead, behind = Outlet(), Outlet(), Outlet(), Outlet()
