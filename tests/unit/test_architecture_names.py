@@ -11,11 +11,28 @@ PLACES = [path for folder in ("services", "web", "clients", "tests") for path in
 
 
 def members() -> Iterator[tuple[str, set[str]]]:
+    """Yield each class with its methods and attributes."""
     for path in (ROOT / "services").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ClassDef):
-                parts = (each for each in node.body if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef)))
-                yield node.name, {each.name for each in parts}
+                yield node.name, {name for part in ast.walk(node) for name in names_of(part)}
+    for folder in ("web", "clients/js/src"):
+        for path in (ROOT / folder).glob("*.js"):
+            for name, body in re.findall(
+                r"^(?:export )?class (\w+)[^{\n]*\{$(.*?)^\}$", path.read_text("utf-8"), re.MULTILINE | re.DOTALL
+            ):
+                yield name, set(re.findall(r"^  (?:async |get |\*)*(#?\w+)\(", body, re.MULTILINE))
+
+
+def names_of(part: ast.AST) -> Iterator[str]:
+    """Yield the name that a part of a class gives to something."""
+    match part:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+            yield name
+        case ast.Name(id=name, ctx=ast.Store()):
+            yield name
+        case ast.Attribute(value=ast.Name(id="self"), attr=name, ctx=ast.Store()):
+            yield name
 
 
 def test_every_file_and_folder_is_there() -> None:
@@ -30,7 +47,9 @@ def test_every_file_and_folder_is_there() -> None:
 
 
 def test_every_class_and_method_is_there() -> None:
-    classes = dict(members())
+    classes: dict[str, set[str]] = {}
+    for name, parts in members():
+        classes.setdefault(name, set()).update(parts)
     words = set(re.findall(r"\b[A-Z][a-z]+(?:[A-Z][a-z]+)+\b", TEXT)) | set(re.findall(r"`([A-Z][a-z]\w*)`", TEXT))
     methods = set(re.findall(r"`([A-Z]\w+)\.(\w+)`", TEXT))
     in_drawings = re.findall(r"\b([A-Z]\w+)\.([a-z_]\w*)", TEXT)
