@@ -29,8 +29,8 @@ class Ring:
 
     @property
     def most_events(self) -> int:
-        """The most events."""
-        return self._size
+        """The most events that it holds for a while: twice those that it keeps, since it is trimmed by half."""
+        return 2 * self._size
 
     @property
     def most_bytes(self) -> int:
@@ -65,7 +65,7 @@ class Ring:
         self._positions.extend(event.position for event in events)
         self.position = self._positions[-1]
         # Trimmed by half, which is cheap per event: the ring holds at most twice the configured number.
-        if len(self._events) > 2 * self._size or self._budget.used > self._budget.most:
+        if len(self._events) > self.most_events or self._budget.used > self._budget.most:
             self._trim()
         return events
 

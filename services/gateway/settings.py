@@ -63,7 +63,10 @@ class GatewaySettings(AccessSettings):
         json_schema_extra=SECRET,
     )
     ring_events: int = Field(
-        default=10_000, ge=10, description="Maximum changes that this gateway keeps in memory (the ring)."
+        default=10_000,
+        ge=10,
+        description="Changes that this gateway keeps in memory (the ring), and for a while up to twice as many, unless "
+        "RING_BYTES is reached.",
     )
     ring_bytes: Bytes = Field(
         default=67_108_864,

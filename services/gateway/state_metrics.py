@@ -46,7 +46,7 @@ class StateCollector(Collector):
         yield _gauge("groups", groups, self._hub.groups)
         yield _gauge("ring_events", "Changes in this gateway's ring, its history in memory.", len(self._ring))
         yield _gauge(
-            "ring_events_limit", "Limit of changes in this gateway's ring (RING_EVENTS).", self._ring.most_events
+            "ring_events_limit", "Limit of changes in this gateway's ring (twice RING_EVENTS).", self._ring.most_events
         )
         yield _gauge(
             "ring_bytes",
