@@ -47,10 +47,10 @@ class HttpConnection(SlotHolder, AnsweredErrors):
     """aiohttp's own protocol with a slot among the connections.
 
     Checked against aiohttp 3.14: a request whose head is complete is in `_messages` when `data_received` returns, or an
-    `_ErrInfo` instead of a malformed one; `_waiter` is set while the connection waits for the next request, yet not
-    before its task has begun; `_request_count` is how many requests have come. `_reading_paused` and `_buffer_paused`
-    say that aiohttp itself has paused the transport; when it resumes, it calls `data_received(b"")` to parse the bytes
-    that it had put aside.
+    `_ErrInfo` instead of a malformed one; `finish_response` ends each request; `_waiter` is set while the connection
+    waits for the next request, yet not before its task has begun; `_request_count` is how many requests have come.
+    `_reading_paused` and `_buffer_paused` say that aiohttp itself has paused the transport; when it resumes, it calls
+    `data_received(b"")` to parse the bytes that it had put aside.
     """
 
     __slots__ = (
@@ -179,6 +179,18 @@ class HttpConnection(SlotHolder, AnsweredErrors):
             # Its traceback refers to a frame that refers to it, and to 64 KiB of malformed input. Such a cycle stays in
             # memory until the garbage collector runs, which is seldom (`tune_gc`); a client can make hundreds a second.
             message.exc.__traceback__ = message.exc.__context__ = None
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Finish it; where more requests are in the pipeline, each waits for a turn of its own.
+
+        They were read in one turn, hundreds of them perhaps, and aiohttp goes on with the next one at once.
+        """
+        finished = await super().finish_response(request, resp, start_time)
+        if self._messages and self.transport is not None:
+            await self._turns.take(self.account)
+        return finished
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Free the slot."""

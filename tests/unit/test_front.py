@@ -24,7 +24,7 @@ from services.front.refusals import Overload, Refusals
 from services.gateway.edge.fast_path import websocket_fast_path
 from services.gateway.edge.takeover import AlreadyAnswered, take_over
 from services.gateway.wire.handshake import Handshake
-from tests.waiting import until
+from tests.waiting import meanwhile, until
 
 HANDSHAKE = b"GET /socket.io/?EIO=4 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n"
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -55,6 +55,17 @@ class Port:
     answer: asyncio.Event = field(default_factory=asyncio.Event)
     clients: list["Client"] = field(default_factory=list)
     connections: Connections = field(init=False)
+    passes: int = 0
+    handled: Counter[int] = field(default_factory=Counter)  # requests for "/", by the pass of the loop
+
+    async def count_passes(self) -> None:
+        while True:
+            await asyncio.sleep(0)
+            self.passes += 1
+
+    async def hello(self, _: web.Request) -> web.Response:
+        self.handled[self.passes] += 1
+        return web.Response(text="hello")
 
     def open(self, request: Handshake, transport: asyncio.Transport) -> bool:
         self.asked.append(request)
@@ -118,7 +129,7 @@ async def front(
 ) -> AsyncIterator[Port]:
     port = Port()
     app = web.Application()
-    app.router.add_get("/", _hello)
+    app.router.add_get("/", port.hello)
     app.router.add_get("/large", _large)
     app.router.add_get("/taken", _taken)
     app.router.add_get("/slow", _Slow(port.answer).get)
@@ -137,10 +148,6 @@ async def front(
         for client in port.clients:
             client.close()
     await until(lambda: not port.census, "no connection is counted any more")
-
-
-async def _hello(_: web.Request) -> web.Response:
-    return web.Response(text="hello")
 
 
 async def _length(request: web.Request) -> web.Response:
@@ -229,6 +236,20 @@ async def test_a_request_that_follows_in_the_pipeline_is_judged_too() -> None:
         client.writer.write(REQUEST * 50 + b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n" % (b"/" * 8_000) + REQUEST)
         answers = (await client.rest()).split(b"HTTP/1.")[1:]
         assert [answer.split()[1] for answer in answers] == [b"200"] * 50 + [b"414"]
+
+
+async def test_requests_that_follow_in_the_pipeline_take_turns_too() -> None:
+    """All of them were handled in a row, by all connections in the same pass of the loop."""
+    async with front() as port:
+        clients = [await port.connect() for _ in range(50)]
+        async with meanwhile(port.count_passes()):
+            for client in clients:
+                client.writer.write(REQUEST * 20)
+            for client in clients:
+                for _ in range(20):
+                    assert await client.ask(b"") == b"200 OK"
+        assert sum(port.handled.values()) == 50 * 20
+        assert max(port.handled.values()) <= 10  # in one pass; more than twenty without their turns
 
 
 async def test_a_body_of_many_turns_arrives_whole() -> None:
