@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from pydantic_core import PydanticCustomError
 
 from services.common.filter_fields import FILTER_FIELDS
+from services.common.ids import InvalidId
 from services.common.visible_fields import VisibleFields
 from services.gateway.input_rules import (
     MAX_FIELDS,
@@ -25,7 +26,7 @@ from services.gateway.input_rules import (
     validated,
 )
 from services.gateway.list_mark import KeyMark, is_key_mark
-from services.gateway.page_mark import PageMark
+from services.gateway.page_mark import InvalidMark, PageMark
 
 LARGEST_PAGE = 500
 DEFAULT_PAGE = 100
@@ -47,6 +48,14 @@ def _digits(text: object) -> object:
 
 def _mark(text: str) -> PageMark | KeyMark:
     return KeyMark.parse(text) if is_key_mark(text) else PageMark.parse(text)
+
+
+def skips_orders(mark: str) -> bool:
+    """Tell whether MongoDB must step over orders to find the place of a mark, ten thousand perhaps."""
+    try:
+        return mark.startswith("~~") and _mark(mark).skip > 0
+    except (InvalidMark, InvalidId):
+        return False  # it is refused
 
 
 def _sort(text: object) -> object:

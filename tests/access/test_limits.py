@@ -12,6 +12,7 @@ import pytest_asyncio
 import socketio
 
 from services.gateway.edge.quota import Use
+from services.gateway.list_mark import KeyMark
 from tests.access.conftest import Guarded, guarded_on
 from tests.access.stand_in_provider import stand_in_provider
 from tests.access.tokens import bearer, token
@@ -110,6 +111,9 @@ async def incidents(gateway: ServiceProcess, kind: str) -> float:
         ("writes", "POST", ORDERS, 3),
         ("writes", "DELETE", f"{ORDERS}/nothing", 3),
         ("expensive", "GET", f"{ORDERS}?limit=101", 2),
+        ("expensive", "GET", f"{ORDERS}?limit=1&after=~~1.{'0' * 24}", 2),
+        ("expensive", "GET", f"{ORDERS}?limit=1&sort=-updated_at&before={KeyMark('-updated_at', None, 1)}", 2),
+        ("reads", "GET", f"{ORDERS}?limit=1&sort=-updated_at&before={KeyMark('-updated_at', None)}", 5),
         ("handshakes", "GET", EVENTS, 6),
     ],
 )

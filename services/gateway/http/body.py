@@ -21,7 +21,7 @@ from services.gateway.input_rules import FieldFault, InvalidInput
 
 
 class _NotJson(ValueError):
-    """Python's parser takes it, JSON does not."""
+    """Python's parser takes it; JSON does not, or it would take too long."""
 
 
 # To parse a larger body may take a millisecond and more; that of an order has some hundred bytes.
@@ -33,6 +33,8 @@ THREAD_BYTES = 65_536
 # Commas and brackets of such a body, also those within texts. A batch of 500 orders has some 5,000; a megabyte of empty
 # lists would keep the thread, and with it everything else that runs in Python, for ten times as long as the batch does.
 MOST_PARTS = 20_000
+# Of an integer; a float has 309 before its point. The time to read one grows with their square.
+_MOST_DIGITS = 400
 
 
 class MediaTypes(NamedTuple):
@@ -91,8 +93,8 @@ def _parse(body: bytes) -> Any:
         detail = f"{error.msg} (line {error.lineno}, column {error.colno})."
     except UnicodeDecodeError:
         detail = "It is not UTF-8."
-    except ValueError as error:  # NaN and Infinity; an integer of thousands of digits
-        detail = error_text(error) if isinstance(error, _NotJson) else "A number in it is too long."
+    except _NotJson as error:
+        detail = error_text(error)
     raise Problem(400, Kind.NOT_JSON, detail)
 
 
@@ -136,4 +138,10 @@ def _refuse_constant(name: str) -> None:
     raise _NotJson(f"{name} is not a JSON value.")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant)
+def _integer(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise _NotJson("A number in it is too long.")
+    return int(digits)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant, parse_int=_integer)

@@ -24,7 +24,7 @@ from services.gateway.http.problem_translation import as_problems
 from services.gateway.http.problems import Kind, Problem
 from services.gateway.http.request_deadline import spent
 from services.gateway.in_flight import InFlight
-from services.gateway.list_query import DEFAULT_PAGE, ListQuery, parse_query
+from services.gateway.list_query import DEFAULT_PAGE, ListQuery, parse_query, skips_orders
 from services.gateway.list_reading import OrdersPage
 from services.gateway.mongodb_gate import MongodbGate
 from services.gateway.order_lists import COUNTED, OrderLists
@@ -45,11 +45,12 @@ def _cost(request: web.Request) -> Use:
         return Use.EXPENSIVE  # all orders, and a stream
     limit = request.query.get("limit", str(DEFAULT_PAGE))
     is_small = limit.isdecimal() and int(limit[:9]) <= SMALL_LIST and "count" not in request.query
+    skips = any(skips_orders(request.query.get(name, "")) for name in ("after", "before"))
     try:
         is_export = accepted(request) is not Media.JSON
     except Problem:  # refused later, too
         is_export = False
-    return Use.READS if is_small and not is_export else Use.EXPENSIVE
+    return Use.READS if is_small and not is_export and not skips else Use.EXPENSIVE
 
 
 class EncodedList(NamedTuple):
