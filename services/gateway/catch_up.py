@@ -75,12 +75,12 @@ class CatchUp:
             self._resumed(Source.RING if self._ring.holds(located.position) else Source.LOG)
         return located
 
-    async def locate(self, since: Cursor, address: str = "") -> ResumePoint:
-        """Return the same, asking the oplog where needed; the cost is counted against the client's ``address``."""
+    async def locate(self, since: Cursor, account: str = "") -> ResumePoint:
+        """Return the same, asking the oplog where needed; the cost is counted against the client's ``account``."""
         located = self.locate_now(since)
         if located is not None:
             return located
-        reason = self._replays.refusal(since.position, address)
+        reason = self._replays.refusal(since.position, account)
         if reason is None and not await self._in_oplog(since.position):
             reason = ResyncReason.HISTORY_LOST
         located = self.hub.resume_points.locate(since)  # again: another epoch may have begun meanwhile

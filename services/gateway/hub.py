@@ -65,10 +65,10 @@ class Hub:
         return len(self._groups)
 
     def subscribe(
-        self, outlet: Outlet, interest: Interest, position: Position, address: str = "", rights: Rights = EVERYTHING
+        self, outlet: Outlet, interest: Interest, position: Position, account: str = "", rights: Rights = EVERYTHING
     ) -> Subscription:
         """Register a client; once resumed, it is sent everything after ``position`` that it wants and may see."""
-        subscription = Subscription(outlet, interest, position, address, rights)
+        subscription = Subscription(outlet, interest, position, account, rights)
         self._subscriptions.add(subscription)
         self._census[subscription.counted_as] += 1
         return subscription
@@ -174,7 +174,7 @@ class Hub:
         if cursor is None or subscription not in self._subscriptions:
             return
         was_at = Cursor(cursor.epoch, self.position(subscription), subscription.view)
-        incident = self.resyncs.one(reason, subscription.outlet.client, subscription.address, was_at)
+        incident = self.resyncs.one(reason, subscription.outlet.client, subscription.account, was_at)
         self._resync(subscription, reason, cursor, incident)
 
     def _resync(self, subscription: Subscription, reason: Reason, cursor: Cursor, incident: str) -> None:
@@ -216,7 +216,7 @@ class Hub:
     def _queue_turn(self, subscription: Subscription) -> None:
         if subscription not in self._queued:
             self._queued.add(subscription)
-            self._turns.add(subscription.address, partial(self._take_turn, subscription))
+            self._turns.add(subscription.account, partial(self._take_turn, subscription))
 
     def _take_turn(self, subscription: Subscription) -> None:
         self._queued.remove(subscription)

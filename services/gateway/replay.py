@@ -20,7 +20,7 @@ class ReplayBounds(NamedTuple):
     age: float = 86_400.0  # seconds: the age of its cursor
     patience: float = 30.0  # seconds that it waits for the next change, or for its turn
     passes: int = 8  # running or planned
-    passes_per_address: int = 2
+    passes_per_account: int = 2
 
 
 class ReplayOutcome(StrEnum):
@@ -50,11 +50,11 @@ class Replay:
 class Pass:
     """One pass: it is ``at`` a position, and serves clients at that position or later.
 
-    ``address`` is that of the client that caused it: clients that join cost MongoDB nothing.
+    ``account`` is that of the client that caused it: clients that join cost MongoDB nothing.
     """
 
-    def __init__(self, address: str, at: Position) -> None:
-        self.address = address
+    def __init__(self, account: str, at: Position) -> None:
+        self.account = account
         self.at = at
         self.replays: set[Replay] = set()
         self.reading: asyncio.Task[None] | None = None  # None while it waits for a reader

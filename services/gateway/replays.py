@@ -47,9 +47,9 @@ class Replays:
         self._health = DependencyHealth("oplog", first_pause=0.2, longest_pause=5.0)
         self._is_failing = False
 
-    def refusal(self, position: Position, address: str) -> ResyncReason | None:
+    def refusal(self, position: Position, account: str) -> ResyncReason | None:
         """Return why a client cannot be served from ``position`` on, or None where it can."""
-        found = self._pass_for(position, address)
+        found = self._pass_for(position, account)
         return found if isinstance(found, ResyncReason) else None
 
     def add(self, subscription: Subscription, until: Position) -> None:
@@ -59,12 +59,12 @@ class Replays:
         if replay is None:
             replay = self._replays[subscription] = Replay(subscription, self._bounds.events, 0.0)
         replay.progressed_at = monotonic()
-        found = self._pass_for(subscription.position, subscription.address)
+        found = self._pass_for(subscription.position, subscription.account)
         if isinstance(found, ResyncReason):
             self._resync(replay, found)
             return
         if found is None:
-            found = Pass(subscription.address, subscription.position)
+            found = Pass(subscription.account, subscription.position)
             self._passes.append(found)
         found.join(replay)
         self._planned.set()
@@ -75,7 +75,7 @@ class Replays:
         for number in range(READERS):
             tasks.keep(f"reading the oplog ({number + 1})", self._run_passes())
 
-    def _pass_for(self, position: Position, address: str) -> Pass | ResyncReason | None:
+    def _pass_for(self, position: Position, account: str) -> Pass | ResyncReason | None:
         """Return the pass that serves a client soonest, or None where it may have one of its own."""
         newest = self._ring.position
         if age(position, newest) > self._bounds.age:
@@ -85,8 +85,8 @@ class Replays:
         if candidates:
             return max(candidates, key=_at)
         # Passes that have just gone past the client do not count: all clients as far back share the next pass.
-        active = [each.address for each in self._passes if each.is_active and not each.has_passed(position, newest)]
-        if active.count(address) < self._bounds.passes_per_address and len(active) < self._bounds.passes:
+        active = [each.account for each in self._passes if each.is_active and not each.has_passed(position, newest)]
+        if active.count(account) < self._bounds.passes_per_account and len(active) < self._bounds.passes:
             return None
         passing_by = [each for each in self._passes if each.at <= position]
         return max(passing_by, key=_at) if passing_by else ResyncReason.TOO_MANY_REPLAYS
@@ -137,7 +137,7 @@ class Replays:
         epoch = self._ring.epoch or ""
         # Not from further back than needed: the client with the oldest position may have left before the pass began.
         current.at = max(current.at, min(replay.position for replay in current.waiting()))
-        async with aclosing(self._history.after(current.at, epoch, current.address)) as readings:
+        async with aclosing(self._history.after(current.at, epoch, current.account)) as readings:
             is_first = True
             async for page in readings:
                 has_more = self._ring.epoch == epoch and await self._serve_page(current, page)
@@ -150,7 +150,7 @@ class Replays:
 
     async def _serve_page(self, current: Pass, page: HistoryPage) -> bool:
         """Send a page to every client that needs it; return whether any client waits for the next one."""
-        pace = Pace(self._turns, current.address)
+        pace = Pace(self._turns, current.account)
         await pace.begin()
         is_full = False
         while True:

@@ -36,7 +36,7 @@ class Resyncs:
         self._incident = ""
         self._others = 0
 
-    def one(self, reason: Reason, client: str, address: str, cursor: Cursor | str | None) -> str:
+    def one(self, reason: Reason, client: str, account: str, cursor: Cursor | str | None) -> str:
         """Note a client whose last position was ``cursor``; return the id of the incident."""
         self._count(reason, 1)
         now = self._now()
@@ -56,7 +56,7 @@ class Resyncs:
             incident=self._incident,
             reason=str(reason),
             client=client,
-            address=address,
+            address=account,
             cursor=None if cursor is None else str(cursor)[:_LONGEST],
             unlogged_before=self._others,
         )

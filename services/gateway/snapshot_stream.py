@@ -108,7 +108,7 @@ class SnapshotStream:
             chunk = await self._read(version, last, count) if await self._is_writable(version) else None
             if chunk is None:
                 return
-            await self._shared.turns.take(self._subscription.address)
+            await self._shared.turns.take(self._subscription.account)
             if version != self._version:
                 return
             if not self._outlet.is_writable:
@@ -130,7 +130,7 @@ class SnapshotStream:
 
     async def _read(self, version: int, before: SnapshotChunk | None, count: int) -> SnapshotChunk | None:
         """Return the next chunk, as soon as MongoDB gives it; None where the snapshot must start anew."""
-        chunks, audience, account = self._shared.chunks, self._subscription.audience, self._subscription.address
+        chunks, audience, account = self._shared.chunks, self._subscription.audience, self._subscription.account
         most = None if self._most is None else self._most - count
         while version == self._version:
             raise_if_cancelled()

@@ -14,7 +14,7 @@ from services.gateway.subscription import ResumePoint
 class Stream(NamedTuple):
     """Once it is ``ready``, ``current_cursor`` is where it is and ``locate`` finds where a client can resume.
 
-    The cost of finding out is counted against the client's address. ``locate_now`` does the same without waiting, and
+    The cost of finding out is counted against the client's account. ``locate_now`` does the same without waiting, and
     returns None where that is impossible. Long work for many clients shares ``turns`` with what clients request.
     ``snapshots`` are of the orders themselves, for clients that begin with them.
     """

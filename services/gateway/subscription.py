@@ -19,7 +19,7 @@ class ResyncReason(StrEnum):
     HISTORY_LOST = "history_lost"  # the changes after the cursor are no longer kept anywhere
     HISTORY_UNAVAILABLE = "history_unavailable"  # MongoDB may have them, but does not answer
     REPLAY_TOO_LONG = "replay_too_long"  # the cursor is too old, or too many changes follow it, for a replay
-    TOO_MANY_REPLAYS = "too_many_replays"  # too many other clients, in all or from this address, are being replayed
+    TOO_MANY_REPLAYS = "too_many_replays"  # too many other clients, in all or of its account, are being replayed
     EPOCH_UNKNOWN = "epoch_unknown"  # the cursor is of an epoch that this stream has not had, or has forgotten
     INVALID_CURSOR = "invalid_cursor"  # it is not a cursor
     INVALID_SESSION = "invalid_session"  # the session id was not issued here or to this subject, or has been altered
@@ -86,7 +86,7 @@ class Subscription:
     """
 
     __slots__ = (
-        "address",
+        "account",
         "counted_as",
         "group",
         "held",
@@ -101,10 +101,10 @@ class Subscription:
     group: "Group"
 
     def __init__(
-        self, outlet: Outlet, interest: Interest, position: Position, address: str = "", rights: Rights = EVERYTHING
+        self, outlet: Outlet, interest: Interest, position: Position, account: str = "", rights: Rights = EVERYTHING
     ) -> None:
         self.outlet = outlet
-        self.address = address  # against which its cost to MongoDB is counted
+        self.account = account  # against which its cost is counted
         self.interest = interest
         self.rights = rights
         self.position = position

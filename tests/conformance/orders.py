@@ -100,7 +100,7 @@ async def orders_server(*, ring_events: int = 10_000, stall: float = 30.0, **cha
         assert ring.cursor is not None
         return ring.cursor
 
-    async def locate(since: Cursor, _address: str) -> ResumePoint:
+    async def locate(since: Cursor, _account: str) -> ResumePoint:
         return hub.resume_points.locate(since)
 
     async def below(*_: Any, **__: Any) -> OrdersBelow:

@@ -105,13 +105,13 @@ class Gateway:
     def hub(self) -> Hub:
         return self._catch_up.hub
 
-    async def join(self, outlet: Outlet, since: Cursor | None = None, address: str = "") -> Subscription:
+    async def join(self, outlet: Outlet, since: Cursor | None = None, account: str = "") -> Subscription:
         """Connect a client as the transports do."""
-        located = await self._catch_up.locate(since, address) if since else None
+        located = await self._catch_up.locate(since, account) if since else None
         if located is not None and located.reason is not None:
             outlet.resync(located.reason, self.ring.cursor or Cursor("", located.position))
         place = located.position if located else self.ring.position
-        subscription = self.hub.subscribe(outlet, EVERYTHING, place, address)
+        subscription = self.hub.subscribe(outlet, EVERYTHING, place, account)
         outlet.full = lambda: self.hub.pause(subscription)
         self.hub.resume(subscription)
         return subscription

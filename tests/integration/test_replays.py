@@ -28,7 +28,7 @@ async def test_clients_that_come_back_late_get_everything_once_by_one_pass(past:
     async with past.world.gateway() as gateway:
         outlets = [Outlet() for _ in range(20)]
         for number, outlet in enumerate(outlets):
-            await gateway.join(outlet, past.before(10 * number), f"address-{number}")
+            await gateway.join(outlet, past.before(10 * number), f"account-{number}")
         await until(lambda: is_served(outlets[-1], past, 190), "the last one has everything")
         await until(lambda: is_served(outlets[0], past), "so has the first one")
         for number, outlet in enumerate(outlets):
@@ -82,9 +82,9 @@ async def test_a_pass_without_waiting_clients_is_ended_in_the_middle_of_a_query(
         await joins_and_is_served(gateway, past)
 
 
-async def joins_and_is_served(gateway: Gateway, past: Past, address: str = "") -> None:
+async def joins_and_is_served(gateway: Gateway, past: Past, account: str = "") -> None:
     outlet = Outlet()
-    await gateway.join(outlet, past.before(0), address)
+    await gateway.join(outlet, past.before(0), account)
     await until(lambda: is_served(outlet, past), "one that comes later is served")
 
 
@@ -116,7 +116,7 @@ async def test_a_cursor_that_is_too_old_is_refused_without_a_query_to_mongodb(pa
     assert [reason for reason, _ in old.resyncs] == ["replay_too_long"]
 
 
-async def test_one_address_has_so_many_passes_and_the_others_have_theirs(
+async def test_one_account_has_so_many_passes_and_the_others_have_theirs(
     past: Past, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.gateway.replay.NEAR_SECONDS", 0)
@@ -125,20 +125,20 @@ async def test_one_address_has_so_many_passes_and_the_others_have_theirs(
         await past.later(3)
     await past.write(100)
     await past.forget()
-    async with past.world.gateway(bounds=ReplayBounds(passes_per_address=1, patience=60)) as gateway:
+    async with past.world.gateway(bounds=ReplayBounds(passes_per_account=1, patience=60)) as gateway:
         async with past.failing(["getMore"], blockConnection=True, blockTimeMS=300):
             near, far, other = Outlet(), Outlet(), Outlet()
             await gateway.join(near, past.before(300), "10.0.0.1")
             await gateway.join(far, past.before(0), "10.0.0.1")
             await gateway.join(other, past.before(0), "10.0.0.2")
         await until(lambda: is_served(near, past, 300), "the first one is served")
-        await until(lambda: is_served(other, past), "so is the one from another address")
+        await until(lambda: is_served(other, past), "so is the one of another account")
         await until(lambda: gateway.replayed["served"] == 2, "nothing is read for them any more")
         await joins_and_is_served(gateway, past, "10.0.0.1")
     assert [reason for reason, _ in far.resyncs] == ["too_many_replays"]
 
 
-async def test_the_passes_of_all_addresses_together_are_bounded(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_passes_of_all_accounts_together_are_bounded(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.gateway.replay.NEAR_SECONDS", 0)
     await past.write(100)
     await past.later(3)

@@ -87,7 +87,7 @@ async def test_a_client_that_joins_a_pass_whose_reading_has_ended_is_served_too(
 
 
 async def test_a_client_just_behind_a_running_pass_waits_for_the_next_one() -> None:
-    async with replaying(ReplayBounds(passes=1, passes_per_address=1)) as those:
+    async with replaying(ReplayBounds(passes=1, passes_per_account=1)) as those:
         those.oplog.goes_on.clear()
         first = Outlet()
         those.join(103, first)
