@@ -164,7 +164,7 @@ class Feed:
         if head.epoch != self._ring.epoch:
             # The epoch may be old at the first check: do not log it as new.
             is_first = self._ring.epoch is None
-            await self._begin(head)
+            await self._load(head)
             clients, reason = len(self._hub), head.reason or ResyncReason.EPOCH_UNKNOWN
             incident = self._hub.begin_epoch(reason)
             if not is_first:
@@ -174,7 +174,7 @@ class Feed:
         # Only now: until the ring is in step, clients see old data. It is as old as the watcher's last report.
         self._fresh_at = monotonic() - max(0.0, head.silence)
 
-    async def _begin(self, head: LogHead) -> None:
+    async def _load(self, head: LogHead) -> None:
         """Load the newest events and discard all earlier ones."""
         page = await self._source.newest(self._settings.ring, self._ring.most_bytes)
         if page.head is None or page.head.epoch != head.epoch:
@@ -196,7 +196,7 @@ class Feed:
                 reason = await self._bridge(page, until)
                 if reason is None:
                     continue
-                await self._begin(page.head)
+                await self._load(page.head)
                 clients = len(self._hub)
                 incident = self._hub.resync_all(reason)
                 self._log_resync(

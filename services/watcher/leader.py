@@ -80,7 +80,7 @@ class Leader:
         while True:
             raise_if_cancelled()
             try:
-                await self._begin()
+                await self._follow_once()
             except GapFound:
                 log.warning("Redis has lost changes, the log will be rebuilt")
             except SourceFailed as error:
@@ -96,7 +96,7 @@ class Leader:
                 await self._back_off(WatcherDependency.MONGODB, error)
             case FaultKind.HISTORY_LOST | FaultKind.TOKEN_UNKNOWN if (saved := self._rebuild_target()) is not None:
                 log.warning("The oplog no longer holds the changes that Redis lost, resuming from the checkpoint")
-                await self._publisher.begin(saved.epoch, None, saved.position, saved.token)
+                await self._publisher.restart_log(saved.epoch, None, saved.position, saved.token)
             case FaultKind.HISTORY_LOST:
                 await self._new_epoch(EpochReason.HISTORY_LOST)
             case FaultKind.TOKEN_UNKNOWN:
@@ -115,7 +115,7 @@ class Leader:
         health = self._parts.mongodb if part is WatcherDependency.MONGODB else self._parts.redis
         await asyncio.sleep(health.failed(error))
 
-    async def _begin(self) -> None:
+    async def _follow_once(self) -> None:
         """Decide where to start, and relay changes from there."""
         parts = self._parts
         self._deployment = await parts.stream.deployment()
@@ -132,7 +132,7 @@ class Leader:
             case Continue():
                 # Only the first position of an epoch has no token: it stands at the end of a cluster time.
                 after = StartAfter(start.token) if start.token else StartAt(start.position.ts + 1)
-                await self._follow(Progress(start.epoch, start.position, start.token), after, resumes=True)
+                await self._relay(Progress(start.epoch, start.position, start.token), after, resumes=True)
             case Rebuild():
                 await self._rebuild(start)
             case NewEpoch():
@@ -144,8 +144,8 @@ class Leader:
         floor = Position.before(start.since)
         log.info("Rebuilding the log", since=start.since, epoch=start.epoch)
         self._parts.metrics.rebuilt()
-        await self._publisher.begin(start.epoch, None, floor, "")
-        await self._follow(Progress(start.epoch, floor, ""), StartAt(start.since))
+        await self._publisher.restart_log(start.epoch, None, floor, "")
+        await self._relay(Progress(start.epoch, floor, ""), StartAt(start.since))
 
     async def _new_epoch(self, reason: EpochReason, end: End | None = None) -> None:
         """Begin a new epoch after ``end``, or now.
@@ -165,10 +165,10 @@ class Leader:
             self._progress = None
             self._saved = Checkpoint(epoch, floor, token, self._deployment.replica_set_id, self._parts.stream.pipeline)
             await self._parts.state.save(self._term, self._saved)
-        await self._publisher.begin(epoch, reason, floor, token)
+        await self._publisher.restart_log(epoch, reason, floor, token)
         self._restored = False
 
-    async def _follow(self, progress: Progress, start: StartPoint, *, resumes: bool = False) -> None:
+    async def _relay(self, progress: Progress, start: StartPoint, *, resumes: bool = False) -> None:
         """Relay changes from ``start``, the position of ``progress``, until the epoch ends."""
         parts = self._parts
         self._progress = progress
@@ -189,7 +189,7 @@ class Leader:
         saved = self._rebuild_target()
         if saved is not None and end.ts <= saved.position.ts:
             # The rebuild started before this epoch: the changes read so far belong to the previous one.
-            await self._publisher.begin(progress.epoch, None, Position.end_of(end.ts), end.token)
+            await self._publisher.restart_log(progress.epoch, None, Position.end_of(end.ts), end.token)
         else:
             await self._new_epoch(end.reason, end)
 

@@ -38,7 +38,7 @@ LEAST_EVENTS = 100
 LEAST_BYTES = 4 << 20
 CALM_SECONDS = 60.0  # without trimming for lack of memory, after which that is over
 
-CLAIM, BEGIN, PUBLISH = Script.load("claim"), Script.load("begin"), Script.load("publish")
+CLAIM, RESTART, PUBLISH = Script.load("claim"), Script.load("restart"), Script.load("publish")
 
 # Precedes each batch: Redis and Valkey flush clients in reverse order of their first pending reply. With a reply
 # already pending, ours is flushed after the subscribers', who get each change 0.05 ms sooner.
@@ -129,9 +129,9 @@ class Publisher:
             epoch=reply[1].decode(), position=Position.parse(reply[2].decode()), token=reply[3].decode()
         )
 
-    async def begin(self, epoch: str, reason: EpochReason | None, floor: Position, token: str) -> None:
+    async def restart_log(self, epoch: str, reason: EpochReason | None, floor: Position, token: str) -> None:
         """Empty the log and restart it after ``floor``; ``reason`` says why the epoch is new, if it is."""
-        await self._run(_Call(BEGIN, self._all_keys, [self._term, epoch, reason or "", str(floor), token]))
+        await self._run(_Call(RESTART, self._all_keys, [self._term, epoch, reason or "", str(floor), token]))
         self.size.reset()
 
     def send(self, epoch: str, prev: Position, changes: Sequence[Change]) -> None:

@@ -104,7 +104,7 @@ class Relay:
         flight: prefetching earlier delays that batch, and competes with the fan-out for CPU.
         """
 
-        def begin(events: Documents) -> _Received:
+        def send_first(events: Documents) -> _Received:
             has_backlog = len(events) >= self._bounds.read  # a full read: there is probably more
             self._metrics.read_ahead += len(events)
             if has_backlog:
@@ -116,7 +116,7 @@ class Relay:
 
         while True:
             raise_if_cancelled()
-            received = await stream.next(begin)
+            received = await stream.next(send_first)
             if isinstance(received, Idle):
                 await self._publish(received)
                 await self._confirm()

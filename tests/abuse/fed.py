@@ -81,7 +81,7 @@ async def fed(
         Redis.from_url(redis_url) as redis,
         aclosing(Publisher(redis, KEYS, 1, 1_000_000)) as publisher,
     ):
-        await publisher.begin(EPOCH, EpochReason.FIRST_START, Position(0, 0), "")
+        await publisher.restart_log(EPOCH, EpochReason.FIRST_START, Position(0, 0), "")
         yield Fed(await run_service("gateway", given), publisher)
 
 

@@ -130,7 +130,7 @@ class Writing:
 
     async def begin(self, epoch: str = "e1", reason: EpochReason = EpochReason.FIRST_START) -> None:
         self.epoch = epoch
-        await self.publisher.begin(epoch, reason, Position(self.last, 0), "")
+        await self.publisher.restart_log(epoch, reason, Position(self.last, 0), "")
 
     async def upto(self, number: int, *, at_once: int = 100) -> None:
         while self.last < number:

@@ -35,7 +35,7 @@ class Past:
     async def forget(self) -> Writing:
         """Let Redis's log begin after all that was written."""
         writing = self.world.writing()
-        await writing.publisher.begin("e1", EpochReason.FIRST_START, Position.end_of(self.positions[-1]), "")
+        await writing.publisher.restart_log("e1", EpochReason.FIRST_START, Position.end_of(self.positions[-1]), "")
         return writing
 
     def before(self, number: int) -> Cursor:

@@ -15,7 +15,7 @@ async def missed(past: Past) -> Writing:
     """Begin a log before the changes: in step with it, a gateway then misses all of them once Redis forgets."""
     await past.write(1)
     writing = past.world.writing()
-    await writing.publisher.begin("e1", EpochReason.FIRST_START, Position.end_of(past.positions[0]), "")
+    await writing.publisher.restart_log("e1", EpochReason.FIRST_START, Position.end_of(past.positions[0]), "")
     return writing
 
 

@@ -89,7 +89,7 @@ async def positions_told(channel: Any, last: Position) -> list[str]:
 async def test_fifty_megabytes_go_through_a_small_redis(own_valkey: OwnValkey, size: int) -> None:
     with capture_logs() as lines:
         async with full_soon(own_valkey, 16) as redis, publishing(redis) as (publisher, reasons):
-            await publisher.begin("e1", EpochReason.FIRST_START, START, "")
+            await publisher.restart_log("e1", EpochReason.FIRST_START, START, "")
             total = 50 * MB if size > 300 else 8 * MB
             if size == 300:
                 used = int((await redis.info("memory"))["used_memory"])
@@ -107,7 +107,7 @@ async def test_fifty_megabytes_go_through_a_small_redis(own_valkey: OwnValkey, s
 
 async def test_each_change_is_told_once_while_the_log_is_trimmed(own_valkey: OwnValkey) -> None:
     async with full_soon(own_valkey, 4) as redis, publishing(redis) as (publisher, reasons):
-        await publisher.begin("e1", EpochReason.FIRST_START, START, "")
+        await publisher.restart_log("e1", EpochReason.FIRST_START, START, "")
         async with redis.pubsub() as channel:
             await channel.subscribe(KEYS.channel)
             told: list[str] = []
@@ -123,7 +123,7 @@ async def test_each_change_is_told_once_while_the_log_is_trimmed(own_valkey: Own
 async def test_others_may_fill_redis_and_leave_again(own_valkey: OwnValkey) -> None:
     with capture_logs() as lines:
         async with full_soon(own_valkey, 8) as redis, publishing(redis) as (publisher, reasons):
-            await publisher.begin("e1", EpochReason.FIRST_START, START, "")
+            await publisher.restart_log("e1", EpochReason.FIRST_START, START, "")
             last = await fill(publisher, 400_000, 1_000)
             with suppress(OutOfMemoryError):
                 for number in range(1_000):
@@ -146,7 +146,7 @@ async def test_others_may_fill_redis_and_leave_again(own_valkey: OwnValkey) -> N
 
 async def test_a_few_large_changes_make_room_too(own_valkey: OwnValkey) -> None:
     async with full_soon(own_valkey, 16) as redis, publishing(redis) as (publisher, _):
-        await publisher.begin("e1", EpochReason.FIRST_START, START, "")
+        await publisher.restart_log("e1", EpochReason.FIRST_START, START, "")
         last = await fill(publisher, 40 * MB, 2 * MB)
         assert await is_whole(redis, last)
         assert 1 <= len(await ids(redis)) < 8
@@ -155,12 +155,12 @@ async def test_a_few_large_changes_make_room_too(own_valkey: OwnValkey) -> None:
 @pytest.mark.parametrize("starts", ["claims", "begins"])
 async def test_a_watcher_starts_on_a_redis_that_its_log_has_filled(own_valkey: OwnValkey, starts: str) -> None:
     async with full_soon(own_valkey, 8) as redis, publishing(redis) as (publisher, _):
-        await publisher.begin("e1", EpochReason.FIRST_START, START, "")
+        await publisher.restart_log("e1", EpochReason.FIRST_START, START, "")
         last = await fill(publisher, 6 * MB, 5_000)
         await redis.config_set("maxmemory", str(int((await redis.info("memory"))["used_memory"]) - 3 * MB))
         async with publishing(redis, term=2, maxlen=200) as (newer, reasons):
             if starts == "begins":
-                await newer.begin("e2", EpochReason.STATE_LOST, START, "")
+                await newer.restart_log("e2", EpochReason.STATE_LOST, START, "")
                 assert await publish(newer, "e2", START, batch(11, 1, 10)) is Published.OK
             else:
                 found = await newer.claim()
@@ -174,7 +174,7 @@ async def test_a_watcher_starts_on_a_redis_that_its_log_has_filled(own_valkey: O
 
 async def test_an_older_term_does_not_trim(own_valkey: OwnValkey) -> None:
     async with full_soon(own_valkey, 8) as redis, publishing(redis) as (old, reasons):
-        await old.begin("e1", EpochReason.FIRST_START, START, "")
+        await old.restart_log("e1", EpochReason.FIRST_START, START, "")
         last = await fill(old, 4 * MB, 5_000)
         async with publishing(redis, term=2) as (newer, _):
             await newer.claim()
@@ -191,7 +191,7 @@ async def test_an_older_term_does_not_trim(own_valkey: OwnValkey) -> None:
 async def test_the_log_is_bounded_in_bytes(redis: Redis, sizes: Sequence[int]) -> None:
     bound = 3 * MB
     async with publishing(redis, max_bytes=bound) as (publisher, reasons):
-        await publisher.begin("e1", EpochReason.FIRST_START, START, "")
+        await publisher.restart_log("e1", EpochReason.FIRST_START, START, "")
         last, first = START, 11
         for size in sizes:
             last = await fill(publisher, 2 * bound, size, first, last)
@@ -205,7 +205,7 @@ async def test_the_log_is_bounded_in_bytes(redis: Redis, sizes: Sequence[int]) -
 
 async def test_a_new_leader_knows_how_many_bytes_are_there(redis: Redis) -> None:
     async with publishing(redis) as (publisher, _):
-        await publisher.begin("e1", EpochReason.FIRST_START, START, "")
+        await publisher.restart_log("e1", EpochReason.FIRST_START, START, "")
         last = await fill(publisher, 4 * MB, 5_000)
     async with publishing(redis, term=2, max_bytes=1 * MB) as (newer, reasons):
         await newer.claim()
@@ -220,7 +220,7 @@ async def test_changes_that_are_too_old_are_dropped_while_nothing_happens(redis:
     metrics = LogMetrics(registry)
     second = 1 << 32
     async with publishing(redis) as (publisher, _):
-        await publisher.begin("e1", EpochReason.FIRST_START, Position(100 * second, 0), "")
+        await publisher.restart_log("e1", EpochReason.FIRST_START, Position(100 * second, 0), "")
         changes = [change(Position((100 + number) * second, 1), data={"number": number}) for number in range(50)]
         assert await publish(publisher, "e1", Position(100 * second, 0), changes) is Published.OK
         upkeep = LogUpkeep(redis, KEYS, 1, 20, publisher.size, metrics)

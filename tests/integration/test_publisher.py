@@ -21,7 +21,7 @@ START = Position(10, 0)
 
 async def begun(redis: Redis, term: int = 1, maxlen: int = 1000, start: Position = START) -> Publisher:
     publisher = new_publisher(redis, term, maxlen)
-    await publisher.begin("e1", EpochReason.FIRST_START, start, "token-0")
+    await publisher.restart_log("e1", EpochReason.FIRST_START, start, "token-0")
     return publisher
 
 
@@ -51,7 +51,7 @@ async def test_the_message_holds_the_appended_entries_and_their_predecessor(redi
     publisher = new_publisher(redis)
     async with redis.pubsub() as channel:
         await channel.subscribe(KEYS.channel)
-        await publisher.begin("e1", None, START, "")
+        await publisher.restart_log("e1", None, START, "")
         await publish(publisher, "e1", START, batch(11, 12))
         await publish(publisher, "e1", Position(11, 0), batch(12, 13))
         await publish(publisher, "e1", START, batch(11, 13))
@@ -122,7 +122,7 @@ async def test_a_lost_key_is_a_gap_until_the_log_is_restarted(redis: Redis, lost
     assert await publish(publisher, "e1", Position(13, 0), []) is Published.GAP
     assert await publish(publisher, "e1", START, batch(11, 14)) is Published.GAP
     assert await publisher.claim() is None
-    await publisher.begin("e1", None, START, "")
+    await publisher.restart_log("e1", None, START, "")
     assert await publish(publisher, "e1", START, batch(11, 14)) is Published.OK
     assert await ids(redis) == ["11-0", "12-0", "13-0", "14-0"]
 
@@ -180,7 +180,7 @@ async def test_a_watcher_of_an_older_term_is_shut_out_from_everything(redis: Red
     with pytest.raises(Fenced) as fenced:
         await publish(old, "e1", Position(11, 0), batch(12, 12))
     assert fenced.value.term == 10
-    for attempt in (old.claim(), publish(old, "e1", START, []), old.begin("e2", None, START, "")):
+    for attempt in (old.claim(), publish(old, "e1", START, []), old.restart_log("e2", None, START, "")):
         with pytest.raises(Fenced):
             await attempt
     assert await ids(redis) == ["11-0"]
@@ -254,7 +254,7 @@ async def test_changes_one_by_one_are_a_sign_of_life(redis: Redis) -> None:
 async def test_to_begin_forgets_the_log_and_tells_the_gateways(redis: Redis) -> None:
     publisher = await begun(redis)
     await publish(publisher, "e1", START, batch(11, 13))
-    await publisher.begin("e2", EpochReason.COLLECTION_DROPPED, Position(50, 4), "token-d")
+    await publisher.restart_log("e2", EpochReason.COLLECTION_DROPPED, Position(50, 4), "token-d")
     found = await head(redis)
     assert await ids(redis) == []
     assert (found["epoch"], found["position"], found["floor"], found["reason"], found["token"]) == (

@@ -21,7 +21,7 @@ START = Position(10, 0)
 async def watching(redis: Redis) -> AsyncIterator[Publisher]:
     """Give a publisher whose log ends at 11-0, that it has published."""
     publisher = new_publisher(redis)
-    await publisher.begin("e1", EpochReason.FIRST_START, START, "token-0")
+    await publisher.restart_log("e1", EpochReason.FIRST_START, START, "token-0")
     await publish(publisher, "e1", START, [change(11)])
     try:
         yield publisher

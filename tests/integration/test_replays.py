@@ -47,7 +47,7 @@ async def test_after_the_oplog_a_client_is_live(past: Past) -> None:
         await until(lambda: is_served(outlet, past), "it has everything")
         last = past.positions[-1]
         writing.last = last + 10
-        await writing.publisher.begin("e2", EpochReason.COLLECTION_DROPPED, Position(last + 10, 0), "")
+        await writing.publisher.restart_log("e2", EpochReason.COLLECTION_DROPPED, Position(last + 10, 0), "")
         await until(lambda: outlet.resyncs, "it is told of the new epoch")
     assert outlet.resyncs == [("collection_dropped", f"e2.{last + 10}-0")]
 
@@ -258,7 +258,7 @@ async def test_an_event_that_mongodb_cannot_deliver_is_stepped_over(past: Past) 
     await past.orders.update_one({"_id": large}, {"$set": {"number": 8}})  # 18 MB with both images
     await past.orders.insert_one({"number": 9})
     floor = Position.end_of(cluster_time((await past.orders.database.command("ping"))["operationTime"]))
-    await past.world.writing().publisher.begin("e1", EpochReason.FIRST_START, floor, "")
+    await past.world.writing().publisher.restart_log("e1", EpochReason.FIRST_START, floor, "")
     async with past.world.gateway() as gateway:
         outlet = Outlet()
         await gateway.join(outlet, past.before(0))
@@ -296,7 +296,9 @@ async def test_a_cursor_of_an_epoch_that_ends_while_the_oplog_is_asked_is_answer
         async with past.failing(["aggregate"], times=1, blockConnection=True, blockTimeMS=1500):
             joining = asyncio.create_task(gateway.join(outlet, Cursor("e1", past.before(0).position)))
             await until(lambda: gateway.asked.times["aggregate"], "the oplog is asked")
-            await writing.publisher.begin("e2", EpochReason.COLLECTION_DROPPED, Position(past.positions[-1] + 9, 0), "")
+            await writing.publisher.restart_log(
+                "e2", EpochReason.COLLECTION_DROPPED, Position(past.positions[-1] + 9, 0), ""
+            )
             await until(lambda: gateway.ring.epoch == "e2", "a new epoch has begun")
             await joining
     assert [reason for reason, _ in outlet.resyncs] == ["collection_dropped"]

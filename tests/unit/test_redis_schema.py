@@ -30,7 +30,7 @@ def calls(command: str) -> list[tuple[str, str]]:
 
 
 def test_there_are_scripts_and_their_calls_are_found() -> None:
-    assert SCRIPTS.keys() == {"publish.lua", "claim.lua", "begin.lua", "trim.lua"}
+    assert SCRIPTS.keys() == {"publish.lua", "claim.lua", "restart.lua", "trim.lua"}
     calls = sum(len(_CALL.findall(text)) for text in SCRIPTS.values())
     on_keys = sum(text.count(", KEYS[") - text.count("'USAGE', KEYS[") for text in SCRIPTS.values())
     assert calls == on_keys
@@ -54,5 +54,5 @@ def test_an_entry_has_its_fields_in_the_order_in_which_the_scripts_read_them() -
 
 def test_a_message_has_the_same_fields_in_the_scripts_and_for_the_gateway() -> None:
     published = {name: re.findall(r'"(\w+)":', arguments) for name, arguments in calls("PUBLISH")}
-    assert published == {"publish.lua": list(MessageField), "begin.lua": list(MessageField)}
+    assert published == {"publish.lua": list(MessageField), "restart.lua": list(MessageField)}
     assert _Message.__struct_fields__ == tuple(MessageField)
