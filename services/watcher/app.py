@@ -95,7 +95,7 @@ async def _lead_forever(parts: Parts, redis: Redis, settings: WatcherSettings, l
         leader = Leader(parts, publisher, term)
         try:
             async with _holding_lease(parts, term, settings.lease_seconds) as tasks, aclosing(publisher):
-                tasks.keep("keeping the log short", upkeep.watch(leader.token_time))
+                tasks.keep("keeping the log short", upkeep.watch(leader.published_until))
                 await leader.lead()
         except* LeaseLost as lost:
             log.warning("The lease is lost, standing by", error=error_text(leaves(lost)[0]))

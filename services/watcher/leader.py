@@ -65,15 +65,15 @@ class Leader:
             async with Tasks(Fenced, LeaseLost) as tasks:
                 tasks.keep("following the change stream", self._follow_forever())
                 tasks.keep("saving the checkpoint", self._save_periodically())
-                tasks.keep("watching the oplog", self._parts.oplog.watch(self.token_time))
+                tasks.keep("watching the oplog", self._parts.oplog.watch(self.published_until))
                 await tasks.forever()
         finally:
             # If this fails, the next leader publishes the unsaved changes again, and Redis refuses the duplicates.
             with suppress(StateUnavailable, LeaseLost):
                 await self._save()
 
-    def token_time(self) -> int | None:
-        """Return the cluster time (u64) up to which changes were read, None where that is not known."""
+    def published_until(self) -> int | None:
+        """Return the cluster time (u64) up to which all changes are published, None where that is not known."""
         return None if self._progress is None else token_time(self._progress.token)
 
     async def _follow_forever(self) -> None:

@@ -33,16 +33,16 @@ class LogUpkeep:
         self._size = size
         self._metrics = metrics
 
-    async def watch(self, now: Callable[[], int | None]) -> None:
-        """Do it periodically until cancelled; ``now`` returns the cluster time (u64) up to which changes were read.
+    async def watch(self, published_until: Callable[[], int | None]) -> None:
+        """Do it periodically until cancelled; ``published_until`` returns a cluster time (u64), see `Leader`.
 
-        By MongoDB's clock, as positions are: this machine's may be wrong.
+        Age is counted from there, by MongoDB's clock, as positions are: this machine's may be wrong.
         """
         try:
             while True:
                 try:
                     async with asyncio.timeout(TIMEOUT_SECONDS):
-                        await self.once(now())
+                        await self.once(published_until())
                 except (RedisError, OSError, ValueError):
                     self._metrics.extent = None  # the publisher reports the outage
                 raise_if_cancelled()
@@ -50,13 +50,13 @@ class LogUpkeep:
         finally:
             self._metrics.extent = None
 
-    async def once(self, now: int | None) -> None:
+    async def once(self, published_until: int | None) -> None:
         """Do it once; raise RedisError."""
-        await self._drop_old(now)
+        await self._drop_old(published_until)
         await self._report()
 
-    async def _drop_old(self, now: int | None) -> None:
-        if now is None or (since := now - (self._seconds << 32)) <= 0:
+    async def _drop_old(self, published_until: int | None) -> None:
+        if published_until is None or (since := published_until - (self._seconds << 32)) <= 0:
             return
         arguments = (self._keys.head, self._keys.log, str(self._term), str(Position(since, 0)), "0", "0")
         reply = await self._redis.eval(TRIM.text, 2, *arguments)

@@ -74,7 +74,7 @@ class WatcherMetrics:
         self.registry.register(ConnectionCollector("watcher", self.connections))
         self.oplog_headroom = Gauge(
             "orders_watcher_oplog_headroom_seconds",
-            "Seconds until the oplog no longer holds the saved resume token; infinite while the oplog is not full.",
+            "Seconds until the oplog loses changes that are not published yet; infinite while the oplog is not full.",
             registry=self.registry,
         )
 

@@ -1,4 +1,4 @@
-"""Watches how long the oplog will still hold the changes after the saved resume token."""
+"""Watches how long the oplog will still hold the changes that are not published yet."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +18,7 @@ log = structlog.get_logger("oplog")
 
 
 class OplogWindow:
-    """Seconds until the oplog no longer holds the saved token, if it keeps filling at the same rate.
+    """Seconds until the oplog loses changes that are not published yet, if it keeps filling at the same rate.
 
     This needs the right to read the database `local`; without it, or through mongos, the figure is unknown.
     """
@@ -34,24 +34,24 @@ class OplogWindow:
         self._metrics = metrics
         self.low: str | None = None  # the warning, for `/readyz`
 
-    async def watch(self, saved: Callable[[], int | None]) -> None:
-        """Check periodically until cancelled; ``saved`` returns the time (u64) of the token that must not be lost."""
+    async def watch(self, published_until: Callable[[], int | None]) -> None:
+        """Check periodically until cancelled; ``published_until`` returns a cluster time (u64), see `Leader`."""
         while True:
             try:
-                self._report(await self.seconds(saved()))
+                self._report(await self.seconds(published_until()))
             except PyMongoError:
                 self._metrics.oplog_headroom.set(float("nan"))  # the change stream itself reports when MongoDB is down
             raise_if_cancelled()
             await asyncio.sleep(EVERY_SECONDS)
 
-    async def seconds(self, saved: int | None) -> float:
+    async def seconds(self, published_until: int | None) -> float:
         """Return how many seconds are left; infinity while nothing is lost from the oplog yet."""
         stats = await (await self._oplog.aggregate([{"$collStats": {"storageStats": {}}}])).next()
         storage = stats["storageStats"]
-        if saved is None or storage["size"] < storage["maxSize"] * FULL:
+        if published_until is None or storage["size"] < storage["maxSize"] * FULL:
             return float("inf")
         first = await self._oplog.find_one(sort=[("$natural", 1)], projection={"ts": 1})
-        return float("inf") if first is None else float((saved >> 32) - first["ts"].time)
+        return float("inf") if first is None else float((published_until >> 32) - first["ts"].time)
 
     def _report(self, seconds: float) -> None:
         self._metrics.oplog_headroom.set(seconds)
