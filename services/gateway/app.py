@@ -17,7 +17,7 @@ from services.gateway.access import Access, open_access
 from services.gateway.access_settings import secrets_in
 from services.gateway.catch_up import CatchUp
 from services.gateway.edge.fair_share import FairShare
-from services.gateway.edge.incidents import Incident
+from services.gateway.edge.incidents import IncidentKind
 from services.gateway.edge.peer import Peers
 from services.gateway.edge.unsent import Unsent
 from services.gateway.endpoints import Endpoints
@@ -80,7 +80,7 @@ async def run(settings: GatewaySettings) -> None:
         if access is not None:
             metrics.levels.observe_revocations(access.revocations)
         ready = readiness(store, feed, server, access)
-        places = few_connections(lambda refusal: metrics.incident(Incident(refusal.value)))
+        places = few_connections(lambda refusal: metrics.incident(IncidentKind(refusal.value)))
         admin = internal_listener(settings.admin_host, settings.admin_port, ready, metrics.registry, places)
         admin_port = await stack.enter_async_context(admin)
         stack.enter_context(measuring_lag(metrics.loop_lag))

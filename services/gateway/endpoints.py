@@ -12,7 +12,7 @@ from services.gateway.access import Access
 from services.gateway.edge.capacity import Capacity, capacity
 from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.fair_share import FairShare
-from services.gateway.edge.incidents import Incident
+from services.gateway.edge.incidents import IncidentKind
 from services.gateway.edge.origin import OriginPolicy
 from services.gateway.edge.peer import Peers
 from services.gateway.edge.registry import Registry
@@ -192,7 +192,7 @@ def _connections(settings: GatewaySettings, room: Capacity, metrics: GatewayMetr
         per_address=settings.max_connections_per_address,
         last_descriptor=room.last_descriptor,
     )
-    return Connections(bounds, lambda refusal: metrics.incident(Incident(refusal.value)))
+    return Connections(bounds, lambda refusal: metrics.incident(IncidentKind(refusal.value)))
 
 
 def _entrance(settings: GatewaySettings, metrics: GatewayMetrics) -> Entrance:

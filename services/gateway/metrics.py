@@ -15,7 +15,7 @@ from services.common.loop_lag_metrics import LoopLag
 from services.common.process_metrics import observe_process
 from services.gateway.catch_up import Source
 from services.gateway.edge.failures import Failures
-from services.gateway.edge.incidents import DisconnectReason, Incident
+from services.gateway.edge.incidents import DisconnectReason, IncidentKind
 from services.gateway.edge.unsent import Unsent
 from services.gateway.event import Event
 from services.gateway.http.accept import opens_stream
@@ -77,7 +77,7 @@ class GatewayMetrics:
         self._incidents = self._counters(
             "orders_gateway_incidents",
             "Refused requests, and connections that the client did not close itself.",
-            kind=Incident,
+            kind=IncidentKind,
         )
         self._resumes = self._counters(
             "orders_gateway_resumes",
@@ -114,7 +114,7 @@ class GatewayMetrics:
 
     def observe_gate(self, gate: MongodbGate) -> None:
         """Export how many requests are at the gate before MongoDB, and count those that are turned away."""
-        gate.turned_away = lambda: self.incident(Incident.OVERLOADED)
+        gate.turned_away = lambda: self.incident(IncidentKind.OVERLOADED)
         self.levels.observe_gate(gate)
 
     def published(self, events: Sequence[Event], writes: int) -> None:
@@ -143,7 +143,7 @@ class GatewayMetrics:
         """Count one replay from the oplog."""
         self._replays[outcome,].inc()
 
-    def incident(self, kind: Incident) -> None:
+    def incident(self, kind: IncidentKind) -> None:
         """Count one."""
         log.debug("A client was refused or closed", kind=kind.value)
         self._incidents[kind,].inc()

@@ -11,7 +11,7 @@ from services.common.cursor import Cursor, Position
 from services.common.fair_turns import FairTurns
 from services.common.normalize import EpochReason
 from services.common.tasks import Tasks
-from services.gateway.edge.incidents import Incident
+from services.gateway.edge.incidents import IncidentKind
 from services.gateway.event import Event
 from services.gateway.filters import EVERYTHING
 from services.gateway.hub import Hub
@@ -38,7 +38,7 @@ class Orders:
     ring: Ring
     hub: Hub
     history: list[Event] = field(repr=False)  # of this epoch
-    incidents: list[Incident]  # of the orders themselves
+    incidents: list[IncidentKind]  # of the orders themselves
     epoch: str = "e1"
     last: int = 0
     errors: list[Exception] = field(default_factory=list)
@@ -75,7 +75,7 @@ async def orders_server(*, ring_events: int = 10_000, stall: float = 30.0, **cha
     ring = Ring(ring_events)
     ring.reset("e1", Position(0, 0))
     history: list[Event] = []
-    incidents: list[Incident] = []
+    incidents: list[IncidentKind] = []
 
     def bring_soon(subscription: Subscription) -> None:
         """Act as Redis: return events that the ring no longer holds, a page at a time."""

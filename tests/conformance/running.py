@@ -20,7 +20,7 @@ from services.front.front import Front
 from services.front.runner import Runner
 from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.fast_path import websocket_fast_path
-from services.gateway.edge.incidents import Incident
+from services.gateway.edge.incidents import IncidentKind
 from services.gateway.edge.origin import OriginPolicy
 from services.gateway.edge.peer import Peers
 from services.gateway.engineio.server import EngineServer
@@ -40,11 +40,11 @@ class Ledger:
     """The server's counts, and a way to wait for them."""
 
     def __init__(self) -> None:
-        self.incidents: Counter[Incident] = Counter()
+        self.incidents: Counter[IncidentKind] = Counter()
         self.requests = 0  # that have reached their handlers
         self.happened = asyncio.Event()
 
-    def count(self, incident: Incident) -> None:
+    def count(self, incident: IncidentKind) -> None:
         self.incidents[incident] += 1
         self.happened.set()
 
@@ -69,7 +69,7 @@ class Running:
     close: Callable[[float], Awaitable[None]]
 
     @property
-    def incidents(self) -> Counter[Incident]:
+    def incidents(self) -> Counter[IncidentKind]:
         return self.ledger.incidents
 
     @property
@@ -127,7 +127,7 @@ class Running:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.ledger.happened.wait(), 0.02)
 
-    async def counted(self, incident: Incident) -> None:
+    async def counted(self, incident: IncidentKind) -> None:
         """Wait until the server has counted the incident."""
         await self.until(lambda: self.incidents[incident] > 0)
 
@@ -208,7 +208,7 @@ async def _serve(
     http_server = runner.server
     assert http_server is not None
     bounds = ConnectionBounds(total=10_000, per_address=10_000, last_descriptor=1_000_000)
-    places = Connections(bounds, lambda refusal: ledger.count(Incident(refusal.value)))
+    places = Connections(bounds, lambda refusal: ledger.count(IncidentKind(refusal.value)))
     front = Front(http_server, places, websocket_fast_path(server.open))
     try:
         async with (

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from services.gateway.edge.incidents import Incident
+from services.gateway.edge.incidents import IncidentKind
 from services.gateway.engineio.application import Application
 from services.gateway.engineio.session import Session
 from services.gateway.wire.form import Form
@@ -70,7 +70,7 @@ async def test_an_upgrade_that_was_not_probed_ends_the_attempt_and_not_the_poll(
         async with engine.websocket(sid=sid) as socket:
             await socket.send_at_once(*packets)
             await socket.closed()
-        assert engine.incidents == {Incident.UPGRADE_FAILED: 1}
+        assert engine.incidents == {IncidentKind.UPGRADE_FAILED: 1}
         assert await engine.post(sid, "4x") == (200, "ok")
         assert await poll == (200, "41")
         assert applications[0].calls[2:] == ["resumed polling", "paused polling"]

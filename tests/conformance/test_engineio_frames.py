@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from services.gateway.edge.incidents import Incident
+from services.gateway.edge.incidents import IncidentKind
 from tests.conformance.conftest import EngineWith
 from tests.conformance.running import SECONDS, Running
 from tests.unit.websocket_client import CLOSE, CONTINUATION, ENGINEIO, PING, PONG, TEXT, frame, handshake
@@ -57,14 +57,14 @@ async def test_every_frame_counts_towards_the_rate(engine_with: EngineWith, fram
     async with wire(engine) as (reader, writer):
         writer.write(frames)
         assert (await ending(reader))[:2] == closed_as(1008)
-    assert engine.incidents == {Incident.RATE_EXCEEDED: 1}
+    assert engine.incidents == {IncidentKind.RATE_EXCEEDED: 1}
 
 
 async def test_frames_behind_an_upgrade_count_too(engine_with: EngineWith) -> None:
     engine = await engine_with(packets_per_second=0.001, packets_burst=10)
     sid = await engine.open_polling()
     async with wire(engine, sid=sid, tail=frame(PING, b"") * 11):
-        await engine.counted(Incident.RATE_EXCEEDED)
+        await engine.counted(IncidentKind.RATE_EXCEEDED)
     assert engine.connections() == 0
 
 
@@ -89,7 +89,7 @@ async def test_frames_after_a_violation_cost_no_work(engine: Running) -> None:
         said = await reader.read()
     assert b"hello" not in said
     assert b"\x8a" not in said
-    assert engine.incidents == {Incident.MALFORMED_PACKET: 1}
+    assert engine.incidents == {IncidentKind.MALFORMED_PACKET: 1}
 
 
 async def test_a_message_of_more_than_64_fragments_is_a_violation(engine: Running) -> None:
@@ -99,7 +99,7 @@ async def test_a_message_of_more_than_64_fragments_is_a_violation(engine: Runnin
         writer.write(BEGUN + CRUMB * 63)
         writer.write(CRUMB)
         assert (await ending(reader))[:2] == closed_as(1008)
-    assert engine.incidents == {Incident.MALFORMED_PACKET: 1}
+    assert engine.incidents == {IncidentKind.MALFORMED_PACKET: 1}
 
 
 async def test_order_is_kept_over_many_turns(engine: Running) -> None:
@@ -123,7 +123,7 @@ async def test_after_our_close_a_client_that_goes_on_sending_is_not_read(engine_
                 await writer.drain()
                 sent += 65_536
     assert sent < 32_000_000  # as many as the kernel buffers; in a second one could send a thousand
-    assert engine.incidents == {Incident.RATE_EXCEEDED: 1}
+    assert engine.incidents == {IncidentKind.RATE_EXCEEDED: 1}
 
 
 async def test_a_client_that_ends_the_closing_handshake_need_not_wait(engine_with: EngineWith) -> None:
@@ -144,4 +144,4 @@ async def test_packets_of_a_post_are_not_read_beyond_the_rate(engine_with: Engin
     sid = await engine.open_polling()
     # Were the packets that are too many read, the last would be counted as malformed.
     assert (await engine.post(sid, "\x1e".join(["6"] * 10_000 + ["9"])))[0] == 400
-    assert engine.incidents == {Incident.RATE_EXCEEDED: 1}
+    assert engine.incidents == {IncidentKind.RATE_EXCEEDED: 1}

@@ -10,7 +10,7 @@ from ipaddress import ip_network
 import aiohttp
 import pytest
 
-from services.gateway.edge.incidents import Incident
+from services.gateway.edge.incidents import IncidentKind
 from services.gateway.edge.peer import Peers
 from services.gateway.engineio.application import Application
 from services.gateway.engineio.session import Session
@@ -29,14 +29,14 @@ async def test_no_more_connections_than_allowed(engine_with: EngineWith) -> None
         for transport in ("polling", "websocket"):
             response = await refused(engine, transport)
             assert response == (503, "5")
-    assert engine.incidents == {Incident.TOO_MANY_CONNECTIONS: 2}
+    assert engine.incidents == {IncidentKind.TOO_MANY_CONNECTIONS: 2}
 
 
 async def test_no_more_connections_from_one_address_than_allowed(engine_with: EngineWith) -> None:
     engine = await engine_with(max_connections_per_address=1)
     async with engine.session():
         assert await refused(engine, "polling") == (429, "5")
-    assert engine.incidents == {Incident.TOO_MANY_FROM_ADDRESS: 1}
+    assert engine.incidents == {IncidentKind.TOO_MANY_FROM_ADDRESS: 1}
     await engine.until(lambda: engine.connections() == 0)
     await engine.open_polling()
 
@@ -77,7 +77,7 @@ async def test_a_client_that_talks_too_fast_is_closed(engine_with: EngineWith, p
         assert engine.incidents == {}
         await socket.send(packet)
         assert await socket.closed() == 1008
-    assert engine.incidents == {Incident.RATE_EXCEEDED: 1}
+    assert engine.incidents == {IncidentKind.RATE_EXCEEDED: 1}
 
 
 async def test_pings_of_the_websocket_itself_count_too(engine_with: EngineWith) -> None:
@@ -85,14 +85,14 @@ async def test_pings_of_the_websocket_itself_count_too(engine_with: EngineWith) 
     async with engine.session() as socket:
         for _ in range(11):
             await socket.raw.ping()
-        await engine.counted(Incident.RATE_EXCEEDED)
+        await engine.counted(IncidentKind.RATE_EXCEEDED)
 
 
 async def test_packets_of_one_post_count_each(engine_with: EngineWith) -> None:
     engine = await engine_with(packets_per_second=1, packets_burst=10)
     sid = await engine.open_polling()
     assert (await engine.post(sid, "\x1e".join(["4x"] * 11)))[0] == 400
-    assert engine.incidents == {Incident.RATE_EXCEEDED: 1}
+    assert engine.incidents == {IncidentKind.RATE_EXCEEDED: 1}
 
 
 async def test_the_rate_recovers_with_time(engine_with: EngineWith) -> None:
@@ -119,7 +119,7 @@ async def test_a_body_that_trickles_in_is_cut_off(engine_with: EngineWith) -> No
     async with engine.http.post(engine.url, params=query, data=body(), headers=TEXT) as response:
         assert response.status == 408
     never.set()  # or the client itself would go on waiting for its body
-    assert engine.incidents == {Incident.BODY_TOO_SLOW: 1}
+    assert engine.incidents == {IncidentKind.BODY_TOO_SLOW: 1}
     assert engine.connections() == 0
 
 
@@ -130,7 +130,7 @@ async def test_an_upgrade_that_is_not_completed_is_closed_and_polling_goes_on(en
         await socket.send("2probe")
         assert await socket.receive() == "3probe"
         await socket.closed()
-    assert engine.incidents == {Incident.UPGRADE_FAILED: 1}
+    assert engine.incidents == {IncidentKind.UPGRADE_FAILED: 1}
     await engine.post(sid, "4x")
     assert await engine.get(sid) == (200, "4x")
 
@@ -164,7 +164,7 @@ async def test_a_client_that_pongs_and_never_reads_costs_a_bounded_amount(engine
             writer.write(b"\x81\x81\x00\x00\x00\x003" + message)
             with suppress(ConnectionError):
                 await writer.drain()
-    assert engine.incidents == {Incident.SLOW_CONSUMER: 1}
+    assert engine.incidents == {IncidentKind.SLOW_CONSUMER: 1}
     writer.close()
 
 
@@ -196,7 +196,7 @@ async def test_unfetched_packets_of_a_polling_client_are_bounded_too(engine_with
     for _ in range(5):
         assert (await engine.post(sid, "4" + "x" * 50_000))[0] == 200
     assert (await engine.post(sid, "4" + "x" * 60_000))[0] == 400
-    assert engine.incidents == {Incident.SLOW_CONSUMER: 1}
+    assert engine.incidents == {IncidentKind.SLOW_CONSUMER: 1}
 
 
 async def test_unfetched_packets_of_all_clients_together_are_bounded_as_well(engine_with: EngineWith) -> None:
@@ -208,12 +208,12 @@ async def test_unfetched_packets_of_all_clients_together_are_bounded_as_well(eng
         if sid == sids[0]:
             assert len((await engine.get(sid))[1]) == 50_001
             assert (await engine.post(sid, "4" + "y" * 50_000))[0] == 200
-    await engine.counted(Incident.SLOW_CONSUMER)
+    await engine.counted(IncidentKind.SLOW_CONSUMER)
     assert (await engine.get(sids[0]))[0] == 400
     for sid in sids[1:3]:
         assert len((await engine.get(sid))[1]) == 50_001
     assert (await engine.post(sids[3], "4" + "x" * 50_000))[0] == 200
-    assert engine.incidents[Incident.SLOW_CONSUMER] == 1
+    assert engine.incidents[IncidentKind.SLOW_CONSUMER] == 1
 
 
 async def test_a_client_that_does_not_answer_the_close_is_cut_off(engine_with: EngineWith) -> None:

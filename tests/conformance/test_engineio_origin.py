@@ -3,7 +3,7 @@
 import aiohttp
 import pytest
 
-from services.gateway.edge.incidents import Incident
+from services.gateway.edge.incidents import IncidentKind
 from services.gateway.edge.origin import OriginPolicy
 from tests.conformance.conftest import EngineWith
 
@@ -45,7 +45,7 @@ async def test_only_pages_of_allowed_origins_connect(
             else:
                 with pytest.raises(aiohttp.WSServerHandshakeError):
                     await http.ws_connect(engine.url, params=engine.query("websocket"), headers=headers)
-    assert engine.incidents == ({} if allowed else {Incident.ORIGIN_REFUSED: 3})
+    assert engine.incidents == ({} if allowed else {IncidentKind.ORIGIN_REFUSED: 3})
 
 
 async def test_any_origin_may_be_allowed_but_then_without_credentials(engine_with: EngineWith) -> None:

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from services.common import fair_turns
-from services.gateway.edge.incidents import Incident
+from services.gateway.edge.incidents import IncidentKind
 from services.gateway.engineio.application import Application
 from services.gateway.engineio.session import Session
 from tests.conformance.conftest import EngineWith
@@ -69,7 +69,7 @@ async def test_a_request_that_is_sent_again_by_another_connection_ends_the_sessi
         assert (await send(second))[0] == 400
 
     assert await engine.get(sid) == UNKNOWN
-    assert engine.incidents[Incident.REPEATED_REQUESTS] == 1
+    assert engine.incidents[IncidentKind.REPEATED_REQUESTS] == 1
 
 
 async def test_who_polls_by_hand_may_leave_the_address_as_it_is(engine: Running) -> None:
@@ -94,10 +94,10 @@ async def test_the_server_pings_and_the_client_lives_as_long_as_it_pongs(engine_
 async def test_a_client_that_does_not_pong_is_gone_after_interval_and_timeout(beating: Running) -> None:
     began = asyncio.get_running_loop().time()
     sid = await beating.open_polling()
-    await beating.counted(Incident.PING_TIMEOUT)
+    await beating.counted(IncidentKind.PING_TIMEOUT)
     assert asyncio.get_running_loop().time() - began > 0.49  # the two of the handshake
     assert await beating.get(sid) == UNKNOWN
-    assert beating.incidents[Incident.PING_TIMEOUT] == 1
+    assert beating.incidents[IncidentKind.PING_TIMEOUT] == 1
 
 
 async def test_a_packet_that_is_late_gives_the_pong_one_more_timeout() -> None:
@@ -117,7 +117,7 @@ async def test_packets_without_a_pong_give_one_more_timeout_only() -> None:
         async with asyncio.timeout(5):
             while (await engine.post(sid, "4hello"))[0] == 200:  # noqa: ASYNC110  # the client acts here
                 await asyncio.sleep(0.1)
-        assert engine.incidents[Incident.PING_TIMEOUT] == 1
+        assert engine.incidents[IncidentKind.PING_TIMEOUT] == 1
 
 
 @pytest.mark.parametrize("packet", ["abc", "", "7", "2", "b!", "b===", "4ok\x1eabc", b"\xff\xfe", "3\x1e"])
@@ -128,7 +128,7 @@ async def test_a_malformed_packet_ends_the_session(engine: Running, packet: str 
 
     assert status == 400
     assert await engine.get(sid) == UNKNOWN
-    assert engine.incidents[Incident.MALFORMED_PACKET] == 1
+    assert engine.incidents[IncidentKind.MALFORMED_PACKET] == 1
 
 
 async def test_a_second_poll_ends_the_session(engine: Running) -> None:
@@ -182,7 +182,7 @@ async def test_a_body_of_the_largest_size_is_taken_and_one_byte_more_is_not(engi
     sid = await engine.open_polling()
     assert (await engine.post(sid, "4" + "x" * 999_999))[0] == 200
     assert (await engine.post(sid, "4" + "x" * 1_000_000))[0] == 413
-    assert engine.incidents[Incident.PAYLOAD_TOO_BIG] == 1
+    assert engine.incidents[IncidentKind.PAYLOAD_TOO_BIG] == 1
     assert (await engine.get(sid))[0] == 200
 
 
@@ -235,7 +235,7 @@ async def test_a_client_that_closes_gets_a_noop_for_its_poll(engine: Running) ->
 async def test_packets_after_a_close_are_not_read(engine: Running) -> None:
     sid = await engine.open_polling()
     assert await engine.post(sid, "1\x1eabc") == (200, "ok")
-    assert engine.incidents[Incident.MALFORMED_PACKET] == 0
+    assert engine.incidents[IncidentKind.MALFORMED_PACKET] == 0
 
 
 async def test_a_client_that_hangs_up_while_it_polls_is_gone_at_once(engine: Running) -> None:

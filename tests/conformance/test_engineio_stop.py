@@ -2,7 +2,7 @@
 
 import asyncio
 
-from services.gateway.edge.incidents import Incident
+from services.gateway.edge.incidents import IncidentKind
 from tests.conformance.conftest import EngineWith
 from tests.conformance.running import Running
 
@@ -18,7 +18,7 @@ async def test_a_stop_is_spread_and_admits_no_client(engine_with: EngineWith) ->
         assert await second.closed() == 1001
         assert asyncio.get_running_loop().time() - begin >= 0.09
     await stop
-    assert engine.incidents == {Incident.STOPPING: 1}
+    assert engine.incidents == {IncidentKind.STOPPING: 1}
 
 
 async def test_a_held_poll_is_told_of_the_stop(engine_with: EngineWith) -> None:

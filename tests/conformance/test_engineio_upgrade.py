@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.gateway.edge.incidents import Incident
+from services.gateway.edge.incidents import IncidentKind
 from tests.conformance.conftest import EngineWith
 from tests.conformance.running import Running, WebSocket
 
@@ -98,7 +98,7 @@ async def test_anything_but_a_probe_ends_the_attempt_and_not_the_session(engine:
     async with engine.websocket(sid=sid) as socket:
         await socket.send(packet)
         await socket.closed()
-    assert engine.incidents == {Incident.UPGRADE_FAILED: 1}
+    assert engine.incidents == {IncidentKind.UPGRADE_FAILED: 1}
     assert await engine.post(sid, "4hello") == (200, "ok")
     assert await engine.get(sid) == (200, "4hello")
 
@@ -108,7 +108,7 @@ async def test_after_a_failed_attempt_polls_are_held_again_and_another_may_succe
     async with engine.websocket(sid=sid) as socket:
         await socket.send("2probe")
         assert await socket.receive() == "3probe"
-    await engine.counted(Incident.UPGRADE_FAILED)
+    await engine.counted(IncidentKind.UPGRADE_FAILED)
     poll = await engine.held(engine.get(sid))
     await asyncio.sleep(0.05)  # in which it could be answered
     assert not poll.done()

@@ -5,7 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from services.gateway.edge.incidents import Incident
+from services.gateway.edge.incidents import IncidentKind
 from tests.conformance.conftest import EngineWith
 from tests.conformance.running import Running
 from tests.unit.websocket_client import ENGINEIO, handshake
@@ -46,7 +46,7 @@ async def test_a_client_that_does_not_pong_is_closed(beating: Running) -> None:
     async with beating.session() as socket:
         async with asyncio.timeout(5):
             assert await socket.closed() == 1001
-    assert beating.incidents[Incident.PING_TIMEOUT] == 1
+    assert beating.incidents[IncidentKind.PING_TIMEOUT] == 1
 
 
 async def test_unrequested_pongs_do_not_delay_the_ping(beating: Running) -> None:
@@ -64,7 +64,7 @@ async def test_a_malformed_packet_closes(engine: Running, packet: str) -> None:
     async with engine.session() as socket:
         await socket.send(packet)
         assert await socket.closed() == 1002
-    assert engine.incidents == {Incident.MALFORMED_PACKET: 1}
+    assert engine.incidents == {IncidentKind.MALFORMED_PACKET: 1}
     assert engine.connections() == 0
 
 
@@ -79,7 +79,7 @@ async def test_a_message_that_is_too_big_closes_before_it_has_come(engine: Runni
     async with engine.session() as socket:
         await socket.send("4" + "x" * 1_000_000)
         assert await socket.closed() == 1009
-    assert engine.incidents == {Incident.PAYLOAD_TOO_BIG: 1}
+    assert engine.incidents == {IncidentKind.PAYLOAD_TOO_BIG: 1}
 
 
 async def test_websocket_pings_are_answered(engine: Running) -> None:

@@ -9,7 +9,7 @@ from contextlib import aclosing
 import pytest
 
 from services.common.cursor import Cursor, Position
-from services.gateway.edge.incidents import Incident
+from services.gateway.edge.incidents import IncidentKind
 from services.gateway.subscription import Mode
 from services.gateway.wire.form import Form
 from tests.conformance.orders import Orders, orders_server
@@ -95,7 +95,7 @@ async def test_a_websocket_that_does_not_read_gets_no_status_until_it_is_dropped
             for _ in range(20_000):
                 orders.hub.notify_stale(None if orders.hub.stale else "watcher_silent")
             await orders.running.until(lambda: orders.running.connections() == 0)
-            assert (orders.incidents, orders.running.incidents) == ([Incident.SLOW_CONSUMER], {})
+            assert (orders.incidents, orders.running.incidents) == ([IncidentKind.SLOW_CONSUMER], {})
 
 
 async def test_a_client_that_upgrades_to_a_websocket_and_reads_nothing_from_it_is_dropped() -> None:
@@ -107,7 +107,7 @@ async def test_a_client_that_upgrades_to_a_websocket_and_reads_nothing_from_it_i
         del client
         with reads_nothing(orders, f"&sid={sid}", "2probe", "5"):
             await orders.running.until(lambda: orders.running.connections() == 0)
-            assert (orders.incidents, orders.running.incidents) == ([Incident.SLOW_CONSUMER], {})
+            assert (orders.incidents, orders.running.incidents) == ([IncidentKind.SLOW_CONSUMER], {})
 
 
 async def test_a_session_that_fails_while_its_poll_is_answered_leaves_nothing_in_the_budget() -> None:

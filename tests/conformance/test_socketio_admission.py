@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from services.gateway.edge.incidents import Incident
+from services.gateway.edge.incidents import IncidentKind
 from services.gateway.socketio.server import ConnectionRefused, Namespace, Socket
 from tests.conformance.running import join, socket_server
 from tests.conformance.server import Auth
@@ -63,7 +63,7 @@ async def test_a_fault_while_connecting_refuses_without_details() -> None:
             await socket.send("40")
             assert await socket.receive() == '44{"message":"Internal server error"}'
             assert [entry.pop("exc_info") and entry["log_level"] for entry in logs] == ["error"]
-    assert server.incidents == {Incident.APPLICATION_ERROR: 1}
+    assert server.incidents == {IncidentKind.APPLICATION_ERROR: 1}
 
 
 async def test_a_client_that_sends_before_it_is_admitted_is_closed() -> None:

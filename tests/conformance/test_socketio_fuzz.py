@@ -8,7 +8,7 @@ import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.gateway.edge.incidents import Incident
+from services.gateway.edge.incidents import IncidentKind
 from tests.conformance.running import TEXT, Running
 from tests.unit.websocket_client import SOCKETIO, frame, handshake
 
@@ -73,7 +73,7 @@ async def serves(running: Running) -> None:
         await socket.send("40", '421["message-with-ack",1]')
         assert [await socket.receive() for _ in range(3)][2] == "431[1]"
     await running.until(lambda: running.connections() == 0)
-    assert running.incidents[Incident.APPLICATION_ERROR] == 0
+    assert running.incidents[IncidentKind.APPLICATION_ERROR] == 0
 
 
 @few

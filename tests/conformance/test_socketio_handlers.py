@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from services.gateway.edge.incidents import DisconnectReason, Incident
+from services.gateway.edge.incidents import DisconnectReason, IncidentKind
 from services.gateway.socketio.server import Ack, Namespace, Socket
 from services.gateway.wire.socketio import Argument
 from tests.conformance.running import join, socket_server
@@ -126,7 +126,7 @@ async def test_a_client_whose_start_fails_is_cut_off_rather_than_left_without_ev
             await socket.closed()
             await server.until(lambda: server.connections() == 0)
             assert [str(entry.pop("exc_info")) for entry in logs] == ["half way"]
-    assert server.incidents == {Incident.APPLICATION_ERROR: 1}
+    assert server.incidents == {IncidentKind.APPLICATION_ERROR: 1}
 
 
 async def test_a_namespace_that_fails_at_the_end_does_not_keep_the_others_from_hearing_of_it() -> None:
@@ -166,7 +166,7 @@ async def test_a_fault_of_a_handler_costs_one_event_and_not_the_connection(kind:
             await socket.send(f'421["{kind}"]', '422["other"]')
             assert await socket.receive() == '432["fine"]'
             assert [str(entry.pop("exc_info")) for entry in logs] == [kind]
-    assert server.incidents == {Incident.APPLICATION_ERROR: 1}
+    assert server.incidents == {IncidentKind.APPLICATION_ERROR: 1}
 
 
 async def test_a_client_that_is_put_out_stays_out_of_one_namespace_only() -> None:
@@ -202,7 +202,7 @@ async def test_more_events_than_may_wait_close_the_connection() -> None:
         await join(socket)
         await socket.send('42["wait"]', *['42["more"]'] * 4)
         assert await socket.closed() == 1008
-    assert server.incidents == {Incident.TOO_MANY_EVENTS: 1}
+    assert server.incidents == {IncidentKind.TOO_MANY_EVENTS: 1}
 
 
 @pytest.mark.parametrize("attached", [False, True])
@@ -217,7 +217,7 @@ async def test_more_bytes_than_may_wait_close_the_connection(*, attached: bool) 
         await join(socket)
         await socket.send('42["wait"]', *event, '42["small"]', *event)
         assert await socket.closed() == 1008
-    assert server.incidents == {Incident.TOO_MANY_EVENTS: 1}
+    assert server.incidents == {IncidentKind.TOO_MANY_EVENTS: 1}
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ async def test_a_client_that_joins_nothing_or_sends_half_a_packet_is_closed_in_t
         await socket.send(*packets)
         async with asyncio.timeout(10):
             assert await socket.closed() == 1008
-    assert server.incidents == {Incident.CONNECT_TIMEOUT: 1}
+    assert server.incidents == {IncidentKind.CONNECT_TIMEOUT: 1}
 
 
 async def test_a_client_that_has_joined_in_time_stays() -> None:

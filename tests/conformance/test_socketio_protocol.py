@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from services.gateway.edge.incidents import Incident
+from services.gateway.edge.incidents import IncidentKind
 from tests.conformance.running import Running, WebSocket
 
 
@@ -177,7 +177,7 @@ async def test_a_malformed_packet_closes_the_connection_at_once(
         await socket.send(packet)
         async with asyncio.timeout(5):  # before any heartbeat could do it
             assert await socket.closed() == 1002
-    assert sockets.incidents == {Incident.MALFORMED_PACKET: 1}
+    assert sockets.incidents == {IncidentKind.MALFORMED_PACKET: 1}
     assert caplog.records == []
 
 

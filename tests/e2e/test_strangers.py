@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from services.gateway.edge.incidents import Incident
+from services.gateway.edge.incidents import IncidentKind
 from tests.e2e.conftest import Product
 from tests.running_product import RunningProduct, product_on
 from tests.servers import Servers
@@ -180,7 +180,7 @@ async def test_refusals_are_counted_and_the_host_that_may_be_ours_is_logged_once
     for _ in range(3):
         await answer(gateway, asking("websocket", "Host: shop.example"))
     async with aiohttp.ClientSession() as http, http.get(f"{gateway.admin_url}/metrics") as response:
-        assert f'kind="{Incident.HOST_REFUSED}"' in await response.text()
+        assert f'kind="{IncidentKind.HOST_REFUSED}"' in await response.text()
     assert gateway.output.count("add it to ALLOWED_HOSTS") == 1
 
 

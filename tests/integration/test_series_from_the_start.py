@@ -17,7 +17,7 @@ from services.common.closed_labels import ClosedLabels
 from services.common.normalize import EpochReason
 from services.front.connections import ConnectionRefusal, State
 from services.gateway.catch_up import Source
-from services.gateway.edge.incidents import DisconnectReason, Incident
+from services.gateway.edge.incidents import DisconnectReason, IncidentKind
 from services.gateway.metrics import STATUSES, GatewayMetrics
 from services.gateway.replay import ReplayOutcome
 from services.gateway.state_metrics import Transport
@@ -47,7 +47,7 @@ GATEWAY: Mapping[str, set[Values]] = {
     "orders_gateway_dependency_outages": each(DEPENDENCIES),
     "orders_gateway_dependency_up": each(DEPENDENCIES),
     "orders_gateway_disconnects": each(Transport, DisconnectReason),
-    "orders_gateway_incidents": each(Incident),
+    "orders_gateway_incidents": each(IncidentKind),
     "orders_gateway_reach_seconds": each(("ring", "log")),
     "orders_gateway_replays": each(ReplayOutcome),
     "orders_gateway_request_seconds": {
@@ -112,8 +112,8 @@ def test_a_metric_with_labels_has_all_its_series_before_anything_is_counted(
 
 
 def test_a_value_that_is_not_known_is_refused() -> None:
-    series = ClosedLabels.of(CollectorRegistry(), Counter("some", "Some.", ["kind"], registry=None), kind=Incident)
-    series[Incident.EVICTED,].inc()
+    series = ClosedLabels.of(CollectorRegistry(), Counter("some", "Some.", ["kind"], registry=None), kind=IncidentKind)
+    series[IncidentKind.EVICTED,].inc()
     with pytest.raises(KeyError):
         series["anything",]
 
@@ -130,7 +130,7 @@ async def test_the_text_is_that_of_the_library_and_follows_the_figures() -> None
     metrics = GatewayMetrics()
     shown = Exposition(metrics.registry)
     for _ in range(3):
-        metrics.incident(Incident.EVICTED)
+        metrics.incident(IncidentKind.EVICTED)
         metrics.resumed(Source.RING)
         metrics.disconnected(Form.SSE_PLAIN, DisconnectReason.PING_TIMEOUT)
         text = (await shown.text()).decode()

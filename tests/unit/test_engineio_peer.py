@@ -6,7 +6,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from structlog.testing import capture_logs
 
-from services.gateway.edge.incidents import Incident
+from services.gateway.edge.incidents import IncidentKind
 from services.gateway.edge.peer import Peers, account_of
 from services.gateway.edge.registry import NotAdmitted, Registry
 
@@ -53,7 +53,7 @@ def test_only_trusted_proxies_are_believed(remote: str, forwarded: list[str], ad
     ],
 )
 def test_ports_and_brackets_of_proxies_are_understood(forwarded: str, address: str) -> None:
-    incidents: list[Incident] = []
+    incidents: list[IncidentKind] = []
     request = make_mocked_request("GET", "/", headers={"X-Forwarded-For": forwarded}).clone(remote="10.0.0.1")
     assert Peers(PROXIES, incidents.append).address(request) == address
     assert incidents == []
@@ -63,12 +63,12 @@ def test_ports_and_brackets_of_proxies_are_understood(forwarded: str, address: s
     "forwarded", ["unknown", "_hidden", "203.0.113.7:", "203.0.113.7:a", "[203.0.113.7", "999.1.1.1"]
 )
 def test_an_unreadable_entry_is_counted_each_time_and_logged_once(forwarded: str) -> None:
-    incidents: list[Incident] = []
+    incidents: list[IncidentKind] = []
     peers = Peers(PROXIES, incidents.append)
     request = make_mocked_request("GET", "/", headers={"X-Forwarded-For": forwarded}).clone(remote="10.0.0.1")
     with capture_logs() as lines:
         assert [peers.address(request), peers.address(request)] == ["10.0.0.1", "10.0.0.1"]
-    assert incidents == [Incident.UNREADABLE_ADDRESS] * 2
+    assert incidents == [IncidentKind.UNREADABLE_ADDRESS] * 2
     assert [(line["log_level"], line["entry"]) for line in lines] == [("warning", forwarded)]
 
 

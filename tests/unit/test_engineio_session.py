@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 import pytest_asyncio
 
-from services.gateway.edge.incidents import DisconnectReason, Incident, count_nothing
+from services.gateway.edge.incidents import DisconnectReason, IncidentKind, count_nothing
 from services.gateway.edge.registry import Registry
 from services.gateway.edge.unsent import Unsent
 from services.gateway.engineio.application import Application
@@ -53,7 +53,7 @@ async def sessions() -> AsyncIterator[Sessions]:
         lambda session: session.end(DisconnectReason.SERVER_ERROR),
         lambda session: session.abort(DisconnectReason.SERVER_ERROR),
         lambda session: session.close(DisconnectReason.SERVER_ERROR),
-        lambda session: session.fail(Incident.BAD_REQUEST, CloseCode.POLICY),
+        lambda session: session.fail(IncidentKind.BAD_REQUEST, CloseCode.POLICY),
     ],
 )
 @pytest.mark.parametrize("which", ["the carrier", "the application"])

@@ -5,17 +5,17 @@ import structlog
 
 from services.gateway.edge import log_throttle
 from services.gateway.edge.failures import Failures
-from services.gateway.edge.incidents import Incident
+from services.gateway.edge.incidents import IncidentKind
 
 
 def test_the_first_of_many_is_logged_and_all_are_counted() -> None:
-    counted: list[Incident] = []
+    counted: list[IncidentKind] = []
     noted = Failures("It failed", counted.append)
     with structlog.testing.capture_logs() as logs:
         for number in range(1000):
             noted.note(RuntimeError(str(number)))
     assert [(entry["event"], str(entry["exc_info"])) for entry in logs] == [("It failed", "0")]
-    assert counted == [Incident.APPLICATION_ERROR] * 1000
+    assert counted == [IncidentKind.APPLICATION_ERROR] * 1000
 
 
 def test_after_a_while_one_is_logged_again_with_how_many_were_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 from structlog.testing import capture_logs
 
-from services.gateway.edge.incidents import Incident
+from services.gateway.edge.incidents import IncidentKind
 from services.gateway.edge.unsent import Unsent
 
 
@@ -25,12 +25,12 @@ class Client:
 
 
 @pytest.fixture
-def counted() -> list[Incident]:
+def counted() -> list[IncidentKind]:
     return []
 
 
 @pytest.fixture
-def unsent(counted: list[Incident]) -> Unsent:
+def unsent(counted: list[IncidentKind]) -> Unsent:
     return Unsent(1000, counted.append)
 
 
@@ -46,7 +46,7 @@ def crowd(unsent: Unsent, count: int) -> tuple[list[Client], list[str]]:
 
 
 async def test_those_that_are_slow_for_longest_are_cut_until_the_rest_is_within_the_bound(
-    unsent: Unsent, counted: list[Incident]
+    unsent: Unsent, counted: list[IncidentKind]
 ) -> None:
     clients, ended = crowd(unsent, 6)
     for client in clients:
@@ -54,7 +54,7 @@ async def test_those_that_are_slow_for_longest_are_cut_until_the_rest_is_within_
     assert ended == [], "never from within the fan-out"
     await turn()
     assert ended == ["0", "1", "2"], "with some to spare, for the next ones"
-    assert counted == [Incident.SLOW_CONSUMER] * 3
+    assert counted == [IncidentKind.SLOW_CONSUMER] * 3
     assert (unsent.bytes, len(unsent)) == (720, 3)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from time import time
 
 from services.gateway.edge.bearers import Bearer, Bearers
-from services.gateway.edge.incidents import Count, Incident
+from services.gateway.edge.incidents import Count, IncidentKind
 from services.gateway.edge.key_source import KeySource
 from services.gateway.edge.principal import Credentials, Denial, NotAuthenticated, Principal, Scope
 from services.gateway.edge.tokens import TokenRules, UnknownKey, verify
@@ -45,13 +45,13 @@ class Authenticator:
         try:
             principal = self.unrevoked(await self._principal(credentials))
         except NotAuthenticated:
-            self._count(Incident.TOKEN_REFUSED)
+            self._count(IncidentKind.TOKEN_REFUSED)
             raise
         if subject is not None and principal.subject != subject:
-            self._count(Incident.TOKEN_REFUSED)
+            self._count(IncidentKind.TOKEN_REFUSED)
             raise NotAuthenticated(Denial.OTHER_SUBJECT)
         if scope is not None and scope not in principal.scopes:
-            self._count(Incident.SCOPE_MISSING)
+            self._count(IncidentKind.SCOPE_MISSING)
             raise NotAuthenticated(Denial.SCOPE_MISSING)
         return principal
 

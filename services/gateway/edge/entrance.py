@@ -6,7 +6,7 @@ import structlog
 from aiohttp import hdrs
 
 from services.common.authority import Authority, Hosts
-from services.gateway.edge.incidents import Count, Incident, count_nothing
+from services.gateway.edge.incidents import Count, IncidentKind, count_nothing
 from services.gateway.edge.log_throttle import LogThrottle
 from services.gateway.edge.origin import OriginPolicy
 from services.gateway.edge.peer import Peers
@@ -21,12 +21,12 @@ class EntranceRefusal(NamedTuple):
 
     status: int
     detail: str
-    incident: Incident
+    incident: IncidentKind
 
 
-_NO_HOST = EntranceRefusal(400, "The Host header is missing, duplicated or invalid.", Incident.BAD_REQUEST)
-_UNKNOWN_HOST = EntranceRefusal(421, "This server does not serve this host.", Incident.HOST_REFUSED)
-_FOREIGN_ORIGIN = EntranceRefusal(403, "Origin not allowed", Incident.ORIGIN_REFUSED)
+_NO_HOST = EntranceRefusal(400, "The Host header is missing, duplicated or invalid.", IncidentKind.BAD_REQUEST)
+_UNKNOWN_HOST = EntranceRefusal(421, "This server does not serve this host.", IncidentKind.HOST_REFUSED)
+_FOREIGN_ORIGIN = EntranceRefusal(403, "Origin not allowed", IncidentKind.ORIGIN_REFUSED)
 
 
 class Entrance:

@@ -2,7 +2,7 @@
 
 import structlog
 
-from services.gateway.edge.incidents import Count, Incident
+from services.gateway.edge.incidents import Count, IncidentKind
 from services.gateway.edge.log_throttle import LogThrottle
 
 
@@ -21,7 +21,7 @@ class Failures:
 
     def note(self, error: Exception) -> None:
         """Record one error."""
-        self._count(Incident.APPLICATION_ERROR)
+        self._count(IncidentKind.APPLICATION_ERROR)
         unlogged = self._throttle.passes()
         if unlogged is not None:
             self._log.error(self._what, unlogged_before=unlogged, exc_info=error)

@@ -6,8 +6,8 @@ from enum import StrEnum
 from services.gateway.wire.form import Form
 
 
-class Incident(StrEnum):
-    """The incidents that are counted: refusals, and connections that the client did not close itself."""
+class IncidentKind(StrEnum):
+    """The kinds of incidents that are counted: refusals, and connections that the client did not close itself."""
 
     BAD_REQUEST = "bad_request"
     HOST_REFUSED = "host_refused"
@@ -44,7 +44,7 @@ class Incident(StrEnum):
     APPLICATION_ERROR = "application_error"
 
 
-Count = Callable[[Incident], None]
+Count = Callable[[IncidentKind], None]
 
 
 class DisconnectReason(StrEnum):
@@ -68,5 +68,5 @@ OnDisconnect = Callable[[Form, DisconnectReason], None]
 """Called when a client has disconnected, with its wire form and the reason."""
 
 
-def count_nothing(_: Incident) -> None:
+def count_nothing(_: IncidentKind) -> None:
     """Ignore an incident."""

@@ -9,7 +9,7 @@ import structlog
 from aiohttp import hdrs
 
 from services.common.authority import parse_address
-from services.gateway.edge.incidents import Count, Incident, count_nothing
+from services.gateway.edge.incidents import Count, IncidentKind, count_nothing
 from services.gateway.edge.request import Request
 
 Network = IPv4Network | IPv6Network
@@ -81,7 +81,7 @@ class Peers:
         return parsed is not None and any(parsed in network for network in self._trusted)
 
     def _unreadable(self, entry: str, proxy: str) -> None:
-        self._count(Incident.UNREADABLE_ADDRESS)
+        self._count(IncidentKind.UNREADABLE_ADDRESS)
         if not self._warned:  # once: each request of such a proxy has one
             self._warned = True
             log.warning(

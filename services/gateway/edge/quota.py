@@ -5,7 +5,7 @@ import re
 from enum import StrEnum
 from typing import NamedTuple, Self
 
-from services.gateway.edge.incidents import Incident
+from services.gateway.edge.incidents import IncidentKind
 
 _FORM = re.compile(r"([1-9][0-9]{0,6})/([1-9][0-9]{0,4})", re.ASCII)
 OFF = frozenset({"0", "off"})
@@ -22,18 +22,18 @@ class Use(StrEnum):
     DEEP_RESUMES = "deep_resumes"  # cursors that only the oplog can serve
 
     @property
-    def incident(self) -> Incident:
+    def incident(self) -> IncidentKind:
         """As what a refusal is counted."""
         return _INCIDENTS[self]
 
 
 _INCIDENTS = {
-    Use.READS: Incident.READS_LIMITED,
-    Use.WRITES: Incident.WRITES_LIMITED,
-    Use.EXPENSIVE: Incident.EXPENSIVE_LIMITED,
-    Use.HANDSHAKES: Incident.HANDSHAKES_LIMITED,
-    Use.SUBSCRIBES: Incident.SUBSCRIBES_LIMITED,
-    Use.DEEP_RESUMES: Incident.DEEP_RESUMES_LIMITED,
+    Use.READS: IncidentKind.READS_LIMITED,
+    Use.WRITES: IncidentKind.WRITES_LIMITED,
+    Use.EXPENSIVE: IncidentKind.EXPENSIVE_LIMITED,
+    Use.HANDSHAKES: IncidentKind.HANDSHAKES_LIMITED,
+    Use.SUBSCRIBES: IncidentKind.SUBSCRIBES_LIMITED,
+    Use.DEEP_RESUMES: IncidentKind.DEEP_RESUMES_LIMITED,
 }
 
 

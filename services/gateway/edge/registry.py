@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
-from services.gateway.edge.incidents import Incident
+from services.gateway.edge.incidents import IncidentKind
 from services.gateway.edge.log_throttle import LogThrottle
 from services.gateway.edge.peer import account_of
 
@@ -19,7 +19,7 @@ log = structlog.get_logger("clients")
 class NotAdmitted(Exception):
     """The connection is refused; ``incident`` says why, and it may be tried again after so many seconds."""
 
-    def __init__(self, incident: Incident, retry_after: int = RETRY_SECONDS) -> None:
+    def __init__(self, incident: IncidentKind, retry_after: int = RETRY_SECONDS) -> None:
         super().__init__(incident.value)
         self.incident = incident
         self.retry_after = retry_after
@@ -59,12 +59,12 @@ class Registry:
     def enter(self, address: str, subject: str = "") -> None:
         """Take a slot, or raise NotAdmitted."""
         if self._stopping:
-            raise NotAdmitted(Incident.STOPPING)
+            raise NotAdmitted(IncidentKind.STOPPING)
         if self._admitted >= self.limit:
             if not self._is_refusing:
                 self._is_refusing = True
                 log.warning("This gateway is full, clients are refused", clients=self._admitted, address=address)
-            raise NotAdmitted(Incident.TOO_MANY_CONNECTIONS)
+            raise NotAdmitted(IncidentKind.TOO_MANY_CONNECTIONS)
         account = account_of(address)
         if self._per_address[account] >= self.limit_per_address:
             unlogged = self._throttle.passes()
@@ -76,7 +76,7 @@ class Registry:
                     clients=clients,
                     unlogged_before=unlogged,
                 )
-            raise NotAdmitted(Incident.TOO_MANY_FROM_ADDRESS)
+            raise NotAdmitted(IncidentKind.TOO_MANY_FROM_ADDRESS)
         self.claim(subject)
         self._per_address[account] += 1
         self._admitted += 1
@@ -88,7 +88,7 @@ class Registry:
         if not subject:
             return
         if self._per_subject[subject] >= self.limit_per_subject:
-            raise NotAdmitted(Incident.TOO_MANY_OF_SUBJECT)
+            raise NotAdmitted(IncidentKind.TOO_MANY_OF_SUBJECT)
         self._per_subject[subject] += 1
 
     def release(self, subject: str) -> None:

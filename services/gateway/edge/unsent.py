@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from services.gateway.edge.incidents import Count, Incident, count_nothing
+from services.gateway.edge.incidents import Count, IncidentKind, count_nothing
 
 log = structlog.get_logger("clients")
 
@@ -110,7 +110,7 @@ class Unsent:
         for holder in self._worst():
             if self.bytes <= self.limit * (1 - _FREED):
                 break
-            self._count(Incident.SLOW_CONSUMER)
+            self._count(IncidentKind.SLOW_CONSUMER)
             holder.cut()
             self.release(holder)
 

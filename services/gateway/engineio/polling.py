@@ -7,7 +7,7 @@ from aiohttp import web
 from services.common.fair_turns import Pace
 from services.gateway.edge.body import BodyBroken, BodyTooLarge, BodyTooSlow, read_body
 from services.gateway.edge.connection_watch import ConnectionWatch
-from services.gateway.edge.incidents import DisconnectReason, Incident
+from services.gateway.edge.incidents import DisconnectReason, IncidentKind
 from services.gateway.edge.media_type import media_type
 from services.gateway.engineio.rejection import ErrorCode, Rejected
 from services.gateway.engineio.request_times import RequestTimes
@@ -103,7 +103,7 @@ class Polling:
     async def get(self, request: web.BaseRequest) -> web.Response:
         """Answer with the unsent packets, or as soon as there are some."""
         if self._poll is not None:
-            self._session.fail(Incident.OVERLAPPING_REQUESTS, CloseCode.POLICY)
+            self._session.fail(IncidentKind.OVERLAPPING_REQUESTS, CloseCode.POLICY)
             return web.Response(status=400)
         if self._gets.is_repeated(request):
             return self._refuse_repeated()
@@ -156,10 +156,10 @@ class Polling:
     async def post(self, request: web.Request, pace: Pace) -> web.Response:
         """Receive the packets of one request, as many in a turn of the loop as there is time for."""
         if self._posting:
-            self._session.fail(Incident.OVERLAPPING_REQUESTS, CloseCode.POLICY)
+            self._session.fail(IncidentKind.OVERLAPPING_REQUESTS, CloseCode.POLICY)
             return web.Response(status=400)
         if media_type(request).name == "application/octet-stream":
-            self._session.fail(Incident.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)
+            self._session.fail(IncidentKind.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)
             return web.Response(status=400)
         if self._posts.is_repeated(request):
             return self._refuse_repeated()
@@ -175,7 +175,7 @@ class Polling:
 
     def _refuse_repeated(self) -> web.Response:
         """End the session: its client comes back with its cursor, and gets what was lost."""
-        self._session.fail(Incident.REPEATED_REQUESTS, CloseCode.POLICY)
+        self._session.fail(IncidentKind.REPEATED_REQUESTS, CloseCode.POLICY)
         return Rejected(ErrorCode.BAD_REQUEST).response(upgrade=False)
 
     async def _body(self, request: web.Request) -> bytes:
@@ -183,10 +183,10 @@ class Polling:
         try:
             return await read_body(request, limit=settings.max_payload, deadline=settings.body_timeout)
         except BodyTooLarge:
-            self._session.sessions.count(Incident.PAYLOAD_TOO_BIG)
+            self._session.sessions.count(IncidentKind.PAYLOAD_TOO_BIG)
             raise _Unread(413) from None
         except BodyTooSlow:
-            self._session.fail(Incident.BODY_TOO_SLOW, CloseCode.POLICY)
+            self._session.fail(IncidentKind.BODY_TOO_SLOW, CloseCode.POLICY)
             raise _Unread(408) from None
         except BodyBroken:
             self._session.end(DisconnectReason.TRANSPORT_CLOSE)
@@ -209,7 +209,7 @@ class Polling:
                 if not self._session.is_open:  # the reason has been counted already
                     return Rejected(ErrorCode.BAD_REQUEST).response(upgrade=False)
         except MalformedEnginePacket:
-            self._session.fail(Incident.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)
+            self._session.fail(IncidentKind.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)
             return Rejected(ErrorCode.BAD_REQUEST).response(upgrade=False)
         return web.Response(text="ok", content_type="text/html", headers=_NO_STORE)
 

@@ -5,7 +5,7 @@ from enum import IntEnum
 
 from aiohttp import web
 
-from services.gateway.edge.incidents import Incident
+from services.gateway.edge.incidents import IncidentKind
 from services.gateway.edge.registry import RETRY_SECONDS
 from services.gateway.wire import strict_json
 
@@ -40,7 +40,7 @@ class Rejected(Exception):
         message: str | None = None,
         *,
         status: int = 400,
-        incident: Incident = Incident.BAD_REQUEST,
+        incident: IncidentKind = IncidentKind.BAD_REQUEST,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message or _MESSAGES[code])

@@ -5,7 +5,7 @@ from functools import partial
 
 from services.common.deadlines import Entry
 from services.common.fair_turns import call_soon
-from services.gateway.edge.incidents import DisconnectReason, Incident
+from services.gateway.edge.incidents import DisconnectReason, IncidentKind
 from services.gateway.edge.peer import account_of
 from services.gateway.edge.principal import NO_CREDENTIALS, Credentials
 from services.gateway.engineio.application import Application
@@ -112,7 +112,7 @@ class Session:
 
     def _check_unsent(self) -> None:
         if self._carrier.unsent > self.sessions.settings.max_unsent:
-            self.fail(Incident.SLOW_CONSUMER, CloseCode.POLICY)
+            self.fail(IncidentKind.SLOW_CONSUMER, CloseCode.POLICY)
 
     def receive(self, data: str | bytes) -> None:
         """Handle one packet from the client; the rate limit has been checked already."""
@@ -121,7 +121,7 @@ class Session:
         try:
             packet = parse_packet(data)
         except MalformedEnginePacket:
-            self.fail(Incident.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)
+            self.fail(IncidentKind.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)
             return
         if self._pong_awaited and not self._pong_extended and packet.type is not EnginePacketType.PONG:
             # As the reference: a long message in flight must not cost the session. Once, or a client need never pong.
@@ -141,7 +141,7 @@ class Session:
             case EnginePacketType.CLOSE:
                 self.end(DisconnectReason.TRANSPORT_CLOSE)
             case EnginePacketType.PING:
-                self.fail(Incident.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)  # since version 4 only servers ping
+                self.fail(IncidentKind.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)  # since version 4 only servers ping
             case EnginePacketType.OPEN | EnginePacketType.UPGRADE | EnginePacketType.NOOP:
                 pass  # the reference ignores them, too
 
@@ -152,7 +152,7 @@ class Session:
         self._tokens = min(self._tokens + earned, settings.packets_burst) - 1
         self._tokens_at = now
         if self._tokens < 0:
-            self.fail(Incident.RATE_EXCEEDED, CloseCode.POLICY)
+            self.fail(IncidentKind.RATE_EXCEEDED, CloseCode.POLICY)
         return self.is_open
 
     def _beat(self, *, pong: bool) -> None:
@@ -193,7 +193,7 @@ class Session:
         """Close because the server stops; the client reconnects elsewhere."""
         self.close(DisconnectReason.SHUTTING_DOWN, CloseCode.GOING_AWAY)
 
-    def fail(self, incident: Incident, code: CloseCode) -> None:
+    def fail(self, incident: IncidentKind, code: CloseCode) -> None:
         """Close because of the client's behaviour."""
         if self.is_open:
             self.sessions.count(incident)
@@ -260,11 +260,11 @@ class Session:
             self.end(DisconnectReason.TRANSPORT_CLOSE)
         else:
             too_big = violation is CloseCode.TOO_BIG
-            self.fail(Incident.PAYLOAD_TOO_BIG if too_big else Incident.MALFORMED_PACKET, violation)
+            self.fail(IncidentKind.PAYLOAD_TOO_BIG if too_big else IncidentKind.MALFORMED_PACKET, violation)
 
 
 # Reasons as the reference server names them, for handlers that compare with those.
 _REASONS = {
-    Incident.PING_TIMEOUT: DisconnectReason.PING_TIMEOUT,
-    Incident.MALFORMED_PACKET: DisconnectReason.PARSE_ERROR,
+    IncidentKind.PING_TIMEOUT: DisconnectReason.PING_TIMEOUT,
+    IncidentKind.MALFORMED_PACKET: DisconnectReason.PARSE_ERROR,
 }

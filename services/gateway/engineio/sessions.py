@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from services.common.deadlines import Deadlines
 from services.common.random_text import random_text
 from services.gateway.edge.fair_share import FairShare
-from services.gateway.edge.incidents import Count, Incident
+from services.gateway.edge.incidents import Count, IncidentKind
 from services.gateway.edge.principal import NO_CREDENTIALS, Credentials
 from services.gateway.edge.quota import Standing, Use
 from services.gateway.edge.registry import NotAdmitted, Registry
@@ -67,8 +67,8 @@ class Sessions:
         try:
             self.registry.enter(address)
         except NotAdmitted as refused:
-            status = 429 if refused.incident is Incident.TOO_MANY_FROM_ADDRESS else 503
-            message = "Server is stopping" if refused.incident is Incident.STOPPING else "Too many connections"
+            status = 429 if refused.incident is IncidentKind.TOO_MANY_FROM_ADDRESS else 503
+            message = "Server is stopping" if refused.incident is IncidentKind.STOPPING else "Too many connections"
             raise Rejected(ErrorCode.FORBIDDEN, message, status=status, incident=refused.incident) from refused
         standing = self._share.charge(Use.HANDSHAKES, address)
         if standing is not None and not standing.is_allowed:
@@ -138,4 +138,4 @@ class Sessions:
 
 
 def _pong_missed(session: Session) -> None:
-    session.fail(Incident.PING_TIMEOUT, CloseCode.GOING_AWAY)
+    session.fail(IncidentKind.PING_TIMEOUT, CloseCode.GOING_AWAY)

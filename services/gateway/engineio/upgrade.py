@@ -1,7 +1,7 @@
 """Moves a session from polling to a websocket without losing or reordering a packet."""
 
 from services.common.deadlines import Deadlines
-from services.gateway.edge.incidents import Incident
+from services.gateway.edge.incidents import IncidentKind
 from services.gateway.engineio.polling import Polling
 from services.gateway.engineio.session import Session
 from services.gateway.engineio.websocket_connection import WebSocketConnection
@@ -64,7 +64,7 @@ class Upgrade:
         """Give up; the session stays on polling."""
         if self._session.upgrade is self:
             self._session.upgrade = None
-            self._session.sessions.count(Incident.UPGRADE_FAILED)
+            self._session.sessions.count(IncidentKind.UPGRADE_FAILED)
             self._entry.cancel()
             self._polling.hold_polls()
             self._websocket.dismiss()

@@ -14,7 +14,7 @@ from services.common.visible_fields import ALL_FIELDS, VisibleFields
 from services.gateway.audience import Rights, view_of
 from services.gateway.edge.authenticator import Authenticator
 from services.gateway.edge.fair_share import FairShare
-from services.gateway.edge.incidents import Count, DisconnectReason, Incident, OnDisconnect
+from services.gateway.edge.incidents import Count, DisconnectReason, IncidentKind, OnDisconnect
 from services.gateway.edge.peer import account_of
 from services.gateway.edge.principal import Credentials, NotAuthenticated, Scope
 from services.gateway.edge.quota import Standing, Use
@@ -191,7 +191,7 @@ class LiveOrders(Namespace[LiveClient]):
         return Cursor(self._current_cursor().epoch, position, view_of(rights))
 
     def _drop(self, client: LiveClient) -> None:
-        self._count(Incident.SLOW_CONSUMER)
+        self._count(IncidentKind.SLOW_CONSUMER)
         client.drop()
 
     @contextmanager

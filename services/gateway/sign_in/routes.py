@@ -7,7 +7,7 @@ from services.common.documents import dumps
 from services.common.error_text import error_text
 from services.gateway.edge.authenticator import Authenticator
 from services.gateway.edge.entrance import Entrance
-from services.gateway.edge.incidents import Count, Incident
+from services.gateway.edge.incidents import Count, IncidentKind
 from services.gateway.edge.log_throttle import LogThrottle
 from services.gateway.edge.principal import Denial, NotAuthenticated
 from services.gateway.edge.quota import Use
@@ -182,17 +182,17 @@ class SignInRoutes:
         if credentials.session is None:
             raise refusal_problem(Denial.TOKEN_MISSING)
         if not credentials.own_page:
-            self._count(Incident.TOKEN_REFUSED)
+            self._count(IncidentKind.TOKEN_REFUSED)
             raise refusal_problem(Denial.FOREIGN_PAGE)
         try:
             self._authenticator.unrevoked(self._sign_in.sessions.principal(credentials.session))
             return self._sign_in.sessions.read(credentials.session)
         except NotAuthenticated as refusal:
-            self._count(Incident.TOKEN_REFUSED)
+            self._count(IncidentKind.TOKEN_REFUSED)
             raise refusal_problem(refusal.denial) from refusal
 
     def _failed(self, error: Exception) -> None:
-        self._count(Incident.TOKEN_REFUSED)
+        self._count(IncidentKind.TOKEN_REFUSED)
         unlogged = self._throttle.passes()  # anyone can cause these
         if unlogged is not None:
             reason = "" if isinstance(error, (WrongState, TooLarge, NoSecret)) else error_text(error)

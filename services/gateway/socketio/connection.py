@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from services.common.deadlines import Deadlines, Entry
 from services.common.random_text import random_text
-from services.gateway.edge.incidents import DisconnectReason, Incident
+from services.gateway.edge.incidents import DisconnectReason, IncidentKind
 from services.gateway.engineio.application import Application
 from services.gateway.engineio.session import Session
 from services.gateway.socketio.namespace import Ack, ConnectionRefused, Extra, Namespace
@@ -67,7 +67,7 @@ class SocketConnection(Application):
 
     def overdue(self) -> None:
         """Close a connection that has joined no namespace in time, or sent half a packet."""
-        self._session.fail(Incident.CONNECT_TIMEOUT, CloseCode.POLICY)
+        self._session.fail(IncidentKind.CONNECT_TIMEOUT, CloseCode.POLICY)
 
     def received(self, message: str | bytes) -> None:
         """Handle a packet, or an attachment of the previous one."""
@@ -78,7 +78,7 @@ class SocketConnection(Application):
                 size, self._size = self._size, 0
                 self._dispatch(packet, size)
         except MalformedSocketPacket:
-            self._session.fail(Incident.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)
+            self._session.fail(IncidentKind.MALFORMED_PACKET, CloseCode.PROTOCOL_ERROR)
 
     def _take_text(self, text: str) -> SocketPacket | None:
         if self._packet is not None:
@@ -166,7 +166,7 @@ class SocketConnection(Application):
         ack = None if packet.id is None else self._ack(socket, packet.id)
         event = self._namespaces[socket.namespace].event
         if not socket.inbox.put(Call(partial(event, socket, str(name), args, ack), self._failed, size=size)):
-            self._session.fail(Incident.TOO_MANY_EVENTS, CloseCode.POLICY)
+            self._session.fail(IncidentKind.TOO_MANY_EVENTS, CloseCode.POLICY)
 
     def _ack(self, socket: Socket[Any], id: int) -> Ack:
         pending = [id]

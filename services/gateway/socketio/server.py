@@ -38,7 +38,7 @@ from services.common.fair_turns import FairTurns
 from services.gateway.edge.entrance import Entrance
 from services.gateway.edge.failures import Failures
 from services.gateway.edge.fair_share import FairShare
-from services.gateway.edge.incidents import Count, Incident, count_nothing
+from services.gateway.edge.incidents import Count, IncidentKind, count_nothing
 from services.gateway.edge.registry import Registry
 from services.gateway.edge.unsent import Unsent
 from services.gateway.engineio.server import EngineServer
@@ -55,7 +55,7 @@ __all__ = [
     "EngineSettings",
     "Extra",
     "Flow",
-    "Incident",
+    "IncidentKind",
     "Namespace",
     "Socket",
     "SocketServer",
@@ -63,7 +63,7 @@ __all__ = [
 
 
 class SocketServer:
-    """Serves the given namespaces; `count` is called with each `Incident`; the other arguments may be shared."""
+    """Serves the given namespaces; `count` is called with each `IncidentKind`; the other arguments may be shared."""
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ from services.common.random_text import random_text
 from services.common.visible_fields import ALL_FIELDS, VisibleFields
 from services.gateway.audience import view_of
 from services.gateway.edge.authenticator import Authenticator
-from services.gateway.edge.incidents import Count, DisconnectReason, Incident, OnDisconnect
+from services.gateway.edge.incidents import Count, DisconnectReason, IncidentKind, OnDisconnect
 from services.gateway.edge.lifetime import Lifetime
 from services.gateway.edge.principal import Principal
 from services.gateway.edge.quota import Standing, Use
@@ -207,7 +207,7 @@ class SseTransport:
             self._registry.enter(*owner)
         except NotAdmitted as refusal:
             self._count(refusal.incident)
-            own = {Incident.TOO_MANY_FROM_ADDRESS, Incident.TOO_MANY_OF_SUBJECT}
+            own = {IncidentKind.TOO_MANY_FROM_ADDRESS, IncidentKind.TOO_MANY_OF_SUBJECT}
             status = 429 if refusal.incident in own else 503
             detail = "There is no room for one more stream."
             raise Problem(status, Kind.HTTP, detail, headers={"Retry-After": str(refusal.retry_after)}) from refusal
@@ -220,7 +220,7 @@ class SseTransport:
             self._on_disconnect(stream.form, stream.reason)
 
     def _drop(self, stream: SseStream) -> None:
-        self._count(Incident.SLOW_CONSUMER)
+        self._count(IncidentKind.SLOW_CONSUMER)
         stream.abort(DisconnectReason.SLOW_CONSUMER)
 
     @contextmanager
