@@ -65,14 +65,14 @@ async def run(settings: GatewaySettings) -> None:
             )
         )
         metrics.observe_gate(store.gate)
-        source = await stack.enter_async_context(open_redis_log(settings.redis_url, keys, settings.visible_fields))
+        redis_log = await stack.enter_async_context(open_redis_log(settings.redis_url, keys, settings.visible_fields))
         tasks = await stack.enter_async_context(Tasks())
         share = FairShare(settings.limits, Peers(settings.trusted_proxies).is_crowd)
         shared = open_shared_limits(settings.redis_url, keys, share)
         tasks.keep("sharing what clients use", (await stack.enter_async_context(shared)).keep_shared())
         access = await stack.enter_async_context(open_access(settings, metrics.incident, tasks, store.database))
         unsent = Unsent(settings.client_buffers_total_bytes, metrics.incident)
-        feed, stream, past = open_stream(ORDERS, settings, store, source, unsent, metrics, tasks)
+        feed, stream, past = open_stream(ORDERS, settings, store, redis_log, unsent, metrics, tasks)
         tasks.keep("checking MongoDB", store.keep_checked())  # at once: what is missing is logged at the start
         ids = await _session_ids(settings, store, tasks, [] if access is None else access.seals)
         endpoints = Endpoints(settings, store, stream, ids, metrics, unsent, access, share=share, past=past)
@@ -115,7 +115,7 @@ def open_stream(
     spec: StreamSpec,
     settings: GatewaySettings,
     store: OrderStore,
-    source: RedisLog,
+    redis_log: RedisLog,
     unsent: Unsent,
     metrics: GatewayMetrics,
     tasks: Tasks,
@@ -131,7 +131,7 @@ def open_stream(
     bounds = ReplayBounds(settings.replay_max_events, settings.replay_max_age_seconds)
     resyncs = Resyncs(metrics.resynced)
     catch_up = CatchUp(
-        source,
+        redis_log,
         history,
         ring,
         health,
@@ -142,7 +142,9 @@ def open_stream(
         replayed=metrics.replayed,
         resyncs=resyncs,
     )
-    feed = Feed(source, history, ring, catch_up.hub, health, FeedSettings(settings.ring_events, settings.stale_seconds))
+    feed = Feed(
+        redis_log, history, ring, catch_up.hub, health, FeedSettings(settings.ring_events, settings.stale_seconds)
+    )
     metrics.observe(catch_up.hub, ring, unsent, [Dependency.of(health), store.dependency])
     catch_up.start(tasks)
     feed.start(tasks)
@@ -150,7 +152,7 @@ def open_stream(
     snapshots = Snapshots(SnapshotChunks(store.below, turns, store.gate), hub, current, turns, tasks.spawn)
     oplog = OrderChanges(store.database, spec.collection)
     past = OrderHistory(
-        ring, source, oplog, history, turns, bounds, lambda: hub.stale is not None, settings.visible_fields
+        ring, redis_log, oplog, history, turns, bounds, lambda: hub.stale is not None, settings.visible_fields
     )
     stream = Stream(hub, feed.ready, current, catch_up.locate, catch_up.locate_now, turns, snapshots)
     return feed, stream, past

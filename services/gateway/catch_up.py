@@ -21,7 +21,7 @@ READS_AT_ONCE = 4  # enough to keep Redis busy, too few to starve the feed
 PAUSE_SECONDS = 1.0
 
 
-class Source(StrEnum):
+class ServedFrom(StrEnum):
     """Where a client that came back was served from."""
 
     RING = "ring"  # the gateway's memory
@@ -38,11 +38,11 @@ class CatchUp:
 
     def __init__(
         self,
-        source: RedisLog,
+        redis_log: RedisLog,
         history: History,
         ring: Ring,
         health: DependencyHealth,
-        resumed: Callable[[Source], None],
+        resumed: Callable[[ServedFrom], None],
         spawn: Spawn,
         *,
         turns: FairTurns,
@@ -50,7 +50,7 @@ class CatchUp:
         replayed: Callable[[ReplayOutcome], None] = lambda _outcome: None,
         resyncs: Resyncs | None = None,
     ) -> None:
-        self._source = source
+        self._redis_log = redis_log
         self._history = history
         self._ring = ring
         self._health = health
@@ -62,7 +62,7 @@ class CatchUp:
         self._replays = Replays(history, ring, self.hub, turns, bounds or ReplayBounds(), replayed)
 
     def locate_now(self, since: Cursor) -> ResumePoint | None:
-        """Return where a client with this cursor can resume, and count the source that serves it.
+        """Return where a client with this cursor can resume, and count what serves it.
 
         None where only the oplog can tell: then use ``locate``.
         """
@@ -70,9 +70,9 @@ class CatchUp:
         if located.reason is ResyncReason.HISTORY_LOST:
             return None
         if located.reason is not None:
-            self._resumed(Source.RESYNC)
+            self._resumed(ServedFrom.RESYNC)
         else:
-            self._resumed(Source.RING if self._ring.holds(located.position) else Source.LOG)
+            self._resumed(ServedFrom.RING if self._ring.holds(located.position) else ServedFrom.LOG)
         return located
 
     async def locate(self, since: Cursor, account: str = "") -> ResumePoint:
@@ -86,7 +86,7 @@ class CatchUp:
         located = self.hub.resume_points.locate(since)  # again: another epoch may have begun meanwhile
         if located.reason is ResyncReason.HISTORY_LOST:
             located = ResumePoint(since.position, None) if reason is None else ResumePoint(located.position, reason)
-        self._resumed(Source.OPLOG if located.reason is None else Source.RESYNC)
+        self._resumed(ServedFrom.OPLOG if located.reason is None else ServedFrom.RESYNC)
         return located
 
     async def _in_oplog(self, position: Position) -> bool:
@@ -125,7 +125,7 @@ class CatchUp:
             asked = subscription.position
             try:
                 async with self._reads:
-                    page = await self._source.after(asked)
+                    page = await self._redis_log.after(asked)
             except LogUnavailable as error:
                 await asyncio.sleep(self._health.failed(error))
                 continue

@@ -50,14 +50,14 @@ class Feed:
 
     def __init__(
         self,
-        source: RedisLog,
+        redis_log: RedisLog,
         history: History,
         ring: Ring,
         hub: Hub,
         health: DependencyHealth,
         settings: FeedSettings,
     ) -> None:
-        self._source = source
+        self._redis_log = redis_log
         self._history = history
         self._ring = ring
         self._hub = hub
@@ -94,7 +94,7 @@ class Feed:
         while True:
             raise_if_cancelled()
             try:
-                await self._source.follow(self._check_due.set, self._accept)
+                await self._redis_log.follow(self._check_due.set, self._accept)
             except LogUnavailable as error:
                 await asyncio.sleep(self._health.failed(error))
 
@@ -156,7 +156,7 @@ class Feed:
 
     async def _check(self) -> None:
         """Bring the ring to the position of the head in Redis."""
-        head = await self._source.head()
+        head = await self._redis_log.head()
         self._health.succeeded()
         if head is None:
             return  # Redis has lost it; the watcher will rebuild it with the same positions
@@ -176,7 +176,7 @@ class Feed:
 
     async def _load(self, head: LogHead) -> None:
         """Load the newest events and discard all earlier ones."""
-        page = await self._source.newest(self._settings.ring, self._ring.most_bytes)
+        page = await self._redis_log.newest(self._settings.ring, self._ring.most_bytes)
         if page.head is None or page.head.epoch != head.epoch:
             raise LogUnavailable("the log changed while it was read")
         self._ring.reset(head.epoch, page.prev or page.head.floor)
@@ -188,7 +188,7 @@ class Feed:
         """Read the missing events from the log in Redis, and those that it no longer holds from the oplog."""
         until: float | None = None
         while True:
-            page = await self._source.after(self._ring.position)
+            page = await self._redis_log.after(self._ring.position)
             if page.head is None or page.head.epoch != self._ring.epoch:
                 return
             if page.lacks(self._ring.position):
@@ -249,7 +249,7 @@ class Feed:
                 self._ring.advance(min(upto, target))
                 if self._ring.position < target:
                     continue
-                page = await self._source.after(self._ring.position)
+                page = await self._redis_log.after(self._ring.position)
                 if page.head is None or page.head.epoch != self._ring.epoch or not page.lacks(self._ring.position):
                     return
                 target = page.begins_after

@@ -13,7 +13,7 @@ from services.common.closed_labels import ClosedLabels
 from services.common.dependency_metrics import Dependency, DependencyCollector
 from services.common.loop_lag_metrics import LoopLag
 from services.common.process_metrics import observe_process
-from services.gateway.catch_up import Source
+from services.gateway.catch_up import ServedFrom
 from services.gateway.edge.failures import Failures
 from services.gateway.edge.incidents import DisconnectReason, IncidentKind
 from services.gateway.edge.unsent import Unsent
@@ -82,7 +82,7 @@ class GatewayMetrics:
         self._resumes = self._counters(
             "orders_gateway_resumes",
             "Clients that came back with a cursor, by the source that served them.",
-            source=Source,
+            source=ServedFrom,
         )
         self._resyncs = self._counters(
             "orders_gateway_resyncs", "Clients that were told to resync, by reason.", reason=REASONS
@@ -130,7 +130,7 @@ class GatewayMetrics:
         log.debug("A client has disconnected", transport=transport.value, reason=reason.value)
         self._disconnects[transport, reason].inc()
 
-    def resumed(self, source: Source) -> None:
+    def resumed(self, source: ServedFrom) -> None:
         """Count one client that came back."""
         log.debug("A client came back with a cursor", served_from=source.value)
         self._resumes[source,].inc()

@@ -17,7 +17,7 @@ from services.common.fair_turns import FairTurns
 from services.common.normalize import EpochReason
 from services.common.tasks import Tasks
 from services.embedded.valkey import Valkey
-from services.gateway.catch_up import CatchUp, Source
+from services.gateway.catch_up import CatchUp, ServedFrom
 from services.gateway.feed import Feed, FeedSettings
 from services.gateway.filters import EVERYTHING
 from services.gateway.history import History
@@ -61,7 +61,7 @@ class Gateway:
     bounds: ReplayBounds = field(default_factory=ReplayBounds)
     stale_seconds: float = 60
     ring: Ring = field(default_factory=lambda: Ring(RING))
-    resumed: Counter[Source] = field(default_factory=Counter)
+    resumed: Counter[ServedFrom] = field(default_factory=Counter)
     replayed: Counter[str] = field(default_factory=Counter)
     asked: Asked = field(default_factory=Asked)
 
@@ -75,12 +75,12 @@ class Gateway:
             heartbeatFrequencyMS=500,
         )
         await self._stack.enter_async_context(client)
-        source = await self._stack.enter_async_context(open_redis_log(self.server.uri(), KEYS))
+        redis_log = await self._stack.enter_async_context(open_redis_log(self.server.uri(), KEYS))
         turns = FairTurns()
         history = History(client.get_default_database(), "orders", Primary(), turns)
         tasks = await self._stack.enter_async_context(Tasks())
         self._catch_up = CatchUp(
-            source,
+            redis_log,
             history,
             self.ring,
             DependencyHealth("redis"),
@@ -92,7 +92,7 @@ class Gateway:
         )
         self._catch_up.start(tasks)
         settings = FeedSettings(RING, self.stale_seconds)
-        feed = Feed(source, history, self.ring, self.hub, DependencyHealth("redis"), settings)
+        feed = Feed(redis_log, history, self.ring, self.hub, DependencyHealth("redis"), settings)
         feed.start(tasks)
         async with asyncio.timeout(10):
             await feed.ready.wait()

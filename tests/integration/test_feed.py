@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from services.common.cursor import Cursor, Position
 from services.common.documents import Json
 from services.common.normalize import EpochReason
-from services.gateway.catch_up import Source
+from services.gateway.catch_up import ServedFrom
 from services.gateway.feed import EVENTS_PER_TURN, Stale
 from services.gateway.filters import EVERYTHING
 from services.gateway.redis_log import LogPage, RedisLog
@@ -199,9 +199,9 @@ async def test_a_client_comes_back_to_the_ring_to_the_log_or_to_nothing(world: W
     assert log.positions == list(range(1601, 2011))
     assert (lost.positions, lost.resyncs) == (list(range(2001, 2011)), [("history_lost", "e1.2000-0")])
     assert ahead.positions == list(range(2006, 2011))
-    assert (gateway.resumed[Source.RING], gateway.resumed[Source.LOG]) == (2, 1)
+    assert (gateway.resumed[ServedFrom.RING], gateway.resumed[ServedFrom.LOG]) == (2, 1)
     # The reason comes from reading the oplog, or at once if an earlier check has found out how far it reaches.
-    assert gateway.resumed[Source.OPLOG] + gateway.resumed[Source.RESYNC] == 1
+    assert gateway.resumed[ServedFrom.OPLOG] + gateway.resumed[ServedFrom.RESYNC] == 1
 
 
 async def test_a_gateway_that_missed_more_than_redis_keeps_tells_its_clients(world: World) -> None:

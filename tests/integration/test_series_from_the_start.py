@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from services.common.closed_labels import ClosedLabels
 from services.common.normalize import EpochReason
 from services.front.connections import ConnectionRefusal, State
-from services.gateway.catch_up import Source
+from services.gateway.catch_up import ServedFrom
 from services.gateway.edge.incidents import DisconnectReason, IncidentKind
 from services.gateway.metrics import STATUSES, GatewayMetrics
 from services.gateway.replay import ReplayOutcome
@@ -53,7 +53,7 @@ GATEWAY: Mapping[str, set[Values]] = {
     "orders_gateway_request_seconds": {
         frozenset((method, status)) for method, known in STATUSES.items() for status in known
     },
-    "orders_gateway_resumes": each(Source),
+    "orders_gateway_resumes": each(ServedFrom),
     "orders_gateway_resyncs": each({*ResyncReason, *EpochReason}),
     "orders_gateway_sent_bytes": each(Transport),
 }
@@ -131,7 +131,7 @@ async def test_the_text_is_that_of_the_library_and_follows_the_figures() -> None
     shown = Exposition(metrics.registry)
     for _ in range(3):
         metrics.incident(IncidentKind.EVICTED)
-        metrics.resumed(Source.RING)
+        metrics.resumed(ServedFrom.RING)
         metrics.disconnected(Form.SSE_PLAIN, DisconnectReason.PING_TIMEOUT)
         text = (await shown.text()).decode()
         stable = [line for line in text.splitlines() if not line.startswith("process_")]
