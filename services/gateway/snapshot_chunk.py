@@ -8,9 +8,9 @@ from services.gateway.wire.form import Form
 
 # In place of a cursor until the snapshot is complete: a client that sends it back gets a whole one, from the start.
 INSIDE = "snapshot"
-SNAPSHOT, LIVE = "snapshot", "live"  # the names of the events
+SNAPSHOT_EVENT, LIVE_EVENT = "snapshot", "live"  # the names of the events
 
-_NAME_JSON = dumps(SNAPSHOT)
+_NAME_JSON = dumps(SNAPSHOT_EVENT)
 _OVERHEAD = 1000  # bytes in memory besides what is sent, roughly
 
 
@@ -61,7 +61,7 @@ class SnapshotChunk:
             case Form.SSE:
                 return sse.chunk(self._encode(Form.SSE_PLAIN))
             case Form.SSE_PLAIN:
-                return sse.event(SNAPSHOT, self._payload, INSIDE)
+                return sse.event(SNAPSHOT_EVENT, self._payload, INSIDE)
 
     def _packet(self) -> bytes:
         return socketio.encoded_event(_NAME_JSON, self._payload, dumps(f"{INSIDE}{self._suffix}"))

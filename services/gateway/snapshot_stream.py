@@ -25,7 +25,7 @@ class SnapshotOutlet(Outlet, Protocol):
     def is_writable(self) -> bool:
         """Whether the connection takes more; when it does again, it calls `SnapshotStream.resumed`."""
 
-    def live(self, count: int, cursor: Cursor) -> None:
+    def tell_live(self, count: int, cursor: Cursor) -> None:
         """Tell the client that it has been sent all ``count`` orders, and that the changes after ``cursor`` follow."""
 
     def stale_inside(self, reason: str) -> None:
@@ -124,7 +124,7 @@ class SnapshotStream:
     def _finish(self, count: int) -> None:
         self._subscription.held = False
         epoch, subscription = self._shared.current_cursor().epoch, self._subscription
-        self._outlet.live(count, Cursor(epoch, subscription.position, subscription.view))
+        self._outlet.tell_live(count, Cursor(epoch, subscription.position, subscription.view))
         if self._outlet.is_writable:
             self._shared.hub.resume(self._subscription)
 

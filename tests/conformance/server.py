@@ -32,7 +32,7 @@ class Echo(Namespace[Auth]):
     def connect(self, socket: Socket[Auth], auth: Auth) -> None:
         socket.state = auth
 
-    async def connected(self, socket: Socket[Auth]) -> None:
+    async def started(self, socket: Socket[Auth]) -> None:
         # The suites listen for one frame at a time, and miss the second of two that come at once.
         await asyncio.sleep(0.005)
         socket.emit("auth", socket.state)

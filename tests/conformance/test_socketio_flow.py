@@ -50,7 +50,7 @@ class Hub(Namespace[Follower]):
         self.log: list[bytes] = []
         self.followers: list[Follower] = []
 
-    def connected(self, socket: Socket[Follower]) -> None:
+    def started(self, socket: Socket[Follower]) -> None:
         follower = socket.state = Follower(self, socket)
         socket.flow = follower
         self.followers.append(follower)

@@ -32,7 +32,7 @@ class Diary(Namespace[str]):
         socket.state = str(auth.get("name"))
         self.pages.append(f"connect {socket.state}")
 
-    def connected(self, socket: Socket[str]) -> None:
+    def started(self, socket: Socket[str]) -> None:
         self.pages.append(f"connected {socket.state}")
 
     async def event(self, socket: Socket[str], name: str, args: Args, ack: Ack | None) -> None:
@@ -117,7 +117,7 @@ async def test_a_stop_tells_every_application_why() -> None:
 
 async def test_a_client_whose_start_fails_is_cut_off_rather_than_left_without_events() -> None:
     class Faulty(Namespace[None]):
-        def connected(self, socket: Socket[None]) -> None:
+        def started(self, socket: Socket[None]) -> None:
             raise RuntimeError("half way")
 
     with structlog.testing.capture_logs() as logs:
@@ -266,7 +266,7 @@ async def test_nothing_of_a_malformed_packet_is_logged(caplog: pytest.LogCapture
 
 async def test_the_address_is_that_of_the_connection() -> None:
     class Where(Namespace[None]):
-        def connected(self, socket: Socket[None]) -> None:
+        def started(self, socket: Socket[None]) -> None:
             socket.emit("you are", socket.address)
 
     async with socket_server({"/": Where()}, CALM) as server, server.session() as socket:

@@ -15,7 +15,7 @@ from services.gateway.filters import Interest
 from services.gateway.group import Group, offset_suffix
 from services.gateway.hub import Hub
 from services.gateway.hub_client import HubClient
-from services.gateway.snapshot_chunk import INSIDE, LIVE
+from services.gateway.snapshot_chunk import INSIDE, LIVE_EVENT
 from services.gateway.snapshot_stream import Snapshots, SnapshotStream
 from services.gateway.socketio.server import Socket
 from services.gateway.subscription import Reason, ResumePoint, Subscription
@@ -130,9 +130,9 @@ class LiveClient(HubClient):
         """Notify the client whether its data may be old."""
         self.emit("status", {"stale": stale is not None, "reason": stale}, cursor, self._interest_now)
 
-    def live(self, count: int, cursor: Cursor) -> None:
+    def tell_live(self, count: int, cursor: Cursor) -> None:
         """Tell the client that it has all orders."""
-        self.emit(LIVE, {"count": count}, cursor, self._interest_now)
+        self.emit(LIVE_EVENT, {"count": count}, cursor, self._interest_now)
 
     def stale_inside(self, reason: str) -> None:
         """Tell the client why its snapshot does not go on."""

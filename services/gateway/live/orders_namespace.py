@@ -89,7 +89,7 @@ class LiveOrders(Namespace[LiveClient]):
         cursor = None if client.wants_orders else self._cursor(client.resume_point.position, client.principal.rights)
         return "connected", gateway_event({"id": socket.sid, "server": self._server}, cursor, client.interest)
 
-    def connected(self, socket: Socket[LiveClient]) -> None:
+    def started(self, socket: Socket[LiveClient]) -> None:
         """Start the client; the events that it has missed follow at once."""
         client = socket.state
         interest, resume_point, rights = client.interest, client.resume_point, client.principal.rights

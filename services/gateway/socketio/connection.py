@@ -147,10 +147,10 @@ class SocketConnection(Application):
         socket.is_connected = True
         self._restart_deadline()
         self._session.send(reply, *([] if greeting is None else event_packets(socket.namespace, *greeting)))
-        return namespace.connected(socket)
+        return namespace.started(socket)
 
     def _fail_to_connect(self, socket: Socket[Any], error: Exception) -> None:
-        if socket.is_connected:  # `connected` failed, so the client is only half set up
+        if socket.is_connected:  # `started` failed, so the client is only half set up
             self._failed(error)
             self._session.abort(DisconnectReason.SERVER_ERROR)
             return

@@ -41,11 +41,11 @@ class Namespace(Generic[State]):
     def greeting(self, socket: Socket[State]) -> tuple[str, Sequence[object]] | None:  # noqa: ARG002
         """Return an event to send with the CONNECT reply, as name and arguments without bytes in them; or None.
 
-        Emitting it in `connected` does the same with a separate write.
+        Emitting it in `started` does the same with a separate write.
         """
         return None
 
-    def connected(self, socket: Socket[State]) -> Awaitable[None] | None:  # noqa: ARG002
+    def started(self, socket: Socket[State]) -> Awaitable[None] | None:  # noqa: ARG002
         """Start the client: events emitted from here on follow the CONNECT reply."""
         return None
 
@@ -60,4 +60,4 @@ class Namespace(Generic[State]):
         return None
 
     def disconnected(self, socket: Socket[State], reason: DisconnectReason) -> None:
-        """Clean up: called exactly once for each `connected`, as soon as the client is gone."""
+        """Clean up: called exactly once for each `started`, as soon as the client is gone."""

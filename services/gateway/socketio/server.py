@@ -11,7 +11,7 @@
     ...
     await server.close(spread=10.0)  # readiness has failed before; clients reconnect elsewhere
 
-`Namespace` has `connect` (admit or refuse, before the CONNECT reply), `connected`, `event`, `disconnected`; `Socket`
+`Namespace` has `connect` (admit or refuse, before the CONNECT reply), `started`, `event`, `disconnected`; `Socket`
 has `sid`, `address`, `state` (the application's), `emit`, `disconnect` (stays away), `close` (comes back).
 
 For fan-out, where thousands get the same event, nothing above runs per event. Encode once per `Form`:
@@ -24,7 +24,7 @@ messages in one write, join them with `event.SEPARATOR[form]`. So does `gateway/
 A `Flow` set as `socket.flow` gets `paused()` and `resumed()`. A websocket is paused while it has bytes that the kernel
 did not take. Polling is paused except while a GET is held: each GET resumes it, and all messages written before the
 loop runs again go into one response. An upgrade pauses, and resumes with the other form. Serve paused sockets later,
-from the log. Set `flow` in `connect` or `connected`, and check `writable` then: there is no initial call.
+from the log. Set `flow` in `connect` or `started`, and check `writable` then: there is no initial call.
 """
 
 import asyncio

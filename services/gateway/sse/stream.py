@@ -16,7 +16,7 @@ from services.gateway.edge.lifetime import Lifetime
 from services.gateway.edge.unsent import Unsent
 from services.gateway.hub import Hub
 from services.gateway.hub_client import HubClient
-from services.gateway.snapshot_chunk import INSIDE, LIVE
+from services.gateway.snapshot_chunk import INSIDE, LIVE_EVENT
 from services.gateway.snapshot_stream import SnapshotStream
 from services.gateway.subscription import Mode, Reason, Subscription
 from services.gateway.wire import sse
@@ -118,9 +118,9 @@ class SseStream(HubClient, Successor):
         if self.snapshot is not None:
             self.snapshot.start()
 
-    def live(self, count: int, cursor: Cursor) -> None:
+    def tell_live(self, count: int, cursor: Cursor) -> None:
         """Tell the client that it has all orders."""
-        self.send(sse.event(LIVE, dumps({"count": count, "cursor": str(cursor)}), str(cursor)))
+        self.send(sse.event(LIVE_EVENT, dumps({"count": count, "cursor": str(cursor)}), str(cursor)))
 
     def stale_inside(self, reason: str) -> None:
         """Tell the client why its snapshot does not go on."""
