@@ -22,7 +22,7 @@ class SlotHolder:
 
     def release_to(self, state: State) -> SharedSlot | None:
         """Give the slot up to another protocol, which gets one for its own state."""
-        slot, self._slot = self._slot, None  # type: ignore[misc]  # a slot of the subclasses
+        slot, self._slot = self._slot, None  # type: ignore[misc]  # subclasses declare it in `__slots__`
         return None if slot is None else slot.upgrade(state)
 
 

@@ -39,7 +39,7 @@ class Group:
         # Without the rights: a recovering client gets those of its present token. The view tells if they are others.
         self.suffix = offset_suffix(audience.interest) if form in (Form.WEBSOCKET, Form.POLLING) else ""
         self.view = view_of(audience.rights)
-        self._live: dict[Subscription, int | None] = {}  # with the file descriptor to each
+        self._live: dict[Subscription, int | None] = {}  # each with its file descriptor
         self._recipients: Recipients[Subscription] | None = None
 
     def __len__(self) -> int:
@@ -67,7 +67,7 @@ class Group:
         """Return the clients that are live now."""
         if self._recipients is None:
             live = self._live.items()
-            self._recipients = Recipients([(client, client.outlet.write, socket) for client, socket in live])
+            self._recipients = Recipients([(client, client.outlet.write, descriptor) for client, descriptor in live])
         return self._recipients
 
     def first_page(self, events: Sequence[Event]) -> Sequence[Event]:

@@ -11,7 +11,7 @@ from services.gateway.subscription import Subscription
 
 
 class HubClient:
-    """A client that the hub serves: the base of `LiveClient` and `SseStream`, which have the slots."""
+    """A client that the hub serves: the base of `LiveClient` and `SseStream`, which declare `__slots__`."""
 
     __slots__ = ()
 

@@ -31,10 +31,10 @@ class Session:
         "_application",
         "_carrier",
         "_heartbeat",
+        "_packets_left",
+        "_packets_left_at",
         "_pong_awaited",
         "_pong_extended",
-        "_tokens",
-        "_tokens_at",
         "address",
         "credentials",
         "is_open",
@@ -55,8 +55,8 @@ class Session:
         self.writable = False
         self.upgrade: UpgradeAttempt | None = None
         self._pong_awaited = self._pong_extended = False
-        self._tokens = float(sessions.settings.packets_burst)
-        self._tokens_at = 0.0
+        self._packets_left = float(sessions.settings.packets_burst)
+        self._packets_left_at = 0.0
 
     def start(self, carrier: Carrier, accept: Accept, *, writable: bool) -> None:
         """Start carrying messages."""
@@ -148,10 +148,10 @@ class Session:
     def count_packet(self) -> bool:
         """Count a packet or frame before it is processed; if it exceeds the rate limit, close and return False."""
         settings, now = self.sessions.settings, self.sessions.now()
-        earned = (now - self._tokens_at) * settings.packets_per_second
-        self._tokens = min(self._tokens + earned, settings.packets_burst) - 1
-        self._tokens_at = now
-        if self._tokens < 0:
+        earned = (now - self._packets_left_at) * settings.packets_per_second
+        self._packets_left = min(self._packets_left + earned, settings.packets_burst) - 1
+        self._packets_left_at = now
+        if self._packets_left < 0:
             self.fail(IncidentKind.RATE_EXCEEDED, CloseCode.POLICY)
         return self.is_open
 
