@@ -39,7 +39,6 @@ class Result:
 
     server: float
     all_processes: float
-    deliveries_per_second: float
     busy: float  # share of one core that the server used
 
 
@@ -55,7 +54,7 @@ async def fanout(stage: Stage, contestant: Contestant, load: Load) -> Result:
         finished = await _write(stage, load)
         spent, server = cpu_seconds(pids) - before, cpu_seconds([running.server]) - server
     deliveries, seconds = load.clients * load.events, finished - started
-    return Result(server / deliveries, spent / deliveries, deliveries / seconds, server / seconds)
+    return Result(server / deliveries, spent / deliveries, server / seconds)
 
 
 async def _one(stage: Stage, load: Load, contestant: Contestant) -> Result:

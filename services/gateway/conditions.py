@@ -1,4 +1,4 @@
-"""Translates list queries and rights into MongoDB conditions, and filters the results exactly as live filters do."""
+"""Translates interests and rights into MongoDB conditions, and filters lists exactly as live filters do."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -17,22 +17,11 @@ _NUMBER_TYPES = {int: "int", Int64: "long", float: "double", Decimal128: "decima
 LONGEST_PATTERN = 4096
 
 
-def query_conditions(query: ListQuery) -> Document:
-    """Return the conditions of a list; each can use an index.
-
-    Arrays are excluded, because to MongoDB an array equals each of its elements.
-    """
-    conditions = ids_condition(query.id) if query.id else {}
-    for name in FILTER_FIELDS:
-        if values := getattr(query, name):
-            conditions[name] = {"$in": [*values], "$not": {"$type": "array"}}
-    return conditions
-
-
 def interest_conditions(interest: Interest) -> Document:
-    """Return the conditions of the orders that fit any of these filters; like those of a list, each can use an index.
+    """Return the conditions of the orders that fit any of these filters; each can use an index.
 
-    Arrays are excluded, as there; where a collation makes them find more than that, the results must be compared again.
+    Arrays are excluded, because to MongoDB an array equals each of its elements. Where a collation makes the conditions
+    find more than that, the results must be compared again.
     """
     ways = [_indexed(each) for each in sorted(interest, key=repr)]
     if {} in ways:

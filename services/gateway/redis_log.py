@@ -23,7 +23,6 @@ from services.redis.schema import EntryField, HeadField, StreamKeys
 # read at once; with usual ones a larger page saves little, because decoding takes longer than the round trip.
 PAGE = 64
 
-Entries = list[tuple[bytes, dict[bytes, bytes]]]
 _HEAD_FIELDS = (HeadField.EPOCH, HeadField.POSITION, HeadField.FLOOR, HeadField.REASON, HeadField.ALIVE)
 _ENVELOPE, _IMAGES, _PREV = (field.encode() for field in (EntryField.ENVELOPE, EntryField.IMAGES, EntryField.PREV))
 

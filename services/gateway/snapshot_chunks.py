@@ -54,11 +54,6 @@ class SnapshotChunks:
         self._kept: OrderedDict[_Place, SnapshotChunk] = OrderedDict()
         self._kept_bytes = 0
 
-    @property
-    def kept_bytes(self) -> int:
-        """The memory that kept chunks take."""
-        return self._kept_bytes
-
     async def first(self, audience: Audience, account: str, most: int | None = None) -> SnapshotChunk:
         """Return the newest orders, at most so many, as they are at a moment after this call; raise StoreError."""
         place = _Place(audience, _within(FIRST, most))

@@ -90,6 +90,3 @@ class Preconditions(NamedTuple):
         self.require_match(current)
         if self.is_known(current):
             raise PreconditionFailed
-
-
-UNCONDITIONAL = Preconditions()

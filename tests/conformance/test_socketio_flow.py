@@ -131,7 +131,7 @@ async def test_a_slow_websocket_is_paused_and_served_from_the_log_when_it_reads_
             hub.publish(event)
             await asyncio.sleep(0)
         await running.until(lambda: "paused" in hub.followers[0].seen)
-        assert follower.socket.unsent <= 10 * 10_100
+        assert follower.socket._session.carrier.unsent <= 10 * 10_100
         assert follower.sent < len(events)
         for event in events:
             assert await socket.receive() == f'42["e",{event.decode()}]'

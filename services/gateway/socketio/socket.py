@@ -74,11 +74,6 @@ class Socket(Generic[State]):
         return self._session.writable
 
     @property
-    def unsent(self) -> int:
-        """How many bytes wait in this process for the client."""
-        return self._session.carrier.unsent
-
-    @property
     def descriptor(self) -> int | None:
         """The file descriptor that takes the same bytes as `write_encoded`; it may change with each `Flow.resumed`."""
         return self._session.carrier.descriptor
