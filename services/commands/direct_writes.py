@@ -10,11 +10,11 @@ from pymongo.collection import Collection
 from pymongo.errors import ConnectionFailure, PyMongoError
 
 from services.commands.database_steps import COLLECTION
-from services.commands.setup_db import DEFAULT_DATABASE
 from services.commands.steps import wrong_settings
 from services.commands.target import find_target, mongo_client
 from services.common.error_text import error_text
 from services.common.settings import WrongSetting
+from services.common.stream_spec import DEFAULT_DATABASE
 from services.mongodb.faults import explain
 
 Orders = Collection[dict[str, Any]]

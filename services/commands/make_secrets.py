@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from services.commands.logins import Login, logins, text_of, users
 from services.common.error_text import error_text
+from services.common.stream_spec import DEFAULT_DATABASE
 
 PASSWORDS = {
     "admin": "setup/admin_password",
@@ -137,7 +138,7 @@ def _sha256(password: str) -> str:
 
 
 def _mongodb_uri(login: Login) -> str:
-    return f"mongodb://{login.user}:{login.password}@mongodb/realtime_orders?replicaSet=rs0&authSource=admin"
+    return f"mongodb://{login.user}:{login.password}@mongodb/{DEFAULT_DATABASE}?replicaSet=rs0&authSource=admin"
 
 
 def _redis_url(login: Login) -> str:

@@ -18,7 +18,7 @@ from services.commands.logins import Login, logins, users
 from services.commands.steps import run_steps
 from services.common.error_text import error_text
 from services.common.secret_files import SECRET, SettingsWithSecrets
-from services.common.stream_spec import ORDERS
+from services.common.stream_spec import DEFAULT_DATABASE, ORDERS
 from services.mongodb.faults import explain
 
 ADMIN = "admin"
@@ -54,7 +54,7 @@ class ProvisionSettings(SettingsWithSecrets):
         default="localhost:27017", description="Address at which all services reach the mongod."
     )
     mongodb_local_port: int = Field(default=27017, description="The mongod's port on localhost.")
-    mongodb_database: str = Field(default="realtime_orders", description="The database of the orders.")
+    mongodb_database: str = Field(default=DEFAULT_DATABASE, description="The database of the orders.")
     valkey_address: str = Field(
         default="localhost:6379", description="Address of the Valkey server that must reload its users."
     )

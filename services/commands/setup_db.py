@@ -24,11 +24,11 @@ from services.commands.steps import run_steps
 from services.commands.target import find_target, mongo_client
 from services.common.error_text import error_text
 from services.common.settings import WrongSetting
+from services.common.stream_spec import DEFAULT_DATABASE
 from services.mongodb.faults import explain
 
 __all__ = ["SetupError", "main", "setup"]
 
-DEFAULT_DATABASE = "realtime_orders"
 # A server that starts together with us needs some seconds; one that is missing needs a person.
 PATIENCE = 30.0
 

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from services.common.secret_files import SECRET, SettingsWithSecrets, WrongSetting
+from services.common.stream_spec import DEFAULT_DATABASE
 from services.common.visible_fields import ALL_FIELDS, VisibleFields
 
 
@@ -36,8 +37,8 @@ class CommonSettings(SettingsWithSecrets):
     model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
 
     mongodb_uri: MongoUri = Field(
-        default="mongodb://localhost:27017/realtime_orders",
-        description="MongoDB replica set; the path names the database (default: realtime_orders).",
+        default=f"mongodb://localhost:27017/{DEFAULT_DATABASE}",
+        description=f"MongoDB replica set; the path names the database (default: {DEFAULT_DATABASE}).",
         json_schema_extra=SECRET,
     )
     redis_url: RedisUrl = Field(

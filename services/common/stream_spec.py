@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+DEFAULT_DATABASE = "realtime_orders"  # of the collection, where MONGODB_URI names none
+
 
 class StreamSpec(NamedTuple):
     """One collection and the names derived from it."""

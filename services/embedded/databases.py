@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from services.common.auth import DEVELOPMENT_KEY
 from services.common.error_text import error_text
 from services.common.running_stack import FILE, AlreadyRunning, RunningStack, claimed
+from services.common.stream_spec import DEFAULT_DATABASE
 from services.embedded.errors import EmbeddedError
 from services.embedded.folders import private_folder
 from services.embedded.mongod import Mongod
@@ -13,8 +14,6 @@ from services.embedded.ports import require_free
 from services.embedded.settings import EmbeddedSettings
 from services.embedded.supervisor import Supervisor
 from services.embedded.valkey import Valkey
-
-DATABASE = "realtime_orders"
 
 Report = Callable[[str], None]
 Announce = Callable[[RunningStack], None]
@@ -34,7 +33,7 @@ class Databases:
         if settings.redis_url is None:
             port, advice = settings.embedded_redis_port, choose_port("EMBEDDED_REDIS_PORT")
             self.valkey = Valkey(folder=folder / "valkey", port=port, port_advice=advice, way=way, durable=True)
-        self.mongodb_uri = settings.mongodb_uri or (self.mongod.uri(DATABASE) if self.mongod else "")
+        self.mongodb_uri = settings.mongodb_uri or (self.mongod.uri(DEFAULT_DATABASE) if self.mongod else "")
         self.redis_url = settings.redis_url or (self.valkey.uri() if self.valkey else "")
 
     @property

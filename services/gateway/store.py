@@ -13,7 +13,7 @@ from services.common.documents import CODEC, Json
 from services.common.fair_turns import INTERNAL, FairTurns, Pace
 from services.common.ids import parse_id
 from services.common.secret_files import unusable_uri
-from services.common.stream_spec import ORDERS
+from services.common.stream_spec import DEFAULT_DATABASE, ORDERS
 from services.common.visible_fields import ALL_FIELDS, VisibleFields
 from services.gateway.atomic_writes import AtomicWrites
 from services.gateway.audience import Audience, Rights, permits
@@ -142,7 +142,7 @@ class OrderStore:
             )
         except (errors.ConfigurationError, ValueError, OSError) as error:
             raise unusable_uri("MONGODB_URI", uri, error) from None
-        store = cls(client.get_default_database("realtime_orders"), collection, patience, primary, visible, at_once)
+        store = cls(client.get_default_database(DEFAULT_DATABASE), collection, patience, primary, visible, at_once)
         try:
             yield store
         finally:

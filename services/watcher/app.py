@@ -18,7 +18,7 @@ from services.common.error_text import error_text
 from services.common.loop_lag import measuring_lag
 from services.common.process import tune_gc
 from services.common.secret_files import unusable_uri
-from services.common.stream_spec import ORDERS
+from services.common.stream_spec import DEFAULT_DATABASE, ORDERS
 from services.common.tasks import Tasks, leaves
 from services.mongodb.change_stream import ChangeStream
 from services.mongodb.cursor_choice import CursorChoice
@@ -39,7 +39,6 @@ from services.watcher.relay import RelayBounds
 from services.watcher.settings import WatcherSettings
 from services.watcher.state import LeaseLost, StateUnavailable, StreamState
 
-DEFAULT_DATABASE = "realtime_orders"
 LAG_INTERVAL = 0.05  # seconds: nobody waits for a watcher but the stream, so it need not wake up more often
 
 log = structlog.get_logger("watcher")
