@@ -9,9 +9,9 @@ import { LiveOrdersError } from "./errors.js";
 const TRIES = 3;
 
 /**
- * A break is no reason to change: one that has worked is tried again first, and only then each of the others, once and at
- * once. So it is the one that is tried as a server comes back, after however long. Where the server is back just in time
- * for another one, that is no reason to change either: the one that has worked is tried once more.
+ * A break is no reason to change. After one, the transport that worked is tried three times, then each of the others
+ * once, at once. If another one connects first, the server may just have come back: the one that worked is tried once
+ * more, and given up if it fails.
  */
 export class Choice {
   #all;
@@ -22,8 +22,8 @@ export class Choice {
   #at = 0;
   #misses = 0;
   #isConnected = false;
-  /** Whether the first one has failed since another one showed that the server is back. */
-  #isRefused = false;
+  /** Whether the first one has been tried once more because another one connected; until it connects itself. */
+  #isTriedAgain = false;
   /** @type {Set<number>} */
   #worked = new Set();
 
@@ -43,7 +43,7 @@ export class Choice {
     this.#wish = this.#first = this.#at = at;
     this.#misses = 0;
     this.#isConnected = false;
-    this.#isRefused = false;
+    this.#isTriedAgain = false;
   }
 
   /** The present one has connected. @returns {boolean} whether the one that has worked before is to be tried at once */
@@ -51,15 +51,15 @@ export class Choice {
     this.#worked.add(this.#at);
     this.#first = this.#worked.has(this.#wish) ? this.#wish : this.#at;
     const isOther = this.#at !== this.#first;
-    if (isOther && !this.#isRefused) {
+    if (isOther && !this.#isTriedAgain) {
       this.#at = this.#first;
       this.#misses = TRIES;
-      this.#isRefused = true; // until it connects
+      this.#isTriedAgain = true;
       return true;
     }
     this.#misses = 0;
     this.#isConnected = true;
-    this.#isRefused = isOther;
+    this.#isTriedAgain = isOther;
     return false;
   }
 

@@ -19,9 +19,9 @@ class Transport(StrEnum):
 class Choice:
     """The transports, the preferred one first.
 
-    A break is no reason to change: one that has worked is tried again first, and only then each of the others, once and
-    at once. So it is the one that is tried as a server comes back, after however long. Where the server is back just in
-    time for another one, that is no reason to change either: the one that has worked is tried once more.
+    A break is no reason to change. After one, the transport that worked is tried three times, then each of the others
+    once, at once. If another one connects first, the server may just have come back: the one that worked is tried once
+    more, and given up if it fails.
     """
 
     def __init__(self, transports: Sequence[Transport]) -> None:
@@ -29,7 +29,7 @@ class Choice:
         self._wish = self._first = self.now = self._all[0]  # the program's; of each round of attempts; of this one
         self._misses = 0
         self._is_connected = False
-        self._is_refused = False  # the first one, since another one showed that the server is back
+        self._is_tried_again = False  # the first one, because another one connected; until it connects itself
         self._worked: set[Transport] = set()
 
     def use(self, transport: Transport) -> None:
@@ -39,21 +39,21 @@ class Choice:
         self._wish = self._first = self.now = transport
         self._misses = 0
         self._is_connected = False
-        self._is_refused = False
+        self._is_tried_again = False
 
     def succeeded(self) -> bool:
         """Note that the present one has connected; tell whether one that worked before is to be tried at once."""
         self._worked.add(self.now)
         self._first = self._wish if self._wish in self._worked else self.now
         is_other = self.now != self._first
-        if is_other and not self._is_refused:
+        if is_other and not self._is_tried_again:
             self.now = self._first
             self._misses = _TRIES
-            self._is_refused = True  # until it connects
+            self._is_tried_again = True
             return True
         self._misses = 0
         self._is_connected = True
-        self._is_refused = is_other
+        self._is_tried_again = is_other
         return False
 
     def failed(self) -> bool:
