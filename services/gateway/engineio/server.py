@@ -67,9 +67,10 @@ class EngineServer:
             app.router.add_route("*", variant, self.handle)
 
     def open(self, request: Handshake, transport: asyncio.Transport) -> bool:
-        """Open a session over a websocket for a valid request; otherwise return False without side effects.
+        """Open a session over a websocket for a valid request, or return False without a response.
 
-        `handle` then reports what is wrong, if anything is.
+        `handle` then checks the request again, counts what is wrong, and reports it. Where an address has too many
+        clients, or no handshakes left, both refuse it: it counts once too often in the log's `unlogged_before`.
         """
         opens = is_upgrade(request) and request.query.get("transport") == "websocket"
         if request.path not in self._paths or not opens or not self._entrance.admits(request):

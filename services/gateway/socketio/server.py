@@ -91,7 +91,7 @@ class SocketServer:
         self._engine.attach(app, path)
 
     def open(self, request: Handshake, transport: asyncio.Transport) -> bool:
-        """Open a connection over a websocket for a valid request; otherwise return False without side effects."""
+        """Open a connection over a websocket for a valid request, or return False; see `EngineServer.open`."""
         return self._engine.open(request, transport)
 
     async def close(self, spread: float = 0.0, patience: float = 5.0) -> None:
