@@ -120,9 +120,10 @@ def open_stream(
     metrics: GatewayMetrics,
     tasks: Tasks,
 ) -> tuple[Feed, Stream, OrderHistory]:
-    """Run a stream in ``tasks``: from Redis, and from the oplog for clients that come back late, to the hub.
+    """Start a stream, which runs until ``tasks`` end.
 
-    Return what is seen of it, and what finds the past changes of its orders in the same places.
+    Changes come to the hub from Redis, and for clients that come back late from the oplog. Return the feed, the stream
+    as the transports see it, and the history of its orders, which is read from the same places.
     """
     health = DependencyHealth("redis")
     ring = Ring(settings.ring_events, settings.ring_bytes)

@@ -22,8 +22,8 @@ from services.gateway.ring import Ring
 from services.gateway.subscription import Reason, ResyncReason
 
 CHECK_SECONDS = 1.0
-# A fan-out encodes for so many groups only that it takes a bounded time: the more events, the fewer groups. All other
-# clients are served one by one, which costs as much for each of them as for a whole group.
+# The most events of one fan-out. It may need only so many encodings (`groups.MOST_ENCODINGS`): with more events, more
+# groups are postponed, and each of their clients then costs as much as a group.
 EVENTS_PER_TURN = 100
 BRIDGE_SECONDS = 60.0  # for reading missed changes from the oplog; after that, all clients must resync
 

@@ -115,9 +115,10 @@ class Groups:
 
 
 def _make_room(candidates: dict[Group, list[Event]], excess: int, postpone: Callable[[Subscription], None]) -> int:
-    """Remove groups until so many encodings fewer are left, and return how many fewer these are.
+    """Postpone the clients of the smallest groups until ``excess`` encodings are saved; return how many are saved.
 
-    The smallest groups, because the clients of a group are postponed one by one, and each encodes for itself then.
+    A postponed client is served by itself and needs encodings of its own, so a small group costs least later. One group
+    stays in any case.
     """
     removed = 0
     for group in sorted(candidates, key=lambda group: (len(group), -len(candidates[group]))):

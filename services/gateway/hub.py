@@ -1,4 +1,4 @@
-"""Sends each event to every client that wants it, and serves those that are behind from the ring."""
+"""Sends each event to every client that wants it, and serves from the ring those that have yet to get some events."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence

@@ -85,7 +85,10 @@ _MESSAGE = msgspec.json.Decoder(_Message)
 
 
 class RedisLog:
-    """The read side of one stream's log. Every method raises LogUnavailable, as for a log that shows other fields."""
+    """The read side of one stream's log.
+
+    Every method raises LogUnavailable; those that read the head also where the log shows other fields.
+    """
 
     def __init__(self, redis: Redis, channel: Redis, keys: StreamKeys, visible: VisibleFields) -> None:
         self._redis = redis

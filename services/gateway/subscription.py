@@ -70,7 +70,7 @@ class Mode(Enum):
     """How a client gets its events."""
 
     LIVE = "live"  # as they arrive
-    PAUSED = "paused"  # backpressure: later, from its own position
+    PAUSED = "paused"  # backpressure, not resumed yet, or held for a snapshot: later, from its own position
     FROM_RING = "replay"  # page by page; `replay` is its label in the metrics
     AHEAD = "ahead"  # the stream has not reached its position yet
     BEHIND = "behind"  # from the log in Redis or the oplog, until the ring holds its position
@@ -79,7 +79,7 @@ class Mode(Enum):
 
 
 class Subscription:
-    """One client's place in the stream. While it is live, its position is the stream's own.
+    """One client's place in the stream. While it is live, `position` is not kept: ask `Hub.position`.
 
     ``group`` fixes the form and the audience of its events, from when it resumes until it pauses. While it is ``held``,
     it does not resume: the client is being sent the snapshot that the events follow.

@@ -33,7 +33,9 @@ class WatcherMetrics:
         observe_process("watcher", self.registry)
         self.loop_lag = LoopLag("watcher", self.registry)
         self._events = Counter(
-            "orders_watcher_events", "Changes published to Redis, including retries.", registry=self.registry
+            "orders_watcher_events",
+            "Changes published to Redis; a batch that is sent again counts once.",
+            registry=self.registry,
         )
         self._batch = Histogram(
             "orders_watcher_batch_events",

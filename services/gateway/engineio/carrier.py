@@ -35,7 +35,7 @@ class Carrier(Protocol):
     def close(self, code: CloseCode, reason: str, *, orderly: bool) -> bool:
         """Flush, then close; `orderly` where the client did nothing wrong.
 
-        Returns whether unsent packets wait for the client to fetch them.
+        Return whether the session is to linger, so that a last GET can fetch the rest and the close.
         """
 
     def abort(self) -> None:

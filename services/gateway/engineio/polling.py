@@ -219,7 +219,7 @@ class Polling:
         self._session.end(DisconnectReason.TRANSPORT_CLOSE)
 
     def close(self, code: CloseCode, reason: str, *, orderly: bool) -> bool:  # noqa: ARG002
-        """Answer the held GET; return whether unsent packets wait for another."""
+        """Answer the held GET; return whether the session is to linger, so that a last one can fetch the rest."""
         if self._poll is None or self._poll.done():
             return orderly
         self.write(_CLOSE)

@@ -31,7 +31,7 @@ from services.gateway.wire.handshake import Handshake
 
 
 class EngineServer:
-    """Calls `accept(session)` for each new session, after its handshake has been sent.
+    """Calls `accept(session)` for each new session, after its handshake has been written or queued.
 
     Pass `registry`, `unsent` and `entrance` where they are shared with other transports. `open` checks the entrance
     itself; for `handle` the application has checked it already.

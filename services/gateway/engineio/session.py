@@ -103,9 +103,9 @@ class Session:
             self._bound_unsent()
 
     def _bound_unsent(self) -> None:
-        """Close the client if too much is unsent, yet not before its caller is done with it.
+        """Close the client if too much is unsent, but only after the caller has returned.
 
-        A caller that had sent something, and goes on to register the client somewhere, would register one that is gone.
+        The caller may be about to register the client somewhere: it would register one that is gone.
         """
         if self._carrier.unsent > self.sessions.settings.max_unsent:
             call_soon(self._check_unsent)

@@ -53,7 +53,7 @@ class Sessions:
         return asyncio.get_running_loop().time()
 
     def find(self, sid: str) -> Session | None:
-        """Return an open session; an expired one counts as closed even if its timer is late."""
+        """Return a session that is open or lingers; one that has expired is closed first, even if its timer is late."""
         self.ping_due.run()
         self.pong_due.run()
         return self._by_sid.get(sid)

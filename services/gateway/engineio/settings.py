@@ -11,7 +11,7 @@ class EngineSettings:
     ping_interval: float = 25.0
     ping_timeout: float = 20.0  # without a pong: closed
     connect_timeout: float = 10.0  # without a namespace, or with half a packet: closed
-    upgrade_timeout: float = 10.0  # probed but not upgraded: the probe is closed, polling goes on
+    upgrade_timeout: float = 10.0  # a websocket that has not taken over from polling: closed, polling goes on
     close_timeout: float = 5.0  # no answer to a close: cut off
     body_timeout: float = 30.0  # a slow POST body: 408, closed
     max_payload: int = 65_536  # websocket: close 1009; POST: 413

@@ -180,7 +180,7 @@ class LiveClient(HubClient):
             self.paused()
 
     def paused(self) -> None:
-        """Pause the client in the hub. Polling pauses between any two requests; pings detect whether it still polls.
+        """Pause the client in the hub. Polling is paused except while a GET is held; pings detect who no longer polls.
 
         An upgrade may end in a websocket that takes nothing: then this is called once more, in the new form.
         """

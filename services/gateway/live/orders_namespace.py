@@ -33,7 +33,10 @@ MARK_SECONDS = 20.0
 
 
 class LiveOrders(Namespace[LiveClient]):
-    """To clients: `connected`, `orderUpdate`, `resync`, `status`, `subscribed`, `mark`; from them: `(un)subscribe`.
+    """The events of the orders, over Socket.IO.
+
+    To clients: `connected`, `snapshot`, `live`, `orderUpdate`, `resync`, `status`, `subscribed`, `mark`; from them:
+    `subscribe` and `unsubscribe`.
 
     With an ``authenticator`` each client must say who it is, and is told `expiring` and `ended`; it renews by
     `authenticate`.
