@@ -285,6 +285,22 @@ async def test_many_clients_that_are_behind_are_all_served(world: World) -> None
     assert [outlet.positions for outlet in outlets] == [list(range(start + 1, 1501)) for start in range(30)]
 
 
+async def test_many_clients_of_one_account_that_are_behind_do_not_keep_another_waiting(world: World) -> None:
+    """Pages of the log were read for all in the order in which they asked, and nobody took turns."""
+    writing = world.writing()
+    await writing.begin()
+    await writing.upto(1500, at_once=500)
+    async with world.gateway() as gateway:
+        crowd, other = [Outlet() for _ in range(60)], Outlet()
+        for outlet in crowd:
+            await gateway.join(outlet, at(0), "crowd")
+        await gateway.join(other, at(0), "other")
+        await until(lambda: len(other.writes) and other.positions[-1] == 1500, "the other one is served")
+        assert sum(len(outlet.positions) for outlet in crowd) < 10 * 1500  # it was sixty times as much
+        await until(lambda: all(outlet.positions[-1:] == [1500] for outlet in crowd), "everyone has everything", 60)
+    assert [outlet.positions for outlet in [*crowd, other]] == [list(range(1, 1501))] * 61
+
+
 async def test_an_error_while_one_client_is_served_from_redis_costs_that_client_only(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
