@@ -1,6 +1,7 @@
 """One client's replay from the oplog, and one pass through the oplog, which serves several replays."""
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from time import monotonic
@@ -11,6 +12,8 @@ from services.gateway.subscription import ResyncReason, Subscription
 
 # Clients no further apart than this always share a pass: opening a change stream costs as much as reading so far.
 NEAR_SECONDS = 60
+# Clients of one account in a pass that it shares with others: each page is sent to all of them before the next is read.
+MOST_OF_ONE = 20
 
 
 class ReplayBounds(NamedTuple):
@@ -77,6 +80,12 @@ class Pass:
     def _suits(self, position: Position, newest: Position) -> bool:
         near, far = sorted((age(position, newest), age(self.at, newest)))
         return far <= max(2 * near, NEAR_SECONDS)
+
+    def is_crowded(self, account: str) -> bool:
+        """Tell whether one account has so many clients in it that it should not be shared, by this account, either."""
+        counts = Counter(replay.subscription.account for replay in self.replays)
+        own = counts.pop(account, 0)
+        return bool(counts) and max(own, *counts.values()) >= MOST_OF_ONE
 
     def join(self, replay: Replay) -> None:
         """Serve one more client."""

@@ -1,4 +1,7 @@
-"""Serves clients from the oplog: few passes at a time, the shortest first, shared by clients with nearby positions."""
+"""Serves clients from the oplog: few passes at a time, the shortest first, shared by clients with nearby positions.
+
+No account has all readers while another waits, and a pass in which one account has many clients is not shared.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -81,7 +84,8 @@ class Replays:
         if age(position, newest) > self._bounds.age:
             return ResyncReason.REPLAY_TOO_LONG
         self._passes = [each for each in self._passes if each.reading is not None or each.waiting()]
-        candidates = [each for each in self._passes if each.can_serve(position, newest)]
+        suitable = [each for each in self._passes if each.can_serve(position, newest)]
+        candidates = [each for each in suitable if not each.is_crowded(account)]
         if candidates:
             return max(candidates, key=_at)
         # Passes that have just gone past the client do not count: all clients as far back share the next pass.
@@ -108,8 +112,10 @@ class Replays:
             self._finish(planned, planned.reading)
 
     def _shortest_waiting(self) -> Pass | None:
-        """Return the shortest pass that waits for its turn."""
-        return max((each for each in self._passes if each.reading is None), key=_at, default=None)
+        """Return the shortest pass that waits for its turn, first of accounts that none is being read for."""
+        being_read = {each.account for each in self._passes if each.reading is not None}
+        waiting = [each for each in self._passes if each.reading is None]
+        return max(waiting, key=lambda each: (each.account not in being_read, each.at), default=None)
 
     def _finish(self, done: Pass, reading: "asyncio.Task[None]") -> None:
         done.reading = None
@@ -232,14 +238,16 @@ class Replays:
         return ResyncReason.REPLAY_TOO_LONG if waited_for.reading else ResyncReason.TOO_MANY_REPLAYS
 
     def _preempt_longest(self) -> None:
-        """Interrupt the longest pass where all readers are busy and a much shorter one waits."""
+        """Interrupt the longest pass where all readers are busy and a much shorter one waits, or another account's."""
         short = self._shortest_waiting()
         running = [each for each in self._passes if each.reading is not None]
         if short is None or len(running) < READERS:
             return
         longest = min(running, key=_at)
         newest = self._ring.position
-        if age(longest.at, newest) > 2 * age(short.at, newest) and longest.reading is not None:
+        has_all = {each.account for each in running} == {longest.account} != {short.account}
+        is_much_longer = age(longest.at, newest) > 2 * age(short.at, newest)
+        if (has_all or is_much_longer) and longest.reading is not None:
             longest.reading.cancel()
 
 
