@@ -28,7 +28,18 @@ class SentBytes:
 class Group:
     """The live clients with equal audience and form: one decision, one encoding, one write each."""
 
-    __slots__ = ("_live", "_recipients", "_unknown", "audience", "form", "sent", "shown", "suffix", "view")
+    __slots__ = (
+        "_live",
+        "_recipients",
+        "_unknown",
+        "audience",
+        "form",
+        "is_empty",
+        "sent",
+        "shown",
+        "suffix",
+        "view",
+    )
 
     def __init__(self, audience: Audience, form: Form, sent: SentBytes) -> None:
         self.audience = audience
@@ -40,6 +51,7 @@ class Group:
         self.suffix = offset_suffix(audience.interest) if form in (Form.WEBSOCKET, Form.POLLING) else ""
         self.view = view_of(audience.rights)
         self._live: dict[Subscription, int | None] = {}  # each with its file descriptor
+        self.is_empty = True
         self._recipients: Recipients[Subscription] | None = None
 
     def __len__(self) -> int:
@@ -48,11 +60,13 @@ class Group:
     def join(self, subscription: Subscription) -> None:
         """Add a client that becomes live."""
         self._live[subscription] = subscription.outlet.descriptor
+        self.is_empty = False
         self._recipients = None
 
     def leave(self, subscription: Subscription) -> None:
         """Remove a client that is no longer live."""
         del self._live[subscription]
+        self.is_empty = not self._live
         self._recipients = None
 
     def __iter__(self) -> Iterator[Subscription]:

@@ -1,6 +1,7 @@
 """The groups of the clients that are live, and the fan-out of each change to them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from services.gateway.audience import Audience
@@ -23,15 +24,24 @@ class FannedOut(NamedTuple):
 
 
 class Groups:
-    """Each group has at least one client; an event is encoded for those that it may concern."""
+    """An event is encoded for those groups that it may concern.
 
-    def __init__(self) -> None:
+    A group whose last client has left is removed later: to take fifty values out of the index takes 40 µs, and hundreds
+    of clients may leave at once, or be postponed and come back.
+    """
+
+    def __init__(self, defer: Callable[[str, Callable[[], None]], None]) -> None:
+        """``defer`` is called with an account, and something to do when it is its turn."""
+        self._defer = defer
         self._groups: dict[tuple[Audience, Form], Group] = {}
+        self._emptied: set[Group] = set()  # to be looked at once more; some have clients again
+        self._count = 0
         self._index: InterestIndex[Group] = InterestIndex()
         self._sent = {form: SentBytes() for form in Form}
 
     def __len__(self) -> int:
-        return len(self._groups)
+        """How many have clients."""
+        return self._count
 
     def __iter__(self) -> Iterator[Group]:
         return iter(self._groups.values())
@@ -47,10 +57,13 @@ class Groups:
 
     def join(self, subscription: Subscription) -> None:
         """Add a client that becomes live; its own group may have been replaced by an equal one."""
-        group = self._groups.get(subscription.group.key, subscription.group)
+        known = self._groups.get(subscription.group.key)
+        group = subscription.group if known is None else known
+        was_empty = group.is_empty
         group.join(subscription)
         subscription.group = group
-        if len(group) == 1:
+        self._count += was_empty
+        if known is None:
             self._groups[group.key] = group
             self._index.add(group, group.shown)
 
@@ -58,7 +71,15 @@ class Groups:
         """Remove a client that is no longer live."""
         group = subscription.group
         group.leave(subscription)
-        if not group:
+        if group.is_empty:
+            self._count -= 1
+            if group not in self._emptied:
+                self._emptied.add(group)
+                self._defer(subscription.account, partial(self._remove, group))
+
+    def _remove(self, group: Group) -> None:
+        self._emptied.remove(group)
+        if group.is_empty:
             del self._groups[group.key]
             self._index.remove(group, group.shown)
 
@@ -101,8 +122,9 @@ class Groups:
         encodings = 0
         for event in events:
             for group in self._candidates(event):
-                candidates.setdefault(group, []).append(event)
-                encodings += 1
+                if not group.is_empty:
+                    candidates.setdefault(group, []).append(event)
+                    encodings += 1
             if encodings > MOST_ENCODINGS:
                 encodings -= _make_room(candidates, encodings - MOST_ENCODINGS, postpone)
         return candidates

@@ -130,6 +130,7 @@ def test_a_client_that_fails_once_the_stream_has_come_to_it_does_not_keep_the_ot
     stream.join(broken, position=3)
     stream.join(other, position=3)
     stream.publish(1, 5)
+    stream.settle()
     assert (other.positions, broken.aborted, len(stream.hub)) == ([4, 5], 1, 1)
 
 
@@ -209,6 +210,7 @@ def test_a_client_is_found_where_it_was_put_whatever_has_changed_meanwhile(
     act(stream, outlet, subscription)
     assert (outlet.aborted, stream.errors) == (0, [])
     stream.hub.unsubscribe(subscription)
+    stream.settle()
     assert len(stream.hub) == 1
     assert [group.key for group in stream.hub._groups] == [(Audience(EVERYTHING), Form.SSE_PLAIN)]
     assert subscription.mode is Mode.PAUSED
