@@ -1,8 +1,10 @@
 """More than a fair share is refused: at every door, in a form that stock clients understand, and to nobody else."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -330,6 +332,77 @@ async def test_guessing_tokens_is_limited_by_address_and_good_ones_are_let_in(wo
     assert (await ask(world, ORDERS, {**guess, "X-Forwarded-For": "198.51.100.8"})).status == 401
     reader = of("reader", "198.51.100.10", scope="orders:read")
     assert [(await ask(world, ORDERS, reader, "POST")).status for _ in range(4)] == [403] * 3 + [429]
+
+
+@dataclass
+class Bare:
+    """A Socket.IO session without a client library, which would leave after the first refusal."""
+
+    raw: aiohttp.ClientWebSocketResponse
+
+    async def connect(self, auth: dict[str, str]) -> dict[str, Any]:
+        """Send CONNECT; return what the answer says."""
+        await self.raw.send_str(f"40{json.dumps(auth)}")
+        while not (answer := await self.raw.receive_str(timeout=15)).startswith(("40", "44")):
+            pass  # an event of the connection before
+        told: dict[str, Any] = json.loads(answer[2:])
+        return told
+
+    async def disconnect(self) -> None:
+        await self.raw.send_str("41")
+
+
+@asynccontextmanager
+async def bare(world: World, address: str, gateway: ServiceProcess | None = None) -> AsyncIterator[Bare]:
+    url, headers = f"{(gateway or world.tight).url}{HANDSHAKE}websocket", {"X-Forwarded-For": address}
+    async with world.http.ws_connect(url, headers=headers) as raw:
+        assert (await raw.receive_str(timeout=15)).startswith("0{")
+        yield Bare(raw)
+
+
+def assert_told_to_wait(answer: dict[str, Any], seconds: int) -> None:
+    assert answer["message"] == answer["data"]["reason"] == "rate_limited"
+    assert answer["data"]["limit"] == "handshakes"
+    assert 0 < answer["data"]["retry_after"] <= seconds
+
+
+@pytest.mark.parametrize(("kind", "network"), [("token", "2001:db8:8"), ("ticket", "2001:db8:9")])
+async def test_guessing_on_one_connection_costs_as_much_as_on_many(world: World, kind: str, network: str) -> None:
+    before = await incidents(world.tight, "handshakes_limited")
+    async with bare(world, f"{network}::1") as guessing:
+        answers = [await guessing.connect({kind: f"guess {number}"}) for number in range(8)]
+        assert [each["message"] for each in answers] == [f"{kind}_invalid"] * 6 + ["rate_limited"] * 2
+        assert_told_to_wait(answers[-1], 10)
+    assert await incidents(world.tight, "handshakes_limited") == before + 2
+    assert (await ask(world, f"{HANDSHAKE}polling", {"X-Forwarded-For": f"{network}::2"})).status == 429
+    async with bare(world, f"{network}:1::1") as other:
+        assert "sid" in await other.connect({"token": token("elsewhere", rights="*")})
+
+
+async def test_a_client_without_a_token_catches_up_on_one_connection_as_often_as_on_many(world: World) -> None:
+    gateway = await world.product.gateway(AUTH="none", TRUSTED_PROXIES="127.0.0.0/8", LIMIT_HANDSHAKES="3/60")
+    async with bare(world, "203.0.113.120", gateway) as greedy:
+        for _ in range(3):
+            assert "sid" in await greedy.connect({"since": world.first_cursor})
+            await greedy.disconnect()
+        assert_told_to_wait(await greedy.connect({"since": world.first_cursor}), 20)
+    async with bare(world, "203.0.113.121", gateway) as modest:
+        assert "sid" in await modest.connect({"since": world.first_cursor})
+
+
+async def test_an_address_does_not_pay_for_those_who_connect_again_on_one_connection(world: World) -> None:
+    for number in range(4):
+        async with bare(world, "198.51.100.78") as colleague:
+            for _ in range(3):
+                assert "sid" in await colleague.connect({"token": token(f"returning {number}", rights="*")})
+                await colleague.disconnect()
+    async with bare(world, "198.51.100.78") as mistaken:
+        for _ in range(5):
+            assert (await mistaken.connect({"token": "guess"}))["message"] == "token_invalid"
+        assert "sid" in await mistaken.connect({"token": token("mistaken", rights="*")})
+        await mistaken.disconnect()  # it has paid for the last guess only, and the address for the others
+        answers = [await mistaken.connect({"token": "guess"}) for _ in range(2)]
+        assert [each["message"] for each in answers] == ["token_invalid", "rate_limited"]
 
 
 async def test_signing_in_is_limited_by_address(world: World) -> None:

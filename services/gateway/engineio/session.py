@@ -7,7 +7,7 @@ from services.common.deadlines import Entry
 from services.common.fair_turns import call_soon
 from services.gateway.edge.incidents import DisconnectReason, IncidentKind
 from services.gateway.edge.peer import account_of
-from services.gateway.edge.principal import NO_CREDENTIALS, Credentials
+from services.gateway.edge.principal import Credentials
 from services.gateway.engineio.application import Application
 from services.gateway.engineio.carrier import Carrier
 from services.gateway.engineio.session_owner import SessionOwner, UpgradeAttempt
@@ -36,6 +36,7 @@ class Session:
         "_pong_awaited",
         "_pong_extended",
         "address",
+        "address_paid",
         "credentials",
         "is_open",
         "sessions",
@@ -49,7 +50,8 @@ class Session:
         self.sessions = sessions
         self.sid = sid
         self.address = address
-        self.credentials = credentials  # of the handshake, until they are taken
+        self.address_paid = True  # for the handshake or the latest CONNECT, until a subject has paid in its place
+        self.credentials: Credentials | None = credentials  # of the handshake, until they are taken
         self.subject = ""  # once it is known, where clients have one
         self.is_open = True
         self.writable = False
@@ -65,9 +67,9 @@ class Session:
         self._heartbeat: Entry[Session] = self.sessions.ping_due.add(self)
         self._application = accept(self)
 
-    def take_credentials(self) -> Credentials:
-        """Return what came with the handshake, the first time."""
-        credentials, self.credentials = self.credentials, NO_CREDENTIALS
+    def take_credentials(self) -> Credentials | None:
+        """Return what came with the handshake, the first time; None later."""
+        credentials, self.credentials = self.credentials, None
         return credentials
 
     @property

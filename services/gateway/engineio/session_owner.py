@@ -27,6 +27,9 @@ class SessionOwner(Protocol):
     def holds(self, session: "Session") -> bool:
         """Tell whether a session is still registered."""
 
+    def charge_again(self, session: "Session") -> Standing | None:
+        """Charge a session's address for one more CONNECT; return how it stands."""
+
     def identified(self, session: "Session", subject: str) -> Standing | None:
         """Let a session's subject pay for the handshake; return how it stands."""
 

@@ -85,19 +85,29 @@ class Sessions:
         self.registry.add(session.shut_down)
         return session
 
+    def charge_again(self, session: Session) -> Standing | None:
+        """Charge a session's address for one more CONNECT, as for a handshake; return how it stands.
+
+        The handshake has paid for the first one only, or a single handshake would allow to guess many tokens.
+        """
+        session.address_paid = True
+        return self._share.charge(Use.HANDSHAKES, session.address)
+
     def identified(self, session: Session, subject: str) -> Standing | None:
         """Let a session's subject pay for the handshake in place of its address; return how the subject stands.
 
         From then on the session counts among those of the subject; raise NotAdmitted where it has too many.
         """
         standing = self._share.charge(Use.HANDSHAKES, session.address, subject)
-        if (standing is not None and not standing.is_allowed) or not self.holds(session) or session.subject == subject:
+        if (standing is not None and not standing.is_allowed) or not self.holds(session):
             return standing
-        self.registry.claim(subject)
-        self.registry.release(session.subject)
-        if not session.subject:
+        if session.subject != subject:
+            self.registry.claim(subject)
+            self.registry.release(session.subject)
+            session.subject = subject
+        if session.address_paid:
+            session.address_paid = False
             self._share.give_back(Use.HANDSHAKES, session.address)
-        session.subject = subject
         return standing
 
     def _new_sid(self) -> str:

@@ -9,7 +9,7 @@ from services.common.visible_fields import VisibleFields
 from services.gateway.edge.authenticator import Authenticator
 from services.gateway.edge.incidents import Count, DisconnectReason
 from services.gateway.edge.peer import account_of
-from services.gateway.edge.principal import ANYONE, Credentials, NotAuthenticated, Principal, Scope
+from services.gateway.edge.principal import ANYONE, NO_CREDENTIALS, Credentials, NotAuthenticated, Principal, Scope
 from services.gateway.edge.quota import RATE_LIMITED, Standing, Use
 from services.gateway.edge.registry import NotAdmitted
 from services.gateway.live.client import LiveClient
@@ -53,6 +53,9 @@ class Connecting:
     ) -> Mapping[str, object] | Awaitable[Mapping[str, object]]:
         """Return what the reply tells the client; raise ConnectionRefused."""
         handshake = socket.take_credentials()
+        if handshake is None:  # the handshake has paid for the first CONNECT, which took them
+            self._require(socket.charge_again())
+            handshake = NO_CREDENTIALS
         if self._authenticator is None:
             return self._connect(socket, auth, ANYONE)
         return self._identify(self._authenticator, socket, auth, credentials_in(auth, handshake))
@@ -79,6 +82,9 @@ class Connecting:
             self._count(refusal.incident)
             told = {"reason": refusal.incident, "retry_after": refusal.retry_after}
             raise ConnectionRefused(refusal.incident, told) from refusal
+        self._require(standing)
+
+    def _require(self, standing: Standing | None) -> None:
         if standing is not None and not standing.is_allowed:
             self._count(standing.use.incident)
             raise ConnectionRefused(RATE_LIMITED, standing.refusal())

@@ -52,9 +52,13 @@ class Socket(Generic[State]):
         """The client's address, as far as trusted proxies report it."""
         return self._session.address
 
-    def take_credentials(self) -> Credentials:
-        """Return what came with the handshake of the connection, to the first who asks."""
+    def take_credentials(self) -> Credentials | None:
+        """Return what came with the handshake of the connection, to the first who asks; None to all others."""
         return self._session.take_credentials()
+
+    def charge_again(self) -> Standing | None:
+        """Charge the client's address for one more CONNECT on its connection; return how it stands."""
+        return self._session.sessions.charge_again(self._session)
 
     def identified(self, subject: str) -> Standing | None:
         """Count the connection among those of its subject, which pays for the handshake; return how it stands.
