@@ -18,7 +18,9 @@ class Levels:
         self._registry = registry
         self._sessions = self._gauge("sessions", "Engine.IO sessions, over polling and websockets.")
         self._admitted = self._gauge(
-            "admitted_connections", "Clients that count against MAX_CONNECTIONS: Engine.IO sessions and event streams."
+            "admitted_connections",
+            "Clients that count against MAX_CONNECTIONS: Engine.IO sessions and event streams, until their connections "
+            "are closed.",
         )
         self._admitted_limit = self._gauge(
             "admitted_connections_limit",

@@ -223,6 +223,7 @@ async def _serve(
     engine = server if isinstance(server, EngineServer) else server._engine
     assert len(engine.sessions.unsent) == 0, "something waits for clients that have gone"
     await _nothing_left(before)
+    assert len(engine.sessions.registry) == 0, "a place is kept for a client that has gone"
     assert places.census() == dict.fromkeys(State, 0)
     assert not escaped, escaped
 

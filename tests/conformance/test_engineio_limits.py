@@ -41,6 +41,61 @@ async def test_no_more_connections_from_one_address_than_allowed(engine_with: En
     await engine.open_polling()
 
 
+@pytest.mark.parametrize(
+    ("last", "code"),
+    [
+        (b"\x81\x00", CloseCode.PROTOCOL_ERROR),  # not masked
+        (frame(1, b"9"), CloseCode.PROTOCOL_ERROR),
+        (frame(1, b"4x") * 11, CloseCode.POLICY),
+        (frame(1, b"1"), CloseCode.NORMAL),  # the client's own wish
+    ],
+    ids=["violation", "malformed", "too fast", "close packet"],
+)
+async def test_a_websocket_that_does_not_answer_our_close_keeps_its_place(
+    engine_with: EngineWith, last: bytes, code: CloseCode
+) -> None:
+    """Or one address could hold any number of them, one after the other."""
+    engine = await engine_with(
+        max_connections_per_address=2, close_timeout=3600, packets_per_second=1, packets_burst=10
+    )
+    writers = [await closing_websocket(engine, last, code) for _ in range(2)]
+    assert engine.connections() == 0
+    for transport in ("websocket", "polling"):
+        assert await refused(engine, transport) == (429, "5")
+    for writer in writers:
+        writer.close()
+    await until_admitted(engine)
+
+
+async def test_the_place_of_a_websocket_that_does_not_answer_our_close_is_free_when_it_is_cut_off(
+    engine_with: EngineWith,
+) -> None:
+    engine = await engine_with(max_connections_per_address=1, close_timeout=0.1)
+    writer = await closing_websocket(engine, b"\x81\x00", CloseCode.PROTOCOL_ERROR)
+    await until_admitted(engine)
+    writer.close()
+
+
+async def closing_websocket(engine: Running, last: bytes, code: CloseCode) -> asyncio.StreamWriter:
+    """Open a session, send what ends it, and read its close frame; but leave the connection open."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
+    writer.write(handshake(ENGINEIO) + last)
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    assert answer.rpartition(b"\x88")[2][1:3] == code.to_bytes(2, "big")
+    return writer
+
+
+async def until_admitted(engine: Running) -> None:
+    """Try again until there is a place for one more client."""
+    async with asyncio.timeout(10):
+        while True:
+            with suppress(aiohttp.WSServerHandshakeError):
+                async with engine.session():
+                    return
+            await asyncio.sleep(0.01)  # nothing tells a client when a place is free
+
+
 async def test_a_forged_address_does_not_help(engine_with: EngineWith) -> None:
     engine = await engine_with(max_connections_per_address=1)
     async with engine.session():

@@ -1,5 +1,6 @@
 """The interface that a session needs from its carrier."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from services.gateway.wire.form import Form
@@ -43,3 +44,9 @@ class Carrier(Protocol):
 
     def forget(self) -> None:
         """Discard packets that nobody can fetch any more."""
+
+    def when_gone(self, do: Callable[[], None]) -> None:
+        """Call ``do`` once the client holds no connection of this carrier any more; at once where it has none.
+
+        To be called after `close` or `abort`, or while the end of the connection is reported.
+        """

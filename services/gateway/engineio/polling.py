@@ -1,6 +1,7 @@
 """Carries a session over HTTP: a GET is held until there are packets, a POST brings the client's packets."""
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -240,6 +241,10 @@ class Polling:
         if self._poll is None:
             self._unsent.clear()
             self._size = 0
+
+    def when_gone(self, do: Callable[[], None]) -> None:
+        """Do it at once: the connections of requests are counted for themselves."""
+        do()
 
     def release_polls(self) -> None:
         """Stop holding GETs, so that the client can leave polling."""

@@ -88,7 +88,7 @@ class EngineServer:
             write_response(transport, head, self._open_packet(session, upgrades=[]))
             self._start(session, websocket)
         except BaseException:
-            self.sessions.closed(session, linger=False)
+            self.sessions.cancel(session)
             raise
         return True
 
@@ -176,11 +176,11 @@ class EngineServer:
             websocket = self._connection(request)
             response = switch_protocols(request, head, websocket, self._open_packet(session, upgrades=[]))
             if response is None:
-                self.sessions.closed(session, linger=False)
+                self.sessions.cancel(session)
                 return web.Response(status=400)
             self._start(session, websocket)
         except BaseException:
-            self.sessions.closed(session, linger=False)
+            self.sessions.cancel(session)
             raise
         return response
 

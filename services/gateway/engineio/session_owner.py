@@ -34,7 +34,10 @@ class SessionOwner(Protocol):
         """Let a session's subject pay for the handshake; return how it stands."""
 
     def closed(self, session: "Session", *, linger: bool) -> None:
-        """Forget a session, or let it linger a little while its last packets are to be fetched."""
+        """Forget a session, or let it linger a little while its last packets are to be fetched.
+
+        Its place is free once its client holds no connection of it any more.
+        """
 
 
 class UpgradeAttempt(Protocol):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 
 from services.common.deadlines import Deadlines
 from services.common.random_text import random_text
@@ -114,8 +115,17 @@ class Sessions:
         sid, name = random_text(15), self.settings.server_name
         return f"{sid}.{name}" if name else sid
 
+    def cancel(self, session: Session) -> None:
+        """Undo `admit`: the session could not start."""
+        if self._remove(session):
+            self.registry.leave(session.address, session.subject)
+
     def closed(self, session: Session, *, linger: bool) -> None:
-        """Forget a session, or let it linger a little while its last packets are to be fetched."""
+        """Forget a session, or let it linger a little while its last packets are to be fetched.
+
+        Its place is free once its client holds no connection of it any more. If it were free at once, an address could
+        hold any number of websockets that do not answer our close, for as long as we wait for that.
+        """
         if linger:
             self.lingering.add(session)
         else:
@@ -126,10 +136,15 @@ class Sessions:
         session.carrier.forget()
 
     def _forget(self, session: Session) -> None:
-        if self._by_sid.pop(session.sid, None) is not None:
-            self.registry.remove(session.shut_down)
-            self.registry.leave(session.address, session.subject)
-            self.unsent.release(session)
+        if self._remove(session):
+            session.carrier.when_gone(partial(self.registry.leave, session.address, session.subject))
+
+    def _remove(self, session: Session) -> bool:
+        if self._by_sid.pop(session.sid, None) is None:
+            return False
+        self.registry.remove(session.shut_down)
+        self.unsent.release(session)
+        return True
 
     async def drain(self, patience: float) -> None:
         """Wait up to ``patience`` seconds until the clients have closed too; cut off the others."""

@@ -1,6 +1,7 @@
 """Carries messages over a websocket on a bare asyncio transport: no task, no queue."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol, cast
 
@@ -62,6 +63,7 @@ class WebSocketConnection(Successor):
         "_transport",
         "_turns",
         "_unsent",
+        "_when_gone",
         "account",
         "descriptor",
     )
@@ -87,6 +89,7 @@ class WebSocketConnection(Successor):
         self._reader = FrameReader(max_payload)
         self._owner: Owner | None = None
         self._cutoff: Entry[WebSocketConnection] | None = None
+        self._when_gone: Callable[[], None] | None = None
         self._dropped = 0
         self._base64 = base64
         self._is_closing = self._is_waiting = self._paused = False
@@ -202,6 +205,10 @@ class WebSocketConnection(Successor):
     def forget(self) -> None:
         """Do nothing: what is unsent goes with the connection."""
 
+    def when_gone(self, do: Callable[[], None]) -> None:
+        """Call ``do`` in `connection_lost`: a client that does not answer our close holds the connection until then."""
+        self._when_gone = do
+
     def cut(self) -> None:
         """Cut the connection, because too much is unsent for all clients together."""
         owner = self._owner
@@ -242,8 +249,13 @@ class WebSocketConnection(Successor):
             self._cutoff.cancel()
         self._unsent.release(self)
         owner, self._owner = self._owner, None
-        if owner is not None:
-            owner.websocket_lost(None)
+        try:
+            if owner is not None:
+                owner.websocket_lost(None)
+        finally:
+            gone, self._when_gone = self._when_gone, None
+            if gone is not None:
+                gone()
 
     def pause_writing(self) -> None:
         """Report backpressure to the owner."""
