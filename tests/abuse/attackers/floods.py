@@ -64,6 +64,32 @@ async def pipelined_flood(target: Target, tally: Tally) -> None:
 
 
 @attacker()
+async def trifles_in_a_pipeline(target: Target, tally: Tally) -> None:
+    """Sends hundreds of requests at once that cost next to nothing each, on a hundred connections."""
+
+    async def attempt() -> None:
+        async with wire(target, tally) as connection, connection.swallowing():
+            while True:
+                await connection.send(request("GET", "/x") * 200 + request("GET", "/healthz") * 200)
+
+    await forever(attempt, tally, at_once=100)
+
+
+@attacker()
+async def connects_on_one_session(target: Target, tally: Tally) -> None:
+    """Joins and leaves the orders again and again, with an old cursor and a new filter, on fifty websockets."""
+
+    async def attempt() -> None:
+        async with websocket(target, tally, join=False) as ws, ws.swallowing():
+            for number in range(1 << 30):
+                auth = {"since": target.since, "filter": {"customer_name": [f"{MARK}-{id(ws)}-{number}"]}}
+                await ws.text(b"40" + json.dumps(auth).encode(), b"41")
+                await asyncio.sleep(0.11)
+
+    await forever(attempt, tally, at_once=50)
+
+
+@attacker()
 async def handshake_flood(target: Target, tally: Tally) -> None:
     """Connects websockets and leaves, on sixteen connections at a time."""
 
@@ -149,6 +175,8 @@ ATTACKERS: list[Attacker] = [
     list_flood_of_filters,
     post_flood,
     pipelined_flood,
+    trifles_in_a_pipeline,
+    connects_on_one_session,
     handshake_flood,
     polling_handshake_flood,
     stream_flood,
