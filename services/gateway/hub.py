@@ -129,8 +129,7 @@ class Hub:
         self.published(events, written)
         for subscription in self._ahead.reached(self._ring.position):
             # By turns: to serve a client, and to have it join its group, takes 60 µs, and there may be a thousand.
-            self._ahead.discard(subscription)
-            self._change_mode(subscription, Mode.FROM_RING)
+            self._detach(subscription, Mode.FROM_RING)
             self._queue_turn(subscription)
 
     def _postpone(self, events: Sequence[Event], subscription: Subscription) -> None:
@@ -241,7 +240,6 @@ class Hub:
             return
         if subscription.mode is Mode.PAUSED:
             return
-        self._ahead.discard(subscription)
         if self._ring.after(subscription.position, 1):
             self._change_mode(subscription, Mode.FROM_RING)
             self._queue_turn(subscription)
