@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
 from services.common.cursor import Position, cluster_time
@@ -22,14 +22,19 @@ from services.gateway.past_changes import Order, PastChange, is_short, past_chan
 from services.gateway.redis_log import LogUnavailable, RedisLog
 from services.gateway.replay import ReplayBounds
 from services.gateway.ring import Ring
+from services.gateway.time_budget import TimeBudget
 from services.mongodb.order_changes import OplogStretch, OrderChanges
 
 READERS = 2  # requests that search the oplog at once: each has a connection to MongoDB, which searches all of it
 AT_ONCE = 1  # of one address, so that none has all of the readers, or all of MongoDB's processors
 LOG_PAGES = 32  # of 64 entries each; the oplog, which MongoDB searches itself, is cheaper from there on
-OPLOG_SECONDS = 1.5  # of searching for one request, with the wait for a turn
+OPLOG_SECONDS = 1.5  # of searching for one request, with the waits for the budget and for a reader
+# MongoDB searches for an account so long at once, and afterwards for an eighth of the time: a search fills one of its
+# processors, and delays all other work there.
+BUDGET_SECONDS, BUDGET_SHARE = 0.5, 1 / 8
 _STRETCH_SECONDS = 0.75  # for one stretch; where that is not enough, a shorter one is tried
-_FIRST_STRETCH = 60  # seconds of the oplog; each is twice as long as the one before
+_AIM_SECONDS = 0.1  # the next stretch is as long as is searched in so much
+_FIRST_STRETCH = 60  # seconds of the oplog
 _RING_STEP = 1000  # events
 # Where it is not stale, a gateway has heard of every change older than this, whatever the clocks differ by.
 _NEWEST_SECONDS = 60.0
@@ -69,12 +74,18 @@ class OrderHistory:
         self._is_stale = is_stale
         self._visible = visible
         self._at_once = InFlight(AT_ONCE)
+        self._budget = TimeBudget(BUDGET_SECONDS, BUDGET_SHARE)
         self._readers = asyncio.Semaphore(READERS)
+        self._length = _FIRST_STRETCH  # of a stretch; kept between requests, so that each gets further
 
     @property
     def epoch(self) -> str | None:
         """The epoch that all cursors are of; None while the stream is not known."""
         return self._ring.epoch
+
+    def turn(self, account: str) -> AbstractAsyncContextManager[None]:
+        """Hold one of the account's turns to search, for one request."""
+        return self._at_once.slot(account)
 
     async def before(self, id: str, before: Position | None, most: int, rights: Rights, account: str) -> Past:
         """Return the last ``most`` changes of an order, or the last before a position, that these rights allow to know.
@@ -82,25 +93,34 @@ class OrderHistory:
         It may return fewer, for its cost is bounded: then it can be asked for those before `Past.since`. Raise
         HistoryUnavailable.
         """
-        async with self._at_once.slot(account):
-            newest = self._ring.position
-            since = newest if before is None else min(newest, before.below)
-            search = OrderSearch(id, before, most, since, rights)
-            if before is None or before > newest:
-                await self._search_newer(search, account)
-            if not search.is_over():
-                await self._search_ring(search, account)
-            if not search.is_over():
-                await self._search_log(search, account)
-            if not search.is_over():
-                await self._search_oplog(search, account)
-            return Past(search.found, search.since, search.is_end)
+        newest = self._ring.position
+        since = newest if before is None else min(newest, before.below)
+        search = OrderSearch(id, before, most, since, rights)
+        deadline = asyncio.get_running_loop().time() + OPLOG_SECONDS
+        if before is None or before > newest:
+            await self._search_newer(search, account, deadline)
+        if not search.is_over():
+            await self._search_ring(search, account)
+        if not search.is_over():
+            await self._search_log(search, account)
+        if not search.is_over():
+            await self._search_oplog(search, account, deadline)
+        return Past(search.found, search.since, search.is_end)
 
-    async def _search_newer(self, search: OrderSearch, account: str) -> None:
+    @asynccontextmanager
+    async def _stretch(self, account: str) -> AsyncIterator[None]:
+        """Hold a reader for one stretch, once the account may search; raise TimeoutError if the stretch is too long."""
+        await self._budget.available(account)
+        async with self._readers:
+            with self._budget.spending(account):
+                async with asyncio.timeout(_STRETCH_SECONDS):
+                    yield
+
+    async def _search_newer(self, search: OrderSearch, account: str, deadline: float) -> None:
         """Find what this gateway has yet to hear of, so that a client finds its own latest write."""
         # Also the rest of a transaction, of which the newest change here may be one.
         with suppress(TimeoutError, HistoryLost):
-            async with asyncio.timeout(_STRETCH_SECONDS), self._readers:
+            async with asyncio.timeout_at(deadline), self._stretch(account):
                 with history_errors():
                     since = max(0, search.since.ts - 1)
                     if not self._is_stale():  # then what is older has come already; there may have been none for days
@@ -145,24 +165,26 @@ class OrderHistory:
             if event.id == search.id:
                 search.add(past_change(event))
 
-    async def _search_oplog(self, search: OrderSearch, account: str) -> None:
+    async def _search_oplog(self, search: OrderSearch, account: str, deadline: float) -> None:
         oldest = Position.before(max(1, self._ring.position.ts - (int(self._bounds.age) << 32)))
         if self._bounds.age <= 0:
             search.is_end = True
             return
-        length, is_limit_known = _FIRST_STRETCH, False
+        length, is_limit_known = self._length, False
         try:
-            async with asyncio.timeout(OPLOG_SECONDS), self._readers:
+            async with asyncio.timeout_at(deadline):
                 while not search.is_over():
                     since = max(oldest, Position.end_of(max(0, search.since.ts - (length << 32))))
                     if since >= search.since:
                         search.is_end = True
                         return
                     try:
-                        async with asyncio.timeout(_STRETCH_SECONDS):
+                        async with self._stretch(account):
+                            began = time.monotonic()
                             await self._search_stretch(search, since, account)
+                            took = time.monotonic() - began
                     except TimeoutError:
-                        length = max(1, length // 4)
+                        self._length = length = max(1, length // 4)
                     except HistoryLost:
                         is_limit_known = True
                         if length == 1:
@@ -170,7 +192,9 @@ class OrderHistory:
                             return
                         length //= 2
                     else:
-                        length = length if is_limit_known else 2 * length
+                        if not is_limit_known:
+                            longest = min(2 * length, int(self._bounds.age))
+                            self._length = length = max(1, min(longest, int(length * _AIM_SECONDS / max(took, 0.001))))
         except TimeoutError:
             return  # the next request goes on from where this one has come
 

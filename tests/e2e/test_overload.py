@@ -18,7 +18,7 @@ from services.gateway.http.lists import LISTS_AT_ONCE
 from tests.conftest import OwnMongod, OwnValkey, RunService
 from tests.integration.test_store_faults import freeze
 from tests.service_process import ServiceProcess
-from tests.waiting import until
+from tests.waiting import cancel_all, until
 
 JOHN = {"customer_name": "John Doe", "product_name": "Laptop", "status": "pending"}
 PROMISED = 3.0  # seconds until the first byte
@@ -222,6 +222,30 @@ async def test_one_address_that_asks_for_the_past_of_orders_leaves_a_reader_to_t
             if await done_before_the_other() <= 1:
                 return
         pytest.fail("the other had to wait for two of the one's")
+
+
+async def test_requests_for_the_past_that_have_left_have_cost_mongodb_nothing(
+    own_mongod: OwnMongod, own_valkey: OwnValkey, run_service: RunService
+) -> None:
+    async with scene(own_mongod, own_valkey, run_service) as here:
+        path = f"/api/orders/{here.order}/history"
+        await slow(here.mongod, "aggregate", 1000)
+        first = asyncio.create_task(ask(here.one, "GET", path))
+        await asyncio.sleep(0.3)  # for less than it takes
+        async with AsyncMongoClient[dict[str, Any]](here.mongod.uri()) as client:
+            before = await finds(client)
+            leavers = [asyncio.create_task(ask(here.one, "GET", path)) for _ in range(30)]
+            await asyncio.sleep(0.3)
+            for each in leavers:
+                await cancel_all(each)
+            assert (await first).status == 200
+            # Each would have looked for the order; the first may have done so late.
+            assert await finds(client) - before < len(leavers) // 2
+
+
+async def finds(client: AsyncMongoClient[dict[str, Any]]) -> int:
+    count: int = (await client.admin.command("serverStatus"))["opcounters"]["query"]
+    return count
 
 
 async def slow(mongod: Mongod, command: str, milliseconds: int) -> None:

@@ -77,17 +77,21 @@ class HistoryApi:
         if epoch is None:
             raise _unavailable("The stream of changes is not available yet.")
         before = _position(query.before, epoch)
-        with as_problems("path"):
-            is_inside = await self._exists(order, rights, request)
-            # Asked for all who do not see it, and answered only after the search: its time must not tell either.
-            is_gone = not is_inside and not await self._exists(order, EVERYTHING, request)
-        try:
-            past = await self._history.before(order, before, query.limit + 1, rights, account)
-            newest = past
-            if before is not None and not is_inside and rights != EVERYTHING:
-                newest = await self._history.before(order, None, 1, rights, account)
-        except HistoryUnavailable as error:
-            raise _unavailable("MongoDB does not answer.") from error
+        # In line before MongoDB is asked anything: requests of the account that leave meanwhile cost nothing.
+        async with self._history.turn(account):
+            with as_problems("path"):
+                is_inside = await self._exists(order, rights, request)
+                is_gone = not is_inside
+                # Asked for all who do not see it, and answered only after the search: its time must not tell either.
+                if is_gone and rights != EVERYTHING:
+                    is_gone = not await self._exists(order, EVERYTHING, request)
+            try:
+                past = await self._history.before(order, before, query.limit + 1, rights, account)
+                newest = past
+                if before is not None and not is_inside and rights != EVERYTHING:
+                    newest = await self._history.before(order, None, 1, rights, account)
+            except HistoryUnavailable as error:
+                raise _unavailable("MongoDB does not answer.") from error
         since = past.since if len(past.changes) <= query.limit else past.changes[query.limit - 1].position.below
         changes = visible_changes(past.changes, query.limit, rights, epoch, self._shows)
         is_end = past.is_end and len(past.changes) <= query.limit
