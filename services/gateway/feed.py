@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from enum import StrEnum
 from time import monotonic
 from typing import NamedTuple
@@ -11,13 +11,12 @@ import structlog
 
 from services.common.cursor import Cursor
 from services.common.dependency_health import DependencyHealth
-from services.common.error_text import error_text
-from services.common.fair_turns import INTERNAL
 from services.common.tasks import Tasks, raise_if_cancelled
 from services.gateway.event import Event
-from services.gateway.history import History, HistoryLost, HistoryUnavailable
+from services.gateway.history import History
 from services.gateway.hub import Hub
-from services.gateway.redis_log import Batch, LogHead, LogPage, LogUnavailable, RedisLog
+from services.gateway.oplog_bridge import BRIDGE_SECONDS, OplogBridge
+from services.gateway.redis_log import Batch, LogHead, LogUnavailable, RedisLog
 from services.gateway.ring import Ring
 from services.gateway.subscription import Reason, ResyncReason
 
@@ -25,7 +24,6 @@ CHECK_SECONDS = 1.0
 # The most events of one fan-out. It may need only so many encodings (`groups.MOST_ENCODINGS`): with more events, more
 # groups are postponed, and each of their clients then costs as much as a group.
 EVENTS_PER_TURN = 100
-BRIDGE_SECONDS = 60.0  # for reading missed changes from the oplog; after that, all clients must resync
 
 log = structlog.get_logger("feed")
 
@@ -58,15 +56,13 @@ class Feed:
         settings: FeedSettings,
     ) -> None:
         self._redis_log = redis_log
-        self._history = history
         self._ring = ring
         self._hub = hub
         self._health = health
         self._settings = settings
         self._check_due = asyncio.Event()  # the ring may be out of step
         self._fresh_at = monotonic()
-        self._is_bridging = False
-        self._oplog = DependencyHealth("oplog", first_pause=0.2, longest_pause=5.0)
+        self._bridge = OplogBridge(history, redis_log, ring, self._add_by_turns)
         self.ready = asyncio.Event()
 
     def current_cursor(self) -> Cursor:
@@ -139,7 +135,7 @@ class Feed:
     def _staleness(self) -> Stale | None:
         if monotonic() - self._fresh_at <= self._settings.stale:
             return None
-        if self._is_bridging:
+        if self._bridge.is_open:
             return Stale.GATEWAY_BEHIND
         return Stale.WATCHER_SILENT if self._health.is_up else Stale.REDIS_UNREACHABLE
 
@@ -193,7 +189,7 @@ class Feed:
                 return
             if page.lacks(self._ring.position):
                 until = until or asyncio.get_running_loop().time() + BRIDGE_SECONDS
-                reason = await self._bridge(page, until)
+                reason = await self._bridge.cross(page, until)
                 if reason is None:
                     continue
                 await self._load(page.head)
@@ -209,47 +205,3 @@ class Feed:
 
     def _log_resync(self, what: str, reason: Reason, clients: int, incident: str) -> None:
         log.warning(what, reason=str(reason), incident=incident, clients=clients, epoch=self._ring.epoch)
-
-    async def _bridge(self, page: LogPage, until: float) -> ResyncReason | None:
-        """Read the oplog until the log in Redis holds what follows; or return why that failed.
-
-        It ends at ``until``, by the loop's time: otherwise this gateway would never follow the stream again.
-        """
-        log.warning("Redis no longer holds the missed changes, reading them from the oplog")
-        self._is_bridging = True
-        failure = ResyncReason.REPLAY_TOO_LONG
-        try:
-            async with asyncio.timeout_at(until):
-                while True:
-                    raise_if_cancelled()
-                    failure = ResyncReason.REPLAY_TOO_LONG
-                    try:
-                        await self._read_oplog(page)
-                        break
-                    except HistoryUnavailable as error:
-                        failure = ResyncReason.HISTORY_UNAVAILABLE
-                        await asyncio.sleep(self._oplog.failed(error_text(error)[:300]))
-        except HistoryLost:
-            return ResyncReason.HISTORY_LOST
-        except TimeoutError:
-            return failure
-        finally:
-            self._is_bridging = False
-        self._oplog.succeeded()
-        return None
-
-    async def _read_oplog(self, page: LogPage) -> None:
-        """Read what the log lacks, and what Redis trims meanwhile: to open another change stream would take longer."""
-        async with aclosing(
-            self._history.after(self._ring.position, self.current_cursor().epoch, INTERNAL)
-        ) as readings:
-            target = page.begins_after
-            async for events, upto in readings:
-                await self._add_by_turns(events)
-                self._ring.advance(min(upto, target))
-                if self._ring.position < target:
-                    continue
-                page = await self._redis_log.after(self._ring.position)
-                if page.head is None or page.head.epoch != self._ring.epoch or not page.lacks(self._ring.position):
-                    return
-                target = page.begins_after
