@@ -31,7 +31,8 @@ function start({ index, urls, url, transports, since, filter, token }) {
   sockets.set(index, {
     hop: () => {
       hop();
-      socket.io.engine?.close();
+      // The manager hears nothing of an engine that is closed while it opens, and waits for it for 20 s.
+      if (socket.io.engine?.readyState === "open") socket.io.engine.close();
     },
   });
 }
