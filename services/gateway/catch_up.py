@@ -128,11 +128,11 @@ class CatchUp:
                 continue
             asked = subscription.position
             try:
-                page = await self._page_after(asked, subscription.account)
+                page = await self._page_for(subscription)
             except LogUnavailable as error:
                 await asyncio.sleep(self._health.failed(error))
                 continue
-            if not subscription.is_behind():
+            if page is None or not subscription.is_behind():
                 return
             if subscription.position != asked:
                 continue  # it was resynced meanwhile and fell behind again: this page is not the one it needs
@@ -146,9 +146,12 @@ class CatchUp:
             else:
                 await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _page_after(self, position: Position, account: str) -> LogPage:
-        """Read a page when it is the account's turn: to decode it, and to send it on, takes a millisecond."""
-        async with self._of_account.slot(account):
-            await self._turns.take(account)
+    async def _page_for(self, subscription: Subscription) -> LogPage | None:
+        """Read a page when it is the account's turn: to decode it, and to send it on, takes a millisecond.
+
+        None where the client has left meanwhile.
+        """
+        async with self._of_account.slot(subscription.account):
+            await self._turns.take(subscription.account)
             async with self._reads:
-                return await self._redis_log.after(position)
+                return await self._redis_log.after(subscription.position) if subscription.is_behind() else None

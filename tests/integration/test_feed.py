@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from services.common.cursor import Cursor, Position
 from services.common.documents import Json
 from services.common.normalize import EpochReason
-from services.gateway.catch_up import ServedFrom
+from services.gateway.catch_up import OF_ONE_ACCOUNT, ServedFrom
 from services.gateway.feed import EVENTS_PER_TURN, Stale
 from services.gateway.filters import EVERYTHING
 from services.gateway.redis_log import LogPage, RedisLog
@@ -299,6 +299,33 @@ async def test_many_clients_of_one_account_that_are_behind_do_not_keep_another_w
         assert sum(len(outlet.positions) for outlet in crowd) < 10 * 1500  # it was sixty times as much
         await until(lambda: all(outlet.positions[-1:] == [1500] for outlet in crowd), "everyone has everything", 60)
     assert [outlet.positions for outlet in [*crowd, other]] == [list(range(1, 1501))] * 61
+
+
+async def test_clients_that_leave_while_they_wait_for_their_turn_cost_no_page_of_the_log(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing = world.writing()
+    await writing.begin()
+    await writing.upto(1500, at_once=500)
+    async with world.gateway() as gateway:
+        pages: list[Position] = []
+        after = RedisLog.after
+
+        async def counted(redis_log: RedisLog, position: Position) -> LogPage:
+            pages.append(position)
+            return await after(redis_log, position)
+
+        monkeypatch.setattr(RedisLog, "after", counted)
+        world.server.pause()
+        crowd = [await gateway.join(Outlet(), at(0), "crowd") for _ in range(60)]
+        await until(lambda: bool(pages), "the first one waits for Redis")
+        for subscription in crowd:
+            gateway.hub.unsubscribe(subscription)
+        world.server.resume()
+        other = Outlet()
+        await gateway.join(other, at(0), "crowd")  # behind all of them
+        await until(lambda: other.positions[-1:] == [1500], "one who stays is served")
+    assert pages.count(Position(0, 0)) <= 1 + OF_ONE_ACCOUNT
 
 
 async def test_an_error_while_one_client_is_served_from_redis_costs_that_client_only(
