@@ -57,14 +57,14 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the module with the most tests first and the shortest tests last.
+    """Put the module with the most tests first, then the page's, which take longest, and the shortest last.
 
     The processes of a run take tests from the end of each other's queues. That module must not be divided among them,
     because each would prepare anew what its tests share; and where long tests were left, others would have to wait.
     """
     counts = Counter(item.path for item in items)
     most = max(counts.values(), default=0)
-    items.sort(key=lambda item: (counts[item.path] < most, "unit" in item.path.parts))
+    items.sort(key=lambda item: (counts[item.path] < most, "unit" in item.path.parts, "web" not in item.path.parts))
 
 
 @pytest.fixture(scope="module", autouse=True)
