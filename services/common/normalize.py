@@ -33,13 +33,16 @@ def match_stage(collection: str) -> dict[str, Any]:
 # All fields that are used; the others (update descriptions, sessions, …) need not cross the network.
 FIELDS = ("operationType", "clusterTime", "wallTime", "documentKey")
 IMAGES = ("fullDocument", "fullDocumentBeforeChange")
-# What an event has in place of images that are too large: only their fields that decide filters, so that filters and
+# What an event has besides its images, which may be too large: their fields that decide filters, so that filters and
 # rights judge a change whatever its size.
 DECIDING = {"fullDocument": "deciding", "fullDocumentBeforeChange": "decidingBefore"}
 
 # Larger envelopes are sent without their data, for clients to fetch: megabytes to each of a thousand clients would
 # stall the live stream. The REST API takes no order of this size.
 LARGEST_ENVELOPE = 256 * 1024
+# Bytes of BSON. Of a larger order MongoDB sends only the fields that decide: nearly all of these would go without their
+# data, and every change waits until those before it have been decoded and encoded.
+LARGEST_IMAGE = LARGEST_ENVELOPE
 
 OPERATIONS = {
     "insert": Operation.INSERT,

@@ -151,7 +151,7 @@ def open_stream(
     feed.start(tasks)
     hub, current = catch_up.hub, feed.current_cursor
     snapshots = Snapshots(SnapshotChunks(store.below, turns, store.gate), hub, current, turns, tasks.spawn)
-    oplog = OrderChanges(store.database, spec.collection)
+    oplog = OrderChanges(store.database, spec.collection, settings.visible_fields)
     past = OrderHistory(
         ring, redis_log, oplog, history, turns, bounds, lambda: hub.stale is not None, settings.visible_fields
     )

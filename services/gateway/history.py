@@ -24,10 +24,10 @@ from services.mongodb.command_cursor import command_cursor
 from services.mongodb.faults import FaultKind
 from services.mongodb.open_stream import Idle
 from services.mongodb.primary import Primary
+from services.mongodb.raw_events import decoded
 from services.mongodb.source_failed import SourceFailed
 
-# Small enough that decoding a batch, with both images of each event, does not block the event loop.
-BATCH_EVENTS = 50
+BATCH_EVENTS = 50  # for all of which a client waits; each is decoded in a step of its own
 # Pause as long as MongoDB took, so that replays use half of its time at most; not for INTERNAL, when all clients wait.
 _LONGEST_REST = 0.05
 PAGE_BYTES = 256 * 1024
@@ -65,7 +65,16 @@ class History:
         visible: VisibleFields = ALL_FIELDS,
     ) -> None:
         # The driver's public cursor: nothing here is hot enough to justify the faster private one.
-        self._stream = ChangeStream(database, collection, primary, STALL_SECONDS, command_cursor, await_ms=AWAIT_MS)
+        self._stream = ChangeStream(
+            database,
+            collection,
+            primary,
+            STALL_SECONDS,
+            command_cursor,
+            await_ms=AWAIT_MS,
+            visible=visible,
+            is_raw=True,
+        )
         self._turns = turns
         self._visible = visible
         self._reach = OplogReach()
@@ -136,7 +145,7 @@ async def _pages(events: Documents, after: Position, numbering: Numbering, pace:
     page: list[Event] = []
     size = 0
     for event in events:
-        item = numbering.of(event)
+        item = numbering.of(decoded(event))
         if isinstance(item, End):
             raise HistoryLost(item.reason)
         if isinstance(item, Change) and item.position > after:

@@ -24,6 +24,7 @@ from services.gateway.replay import ReplayBounds
 from services.gateway.ring import Ring
 from services.gateway.time_budget import TimeBudget
 from services.mongodb.order_changes import OplogStretch, OrderChanges
+from services.mongodb.raw_events import decoded
 
 READERS = 2  # requests that search the oplog at once: each has a connection to MongoDB, which searches all of it
 AT_ONCE = 1  # of one address, so that none has all of the readers, or all of MongoDB's processors
@@ -215,6 +216,8 @@ class OrderHistory:
             is_merged = await self._oplog.is_merged()
         numbers: dict[int, list[Position]] = {}
         found: list[PastChange] = []
+        pace = Pace(self._turns, account)
+        await pace.begin()
         for event in reversed(stretch.events):
             ts = cluster_time(event["clusterTime"])
             # A change outside a transaction has its cluster time to itself; one within it is numbered among the others.
@@ -223,7 +226,8 @@ class OrderHistory:
             positions = numbers.get(ts, [Position(ts, 0)])
             if positions:
                 with history_errors():
-                    found.append(_change(event, epoch, positions.pop(), self._visible))
+                    found.append(_change(decoded(event), epoch, positions.pop(), self._visible))
+            await pace.step()
         return found
 
     async def _positions_at(self, id: str, ts: int, epoch: str, account: str) -> list[Position]:

@@ -13,16 +13,18 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from services.common.cursor import cluster_time, timestamp
 from services.common.documents import CODEC
-from services.common.filter_fields import FILTER_FIELDS, LONGEST_VALUE
-from services.common.normalize import DECIDING, FIELDS, IMAGES, match_stage
+from services.common.normalize import FIELDS, LARGEST_IMAGE, match_stage
+from services.common.visible_fields import ALL_FIELDS, VisibleFields
 from services.mongodb.change_cursor import OpenCursor
 from services.mongodb.change_reader import ChangeReader, Detail, StartAfter, StartAt, StartPoint
 from services.mongodb.collection_kind import CollectionKind
 from services.mongodb.command_cursor import run_read
 from services.mongodb.deployment import Deployment
 from services.mongodb.faults import FaultKind
+from services.mongodb.images import deciding_images, images_within
 from services.mongodb.open_stream import OpenStream
 from services.mongodb.primary import Primary
+from services.mongodb.raw_events import RAW
 from services.mongodb.source_failed import SourceFailed, source_failed
 
 # Longer than the interval between two lease checks, shorter than the client's socket timeout. It bounds how long a stop
@@ -30,6 +32,11 @@ from services.mongodb.source_failed import SourceFailed, source_failed
 AWAIT_MS = 500
 
 _LOOK_UP = "updateLookup"
+# Of the document before an update or a replacement nothing is used but the fields that decide filters.
+_WANTED: dict[str, Any] = {
+    "fullDocument": True,
+    "fullDocumentBeforeChange": {"$eq": ["$operationType", "delete"]},
+}
 _PROBE_MS = 500
 _MAX_TIME_EXPIRED = 50
 
@@ -45,6 +52,7 @@ class ChangeStream:
     """The changes of one collection, read through its database so that a drop or a rename does not end the stream.
 
     ``open_cursor`` opens its cursors; ``await_ms`` is how long MongoDB waits for a change before it replies without.
+    Events have the ``visible`` fields and those that decide filters; where ``is_raw``, they are to be `decoded`.
     """
 
     def __init__(
@@ -55,9 +63,13 @@ class ChangeStream:
         stall_seconds: float,
         open_cursor: OpenCursor,
         await_ms: int = AWAIT_MS,
+        *,
+        visible: VisibleFields = ALL_FIELDS,
+        is_raw: bool = False,
     ) -> None:
         self._database = database
-        self._decoded = database.with_options(codec_options=CODEC)
+        self._for_events: AsyncDatabase[Any] = database.with_options(codec_options=RAW if is_raw else CODEC)
+        self._visible = visible
         self._collection = collection
         self.kind = CollectionKind(database, collection)
         self._primary = primary
@@ -108,15 +120,17 @@ class ChangeStream:
             look_up = wanted is Images.LOOKED_UP and not await self._keeps_images()
             options["fullDocument"] = _LOOK_UP if look_up else "whenAvailable"
             options["fullDocumentBeforeChange"] = "whenAvailable"
-        project: dict[str, Any] = {"$project": dict.fromkeys(FIELDS + IMAGES if detail is Detail.IMAGES else FIELDS, 1)}
-        if detail is Detail.FIELDS:
-            project["$project"] |= {DECIDING[image]: deciding_expression(f"${image}") for image in IMAGES}
+        fields: dict[str, Any] = dict.fromkeys(FIELDS, 1)
+        if detail is not Detail.NOTHING:
+            fields |= deciding_images()
+        if detail is Detail.IMAGES:
+            fields |= images_within(LARGEST_IMAGE, self._visible, _WANTED)
         # Not by the driver's `watch`, which resumes by itself on whatever server answers: perhaps a database that was
         # restored in between, which silently accepts a token of a quiet moment. We must check first.
-        pipeline = [{"$changeStream": options}, self._match, project]
+        pipeline = [{"$changeStream": options}, self._match, {"$project": fields}]
         async with AsyncExitStack() as stack:
             try:
-                opening = self._open_cursor(self._decoded, pipeline, batch_size, self._await_ms)
+                opening = self._open_cursor(self._for_events, pipeline, batch_size, self._await_ms)
                 cursor = await stack.enter_async_context(opening)
             except PyMongoError as error:
                 raise source_failed(error, opening_with_token=True) from error
@@ -144,9 +158,9 @@ class ChangeStream:
             "maxTimeMS": _PROBE_MS,
         }
         try:
-            reply = await run_read(self._decoded, command)
+            reply = await run_read(self._for_events, command)
             if reply["cursor"]["id"]:
-                await run_read(self._decoded, {"killCursors": "$cmd.aggregate", "cursors": [reply["cursor"]["id"]]})
+                await run_read(self._for_events, {"killCursors": "$cmd.aggregate", "cursors": [reply["cursor"]["id"]]})
         except PyMongoError as error:
             if isinstance(error, OperationFailure) and error.code == _MAX_TIME_EXPIRED:
                 return True
@@ -166,22 +180,6 @@ class ChangeStream:
 
 
 _OUT_OF_REACH = (FaultKind.HISTORY_LOST, FaultKind.TOKEN_UNKNOWN, FaultKind.NO_REPLICA_SET)
-
-
-def deciding_expression(image: str) -> dict[str, Any]:
-    """Return the expression for the fields of an image that can decide filters, or null where there is no image.
-
-    It is small whatever the document has in these fields.
-    """
-    fields = {name: _short_string(f"{image}.{name}") for name in FILTER_FIELDS}
-    return {"$cond": [{"$eq": [{"$type": image}, "object"]}, fields, None]}
-
-
-def _short_string(path: str) -> dict[str, Any]:
-    is_short = {"$lte": [{"$strLenBytes": path}, 4 * LONGEST_VALUE]}  # in characters MongoDB may find it invalid
-    return {
-        "$cond": [{"$eq": [{"$type": path}, "string"]}, {"$cond": [is_short, path, "$$REMOVE"]}, "$$REMOVE"],
-    }
 
 
 def _start_option(start: StartPoint) -> dict[str, Any]:

@@ -9,12 +9,15 @@ from bson.errors import InvalidBSON
 from pymongo.errors import PyMongoError
 
 from services.common.error_text import error_text
+from services.common.normalize import DECIDING
 from services.mongodb.change_cursor import ChangeCursor, Documents
 from services.mongodb.faults import FaultKind
 from services.mongodb.primary import Primary
 from services.mongodb.source_failed import SourceFailed, source_failed
 
 T = TypeVar("T")
+
+_DECIDING_BEFORE = DECIDING["fullDocumentBeforeChange"]
 
 
 class Idle(NamedTuple):
@@ -58,7 +61,7 @@ class OpenStream:
             result = await self._read(consume)
         else:
             events = await self._read(_identity)
-            if events and any(event.get("fullDocumentBeforeChange") for event in events):
+            if events and any(event.get(_DECIDING_BEFORE) is not None for event in events):
                 await self._check_images(self._recheck_images)
             result = consume(events) if events else None
         if result is not None:

@@ -4,27 +4,28 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from bson.errors import InvalidBSON
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from services.common.cursor import cluster_time, timestamp
-from services.common.documents import CODEC
-from services.common.error_text import error_text
-from services.common.normalize import DECIDING, ENDS, FIELDS, IMAGES, match_stage, token_time
-from services.mongodb.change_stream import deciding_expression
+from services.common.normalize import ENDS, FIELDS, IMAGES, match_stage, token_time
+from services.common.visible_fields import ALL_FIELDS, VisibleFields
 from services.mongodb.command_cursor import command_cursor
 from services.mongodb.faults import FaultKind
+from services.mongodb.images import deciding_images, images_within
+from services.mongodb.raw_events import RAW
 from services.mongodb.source_failed import SourceFailed, source_failed
 
 _AWAIT_MS = 20  # for changes that follow the stretch
 _BATCH = 20  # events, with both images of each
+# Bytes of BSON of a state that is shown. A hundred larger ones in one answer would take gigabytes of memory.
+_LARGEST_IMAGE = 131_072
 
 Event = Mapping[str, Any]
 
 
 class OplogStretch(NamedTuple):
-    """The newest changes of a document in a stretch of time, oldest first.
+    """The newest changes of a document in a stretch of time, oldest first, each to be `decoded`.
 
     ``since`` is the cluster time after which they are all there is; ``is_end`` that the collection began there.
     """
@@ -35,11 +36,12 @@ class OplogStretch(NamedTuple):
 
 
 class OrderChanges:
-    """The changes of the documents of one collection."""
+    """The changes of the documents of one collection, with the ``visible`` fields of states that are not too large."""
 
-    def __init__(self, database: "AsyncDatabase[Any]", collection: str) -> None:
-        self._database = database.with_options(codec_options=CODEC)
+    def __init__(self, database: "AsyncDatabase[Any]", collection: str, visible: VisibleFields = ALL_FIELDS) -> None:
+        self._database: AsyncDatabase[Any] = database.with_options(codec_options=RAW)
         self._match = match_stage(collection)
+        self._visible = visible
 
     async def between(self, id: Any, since: int, until: int | None, most: int) -> OplogStretch:
         """Return the last ``most`` changes of the document ``id`` after cluster time ``since``, up to ``until`` or now.
@@ -84,8 +86,6 @@ class OrderChanges:
                     is_there = until is None or (token_time(cursor.token) or 0) >= until
                     if not batch and (is_there or not cursor.is_open):
                         return OplogStretch(list(found), dropped_at, is_end)
-        except InvalidBSON as error:
-            raise SourceFailed(FaultKind.UNREADABLE, error_text(error)) from error
         except PyMongoError as error:
             raise source_failed(error, opening_with_token=True) from error
 
@@ -100,8 +100,7 @@ class OrderChanges:
         later = {"clusterTime": {"$gt": last}}
         wanted = {"$or": [{"documentKey._id": {"$eq": id}}, {"operationType": {"$in": [*ENDS]}}, later]}
         is_wanted = {"$lte": ["$clusterTime", last]}
-        fields: dict[str, Any] = dict.fromkeys((*FIELDS, "txnNumber"), 1)
-        for image in IMAGES:
-            name, value = (image, f"${image}") if images else (DECIDING[image], deciding_expression(f"${image}"))
-            fields[name] = {"$cond": [is_wanted, value, "$$REMOVE"]}
+        fields: dict[str, Any] = {**dict.fromkeys((*FIELDS, "txnNumber"), 1), **deciding_images()}
+        if images:
+            fields |= images_within(_LARGEST_IMAGE, self._visible, dict.fromkeys(IMAGES, is_wanted))
         return [{"$changeStream": options}, {"$match": {"$and": [self._match["$match"], wanted]}}, {"$project": fields}]

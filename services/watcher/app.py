@@ -57,7 +57,14 @@ async def run(settings: WatcherSettings) -> None:
         metrics = WatcherMetrics()
         cursors = CursorChoice()
         parts = Parts(
-            stream=ChangeStream(database, ORDERS.collection, primary, settings.stall_seconds, cursors.open),
+            stream=ChangeStream(
+                database,
+                ORDERS.collection,
+                primary,
+                settings.stall_seconds,
+                cursors.open,
+                visible=settings.visible_fields,
+            ),
             state=StreamState(database["stream_state"], ORDERS.name, settings.lease_seconds),
             bounds=RelayBounds(settings.batch_max_events, settings.queue_max_events),
             visible=settings.visible_fields,

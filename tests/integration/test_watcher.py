@@ -74,7 +74,7 @@ async def test_only_the_change_that_is_too_large_to_deliver_goes_without_its_dat
     await watcher.start()
     log = await stack.log_of(5)
     assert [each["data"] is None for each in log] == [True, False, False, False, True]
-    assert watcher.output.count("too large") == 1
+    assert "too large" not in watcher.output  # MongoDB itself leaves the images out: nothing has to be read again
 
 
 async def test_a_watcher_killed_again_and_again_misses_nothing_and_repeats_nothing(stack: Stack) -> None:

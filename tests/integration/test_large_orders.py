@@ -1,0 +1,124 @@
+"""Orders of megabytes, as a batch job may write them: whoever changes one or asks for its past holds nobody else up."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+from bson import ObjectId
+
+from services.common.normalize import LARGEST_IMAGE
+from tests.abuse.product import Figures, figures, longest_turn
+from tests.integration.watched_orders import JOHN, Stack
+from tests.service_process import ServiceProcess
+from tests.waiting import until
+
+_DAYS = [datetime(2026, 1, 1, tzinfo=UTC)]  # dear to decode, and to write as JSON
+_DAY_BYTES = 16  # at least, with its key, where there are hundreds of thousands
+LONGEST = 0.05  # seconds of CPU for one turn of a loop: the next but one of the metric's steps after 20 ms
+
+
+def order_of(size: int) -> dict[str, Any]:
+    return {"_id": ObjectId(), **JOHN, "days": _DAYS * (size // _DAY_BYTES)}
+
+
+async def change(stack: Stack, order: Any, times: int) -> None:
+    for number in range(times):
+        await stack.orders.update_one({"_id": order}, {"$set": {"number": number}})
+
+
+async def test_a_change_of_a_large_order_keeps_no_later_change_waiting(stack: Stack) -> None:
+    watcher = await stack.watcher()
+    large = order_of(7_000_000)
+    await stack.orders.insert_one(large)
+    await stack.log_of(1)
+    before = await figures(watcher.admin_url)
+    await change(stack, large["_id"], 3)
+    await stack.orders.insert_one({**JOHN})
+    await stack.orders.delete_one({"_id": large["_id"]})
+    log = await stack.log_of(6)
+    assert [each["data"] is None for each in log] == [True, True, True, True, False, True]
+    assert _turn("watcher", before, await figures(watcher.admin_url)) <= LONGEST
+
+
+async def test_the_past_of_a_large_order_does_not_hold_the_loop(stack: Stack) -> None:
+    watcher = await stack.watcher()
+    gateway = await _gateway(stack)
+    for size in (7_000_000, 2_000_000):
+        order = order_of(size)
+        await stack.orders.insert_one(order)
+        await change(stack, order["_id"], 20)
+        before = await figures(gateway.admin_url)
+        changes = await _past(gateway, order["_id"])
+        assert len(changes) == 21
+        assert all(each["incomplete"] for each in changes)
+        assert longest_turn(before, await figures(gateway.admin_url)) <= LONGEST
+    assert watcher.running
+
+
+async def test_events_of_some_size_that_come_together_from_the_oplog_do_not_hold_the_loop(stack: Stack) -> None:
+    """Fifty of them are one reply of MongoDB."""
+    await stack.watcher(LOG_MAX_EVENTS="100")
+    gateway = await _gateway(stack, RING_EVENTS="100")
+    await stack.orders.insert_one({**JOHN})
+    [first] = await stack.log_of(1)
+    await stack.orders.insert_many([order_of(LARGEST_IMAGE * 2 // 3) for _ in range(60)])
+    await stack.orders.insert_many([{**JOHN} for _ in range(400)])
+    await until(lambda: _has(gateway, 461), "the gateway has all changes")
+    before = await figures(gateway.admin_url)
+    async with (
+        asyncio.timeout(30),
+        aiohttp.ClientSession(read_bufsize=1 << 25) as session,
+        session.get(f"{gateway.url}/api/orders/events", params={"since": first["cursor"]}) as response,
+    ):
+        told = 0
+        while told < 460:
+            told += (await response.content.readline()).startswith(b'data: {"operation"')
+    assert longest_turn(before, await figures(gateway.admin_url)) <= LONGEST
+
+
+async def test_a_large_field_that_is_hidden_takes_nothing_from_an_event(stack: Stack) -> None:
+    visible = "product_name,number"
+    await stack.watcher(VISIBLE_FIELDS=visible)
+    gateway = await _gateway(stack, VISIBLE_FIELDS=visible)
+    order = order_of(7_000_000)
+    await stack.orders.insert_one(order)
+    await change(stack, order["_id"], 2)
+    log = await stack.log_of(3)
+    assert [each["data"] for each in log] == [
+        {"_id": str(order["_id"]), "product_name": JOHN["product_name"], **number}
+        for number in ({}, {"number": 0}, {"number": 1})
+    ]
+    changes = await _past(gateway, order["_id"])
+    assert [each["fields"] for each in changes[:2]] == [
+        [{"field": "number", "from": 0, "to": 1}],
+        [{"field": "number", "from": None, "to": 0}],
+    ]
+
+
+async def _gateway(stack: Stack, **settings: str) -> ServiceProcess:
+    shared = {"MONGODB_URI": stack.mongodb_uri, "REDIS_URL": stack.redis_url}
+    return await stack.run("gateway", {**shared, "LOG_FORMAT": "console", **settings})
+
+
+async def _has(gateway: ServiceProcess, count: int) -> bool:
+    return (await figures(gateway.admin_url))["orders_gateway_events_total"] >= count
+
+
+async def _past(gateway: ServiceProcess, order: Any) -> Sequence[dict[str, Any]]:
+    """Return the changes of an order as soon as there are some to be told of."""
+    address = f"{gateway.url}/api/orders/{order}/history?limit=100"
+    async with aiohttp.ClientSession() as session, session.get(address) as response:
+        assert response.status == 200
+        changes: list[dict[str, Any]] = (await response.json())["changes"]
+        return changes
+
+
+def _turn(service: str, before: Figures, after: Figures) -> float:
+    """Return the same as `longest_turn` does for a gateway."""
+
+    def renamed(figures: Figures) -> Figures:
+        return {name.replace(f"orders_{service}_", "orders_gateway_"): value for name, value in figures.items()}
+
+    return longest_turn(renamed(before), renamed(after))
