@@ -1,6 +1,7 @@
 """Writes that need more than one command: with a condition, with an answer to keep, or several as one."""
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -8,19 +9,21 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import WriteError
 
 from services.common.documents import Json
-from services.common.filter_fields import deciding_fields
-from services.common.ids import parse_id
+from services.common.fair_turns import Pace
+from services.common.filter_fields import FILTER_FIELDS, deciding_fields
+from services.common.ids import id_text, parse_id
 from services.common.order_json import order_json
 from services.common.visible_fields import ALL_FIELDS, VisibleFields
 from services.gateway.audience import Rights, permits
 from services.gateway.batches import DeleteOrder, InsertOrder, OrderWrite, UpdateOrder
+from services.gateway.bson_element import element
 from services.gateway.conditions import ids_condition, permitted
 from services.gateway.filters import EVERYTHING
 from services.gateway.idempotency import Claim
 from services.gateway.kept_answers import Answer, KeptAnswers
 from services.gateway.keyed_inserts import KeyedInserts
 from services.gateway.order_document import changed_fields, new_document, now
-from services.gateway.snapshot_read import RAW, DecodedOrder, Document, read
+from services.gateway.snapshot_read import RAW, THREAD_BYTES, DecodedOrder, Document, read
 from services.gateway.store_errors import (
     AnswerTooLarge,
     BatchRefused,
@@ -38,11 +41,13 @@ Order = dict[str, Json]
 class Applied(NamedTuple):
     """Orders after their writes (after a deletion: as they were last), in the order in which they were asked for.
 
-    ``last`` is the ordinal of the last change among those of the cluster time; None where nothing changed.
+    ``last`` is the ordinal of the last change among those of the cluster time; None where nothing changed. Where they
+    are large together, what is done with all of them is done in a thread.
     """
 
     orders: list[Order]
     last: int | None
+    is_large: bool = False
 
 
 Answering = Callable[[Applied], Answer]
@@ -55,6 +60,11 @@ class _Stored(NamedTuple):
 
     raw: bytes
     decoded: DecodedOrder
+
+    @property
+    def is_large(self) -> bool:
+        """Whether what is done with all of it is done in a thread."""
+        return len(self.raw) > THREAD_BYTES
 
 
 class AtomicWrites:
@@ -84,10 +94,14 @@ class AtomicWrites:
         rights: Rights,
         answering: Answering,
         *,
+        pace: Pace,
         claim: Claim | None = None,
         requiring: Requiring | None = None,
     ) -> Answer:
-        """Do the writes and return the answer; with a ``claim``, keep it. Raise KeyTaken, BatchRefused."""
+        """Do the writes and return the answer; with a ``claim``, keep it. Raise KeyTaken, BatchRefused.
+
+        Orders are read at this ``pace``.
+        """
         if claim is not None and len(writes) == 1 and isinstance(writes[0], InsertOrder):
             document = _permitted_document(writes[0], rights)
             answer = answering(Applied([order_json(document, self._visible)], 0))
@@ -95,7 +109,8 @@ class AtomicWrites:
             return answer._replace(at=at, last=last)
 
         async def work(session: Session) -> Answer:
-            answer = answering(await self._apply(writes, rights, requiring, session))
+            applied = await self._apply(writes, rights, requiring, session, pace)
+            answer = await asyncio.to_thread(answering, applied) if applied.is_large else answering(applied)
             if claim is not None:
                 await self._kept.insert([(claim, answer)], session)
             return answer
@@ -104,13 +119,21 @@ class AtomicWrites:
         return answer._replace(at=at, last=answer.last or 0)
 
     async def _apply(
-        self, writes: Sequence[OrderWrite], rights: Rights, requiring: Requiring | None, session: Session
+        self,
+        writes: Sequence[OrderWrite],
+        rights: Rights,
+        requiring: Requiring | None,
+        session: Session,
+        pace: Pace,
     ) -> Applied:
-        before = await self._find([each.id for each in writes if not isinstance(each, InsertOrder)], rights, session)
+        old = [each.id for each in writes if not isinstance(each, InsertOrder)]
+        shown = {each.id for each in writes if isinstance(each, DeleteOrder)} if requiring is None else {*old}
+        before = await self._find(old, rights, session, pace, shown)
         new = _checked(writes, before, rights)
         if requiring is not None:
             for found in before.values():
-                requiring(found.decoded.order)
+                order = found.decoded.order
+                await asyncio.to_thread(requiring, order) if found.is_large else requiring(order)
         # Deletions first: what they free of a unique index, a new order may take.
         deleted = {n: each for n, each in enumerate(writes) if isinstance(each, DeleteOrder)}
         updated = {n: each for n, each in enumerate(writes) if isinstance(each, UpdateOrder)}
@@ -118,16 +141,23 @@ class AtomicWrites:
         updates = [{"q": _by_id(each.id), "u": {"$set": changed_fields(each.order)}} for each in updated.values()]
         await self._command("delete", "deletes", deletes, [*deleted], session)
         await self._command("update", "updates", updates, [*updated], session)
-        after = await self._find([each.id for each in updated.values()], None, session)
+        changed_ids = [each.id for each in updated.values()]
+        after = await self._find(changed_ids, None, session, pace, {*changed_ids})
         await self._command("insert", "documents", [*new.values()], [*new], session)
         changed = sum(after[each.id].raw != before[each.id].raw for each in updated.values())
         events = len(deleted) + changed + len(new)
         made = {n: order_json(each, self._visible) for n, each in new.items()}
         orders = [_result(n, each, before, after, made) for n, each in enumerate(writes)]
-        return Applied(orders, events - 1 if events else None)
+        is_large = sum(len(each.raw) for each in (before | after).values()) > THREAD_BYTES
+        return Applied(orders, events - 1 if events else None, is_large)
 
-    async def _find(self, ids: Sequence[str], rights: Rights | None, session: Session) -> dict[str, _Stored]:
-        """Return the orders that exist, by id; raise AnswerTooLarge where one reply cannot hold them."""
+    async def _find(
+        self, ids: Sequence[str], rights: Rights | None, session: Session, pace: Pace, shown: Container[str]
+    ) -> dict[str, _Stored]:
+        """Return the orders that exist, by id, whole if they are ``shown``; raise AnswerTooLarge.
+
+        It is raised where one reply cannot hold them.
+        """
         if not ids:
             return {}
         condition = ids_condition(ids)
@@ -145,9 +175,13 @@ class AtomicWrites:
         if cursor["id"] != 0:
             raise AnswerTooLarge
         found = {}
+        await pace.begin()
         for document in cursor["firstBatch"]:
-            decoded = await read(document, self._visible)
-            found[decoded.id] = _Stored(bytes(document.raw), decoded)
+            raw = bytes(document.raw)
+            brief = _what_decides(raw)
+            decoded = await read(document, self._visible) if brief.id in shown else brief
+            found[brief.id] = _Stored(raw, decoded)
+            await pace.step()
         return found
 
     async def _command(
@@ -163,6 +197,12 @@ class AtomicWrites:
             if isinstance(ours, OrderRefused):
                 raise BatchRefused([(places[refused["index"]], ours)]) from error
             raise error
+
+
+def _what_decides(raw: bytes) -> DecodedOrder:
+    """Return an order that is not shown: all else of hundreds would take seconds, where other programs wrote them."""
+    fields = {name: element(raw, name).value for name in FILTER_FIELDS}
+    return DecodedOrder({"_id": id_text(element(raw, "_id").value)}, fields)
 
 
 def _permitted_document(write: InsertOrder, rights: Rights, at: datetime | None = None) -> Document:

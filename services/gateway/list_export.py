@@ -13,14 +13,21 @@ from services.gateway.audience import Rights
 from services.gateway.list_query import ListQuery
 from services.gateway.list_reading import Order, Reading
 from services.gateway.list_source import ListSource
-from services.gateway.snapshot_read import Reply, read_each
+from services.gateway.snapshot_read import THREAD_BYTES, Reply, read_each
+
+
+class ExportBatch(NamedTuple):
+    """Some orders of an export; where one ``is_large``, what is done with all of it is done in a thread."""
+
+    orders: list[Order]
+    is_large: bool
 
 
 class Export(NamedTuple):
     """The orders of a list as they were at cluster time ``at``, batch by batch."""
 
     at: int
-    batches: AsyncGenerator[list[Order]]
+    batches: AsyncGenerator[ExportBatch]
 
 
 class ExportReading(Reading):
@@ -53,12 +60,12 @@ class ExportReading(Reading):
                 await self.skip_on(asked._replace(at=reply.time, skip=0))
         return reply
 
-    async def batches(self) -> AsyncGenerator[list[Order]]:
+    async def batches(self) -> AsyncGenerator[ExportBatch]:
         """Give the orders; to be read once."""
         raw: Sequence[RawBSONDocument] = self._reply.raw["cursor"]["firstBatch"]
         while True:
             if orders := await self._orders(raw):
-                yield orders
+                yield ExportBatch(orders, any(len(each.raw) > THREAD_BYTES for each in raw))
             if self._left == 0:
                 return
             if self._cursor:

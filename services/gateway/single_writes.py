@@ -44,6 +44,7 @@ class Written(NamedTuple):
     order: dict[str, Json]
     at: int | None
     ordinal: int = 0  # 0 of a write outside a transaction, which has its cluster time to itself
+    is_large: bool = False  # what is done with all of it is done in a thread
 
 
 class SingleWrites:
@@ -111,7 +112,8 @@ class SingleWrites:
     async def _written(self, id: str, document: RawBSONDocument | None, at: int | None) -> Written:
         if document is None:
             raise OrderNotFound(id)
-        return Written((await read(document, self._visible)).order, at)
+        found = await read(document, self._visible)
+        return Written(found.order, at, is_large=found.is_large)
 
     async def _change(
         self,

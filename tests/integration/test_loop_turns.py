@@ -212,3 +212,38 @@ async def test_a_very_large_order_is_not_converted_on_the_loop(server: Measured,
     said = await answer(server, request("GET", f"/api/orders/{_id}"))
     assert len(said) > 12_000_000
     assert server.longest_turn() < LONGEST
+
+
+@pytest.mark.parametrize(("method", "body"), [("PUT", b'{"status":"shipped"}'), ("DELETE", b"")])
+async def test_a_very_large_order_that_is_written_holds_the_loop_for_a_moment_only(
+    server: Measured, orders: Orders, method: str, body: bytes
+) -> None:
+    _id = ObjectId()
+    await orders.insert_one({"_id": _id, "days": [datetime(2026, 1, 1, tzinfo=UTC)] * 500_000})
+    said = await answer(server, request(method, f"/api/orders/{_id}", body))
+    assert said.startswith(b"HTTP/1.1 200")
+    assert server.longest_turn() < LONGEST
+
+
+@pytest.mark.parametrize("accept", ["text/csv", "application/x-ndjson"])
+async def test_a_very_large_order_that_is_exported_holds_the_loop_for_a_moment_only(
+    server: Measured, orders: Orders, accept: str
+) -> None:
+    await orders.insert_one({"days": [datetime(2026, 1, 1, tzinfo=UTC)] * 400_000})
+    said = await answer(server, request("GET", "/api/orders?fields=days", Accept=accept))
+    assert said.startswith(b"HTTP/1.1 200")
+    assert len(said) > 10_000_000
+    assert server.longest_turn() < LONGEST
+
+
+@pytest.mark.parametrize("operation", ["UPDATE", "DELETE"])
+async def test_a_batch_of_orders_of_some_size_holds_the_loop_for_a_moment_only(
+    server: Measured, orders: Orders, operation: str
+) -> None:
+    ids = [ObjectId() for _ in range(500)]
+    await orders.insert_many([{"_id": _id, "days": [datetime(2026, 1, 1, tzinfo=UTC)] * 300} for _id in ids])
+    what = {"order": {"status": "shipped"}} if operation == "UPDATE" else {}
+    body = json.dumps({"operations": [{"operation": operation, "id": str(_id), **what} for _id in ids]}).encode()
+    said = await answer(server, request("POST", "/api/orders:batch", body))
+    assert said.startswith(b"HTTP/1.1 200")
+    assert server.longest_turn() < LONGEST

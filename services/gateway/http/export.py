@@ -102,20 +102,21 @@ class Exports:
             encode = partial(csv_row, names=names)
             piece += csv_line(names)
         async with aclosing(export.batches) as batches:
-            async for orders in batches:
+            async for orders, is_large in batches:
                 for order in orders:
-                    piece += encode(order)
+                    piece += await asyncio.to_thread(encode, order) if is_large else encode(order)
                     await pace.step()
-                    if len(piece) >= PIECE:
+                    while len(piece) >= PIECE:  # one order may be of many
                         await _give(response, piece)
         if piece:
             await _give(response, piece)
 
 
-async def _give(response: web.StreamResponse, piece: bytearray) -> None:
+async def _give(response: web.StreamResponse, rest: bytearray) -> None:
+    """Send the first piece of the rest, and take it away from there."""
     async with asyncio.timeout(STALL_SECONDS):
-        await response.write(bytes(piece))
-    piece.clear()
+        await response.write(bytes(memoryview(rest)[:PIECE]))
+    del rest[:PIECE]
 
 
 def _ndjson(order: dict[str, Json]) -> bytes:

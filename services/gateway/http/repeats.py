@@ -58,7 +58,10 @@ async def _other(claim: Claim, error: Exception, kept: KeptAnswers) -> Answer:
         first = await kept.find(claim)
     if first is None:
         raise error
-    return first.answer if first.is_same_view else _without_orders(first.answer)
+    if first.is_same_view:
+        return first.answer
+    # In a thread: an answer that is kept may have megabytes.
+    return await asyncio.to_thread(_without_orders, first.answer)
 
 
 async def _find(claim: Claim, kept: KeptAnswers, *, wait: bool) -> KeptAnswer | None:

@@ -1,5 +1,6 @@
 """The routes that write orders: create, change, delete, and several of these at once."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -111,7 +112,8 @@ class OrderWrites:
             new = parse_new(body)
             if asked.is_plain:
                 async with self._gate_slot(asked):
-                    return self._written(await self._store.create(new, asked.principal.rights), asked, status=201)
+                    created = await self._store.create(new, asked.principal.rights)
+                    return await self._written(created, asked, status=201)
             asked.conditions.require(None)  # the collection is there, and has no tag
         return await self._atomic(asked, [InsertOrder(operation="INSERT", order=new)], body)
 
@@ -125,7 +127,7 @@ class OrderWrites:
             change = parse_change(body)
             if asked.is_plain:
                 written = await self._store.update(order, change, asked.principal.rights, self._gate_slot(asked))
-                return self._written(written, asked)
+                return await self._written(written, asked)
         return await self._atomic(asked, [UpdateOrder(operation="UPDATE", id=order, order=change)], body)
 
     async def delete(self, request: web.Request) -> web.Response:
@@ -135,7 +137,7 @@ class OrderWrites:
             order = id_of(request)
             if asked.is_plain:
                 written = await self._store.delete(order, asked.principal.rights, self._gate_slot(asked))
-                return self._written(written, asked, is_deleted=True)
+                return await self._written(written, asked, is_deleted=True)
         return await self._atomic(asked, [DeleteOrder(operation="DELETE", id=order)], None)
 
     @costs(Use.EXPENSIVE)
@@ -177,6 +179,7 @@ class OrderWrites:
                     writes,
                     asked.principal.rights,
                     answering,
+                    pace=Pace(self._turns, asked.account),
                     claim=claim,
                     requiring=None if is_batch or not asked.conditions else requiring,
                 )
@@ -192,10 +195,11 @@ class OrderWrites:
         headers = {**answer.headers, **cursor_header(answer.epoch, position, asked.principal.rights)}
         return web.Response(status=answer.status, body=answer.body, headers=headers)
 
-    def _written(
+    async def _written(
         self, written: Written, asked: _WriteRequest, *, status: int = 200, is_deleted: bool = False
     ) -> web.Response:
-        answer = _order_answer(written.order, asked.principal, status=status, is_deleted=is_deleted)
+        answering = partial(_order_answer, written.order, asked.principal, status=status, is_deleted=is_deleted)
+        answer = await asyncio.to_thread(answering) if written.is_large else answering()
         position = None if written.at is None else Position(written.at, written.ordinal)
         headers = {**answer.headers, **cursor_header(self._epoch(), position, asked.principal.rights)}
         return web.Response(status=answer.status, body=answer.body, headers=headers)
