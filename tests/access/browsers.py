@@ -79,6 +79,8 @@ class Browser:
 
 
 @asynccontextmanager
-async def browser(url: str) -> AsyncIterator[Browser]:
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
+async def browser(url: str, address: str | None = None) -> AsyncIterator[Browser]:
+    """Give a browser, on another address than this machine's usual one if ``address`` says so."""
+    connector = aiohttp.TCPConnector(local_addr=None if address is None else (address, 0))
+    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as http:
         yield Browser(http, url)

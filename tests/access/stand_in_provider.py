@@ -1,5 +1,6 @@
 """An OpenID provider that says what a test wants, also what no provider would say."""
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -34,6 +35,8 @@ class StandIn:
     signing_key: ec.EllipticCurvePrivateKey | None = None
     status: int = 200
     refresh: bool = True
+    asked_in_vain: int = 0  # for codes that it has not given
+    answers: asyncio.Event | None = None  # to those, once it is set
     description: dict[str, Any] = field(default_factory=dict)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     refresh_tokens: set[str] = field(default_factory=set)
@@ -103,6 +106,9 @@ class StandIn:
             self.refresh_tokens.discard(form["refresh_token"])
             return self._tokens({})
         asked = self.codes.pop(form["code"], None)
+        if asked is None and self.answers is not None:
+            self.asked_in_vain += 1
+            await self.answers.wait()
         challenge = base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"].encode()).digest()).rstrip(b"=")
         if asked is None or challenge.decode() != asked["code_challenge"]:
             return web.json_response({"error": "invalid_grant"}, status=400)

@@ -19,6 +19,7 @@ from tests.access.conftest import Guarded, guarded_on
 from tests.access.stand_in_provider import ADA, CLIENT_SECRET, StandIn, stand_in_provider
 from tests.servers import Servers
 from tests.service_process import ServiceProcess
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -347,3 +348,21 @@ async def test_sign_in_needs_https_where_browsers_do(scene: Scene) -> None:
         assert "redirect_uri=https%3A%2F%2Forders.example%2Fauth%2Fcallback" in response.headers["Location"]
     await gateway.stop()
     await asyncio.sleep(0)
+
+
+async def test_whoever_asks_the_provider_again_and_again_keeps_nobody_else_from_signing_in(scene: Scene) -> None:
+    """A state is good for ten minutes, and whoever has one may come back with any code, which costs a request."""
+    provider = scene.provider
+    provider.answers, provider.asked_in_vain = asyncio.Event(), 0
+    async with browser(scene.url) as stranger, browser(scene.url, "127.0.0.2") as person:
+        way_back = {**provider.authorize(await stranger.to_provider()), "code": "none"}
+        async with asyncio.TaskGroup() as group:
+            asking = [group.create_task(stranger.back(way_back)) for _ in range(80)]
+            await until(lambda: provider.asked_in_vain >= 5, "the stranger's requests are at the provider")
+            await person.sign_in(provider)
+            assert (await person.ask("POST", "/auth/renew")).status == 200
+            assert provider.asked_in_vain == 5
+            provider.answers.set()
+        provider.answers = None
+        assert {answer.status for answer in (task.result() for task in asking)} <= {403, 503}
+        await stranger.sign_in(provider)

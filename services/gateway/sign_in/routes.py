@@ -1,5 +1,7 @@
 """The routes of sign-in: to the provider and back, renewal, and both ways to sign out."""
 
+from contextlib import AbstractAsyncContextManager
+
 import structlog
 from aiohttp import hdrs, web
 
@@ -15,6 +17,7 @@ from services.gateway.http.body import read_form
 from services.gateway.http.identity import refusal_problem
 from services.gateway.http.limits import costs
 from services.gateway.http.problems import Kind, Problem, problem_response
+from services.gateway.in_flight import InFlight, Patience
 from services.gateway.sign_in.attempt import local_path
 from services.gateway.sign_in.browser import (
     browser_of,
@@ -42,6 +45,10 @@ _LARGEST_FORM = 65_536  # bytes
 _FORM_SECONDS = 10.0
 _NO_STORE = {hdrs.CACHE_CONTROL: "no-store"}
 _LATER = "The sign-in service does not answer now. Try again in a moment."
+# Requests for tokens that one address causes at once, a tenth of all: with any code whoever has begun to sign in causes
+# one. The next ones wait, so that an office can sign in all the same.
+_OF_ONE = 5
+_WAIT_SECONDS, _FULL_SECONDS = 4.0, 2.0
 
 log = structlog.get_logger("gateway")
 
@@ -55,6 +62,7 @@ class SignInRoutes:
         self._entrance = entrance
         self._count = count
         self._throttle = LogThrottle()
+        self._at_once = InFlight(_OF_ONE, Patience(_WAIT_SECONDS, _FULL_SECONDS, _too_many))
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes, ready for ``app.add_routes``."""
@@ -92,7 +100,8 @@ class SignInRoutes:
         back = Callback(query.get("state"), query.get("code"), query.get("error"), query.get("iss"))
         redirect_uri = origin_of(request, self._entrance.peers) + CALLBACK
         try:
-            session, to = await self._sign_in.complete(back, browser_of(request), redirect_uri)
+            async with self._turn(request):
+                session, to = await self._sign_in.complete(back, browser_of(request), redirect_uri)
             response = web.Response(status=303, headers={**_NO_STORE, hdrs.LOCATION: to})
             keep_session(response, session, self._sign_in.sessions)
         except (WrongState, ProviderRefused, UnacceptableToken, TooLarge, ProviderUnavailable, NoSecret) as error:
@@ -119,7 +128,8 @@ class SignInRoutes:
         if not session.refresh_token:
             raise Problem(409, Kind.HTTP, "This session cannot be renewed: sign in again.")
         try:
-            renewed = await self._sign_in.renew(session)
+            async with self._turn(request):
+                renewed = await self._sign_in.renew(session)
             response = web.Response(
                 body=dumps(described(renewed)), content_type="application/json", headers=dict(_NO_STORE)
             )
@@ -177,6 +187,9 @@ class SignInRoutes:
             raise refusal_problem(Denial.UNAVAILABLE) from error
         return web.Response(headers=dict(_NO_STORE))
 
+    def _turn(self, request: web.Request) -> AbstractAsyncContextManager[None]:
+        return self._at_once.slot(self._entrance.peers.account(request))
+
     def _own_session(self, request: web.Request) -> PageSession:
         credentials = self._entrance.credentials(request)
         if credentials.session is None:
@@ -198,3 +211,7 @@ class SignInRoutes:
             reason = "" if isinstance(error, (WrongState, TooLarge, NoSecret)) else error_text(error)
             kind = type(error).__name__
             log.warning("A sign-in failed", kind=kind, reason=reason[:200], unlogged_before=unlogged)
+
+
+def _too_many() -> ProviderUnavailable:
+    return ProviderUnavailable("too many sign-ins of one address are in progress")
