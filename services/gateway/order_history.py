@@ -18,7 +18,7 @@ from services.gateway.event import Event
 from services.gateway.history import History, HistoryLost, history_errors
 from services.gateway.in_flight import InFlight
 from services.gateway.order_search import OrderSearch
-from services.gateway.past_changes import Order, PastChange, is_short, past_change
+from services.gateway.past_changes import PastChange, past_change
 from services.gateway.redis_log import LogUnavailable, RedisLog
 from services.gateway.replay import ReplayBounds
 from services.gateway.ring import Ring
@@ -84,6 +84,10 @@ class OrderHistory:
         """The epoch that all cursors are of; None while the stream is not known."""
         return self._ring.epoch
 
+    def pace(self, account: str) -> Pace:
+        """Return the turns of the account for telling what was found."""
+        return Pace(self._turns, account)
+
     def turn(self, account: str) -> AbstractAsyncContextManager[None]:
         """Hold one of the account's turns to search, for one request."""
         return self._at_once.slot(account)
@@ -138,7 +142,7 @@ class OrderHistory:
         pace = Pace(self._turns, account)
         await pace.begin()
         for end in range(len(events), 0, -_RING_STEP):
-            self._add(search, events[max(0, end - _RING_STEP) : end])
+            await self._add(search, events[max(0, end - _RING_STEP) : end], pace)
             if search.is_over():
                 return
             await pace.step()
@@ -154,17 +158,20 @@ class OrderHistory:
                 is_of_epoch = page.head is not None and page.head.epoch == self._ring.epoch
                 if not is_of_epoch or page.prev is None or page.events[-1].position != search.since:
                     return
-                self._add(search, page.events)
+                await self._add(search, page.events, pace)
                 search.reached(page.prev)
                 if search.is_over():
                     return
         except LogUnavailable:
             return  # the oplog has it, too
 
-    def _add(self, search: OrderSearch, events: Sequence[Event]) -> None:
+    async def _add(self, search: OrderSearch, events: Sequence[Event], pace: Pace) -> None:
         for event in reversed(events):
             if event.id == search.id:
                 search.add(past_change(event))
+                if search.is_over():
+                    return
+                await pace.step()
 
     async def _search_oplog(self, search: OrderSearch, account: str, deadline: float) -> None:
         oldest = Position.before(max(1, self._ring.position.ts - (int(self._bounds.age) << 32)))
@@ -246,8 +253,5 @@ def _change(event: Mapping[str, Any], epoch: str, position: Position, visible: V
     if not isinstance(item, Change):
         raise HistoryLost("the collection's history breaks here")
     before = event.get("fullDocumentBeforeChange")
-    order: Order | None = None
-    if before is not None:
-        converted = order_json(before, visible)
-        order = converted if is_short(converted) else None
+    order = None if before is None else order_json(before, visible)
     return past_change(Event(item.envelope, item.images), order)

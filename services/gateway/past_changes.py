@@ -19,7 +19,9 @@ Order = Mapping[str, Json]
 
 
 class PastChange(NamedTuple):
-    """One change: the order after and before it, and their deciding fields; each None where unknown.
+    """One change: the order after and before it as JSON, and their deciding fields; each None where unknown.
+
+    They are decoded as each change is told: two hundred states with thousands of fields each would take 200 MB.
 
     A deletion has nothing after it; its ``deciding`` fields are those of the order that was deleted, as in an event.
     """
@@ -28,11 +30,18 @@ class PastChange(NamedTuple):
     position: Position
     operation: Operation
     at: str
-    after_order: Order | None
-    before_order: Order | None
+    after_order: bytes | None
+    before_order: bytes | None
     deciding: dict[str, Any] | None
     deciding_before: dict[str, Any] | None
     is_apart: bool = False  # there were others before it which are not to be told
+
+
+class ToldChange(NamedTuple):
+    """What is told of a change."""
+
+    position: Position
+    told: dict[str, Json]
 
 
 class _Data(msgspec.Struct):
@@ -40,12 +49,12 @@ class _Data(msgspec.Struct):
 
 
 _DATA = msgspec.json.Decoder(_Data)
+_NOTHING = b"null"
 
 
 def past_change(event: Event, before: Order | None = None) -> PastChange:
     """Return an event as a past change; ``before`` is the order before it, where that is stored."""
-    raw = _DATA.decode(event.envelope).data
-    order: Order | None = None if len(bytes(raw)) > _LONGEST else orjson.loads(bytes(raw))
+    order = _kept(bytes(_DATA.decode(event.envelope).data))
     is_deletion = event.operation is Operation.DELETE
     return PastChange(
         event.id,
@@ -53,15 +62,15 @@ def past_change(event: Event, before: Order | None = None) -> PastChange:
         event.operation,
         event.at,
         after_order=None if is_deletion else order,
-        before_order=order if is_deletion and before is None else before,
+        before_order=order if is_deletion and before is None else _kept(orjson.dumps(before)),
         deciding=event.deciding,
         deciding_before=event.deciding_before,
     )
 
 
-def is_short(order: Order) -> bool:
-    """Tell whether a state of an order is small enough to be kept."""
-    return len(orjson.dumps(order)) <= _LONGEST
+def _kept(order: bytes) -> bytes | None:
+    """Return a state of an order as JSON if there is one, and it is small enough to be kept."""
+    return None if len(order) > _LONGEST or order == _NOTHING else order
 
 
 def is_told(change: PastChange, rights: Rights) -> bool:
@@ -76,13 +85,12 @@ def visible_changes(
     rights: Rights,
     epoch: str,
     shows: Callable[[str], bool] = lambda _: True,
-) -> list[dict[str, Json]]:
-    """Return those of the first ``most`` changes that one with these rights may know of, and what each did.
+) -> Iterator[ToldChange]:
+    """Give those of the first ``most`` changes that one with these rights may know of, and what each did.
 
     Only fields that ``shows`` allows are told.
     """
     audience = Audience(EVERYTHING, rights)
-    shown: list[dict[str, Json]] = []
     following: list[PastChange | None] = [*newest_first, None][1:]
     for change, older in list(zip(newest_first, following, strict=True))[:most]:
         described: dict[str, Json] = {
@@ -92,12 +100,12 @@ def visible_changes(
         }
         match verdict(audience.shown, change, audience.unknown):
             case Verdict.SHOW:
-                shown.append({**described, **_difference(change, older, rights, shows)})
+                yield ToldChange(change.position, {**described, **_difference(change, older, rights, shows)})
             case Verdict.LEFT:
-                shown.append({**described, "operation": Operation.DELETE, "left": True, "fields": []})
+                left: dict[str, Json] = {"operation": Operation.DELETE, "left": True, "fields": []}
+                yield ToldChange(change.position, {**described, **left})
             case Verdict.HIDE | Verdict.UNKNOWN:
                 pass
-    return shown
 
 
 def _difference(
@@ -107,12 +115,12 @@ def _difference(
     match change.operation:
         case Operation.INSERT:
             before, before_deciding = {}, {}
-            after, after_deciding = change.after_order, change.deciding
+            after, after_deciding = _decoded(change.after_order), change.deciding
         case Operation.DELETE:
             after, after_deciding = {}, {}
             before_deciding = change.deciding
         case Operation.UPDATE:
-            after, after_deciding = change.after_order, change.deciding
+            after, after_deciding = _decoded(change.after_order), change.deciding
     found = _fields(before, after, before_deciding or {}, after_deciding or {})
     fields: list[Json] = [{"field": name, **values} for name, values in found if shows(name)]
     is_incomplete = after is None or (change.operation is Operation.DELETE and before is None)
@@ -130,7 +138,12 @@ def _before(
         deciding = older.deciding if deciding is None else deciding
     if rights != EVERYTHING and (deciding is None or not permits(rights, change.id, deciding)):
         return None, None
-    return order, deciding
+    return _decoded(order), deciding
+
+
+def _decoded(order: bytes | None) -> Order | None:
+    found: Order | None = None if order is None else orjson.loads(order)
+    return found
 
 
 def _fields(

@@ -1,7 +1,7 @@
 """The past of one order over HTTP: `GET /api/orders/{id}/history`."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -25,7 +25,7 @@ from services.gateway.http.request_deadline import spent
 from services.gateway.input_rules import FieldFault, InvalidInput
 from services.gateway.order_history import OrderHistory
 from services.gateway.orders import parse_id
-from services.gateway.past_changes import visible_changes
+from services.gateway.past_changes import PastChange, ToldChange, visible_changes
 from services.gateway.store import OrderStore
 from services.gateway.store_errors import OrderNotFound
 
@@ -33,6 +33,9 @@ HISTORY = COLLECTION + "/{id:[^/]+}/history"
 LARGEST_LIMIT = 100
 DEFAULT_LIMIT = 50
 RETRY_SECONDS = "2"
+# Bytes of changes; the one with which it has more is the last. Each may tell of thousands of fields, as other programs
+# write them.
+_LARGEST_PAGE = 2_097_152
 
 
 class HistoryQuery(NamedTuple):
@@ -93,25 +96,42 @@ class HistoryApi:
             except HistoryUnavailable as error:
                 raise _unavailable("MongoDB does not answer.") from error
         since = past.since if len(past.changes) <= query.limit else past.changes[query.limit - 1].position.below
-        changes = visible_changes(past.changes, query.limit, rights, epoch, self._shows)
         is_end = past.is_end and len(past.changes) <= query.limit
+        changes, cut = await self._told(past.changes, query.limit, rights, epoch, account)
+        if cut is not None:
+            since, is_end = cut, False
         headers = (
             {}
             if is_end
             else {"Link": f'<{_earlier(request, Cursor(epoch, since.above, view_of(rights)))}>; rel="next"'}
         )
-        last = visible_changes(newest.changes, 1, rights, epoch, self._shows)
+        last = [*visible_changes(newest.changes, 1, rights, epoch, self._shows)]
         if not (is_inside or (is_gone and changes and _may_be_shown(last, rights))):
             detail = "There is no order with this id, and no deletion of one was found."
             # The link would tell an order that is outside of the rights from one that never was.
             raise Problem(404, Kind.NOT_FOUND, detail, headers=headers if rights == EVERYTHING else {})
-        body: dict[str, Json] = {
-            "id": order,
-            "changes": [*changes],
+        complete: dict[str, Json] = {
             "complete_since": str(Cursor(epoch, since, view_of(rights))),
             "complete_since_at": iso_at(since.ts >> 32),
         }
-        return web.Response(body=dumps(body), content_type="application/json", headers=headers)
+        body = b'{"id":%b,"changes":[%b],%b' % (dumps(order), b",".join(changes), dumps(complete)[1:])
+        return web.Response(body=body, content_type="application/json", headers=headers)
+
+    async def _told(
+        self, found: Sequence[PastChange], most: int, rights: Rights, epoch: str, account: str
+    ) -> tuple[list[bytes], Position | None]:
+        """Return the changes as JSON, and after which position they are all where there was no room for older ones."""
+        told: list[bytes] = []
+        size = 0
+        pace = self._history.pace(account)
+        await pace.begin()
+        for change in visible_changes(found, most, rights, epoch, self._shows):
+            told.append(dumps(change.told))
+            size += len(told[-1])
+            if size > _LARGEST_PAGE:
+                return told, change.position.below
+            await pace.step()
+        return told, None
 
     async def _exists(self, id: str, rights: Rights, request: web.Request) -> bool:
         with suppress(OrderNotFound):
@@ -121,12 +141,14 @@ class HistoryApi:
         return False
 
 
-def _may_be_shown(last: Sequence[Mapping[str, Json]], rights: Rights) -> bool:
+def _may_be_shown(last: Sequence[ToldChange], rights: Rights) -> bool:
     """Tell whether an order that is gone is shown: to those who saw it last.
 
     To others it would tell when an order that they may no longer see was deleted, also by the earlier pages.
     """
-    return rights == EVERYTHING or any(one["operation"] == Operation.DELETE and "left" not in one for one in last)
+    return rights == EVERYTHING or any(
+        one.told["operation"] == Operation.DELETE and "left" not in one.told for one in last
+    )
 
 
 def _id(request: web.Request) -> str:
