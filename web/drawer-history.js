@@ -12,6 +12,8 @@ const MOST = 1000;
 /** A change that has just come may be one of many: how long to wait for them. */
 const SETTLE_MS = 400;
 const LONGEST = 300;
+/** The most fields that are shown of one change: an order that other programs write may have thousands. */
+const MOST_FIELDS = 50;
 const WORDS = new Map([
   ["INSERT", "Created"],
   ["UPDATE", "Changed"],
@@ -142,10 +144,13 @@ function lineOf(change) {
   const time = head.appendChild(make("time"));
   writeTime(time, change.at);
   head.append(make("span", "muted", clock(Date.parse(change.at))));
-  for (const each of change.fields ?? []) line.append(fieldOf(each));
+  const fields = change.fields ?? [];
+  line.append(...fields.slice(0, MOST_FIELDS).map(fieldOf));
+  const more = fields.length - MOST_FIELDS;
+  if (more > 0) line.append(make("p", "muted", `and ${more} more fields`));
   if (change.incomplete) line.append(make("p", "muted", "Other fields may have changed, too."));
-  const more = line.appendChild(make("details", "past-cursor"));
-  more.append(make("summary", "", "Cursor"), make("code", "", textOf(change.cursor)));
+  const where = line.appendChild(make("details", "past-cursor"));
+  where.append(make("summary", "", "Cursor"), make("code", "", textOf(change.cursor)));
   return line;
 }
 
