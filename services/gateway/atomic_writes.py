@@ -201,8 +201,8 @@ class AtomicWrites:
 
 def _what_decides(raw: bytes) -> DecodedOrder:
     """Return an order that is not shown: all else of hundreds would take seconds, where other programs wrote them."""
-    fields = {name: element(raw, name).value for name in FILTER_FIELDS}
-    return DecodedOrder({"_id": id_text(element(raw, "_id").value)}, fields)
+    every = {name: element(raw, name).known for name in ("_id", *FILTER_FIELDS)}
+    return DecodedOrder({"_id": id_text(every.pop("_id"))}, every)
 
 
 def _permitted_document(write: InsertOrder, rights: Rights, at: datetime | None = None) -> Document:

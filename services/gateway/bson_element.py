@@ -5,9 +5,11 @@ and text that is not UTF-8.
 """
 
 import struct
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import bson
+from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 
 from services.common.documents import CODEC
@@ -27,22 +29,45 @@ class Element(NamedTuple):
         """The value as Python knows it, which may be less than what is stored."""
         return bson.decode(_document("", self), CODEC)[""]
 
+    @property
+    def known(self) -> Any:
+        """The same, or its bytes where it cannot be decoded."""
+        try:
+            return self.value
+        except InvalidBSON:
+            return self.data
+
 
 MISSING = Element(10, b"")  # which MongoDB sorts as null
 
 
 def element(document: bytes, name: str) -> Element:
     """Return the field of a document, or MISSING."""
-    wanted, at, end = name.encode(), 4, len(document) - 1
+    wanted = name.encode()
+    return next((found for field, found in _elements(document) if field == wanted), MISSING)
+
+
+def whole(document: bytes) -> dict[str, Any]:
+    """Return all fields of a document as Python knows them.
+
+    MongoDB stores values that the driver does not decode: one of them must not take along all lists that its order is
+    in. The field that has it is shown as the bytes of its value.
+    """
+    try:
+        return bson.decode(document, CODEC)
+    except InvalidBSON:
+        return {field.decode(errors="replace"): found.known for field, found in _elements(document)}
+
+
+def _elements(document: bytes) -> Iterator[tuple[bytes, Element]]:
+    at, end = 4, len(document) - 1
     while at < end:
         kind = document[at]
         stop = document.index(b"\0", at + 1)
         first = stop + 1
         last = first + _size(document, kind, first)
-        if document[at + 1 : stop] == wanted:
-            return Element(kind, document[first:last])
+        yield document[at + 1 : stop], Element(kind, document[first:last])
         at = last
-    return MISSING
 
 
 def _size(document: bytes, kind: int, at: int) -> int:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import bson
 from bson import Timestamp
 from bson.codec_options import CodecOptions
+from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
 from pymongo import errors
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -23,6 +24,7 @@ from services.common.fair_turns import Pace
 from services.common.filter_fields import deciding_fields
 from services.common.order_json import order_json
 from services.common.visible_fields import VisibleFields
+from services.gateway.bson_element import whole
 from services.gateway.store_errors import SnapshotTooOld, StoreFailed
 
 Document = dict[str, Any]
@@ -193,8 +195,9 @@ async def first_reply(
             await asyncio.sleep(_RETRY_PAUSE * attempt)
             continue
         await pace.begin()
-        is_small = len(reply.raw) <= INLINE_BYTES  # nearly always, and cheaper decoded as a whole
-        answer: Document | RawBSONDocument = bson.decode(reply.raw, CODEC) if is_small else reply
+        decoded = _decoded(reply.raw) if len(reply.raw) <= INLINE_BYTES else None  # nearly always, and it is cheaper
+        is_small = decoded is not None
+        answer: Document | RawBSONDocument = reply if decoded is None else decoded
         cursor = answer["cursor"]
         if question.at is not None and "atClusterTime" not in cursor:
             raise SnapshotTooOld("the collection has gone since then")
@@ -207,6 +210,14 @@ async def first_reply(
     raise StoreFailed("MongoDB gave no time for its snapshot")
 
 
+def _decoded(reply: bytes | memoryview) -> Document | None:
+    """Decode a reply as a whole; return None where a document in it must be read by itself."""
+    try:
+        return bson.decode(reply, CODEC)
+    except InvalidBSON:
+        return None
+
+
 async def read(document: RawBSONDocument, visible: VisibleFields) -> DecodedOrder:
     """Read a document from BSON; a large one in a thread, which takes turns with the event loop."""
     raw = bytes(document.raw)
@@ -214,7 +225,7 @@ async def read(document: RawBSONDocument, visible: VisibleFields) -> DecodedOrde
 
 
 def _read(raw: bytes, visible: VisibleFields) -> DecodedOrder:
-    document = bson.decode(raw, CODEC)
+    document = whole(raw)
     # Without the document: to free hundreds of large ones at once, when the list has been sent, would take 50 ms.
     return DecodedOrder(order_json(document, visible), deciding_fields(document) or {}, len(raw) > THREAD_BYTES)
 

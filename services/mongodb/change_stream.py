@@ -8,11 +8,13 @@ from enum import Enum
 from functools import partial
 from typing import Any
 
+from bson.errors import InvalidBSON
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 
 from services.common.cursor import cluster_time, timestamp
 from services.common.documents import CODEC
+from services.common.error_text import error_text
 from services.common.normalize import FIELDS, LARGEST_IMAGE, match_stage
 from services.common.visible_fields import ALL_FIELDS, VisibleFields
 from services.mongodb.change_cursor import OpenCursor
@@ -134,6 +136,8 @@ class ChangeStream:
                 cursor = await stack.enter_async_context(opening)
             except PyMongoError as error:
                 raise source_failed(error, opening_with_token=True) from error
+            except InvalidBSON as error:  # of the first events, which come with the cursor
+                raise SourceFailed(FaultKind.UNREADABLE, error_text(error)) from error
             looked_up = options.get("fullDocument") == _LOOK_UP
             yield OpenStream(
                 cursor, self._primary, self._stall_seconds, recheck_images=self._keeps_images if looked_up else None
