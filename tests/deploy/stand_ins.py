@@ -1,6 +1,7 @@
 """Gateways that do as a test says, behind the project's load balancer."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -97,11 +98,12 @@ class StandIn:
 
 @dataclass
 class Balanced:
-    """A load balancer, the gateways behind it, and what DNS says: addresses by name."""
+    """A load balancer, the gateways behind it, and what DNS says: addresses by name, and how often it was asked."""
 
     front: HAProxy
     gateways: Sequence[StandIn]
     names: dict[str, list[str]]
+    asked: Counter[str]
 
     @property
     def url(self) -> str:
@@ -123,10 +125,16 @@ async def stand_ins(
     gateways = [StandIn(f"127.0.0.{10 + number}", port) for number in range(count)]
     prepare(gateways)
     names = {"gateway": [one.address for one in gateways], **{one.name: [one.address] for one in gateways}}
+    asked: Counter[str] = Counter()
+
+    def addresses(name: str) -> list[str]:
+        asked[name] += 1
+        return names.get(name, [])
+
     async with AsyncExitStack() as stack:
         for one in gateways:
             await stack.enter_async_context(one.listening())
-        resolver = await stack.enter_async_context(name_server(lambda name: names.get(name, [])))
+        resolver = await stack.enter_async_context(name_server(addresses))
         front = HAProxy(
             folder=folder,
             gateway_port=port,
@@ -136,4 +144,4 @@ async def stand_ins(
             certificate=certificate,
         )
         await stack.enter_async_context(front)
-        yield Balanced(front, gateways, names)
+        yield Balanced(front, gateways, names, asked)

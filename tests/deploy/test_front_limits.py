@@ -192,3 +192,18 @@ async def test_it_lets_in_fewer_clients_than_it_has_places_for(start: Start) -> 
     )
     let_in, places = sorted(map(int, found))
     assert 0.9 * places < let_in < 0.95 * places
+
+
+async def test_names_that_no_gateway_has_are_looked_up_a_few_times_for_one_address(tmp_path: Path) -> None:
+    few = {"sc2_gpc0_rate lt 300": "sc2_gpc0_rate lt 5", "_rate(6667ms)": "_rate(100s)"}
+    async with stand_ins(tmp_path, 2, smaller=few) as balanced:
+        stranger = aiohttp.TCPConnector(local_addr=("127.0.0.2", 0))
+        async with aiohttp.ClientSession(connector=stranger) as http, aiohttp.ClientSession() as other:
+            for number in range(20):
+                async with http.get(f"{balanced.url}/socket.io/?sid=x.stranger-{number}") as response:
+                    assert response.status == 200  # of any gateway
+            assert len([name for name in balanced.asked if name.startswith("stranger")]) == 5
+            for _ in range(10):
+                for gateway in balanced.gateways:
+                    async with other.get(f"{balanced.url}/socket.io/?sid=x.{gateway.name}") as response:
+                        assert (await response.json())["gateway"] == gateway.name
