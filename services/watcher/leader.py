@@ -10,6 +10,7 @@ import structlog
 
 from services.common.cursor import Position
 from services.common.dependency_health import DependencyHealth
+from services.common.error_text import error_text
 from services.common.normalize import End, EpochReason, token_time
 from services.common.numbering import Numbering
 from services.common.tasks import Tasks, raise_if_cancelled
@@ -57,6 +58,7 @@ class Leader:
         self._deployment = Deployment(None, 0)
         self._saved: Checkpoint | None = None
         self._restored = False  # the database was, and its new epoch has not begun yet
+        self._is_stuck = False  # at a change that cannot be read
         self._saving = asyncio.Lock()  # or the progress of an old epoch could overwrite that of the new one
 
     async def lead(self) -> None:
@@ -92,7 +94,12 @@ class Leader:
 
     async def _source_failed(self, error: SourceFailed) -> None:
         match error.fault:
-            case FaultKind.RETRY | FaultKind.NO_REPLICA_SET | FaultKind.UNREADABLE:
+            case FaultKind.RETRY | FaultKind.NO_REPLICA_SET:
+                await self._back_off(WatcherDependency.MONGODB, error)
+            case FaultKind.UNREADABLE:
+                # Not even without its documents: its place in the stream is unknown. To wait would be for ever.
+                log.warning("A change cannot be read at all, history goes on after it", error=error_text(error)[:300])
+                self._is_stuck = True
                 await self._back_off(WatcherDependency.MONGODB, error)
             case FaultKind.HISTORY_LOST | FaultKind.TOKEN_UNKNOWN if (saved := self._rebuild_target()) is not None:
                 log.warning("The oplog no longer holds the changes that Redis lost, resuming from the checkpoint")
@@ -126,6 +133,11 @@ class Leader:
         head = await self._publisher.claim()
         parts.redis.succeeded()
         start: Start = NewEpoch(EpochReason.DATABASE_REPLACED)
+        if self._is_stuck and not self._restored:
+            self._is_stuck = False
+            lost = EpochReason.HISTORY_LOST
+            await self._new_epoch(lost, End(lost, "", self._deployment.now))
+            return
         if not self._restored:
             start = decide(self._saved, head, self._deployment, parts.stream.pipeline, parts.visible, parts.window)
         match start:

@@ -13,6 +13,7 @@ from bson.raw_bson import RawBSONDocument
 
 from tests.integration.watched_orders import JOHN, Stack
 from tests.service_process import ServiceProcess
+from tests.waiting import until
 
 # Bytes of the old kind, which begin with their length; this one says that they are more than there are.
 _VALUE = struct.pack("<i", 100) + b"abc"
@@ -52,6 +53,22 @@ async def test_the_stream_goes_on_past_it_also_where_it_begins_with_it(stack: St
     await watcher.start()
     log = await stack.log_of(5)
     assert [(each["id"] == order, each["data"] is None) for each in log[3:]] == [(True, True), (False, False)]
+
+
+async def test_a_change_that_cannot_be_read_at_all_ends_an_epoch_and_not_the_stream(stack: Stack) -> None:
+    """The token of a change has the id of its order twice as long, and the change has both: too much for MongoDB."""
+    watcher = await stack.watcher()
+    first = await stack.epoch()
+    await stack.orders.drop_indexes()  # each has the id: together too much for the cache of a small MongoDB
+    await stack.orders.insert_one({"_id": "x" * 5_700_000, **JOHN})
+
+    async def is_over() -> bool:
+        return await stack.epoch() != first
+
+    await until(is_over, "a new epoch has begun")
+    await stack.orders.insert_one({"_id": "after", **JOHN})
+    assert [each["id"] for each in await stack.log_of(1)] == ["after"]
+    assert watcher.output.count("A new epoch begins") == 1
 
 
 async def test_lists_exports_and_snapshots_have_it_and_it_can_be_changed_and_deleted(stack: Stack) -> None:
