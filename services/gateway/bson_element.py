@@ -59,15 +59,20 @@ def whole(document: bytes) -> dict[str, Any]:
         return {field.decode(errors="replace"): found.known for field, found in _elements(document)}
 
 
-def _elements(document: bytes) -> Iterator[tuple[bytes, Element]]:
+def places(document: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """Give the type of each element, and where it begins, where its value begins, and where it ends."""
     at, end = 4, len(document) - 1
     while at < end:
         kind = document[at]
-        stop = document.index(b"\0", at + 1)
-        first = stop + 1
+        first = document.index(b"\0", at + 1) + 1
         last = first + _size(document, kind, first)
-        yield document[at + 1 : stop], Element(kind, document[first:last])
+        yield kind, at, first, last
         at = last
+
+
+def _elements(document: bytes) -> Iterator[tuple[bytes, Element]]:
+    for kind, at, first, last in places(document):
+        yield document[at + 1 : first - 1], Element(kind, document[first:last])
 
 
 def _size(document: bytes, kind: int, at: int) -> int:

@@ -21,10 +21,12 @@ from pymongo.asynchronous.collection import AsyncCollection
 from services.common.cursor import cluster_time
 from services.common.documents import CODEC, Json
 from services.common.fair_turns import Pace
-from services.common.filter_fields import deciding_fields
+from services.common.filter_fields import FILTER_FIELDS, deciding_fields
+from services.common.ids import id_text
 from services.common.order_json import order_json
 from services.common.visible_fields import VisibleFields
-from services.gateway.bson_element import whole
+from services.gateway.bson_element import element, whole
+from services.gateway.large_document import json_in_pieces
 from services.gateway.store_errors import SnapshotTooOld, StoreFailed
 
 Document = dict[str, Any]
@@ -221,13 +223,23 @@ def _decoded(reply: bytes | memoryview) -> Document | None:
 async def read(document: RawBSONDocument, visible: VisibleFields) -> DecodedOrder:
     """Read a document from BSON; a large one in a thread, which takes turns with the event loop."""
     raw = bytes(document.raw)
-    return _read(raw, visible) if len(raw) <= THREAD_BYTES else await asyncio.to_thread(_read, raw, visible)
+    return _read(raw, visible) if len(raw) <= THREAD_BYTES else await asyncio.to_thread(_read_large, raw, visible)
 
 
 def _read(raw: bytes, visible: VisibleFields) -> DecodedOrder:
     document = whole(raw)
     # Without the document: to free hundreds of large ones at once, when the list has been sent, would take 50 ms.
-    return DecodedOrder(order_json(document, visible), deciding_fields(document) or {}, len(raw) > THREAD_BYTES)
+    return DecodedOrder(order_json(document, visible), deciding_fields(document) or {})
+
+
+def _read_large(raw: bytes, visible: VisibleFields) -> DecodedOrder:
+    try:
+        order = json_in_pieces(raw, visible.shows)
+    except InvalidBSON:
+        return _read(raw, visible)._replace(is_large=True)
+    decides = {name: element(raw, name).known for name in ("_id", *FILTER_FIELDS)}
+    order["_id"] = id_text(decides.pop("_id"))
+    return DecodedOrder(order, deciding_fields(decides) or {}, is_large=True)
 
 
 async def read_each(

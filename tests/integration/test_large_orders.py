@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
+from statistics import quantiles
+from time import perf_counter
 from typing import Any
 
 import aiohttp
@@ -85,6 +87,39 @@ async def _pages(gateway: ServiceProcess, path: str) -> AsyncIterator[dict[str, 
                 assert response.status == 200
                 yield await response.json()
                 path = str(response.links["next"]["url"]).removeprefix(gateway.url) if "next" in response.links else ""
+
+
+async def test_whoever_reads_a_large_order_again_and_again_keeps_no_event_waiting(stack: Stack) -> None:
+    """It is read in threads, but the interpreter has only one of them at work."""
+    await stack.watcher()
+    gateway = await _gateway(stack)
+    large = order_of(12_000_000)
+    await stack.orders.insert_one(large)
+    waits: list[float] = []
+    async with asyncio.timeout(60), aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
+        greedy = [group.create_task(_read_forever(gateway, f"/api/orders/{large['_id']}")) for _ in range(4)]
+        async with session.get(f"{gateway.url}/api/orders/events") as response:
+            while len(waits) < 100:
+                order = str((await stack.orders.insert_one({**JOHN})).inserted_id)
+                written = perf_counter()
+                while order.encode() not in await response.content.readline():
+                    pass
+                waits.append(perf_counter() - written)
+        for each in greedy:
+            each.cancel()
+    assert quantiles(waits, n=10)[-1] < 0.02  # of ten, the slowest is left out
+
+
+async def _read_forever(gateway: ServiceProcess, path: str) -> None:
+    """Read it on a connection that nobody else has to wait for."""
+    while True:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        try:
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            while await reader.read(1 << 20):
+                pass
+        finally:
+            writer.transport.abort()
 
 
 async def test_events_of_some_size_that_come_together_from_the_oplog_do_not_hold_the_loop(stack: Stack) -> None:
