@@ -10,20 +10,19 @@ from pymongo.errors import WriteError
 
 from services.common.documents import Json
 from services.common.fair_turns import Pace
-from services.common.filter_fields import FILTER_FIELDS, deciding_fields
-from services.common.ids import id_text, parse_id
+from services.common.filter_fields import deciding_fields
+from services.common.ids import parse_id
 from services.common.order_json import order_json
 from services.common.visible_fields import ALL_FIELDS, VisibleFields
 from services.gateway.audience import Rights, permits
 from services.gateway.batches import DeleteOrder, InsertOrder, OrderWrite, UpdateOrder
-from services.gateway.bson_element import element
 from services.gateway.conditions import ids_condition, permitted
 from services.gateway.filters import EVERYTHING
 from services.gateway.idempotency import Claim
 from services.gateway.kept_answers import Answer, KeptAnswers
 from services.gateway.keyed_inserts import KeyedInserts
 from services.gateway.order_document import changed_fields, new_document, now
-from services.gateway.snapshot_read import RAW, THREAD_BYTES, DecodedOrder, Document, read
+from services.gateway.snapshot_read import RAW, THREAD_BYTES, DecodedOrder, Document, read, what_decides
 from services.gateway.store_errors import (
     AnswerTooLarge,
     BatchRefused,
@@ -178,7 +177,7 @@ class AtomicWrites:
         await pace.begin()
         for document in cursor["firstBatch"]:
             raw = bytes(document.raw)
-            brief = _what_decides(raw)
+            brief = what_decides(raw)
             decoded = await read(document, self._visible) if brief.id in shown else brief
             found[brief.id] = _Stored(raw, decoded)
             await pace.step()
@@ -197,12 +196,6 @@ class AtomicWrites:
             if isinstance(ours, OrderRefused):
                 raise BatchRefused([(places[refused["index"]], ours)]) from error
             raise error
-
-
-def _what_decides(raw: bytes) -> DecodedOrder:
-    """Return an order that is not shown: all else of hundreds would take seconds, where other programs wrote them."""
-    every = {name: element(raw, name).known for name in ("_id", *FILTER_FIELDS)}
-    return DecodedOrder({"_id": id_text(every.pop("_id"))}, every)
 
 
 def _permitted_document(write: InsertOrder, rights: Rights, at: datetime | None = None) -> Document:

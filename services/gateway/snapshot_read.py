@@ -144,11 +144,12 @@ async def read_snapshot(
     visible: VisibleFields,
     *,
     most_bytes: int | None = None,
+    leaves_large: bool = False,
 ) -> Snapshot:
     """Return ``limit`` of the documents, read at this ``pace``; raise PyMongoError, StoreFailed or SnapshotTooOld.
 
     ``most_bytes`` is how many bytes of BSON to return at most, or one larger document; without, as many as MongoDB
-    sends at once.
+    sends at once. Where it ``leaves_large`` ones, only their ids and what decides filters are read.
     """
     reply = await first_reply(collection, question._replace(limit=limit), limit, pace)
     if is_truncated := reply.cursor != 0:
@@ -157,7 +158,7 @@ async def read_snapshot(
     documents = (
         [DecodedOrder(order_json(each, visible), each) for each in reply.batch]
         if reply.is_small
-        else await read_each(reply.batch, pace, visible, most_bytes)
+        else await read_each(reply.batch, pace, visible, most_bytes, leaves_large=leaves_large)
     )
     is_truncated = is_truncated or len(documents) < len(reply.batch)
     return Snapshot(documents, reply.time, is_truncated, reply.is_small, reply.raw)
@@ -237,13 +238,23 @@ def _read_large(raw: bytes, visible: VisibleFields) -> DecodedOrder:
         order = json_in_pieces(raw, visible.shows)
     except InvalidBSON:
         return _read(raw, visible)._replace(is_large=True)
-    decides = {name: element(raw, name).known for name in ("_id", *FILTER_FIELDS)}
-    order["_id"] = id_text(decides.pop("_id"))
-    return DecodedOrder(order, deciding_fields(decides) or {}, is_large=True)
+    known = what_decides(raw)
+    return DecodedOrder({**order, **known.order}, deciding_fields(known.document) or {}, is_large=True)
+
+
+def what_decides(raw: bytes) -> DecodedOrder:
+    """Read the id and the fields that decide filters only: to read all of a large order, or of hundreds, takes long."""
+    every = {name: element(raw, name).known for name in ("_id", *FILTER_FIELDS)}
+    return DecodedOrder({"_id": id_text(every.pop("_id"))}, every)
 
 
 async def read_each(
-    found: Sequence[RawBSONDocument], pace: Pace, visible: VisibleFields, most_bytes: int | None = None
+    found: Sequence[RawBSONDocument],
+    pace: Pace,
+    visible: VisibleFields,
+    most_bytes: int | None = None,
+    *,
+    leaves_large: bool = False,
 ) -> list[DecodedOrder]:
     """Read documents, at this pace; ``most_bytes`` of BSON, or one larger document."""
     documents: list[DecodedOrder] = []
@@ -252,7 +263,8 @@ async def read_each(
         size += len(raw.raw)
         if documents and most_bytes is not None and size > most_bytes:
             break
-        documents.append(await read(raw, visible))
+        is_left = leaves_large and len(raw.raw) > THREAD_BYTES
+        documents.append(what_decides(bytes(raw.raw))._replace(is_large=True) if is_left else await read(raw, visible))
         await pace.step()
     return documents
 

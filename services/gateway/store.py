@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Self
 
+from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient, WriteConcern, errors
 from pymongo.asynchronous.database import AsyncDatabase
 
@@ -27,7 +28,7 @@ from services.gateway.mongodb_gate import AT_ONCE, MongodbGate
 from services.gateway.order_lists import OrderLists
 from services.gateway.orders import NewOrder, OrderChange
 from services.gateway.single_writes import GateSlot, SingleWrites, Written
-from services.gateway.snapshot_read import Document, Question, Snapshot, read_snapshot
+from services.gateway.snapshot_read import Document, Question, Snapshot, read, read_snapshot
 from services.gateway.store_edge import StoreEdge, driver_timeout
 from services.gateway.store_errors import OrderNotFound
 from services.gateway.transactions import Transactions
@@ -60,6 +61,13 @@ class Found(NamedTuple):
     order: Order
     at: int
     is_large: bool = False
+
+
+class _Located(NamedTuple):
+    """What was found, or only its id where it is large: whoever wants all of it reads it from its ``raw`` form."""
+
+    found: Found
+    raw: RawBSONDocument | None
 
 
 class _Lookup(NamedTuple):
@@ -96,7 +104,7 @@ class OrderStore:
         self._edge = StoreEdge(self._database, collection, patience, visible)
         self.lists = OrderLists(self._orders, self._edge, self._read_for_lists, visible)
         transactions = Transactions(self._database, self._edge, patience, min(_CONFLICT_PATIENCE, patience / 2))
-        self._writes = SingleWrites(self._orders, self._edge, transactions, self._exists, patience, visible)
+        self._writes = SingleWrites(self._orders, self._edge, transactions, self.exists, patience, visible)
         self.kept = KeptAnswers(self._database, self._edge)
         self.atomic = AtomicWrites(self._orders, transactions, self.kept, visible)
         self.primary = primary or Primary()
@@ -192,10 +200,13 @@ class OrderStore:
 
     async def get(self, id: str, rights: Rights = EVERYTHING) -> Found:
         """Return one order; raise OrderNotFound."""
-        found = await self._lookups.call(_Lookup(id, rights))
-        if found is None:
+        located = await self._lookups.call(_Lookup(id, rights))
+        if located is None:
             raise OrderNotFound(id)
-        return found
+        if located.raw is None:
+            return located.found
+        # Here and not for all lookups that were made together: nobody waits for the large order of another one.
+        return Found((await read(located.raw, self.visible)).order, located.found.at, is_large=True)
 
     async def create(self, new: NewOrder, rights: Rights = EVERYTHING) -> Written:
         """Store a new order; raise OutsideRights."""
@@ -211,18 +222,21 @@ class OrderStore:
         """Remove an order and return what it was; raise OrderNotFound."""
         return await self._writes.delete(id, rights, slot)
 
-    async def _exists(self, id: str, rights: Rights) -> bool:
+    async def exists(self, id: str, rights: Rights) -> bool:
+        """Tell whether there is such an order."""
         return await self._lookups.call(_Lookup(id, rights)) is not None
 
-    async def _find_orders(self, lookups: Sequence[_Lookup]) -> Mapping[_Lookup, Found]:
+    async def _find_orders(self, lookups: Sequence[_Lookup]) -> Mapping[_Lookup, _Located]:
         """Return the orders that exist, each for those who may see it."""
         conditions = [permitted(ids_condition([each.id]), each.rights) for each in lookups]
         condition = conditions[0] if len(conditions) == 1 else {"$or": conditions}
-        snapshot = await self._read(condition, len(lookups))
+        snapshot = await self._read(condition, len(lookups), leaves_large=True)
         at, is_truncated = snapshot.at, snapshot.is_truncated
         by_id = {each.id: each for each in snapshot.documents}
+        stored = zip(snapshot.documents, snapshot.stored(), strict=False) if not snapshot.is_small else ()
+        raw = {each.id: one for each, one in stored if each.is_large}
         known = {
-            each: Found(order.order, at, order.is_large)
+            each: _Located(Found(order.order, at), raw.get(each.id))
             for each in lookups
             if (order := by_id.get(each.id)) is not None and permits(each.rights, order.id, order.fields)
         }
@@ -235,12 +249,20 @@ class OrderStore:
         return known
 
     async def _read(
-        self, conditions: Document, limit: int, pace: Pace | None = None, skip: int = 0, **more: Any
+        self,
+        conditions: Document,
+        limit: int,
+        pace: Pace | None = None,
+        skip: int = 0,
+        *,
+        leaves_large: bool = False,
+        **more: Any,
     ) -> Snapshot:
         """Read orders; ``more`` of the question as `Question` has it."""
         question = Question(conditions, skip=skip, **more)
         async with self._edge(driver_timeout, writing=False):
-            return await read_snapshot(self._orders, question, limit, pace or Pace(self._turns, INTERNAL), self.visible)
+            pace = pace or Pace(self._turns, INTERNAL)
+            return await read_snapshot(self._orders, question, limit, pace, self.visible, leaves_large=leaves_large)
 
     async def _read_for_lists(self, *asked: Any, **more: Any) -> Snapshot:
         return await self._read(*asked, **more)

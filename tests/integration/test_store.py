@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -204,3 +205,16 @@ async def keys_examined(orders: Orders, query: ListQuery) -> int:
     assert profiled is not None
     keys: int = profiled["keysExamined"]
     return keys
+
+
+async def test_a_read_does_not_wait_for_a_large_order_that_another_reads_at_the_same_moment(orders: Orders) -> None:
+    store = store_of(orders)
+    days = [datetime(2026, 1, 1, tzinfo=UTC)] * 400_000
+    await orders.insert_many([{"_id": "large", "days": days}, {"_id": "small", "days": days[:1]}])
+    large, small = (asyncio.create_task(store.get(name)) for name in ("large", "small"))  # one question for both
+    await asyncio.wait({large, small}, return_when=asyncio.FIRST_COMPLETED)
+    assert small.done()
+    assert not large.done()
+    found = await large
+    assert (len(found.order["days"]), found.is_large) == (400_000, True)  # type: ignore[arg-type]
+    assert (await small).at == found.at

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -27,7 +26,6 @@ from services.gateway.order_history import OrderHistory
 from services.gateway.orders import parse_id
 from services.gateway.past_changes import PastChange, ToldChange, visible_changes
 from services.gateway.store import OrderStore
-from services.gateway.store_errors import OrderNotFound
 
 HISTORY = COLLECTION + "/{id:[^/]+}/history"
 LARGEST_LIMIT = 100
@@ -134,11 +132,8 @@ class HistoryApi:
         return told, None
 
     async def _exists(self, id: str, rights: Rights, request: web.Request) -> bool:
-        with suppress(OrderNotFound):
-            async with self._store.gate.slot(self._account(request), spent(request)):
-                await self._store.get(id, rights)
-                return True
-        return False
+        async with self._store.gate.slot(self._account(request), spent(request)):
+            return await self._store.exists(id, rights)
 
 
 def _may_be_shown(last: Sequence[ToldChange], rights: Rights) -> bool:
