@@ -379,12 +379,12 @@ async def test_who_may_not_write_is_not_offered_to_edit(product: Guarded, page: 
 
 async def test_the_drawer_shows_a_part_of_an_order_with_thousands_of_fields(product: Guarded, page: Page) -> None:
     many = {f"field {number}": number for number in range(3_000)}
-    order = await add(product, page, **many)
-    for time in range(1, 6):
+    order = await add(product, page)
+    for time in range(5):
         await change(product, order, **{name: number + time for name, number in many.items()})
     open_drawer(page, order)
     page.until(lambda: len(history(page)) == 6, "all changes")
     assert page.run("return document.querySelectorAll('#drawer *').length") < 3_000
     assert len(fields(page)) == 200
     assert page.run("return document.querySelector('#drawer ol li').textContent").count("and 2950 more fields") == 1
-    assert history(page)[-1].count("|") == 50
+    assert history(page)[0].count("|") == 50
