@@ -30,9 +30,10 @@ READERS = 2  # requests that search the oplog at once: each has a connection to 
 AT_ONCE = 1  # of one address, so that none has all of the readers, or all of MongoDB's processors
 LOG_PAGES = 32  # of 64 entries each; the oplog, which MongoDB searches itself, is cheaper from there on
 OPLOG_SECONDS = 1.5  # of searching for one request, with the waits for the budget and for a reader
-# MongoDB searches for an account so long at once, and afterwards for an eighth of the time: a search fills one of its
+# MongoDB searches for an account so long at once, and afterwards for a sixth of the time: a search fills one of its
 # processors, and delays all other work there.
-BUDGET_SECONDS, BUDGET_SHARE = 0.5, 1 / 8
+BUDGET_SECONDS, BUDGET_SHARE = 0.5, 1 / 6
+_LONGEST_WAIT = 0.6  # for the budget; so long for a stretch of the usual length
 _STRETCH_SECONDS = 0.75  # for one stretch; where that is not enough, a shorter one is tried
 _AIM_SECONDS = 0.1  # the next stretch is as long as is searched in so much
 _FIRST_STRETCH = 60  # seconds of the oplog
@@ -75,7 +76,7 @@ class OrderHistory:
         self._is_stale = is_stale
         self._visible = visible
         self._at_once = InFlight(AT_ONCE)
-        self._budget = TimeBudget(BUDGET_SECONDS, BUDGET_SHARE)
+        self._budget = TimeBudget(BUDGET_SECONDS, BUDGET_SHARE, _LONGEST_WAIT)
         self._readers = asyncio.Semaphore(READERS)
         self._length = _FIRST_STRETCH  # of a stretch; kept between requests, so that each gets further
 
@@ -101,15 +102,14 @@ class OrderHistory:
         newest = self._ring.position
         since = newest if before is None else min(newest, before.below)
         search = OrderSearch(id, before, most, since, rights)
-        deadline = asyncio.get_running_loop().time() + OPLOG_SECONDS
         if before is None or before > newest:
-            await self._search_newer(search, account, deadline)
+            await self._search_newer(search, account)
         if not search.is_over():
             await self._search_ring(search, account)
         if not search.is_over():
             await self._search_log(search, account)
         if not search.is_over():
-            await self._search_oplog(search, account, deadline)
+            await self._search_oplog(search, account)
         return Past(search.found, search.since, search.is_end)
 
     @asynccontextmanager
@@ -121,11 +121,11 @@ class OrderHistory:
                 async with asyncio.timeout(_STRETCH_SECONDS):
                     yield
 
-    async def _search_newer(self, search: OrderSearch, account: str, deadline: float) -> None:
+    async def _search_newer(self, search: OrderSearch, account: str) -> None:
         """Find what this gateway has yet to hear of, so that a client finds its own latest write."""
         # Also the rest of a transaction, of which the newest change here may be one.
         with suppress(TimeoutError, HistoryLost):
-            async with asyncio.timeout_at(deadline), self._stretch(account):
+            async with asyncio.timeout(OPLOG_SECONDS), self._stretch(account):
                 with history_errors():
                     since = max(0, search.since.ts - 1)
                     if not self._is_stale():  # then what is older has come already; there may have been none for days
@@ -173,14 +173,14 @@ class OrderHistory:
                     return
                 await pace.step()
 
-    async def _search_oplog(self, search: OrderSearch, account: str, deadline: float) -> None:
+    async def _search_oplog(self, search: OrderSearch, account: str) -> None:
         oldest = Position.before(max(1, self._ring.position.ts - (int(self._bounds.age) << 32)))
         if self._bounds.age <= 0:
             search.is_end = True
             return
         length, is_limit_known = self._length, False
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout(OPLOG_SECONDS):
                 while not search.is_over():
                     since = max(oldest, Position.end_of(max(0, search.since.ts - (length << 32))))
                     if since >= search.since:

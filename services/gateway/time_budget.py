@@ -9,11 +9,15 @@ _KEPT = 1000  # accounts; beyond, those whose budget is whole again are forgotte
 
 
 class TimeBudget:
-    """So many seconds of work at once for each account, of which this share of a second comes back each second."""
+    """So many seconds of work at once for each account, of which this share of a second comes back each second.
 
-    def __init__(self, seconds: float, share: float) -> None:
+    Nobody waits for more than ``longest_wait``, so that every request gets somewhere on a busy machine, too.
+    """
+
+    def __init__(self, seconds: float, share: float, longest_wait: float) -> None:
         self._seconds = seconds
         self._share = share
+        self._longest_wait = longest_wait
         self._whole_at: dict[str, float] = {}  # when all of an account's budget will have come back
 
     def __len__(self) -> int:
@@ -22,7 +26,8 @@ class TimeBudget:
 
     def wait_of(self, account: str) -> float:
         """Return the seconds until the account may work again. Work that has begun may overdraw the budget."""
-        return max(0.0, self._whole_at.get(account, 0.0) - monotonic() - self._seconds / self._share)
+        wait = self._whole_at.get(account, 0.0) - monotonic() - self._seconds / self._share
+        return min(max(0.0, wait), self._longest_wait)
 
     async def available(self, account: str) -> None:
         """Return once the account may work again."""

@@ -34,10 +34,14 @@ async def ask(
 
 
 async def history(url: str, order: str, **query: str) -> dict[str, Any]:
-    status, body, _ = await ask(url, order, query)
-    assert status == 200, body
-    assert isinstance(body, dict)
-    return body
+    """Return the past of an order, or a page of it; a page ends early where the machine is busy."""
+    status, body, next_page = await ask(url, order, query)
+    pages = [body] if status == 200 else []
+    while next_page is not None and not query:
+        status, body, next_page = await ask(url, order, next_page.query)
+        pages += [body] if status == 200 else []
+    assert pages, body
+    return {**pages[-1], "changes": [change for page in pages for change in page["changes"]]}
 
 
 async def lived(scene: Scene) -> str:

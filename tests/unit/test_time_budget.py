@@ -60,7 +60,7 @@ def history_on(machine: Any) -> OrderHistory:
     return OrderHistory(ring, machine, machine, machine, FairTurns(), bounds, lambda: False)
 
 
-async def test_one_that_searches_without_end_keeps_mongodb_busy_for_an_eighth_of_the_time(machine: Machine) -> None:
+async def test_one_that_searches_without_end_keeps_mongodb_busy_for_a_sixth_of_the_time(machine: Machine) -> None:
     history = history_on(machine)
     began = machine.now
     for _ in range(100):
@@ -81,8 +81,17 @@ async def test_another_account_does_not_wait_for_it(machine: Machine) -> None:
     assert machine.now - began == pytest.approx(machine.worked - worked)
 
 
+async def test_every_request_gets_somewhere_however_long_the_last_one_took(machine: Machine) -> None:
+    budget = TimeBudget(0.5, 0.125, 1.0)
+    with budget.spending("one"):
+        machine.now += 60.0
+    began = machine.now
+    await budget.available("one")
+    assert machine.now - began == 1.0
+
+
 async def test_accounts_whose_budget_is_whole_again_are_forgotten(machine: Machine) -> None:
-    budget = TimeBudget(0.5, 0.125)
+    budget = TimeBudget(0.5, 0.125, 1.0)
     for number in range(3 * time_budget._KEPT):
         machine.now += 1.0
         with budget.spending(str(number)):
