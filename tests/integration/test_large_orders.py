@@ -4,18 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from statistics import quantiles
+from statistics import median
 from time import perf_counter
 from typing import Any
 
 import aiohttp
+import pytest
 from bson import ObjectId
 
 from services.common.normalize import LARGEST_IMAGE
 from tests.abuse.product import Figures, figures, longest_turn
 from tests.integration.watched_orders import JOHN, Stack
 from tests.service_process import ServiceProcess
-from tests.waiting import until
+from tests.waiting import cancel_all, until
 
 _DAYS = [datetime(2026, 1, 1, tzinfo=UTC)]  # dear to decode, and to write as JSON
 _DAY_BYTES = 16  # at least, with its key, where there are hundreds of thousands
@@ -98,19 +99,33 @@ async def test_whoever_reads_a_large_order_again_and_again_keeps_no_event_waitin
     gateway = await _gateway(stack)
     large = order_of(12_000_000)
     await stack.orders.insert_one(large)
+    async with (
+        asyncio.timeout(100),
+        aiohttp.ClientSession() as session,
+        session.get(f"{gateway.url}/api/orders/events") as response,
+        asyncio.TaskGroup() as group,
+    ):
+        for _ in range(5):  # again where the machine was busy with something else
+            quiet = await _usual_wait(stack, response.content)
+            path = f"/api/orders/{large['_id']}"
+            greedy = [group.create_task(_read_forever(gateway, path)) for _ in range(4)]
+            loud = await _usual_wait(stack, response.content)
+            await cancel_all(*greedy)
+            if loud < 5 * quiet + 0.04:  # it was 0.09 s, and is 0.005 s
+                return
+    pytest.fail(f"events came after {loud:.3f} s, and after {quiet:.3f} s without them")
+
+
+async def _usual_wait(stack: Stack, stream: aiohttp.StreamReader) -> float:
+    """Return the median time from the write of an order to its event, in seconds."""
     waits: list[float] = []
-    async with asyncio.timeout(60), aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
-        greedy = [group.create_task(_read_forever(gateway, f"/api/orders/{large['_id']}")) for _ in range(4)]
-        async with session.get(f"{gateway.url}/api/orders/events") as response:
-            while len(waits) < 100:
-                order = str((await stack.orders.insert_one({**JOHN})).inserted_id)
-                written = perf_counter()
-                while order.encode() not in await response.content.readline():
-                    pass
-                waits.append(perf_counter() - written)
-        for each in greedy:
-            each.cancel()
-    assert quantiles(waits, n=10)[-1] < 0.02  # of ten, the slowest is left out
+    for _ in range(30):
+        order = str((await stack.orders.insert_one({**JOHN})).inserted_id)
+        written = perf_counter()
+        while order.encode() not in await stream.readline():
+            pass
+        waits.append(perf_counter() - written)
+    return median(waits)
 
 
 async def _read_forever(gateway: ServiceProcess, path: str) -> None:
