@@ -1,17 +1,22 @@
 """A library goes on over what transport there is."""
 
+import asyncio
 import subprocess
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from live_orders.stream import Stream, StreamEvent, Target
 from live_orders.transport_choice import Choice, Transport
 from tests.clients.database import watched
 from tests.clients.subject import TRANSPORTS, WORDS, Subject, subject
 from tests.clients.test_scenarios import Scene, compare, scene
 from tests.conftest import RunService
-from tests.waiting import until
+from tests.waiting import cancel_all, until
 
 NODE = Path(__file__).with_name("choice.mjs")
 # What has connected (+), and what has not or has broken (-): what is tried at first and after each of the latter, with
@@ -109,3 +114,26 @@ async def test_a_server_that_is_back_just_in_time_for_another_transport_is_reach
             await made.settled()
             await goes_over(library, "websocket")
             compare(library, made.database, has_one_epoch=True)
+
+
+async def test_a_transport_may_be_changed_again_while_the_first_change_is_under_way() -> None:
+    tried: list[Transport] = []
+
+    async def silent(transport: Transport, *_: object) -> AsyncGenerator[StreamEvent]:
+        tried.append(transport)
+        await asyncio.get_running_loop().create_future()
+        yield StreamEvent("never", None, None)
+
+    server: Any = None  # which such a stream never asks
+    ways = {each: partial(silent, each) for each in Transport}
+    stream = Stream(server, Target("", [], {}, None), ways, lambda _: None)
+    listening = asyncio.ensure_future(anext(stream.events()))
+    first, second, third = Transport
+    try:
+        await until(lambda: tried == [first], "the first one is tried")
+        stream.use(second)
+        await asyncio.sleep(0)  # the stream has been told to give up, and has had no time to do it
+        stream.use(third)
+        await until(lambda: tried == [first, third], "the last choice is tried")
+    finally:
+        await cancel_all(listening)

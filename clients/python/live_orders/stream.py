@@ -74,7 +74,7 @@ class Stream:
             return
         self._choice.use(transport)
         self._is_changing = True
-        if self._scope is not None:
+        if self._scope is not None and not self._scope.expired():  # by an earlier change, which is under way
             self._scope.reschedule(asyncio.get_running_loop().time())
 
     async def events(self) -> AsyncGenerator[StreamEvent, None]:
