@@ -17,12 +17,13 @@ from services.common.visible_fields import ALL_FIELDS, VisibleFields
 from services.gateway.audience import Rights, permits
 from services.gateway.batches import DeleteOrder, InsertOrder, OrderWrite, UpdateOrder
 from services.gateway.conditions import ids_condition, permitted
+from services.gateway.decoded_order import THREAD_BYTES, DecodedOrder, read, what_decides
 from services.gateway.filters import EVERYTHING
 from services.gateway.idempotency import Claim
 from services.gateway.kept_answers import Answer, KeptAnswers
 from services.gateway.keyed_inserts import KeyedInserts
 from services.gateway.order_document import changed_fields, new_document, now
-from services.gateway.snapshot_read import RAW, THREAD_BYTES, DecodedOrder, Document, read, what_decides
+from services.gateway.snapshot_read import RAW, Document
 from services.gateway.store_errors import (
     AnswerTooLarge,
     BatchRefused,
@@ -59,11 +60,6 @@ class _Stored(NamedTuple):
 
     raw: bytes
     decoded: DecodedOrder
-
-    @property
-    def is_large(self) -> bool:
-        """Whether what is done with all of it is done in a thread."""
-        return len(self.raw) > THREAD_BYTES
 
 
 class AtomicWrites:
@@ -132,7 +128,7 @@ class AtomicWrites:
         if requiring is not None:
             for found in before.values():
                 order = found.decoded.order
-                await asyncio.to_thread(requiring, order) if found.is_large else requiring(order)
+                await asyncio.to_thread(requiring, order) if found.decoded.is_large else requiring(order)
         # Deletions first: what they free of a unique index, a new order may take.
         deleted = {n: each for n, each in enumerate(writes) if isinstance(each, DeleteOrder)}
         updated = {n: each for n, each in enumerate(writes) if isinstance(each, UpdateOrder)}

@@ -9,9 +9,10 @@ from bson import Decimal128, Int64
 from services.common.filter_fields import FILTER_FIELDS
 from services.common.ids import parse_id
 from services.gateway.audience import Rights
+from services.gateway.decoded_order import DecodedOrder
 from services.gateway.filters import EVERYTHING, Filter, Interest, is_one_of
 from services.gateway.list_query import ListQuery
-from services.gateway.snapshot_read import DecodedOrder, Document
+from services.gateway.snapshot_read import Document
 
 _NUMBER_TYPES = {int: "int", Int64: "long", float: "double", Decimal128: "decimal"}
 LONGEST_PATTERN = 4096

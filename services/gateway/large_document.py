@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import bson
 
 from services.common.documents import CODEC, Json, json_value, to_json
-from services.gateway.bson_element import places
+from services.gateway.bson_element import Element, places
 
 PIECE = 8_192  # bytes of BSON, which take a millisecond or two
 _NAP_SECONDS = 0.0001  # long enough for a thread that waits to go on
@@ -57,8 +57,7 @@ def _array(data: bytes, rest: Callable[[], None]) -> list[Json]:
     for part in _parts(data):
         match part:
             case _Run():
-                # As an array, whose keys count for nothing.
-                items: list[Any] = bson.decode(_framed(b"\x04\0" + _framed(part.data)), CODEC)[""]
+                items: list[Any] = Element(_ARRAY, _framed(part.data)).value  # an array's keys count for nothing
                 found += map(json_value, items)
                 rest()
             case _Nested():

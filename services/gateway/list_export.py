@@ -10,10 +10,11 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from services.common.cursor import cluster_time
 from services.common.fair_turns import Pace
 from services.gateway.audience import Rights
+from services.gateway.decoded_order import is_large, read_each
 from services.gateway.list_query import ListQuery
 from services.gateway.list_reading import Order, Reading
 from services.gateway.list_source import ListSource
-from services.gateway.snapshot_read import THREAD_BYTES, Reply, read_each
+from services.gateway.snapshot_read import Reply
 
 
 class ExportBatch(NamedTuple):
@@ -65,7 +66,7 @@ class ExportReading(Reading):
         raw: Sequence[RawBSONDocument] = self._reply.raw["cursor"]["firstBatch"]
         while True:
             if orders := await self._orders(raw):
-                yield ExportBatch(orders, any(len(each.raw) > THREAD_BYTES for each in raw))
+                yield ExportBatch(orders, any(map(is_large, raw)))
             if self._left == 0:
                 return
             if self._cursor:

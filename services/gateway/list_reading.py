@@ -13,6 +13,7 @@ from services.common.filter_fields import FILTER_FIELDS
 from services.gateway.audience import Rights, permits
 from services.gateway.bson_element import MISSING, Element, element
 from services.gateway.conditions import exact_matches
+from services.gateway.decoded_order import DecodedOrder
 from services.gateway.filters import EVERYTHING
 from services.gateway.input_rules import FieldFault, InvalidInput
 from services.gateway.list_mark import KeyMark, Place
@@ -21,7 +22,7 @@ from services.gateway.list_query import ListQuery
 from services.gateway.list_source import ListSource
 from services.gateway.list_stretch import ListPart, Shape, Stretch, stretches
 from services.gateway.page_mark import PageMark
-from services.gateway.snapshot_read import INLINE_BYTES, DecodedOrder, Question
+from services.gateway.snapshot_read import INLINE_BYTES, Question
 
 Order = dict[str, Json]
 Mark = PageMark | KeyMark

@@ -16,12 +16,13 @@ from services.common.order_json import order_json
 from services.common.visible_fields import VisibleFields
 from services.gateway.audience import Rights, permits
 from services.gateway.conditions import ids_condition, permitted
+from services.gateway.decoded_order import read
 from services.gateway.filters import EVERYTHING, to_text
 from services.gateway.in_flight import InFlight
 from services.gateway.order_document import changed_fields, new_document
 from services.gateway.orders import NewOrder, OrderChange
 from services.gateway.plain_inserts import PlainInserts
-from services.gateway.snapshot_read import RAW, Document, read
+from services.gateway.snapshot_read import RAW, Document
 from services.gateway.store_edge import StoreEdge, TimeLimit, driver_timeout
 from services.gateway.store_errors import OrderBusy, OrderNotFound, OutcomeUnknown, OutsideRights, StoreUnavailable
 from services.gateway.transactions import Transactions

@@ -19,14 +19,11 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 
 from services.common.cursor import cluster_time
-from services.common.documents import CODEC, Json
+from services.common.documents import CODEC
 from services.common.fair_turns import Pace
-from services.common.filter_fields import FILTER_FIELDS, deciding_fields
-from services.common.ids import id_text
 from services.common.order_json import order_json
 from services.common.visible_fields import VisibleFields
-from services.gateway.bson_element import element, whole
-from services.gateway.large_document import json_in_pieces
+from services.gateway.decoded_order import DecodedOrder, read_each
 from services.gateway.store_errors import SnapshotTooOld, StoreFailed
 
 Document = dict[str, Any]
@@ -53,8 +50,6 @@ RAW: CodecOptions[_RawDocument] = CodecOptions(document_class=_RawDocument)
 # MongoDB may send 16 MiB at once, which take up to a second to decode and convert: replies stay raw, and larger ones
 # than this are decoded document by document, with turns for others in between. This size takes 2 ms at worst.
 INLINE_BYTES = 32_768
-# A larger document than this is converted in a thread, which takes turns with the event loop.
-THREAD_BYTES = 131_072
 
 NEWEST_FIRST: Mapping[str, int] = MappingProxyType({"_id": -1})
 _MAX_ATTEMPTS = 8
@@ -62,24 +57,6 @@ _RETRY_PAUSE = 0.02  # seconds, times the number of the attempt
 # 239 SnapshotTooOld, 246 SnapshotUnavailable: the collection or an index is being created; 134: no majority point yet.
 _SNAPSHOT_UNAVAILABLE = frozenset({134, 239, 246})
 _TOO_OLD = 239
-
-
-class DecodedOrder(NamedTuple):
-    """The visible part of a document as JSON, and its stored fields, of a large one those only that decide filters."""
-
-    order: dict[str, Json]
-    document: Mapping[str, Any]
-    is_large: bool = False  # what is done with all of it is done in a thread
-
-    @property
-    def id(self) -> str:
-        """The text of its ``_id``."""
-        return str(self.order["_id"])
-
-    @property
-    def fields(self) -> Mapping[str, str]:
-        """The fields that decide filters."""
-        return deciding_fields(self.document) or {}
 
 
 class Question(NamedTuple):
@@ -219,54 +196,6 @@ def _decoded(reply: bytes | memoryview) -> Document | None:
         return bson.decode(reply, CODEC)
     except InvalidBSON:
         return None
-
-
-async def read(document: RawBSONDocument, visible: VisibleFields) -> DecodedOrder:
-    """Read a document from BSON; a large one in a thread, which takes turns with the event loop."""
-    raw = bytes(document.raw)
-    return _read(raw, visible) if len(raw) <= THREAD_BYTES else await asyncio.to_thread(_read_large, raw, visible)
-
-
-def _read(raw: bytes, visible: VisibleFields) -> DecodedOrder:
-    document = whole(raw)
-    # Without the document: to free hundreds of large ones at once, when the list has been sent, would take 50 ms.
-    return DecodedOrder(order_json(document, visible), deciding_fields(document) or {})
-
-
-def _read_large(raw: bytes, visible: VisibleFields) -> DecodedOrder:
-    try:
-        order = json_in_pieces(raw, visible.shows)
-    except InvalidBSON:
-        return _read(raw, visible)._replace(is_large=True)
-    known = what_decides(raw)
-    return DecodedOrder({**order, **known.order}, deciding_fields(known.document) or {}, is_large=True)
-
-
-def what_decides(raw: bytes) -> DecodedOrder:
-    """Read the id and the fields that decide filters only: to read all of a large order, or of hundreds, takes long."""
-    every = {name: element(raw, name).known for name in ("_id", *FILTER_FIELDS)}
-    return DecodedOrder({"_id": id_text(every.pop("_id"))}, every)
-
-
-async def read_each(
-    found: Sequence[RawBSONDocument],
-    pace: Pace,
-    visible: VisibleFields,
-    most_bytes: int | None = None,
-    *,
-    leaves_large: bool = False,
-) -> list[DecodedOrder]:
-    """Read documents, at this pace; ``most_bytes`` of BSON, or one larger document."""
-    documents: list[DecodedOrder] = []
-    size = 0
-    for raw in found:
-        size += len(raw.raw)
-        if documents and most_bytes is not None and size > most_bytes:
-            break
-        is_left = leaves_large and len(raw.raw) > THREAD_BYTES
-        documents.append(what_decides(bytes(raw.raw))._replace(is_large=True) if is_left else await read(raw, visible))
-        await pace.step()
-    return documents
 
 
 def is_snapshot_unavailable(error: BaseException) -> bool:

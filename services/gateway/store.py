@@ -20,6 +20,7 @@ from services.gateway.atomic_writes import AtomicWrites
 from services.gateway.audience import Audience, Rights, permits
 from services.gateway.coalescer import Coalescer
 from services.gateway.conditions import ids_condition, interest_conditions, permitted
+from services.gateway.decoded_order import read
 from services.gateway.filters import EVERYTHING
 from services.gateway.kept_answers import KeptAnswers
 from services.gateway.list_query import ListQuery
@@ -28,7 +29,7 @@ from services.gateway.mongodb_gate import AT_ONCE, MongodbGate
 from services.gateway.order_lists import OrderLists
 from services.gateway.orders import NewOrder, OrderChange
 from services.gateway.single_writes import GateSlot, SingleWrites, Written
-from services.gateway.snapshot_read import Document, Question, Snapshot, read, read_snapshot
+from services.gateway.snapshot_read import Document, Question, Snapshot, read_snapshot
 from services.gateway.store_edge import StoreEdge, driver_timeout
 from services.gateway.store_errors import OrderNotFound
 from services.gateway.transactions import Transactions

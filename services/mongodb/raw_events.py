@@ -13,11 +13,7 @@ from services.common.error_text import error_text
 from services.common.normalize import IMAGES
 from services.common.numbering import UnreadableEvent
 
-RAW: CodecOptions[RawBSONDocument] = CodecOptions(
-    document_class=RawBSONDocument,
-    datetime_conversion=CODEC.datetime_conversion,
-    unicode_decode_error_handler=CODEC.unicode_decode_error_handler,
-)
+RAW: CodecOptions[RawBSONDocument] = CODEC.with_options(document_class=RawBSONDocument)
 
 
 def decoded(event: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -132,12 +132,12 @@ class Leader:
             self._restored = True
         head = await self._publisher.claim()
         parts.redis.succeeded()
-        start: Start = NewEpoch(EpochReason.DATABASE_REPLACED)
         if self._is_stuck and not self._restored:
             self._is_stuck = False
             lost = EpochReason.HISTORY_LOST
             await self._new_epoch(lost, End(lost, "", self._deployment.now))
             return
+        start: Start = NewEpoch(EpochReason.DATABASE_REPLACED)
         if not self._restored:
             start = decide(self._saved, head, self._deployment, parts.stream.pipeline, parts.visible, parts.window)
         match start:

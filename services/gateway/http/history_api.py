@@ -22,7 +22,7 @@ from services.gateway.http.problem_translation import as_problems
 from services.gateway.http.problems import Kind, Problem
 from services.gateway.http.request_deadline import spent
 from services.gateway.input_rules import FieldFault, InvalidInput
-from services.gateway.order_history import OrderHistory
+from services.gateway.order_history import OrderHistory, Past
 from services.gateway.orders import parse_id
 from services.gateway.past_changes import PastChange, ToldChange, visible_changes
 from services.gateway.store import OrderStore
@@ -41,6 +41,15 @@ class HistoryQuery(NamedTuple):
 
     limit: int = DEFAULT_LIMIT
     before: Cursor | None = None
+
+
+class _Found(NamedTuple):
+    """Whether the order is one that the reader may see, or is there for nobody; and its past, also from its end."""
+
+    is_inside: bool
+    is_gone: bool
+    past: Past
+    newest: Past
 
 
 class HistoryApi:
@@ -80,19 +89,7 @@ class HistoryApi:
         before = _position(query.before, epoch)
         # In line before MongoDB is asked anything: requests of the account that leave meanwhile cost nothing.
         async with self._history.turn(account):
-            with as_problems("path"):
-                is_inside = await self._exists(order, rights, request)
-                is_gone = not is_inside
-                # Asked for all who do not see it, and answered only after the search: its time must not tell either.
-                if is_gone and rights != EVERYTHING:
-                    is_gone = not await self._exists(order, EVERYTHING, request)
-            try:
-                past = await self._history.before(order, before, query.limit + 1, rights, account)
-                newest = past
-                if before is not None and not is_inside and rights != EVERYTHING:
-                    newest = await self._history.before(order, None, 1, rights, account)
-            except HistoryUnavailable as error:
-                raise _unavailable("MongoDB does not answer.") from error
+            is_inside, is_gone, past, newest = await self._find(order, before, query.limit + 1, rights, request)
         since = past.since if len(past.changes) <= query.limit else past.changes[query.limit - 1].position.below
         is_end = past.is_end and len(past.changes) <= query.limit
         changes, cut = await self._told(past.changes, query.limit, rights, epoch, account)
@@ -114,6 +111,24 @@ class HistoryApi:
         }
         body = b'{"id":%b,"changes":[%b],%b' % (dumps(order), b",".join(changes), dumps(complete)[1:])
         return web.Response(body=body, content_type="application/json", headers=headers)
+
+    async def _find(
+        self, order: str, before: Position | None, most: int, rights: Rights, request: web.Request
+    ) -> _Found:
+        account = self._account(request)
+        with as_problems("path"):
+            is_inside = await self._exists(order, rights, request)
+            is_gone = not is_inside
+            # Asked for all who do not see it, and answered only after the search: its time must not tell either.
+            if is_gone and rights != EVERYTHING:
+                is_gone = not await self._exists(order, EVERYTHING, request)
+        try:
+            past = newest = await self._history.before(order, before, most, rights, account)
+            if before is not None and not is_inside and rights != EVERYTHING:
+                newest = await self._history.before(order, None, 1, rights, account)
+        except HistoryUnavailable as error:
+            raise _unavailable("MongoDB does not answer.") from error
+        return _Found(is_inside, is_gone, past, newest)
 
     async def _told(
         self, found: Sequence[PastChange], most: int, rights: Rights, epoch: str, account: str
