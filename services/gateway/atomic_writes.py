@@ -1,7 +1,7 @@
 """Writes that need more than one command: with a condition, with an answer to keep, or several as one."""
 
 import asyncio
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from services.common.visible_fields import ALL_FIELDS, VisibleFields
 from services.gateway.audience import Rights, permits
 from services.gateway.batches import DeleteOrder, InsertOrder, OrderWrite, UpdateOrder
 from services.gateway.conditions import ids_condition, permitted
-from services.gateway.decoded_order import THREAD_BYTES, DecodedOrder, read, what_decides
+from services.gateway.decoded_order import THREAD_BYTES, DecodedOrder, read_all, what_decides
 from services.gateway.filters import EVERYTHING
 from services.gateway.idempotency import Claim
 from services.gateway.kept_answers import Answer, KeptAnswers
@@ -41,13 +41,11 @@ Order = dict[str, Json]
 class Applied(NamedTuple):
     """Orders after their writes (after a deletion: as they were last), in the order in which they were asked for.
 
-    ``last`` is the ordinal of the last change among those of the cluster time; None where nothing changed. Where they
-    are large together, what is done with all of them is done in a thread.
+    ``last`` is the ordinal of the last change among those of the cluster time; None where nothing changed.
     """
 
     orders: list[Order]
     last: int | None
-    is_large: bool = False
 
 
 Answering = Callable[[Applied], Answer]
@@ -56,10 +54,19 @@ Requiring = Callable[[Order], None]
 
 
 class _Stored(NamedTuple):
-    """A document as it is stored, and as clients are shown it."""
+    """A document as it is stored, and what of it decides filters."""
 
     raw: bytes
-    decoded: DecodedOrder
+    brief: DecodedOrder
+
+
+class _Done(NamedTuple):
+    """What writes have done: documents before and after by id, new ones by place, and `Applied.last`."""
+
+    before: Mapping[str, _Stored]
+    after: Mapping[str, _Stored]
+    new: Mapping[int, Document]
+    last: int | None
 
 
 class AtomicWrites:
@@ -103,15 +110,32 @@ class AtomicWrites:
             at, last = await self._inserts.insert(document, claim, answer)
             return answer._replace(at=at, last=last)
 
-        async def work(session: Session) -> Answer:
-            applied = await self._apply(writes, rights, requiring, session, pace)
-            answer = await asyncio.to_thread(answering, applied) if applied.is_large else answering(applied)
-            if claim is not None:
-                await self._kept.insert([(claim, answer)], session)
-            return answer
+        async def work(session: Session) -> tuple[_Done, Answer | None]:
+            done = await self._apply(writes, rights, requiring, session, pace)
+            if claim is None:  # then it is made after the commit: nobody else waits for these orders meanwhile
+                return done, None
+            answer = await self._answer(writes, done, answering, pace)
+            await self._kept.insert([(claim, answer)], session)
+            return done, answer
 
-        answer, at = await self._transactions.run(work)
+        (done, kept), at = await self._transactions.run(work)
+        answer = await self._answer(writes, done, answering, pace) if kept is None else kept
         return answer._replace(at=at, last=answer.last or 0)
+
+    async def _answer(self, writes: Sequence[OrderWrite], done: _Done, answering: Answering, pace: Pace) -> Answer:
+        """Have the answer made from all orders, as clients are shown them."""
+        shown = {
+            number: (done.after if isinstance(each, UpdateOrder) else done.before)[each.id].raw
+            for number, each in enumerate(writes)
+            if not isinstance(each, InsertOrder)
+        }
+        orders = {number: order_json(each, self._visible) for number, each in done.new.items()}
+        decoded = await read_all([*shown.values()], pace, self._visible)
+        orders |= {number: each.order for number, each in zip(shown, decoded, strict=True)}
+        applied = Applied([orders[number] for number in range(len(writes))], done.last)
+        if sum(map(len, shown.values())) > THREAD_BYTES:
+            return await asyncio.to_thread(answering, applied)
+        return answering(applied)
 
     async def _apply(
         self,
@@ -120,15 +144,13 @@ class AtomicWrites:
         requiring: Requiring | None,
         session: Session,
         pace: Pace,
-    ) -> Applied:
+    ) -> _Done:
         old = [each.id for each in writes if not isinstance(each, InsertOrder)]
-        shown = {each.id for each in writes if isinstance(each, DeleteOrder)} if requiring is None else {*old}
-        before = await self._find(old, rights, session, pace, shown)
+        before = await self._find(old, rights, session, pace)
         new = _checked(writes, before, rights)
         if requiring is not None:
-            for found in before.values():
-                order = found.decoded.order
-                await asyncio.to_thread(requiring, order) if found.decoded.is_large else requiring(order)
+            for found in await read_all([each.raw for each in before.values()], pace, self._visible):
+                await asyncio.to_thread(requiring, found.order) if found.is_large else requiring(found.order)
         # Deletions first: what they free of a unique index, a new order may take.
         deleted = {n: each for n, each in enumerate(writes) if isinstance(each, DeleteOrder)}
         updated = {n: each for n, each in enumerate(writes) if isinstance(each, UpdateOrder)}
@@ -137,22 +159,16 @@ class AtomicWrites:
         await self._command("delete", "deletes", deletes, [*deleted], session)
         await self._command("update", "updates", updates, [*updated], session)
         changed_ids = [each.id for each in updated.values()]
-        after = await self._find(changed_ids, None, session, pace, {*changed_ids})
+        after = await self._find(changed_ids, None, session, pace)
         await self._command("insert", "documents", [*new.values()], [*new], session)
         changed = sum(after[each.id].raw != before[each.id].raw for each in updated.values())
         events = len(deleted) + changed + len(new)
-        made = {n: order_json(each, self._visible) for n, each in new.items()}
-        orders = [_result(n, each, before, after, made) for n, each in enumerate(writes)]
-        is_large = sum(len(each.raw) for each in (before | after).values()) > THREAD_BYTES
-        return Applied(orders, events - 1 if events else None, is_large)
+        return _Done(before, after, new, events - 1 if events else None)
 
     async def _find(
-        self, ids: Sequence[str], rights: Rights | None, session: Session, pace: Pace, shown: Container[str]
+        self, ids: Sequence[str], rights: Rights | None, session: Session, pace: Pace
     ) -> dict[str, _Stored]:
-        """Return the orders that exist, by id, whole if they are ``shown``; raise AnswerTooLarge.
-
-        It is raised where one reply cannot hold them.
-        """
+        """Return the orders that exist, by id; raise AnswerTooLarge where one reply cannot hold them."""
         if not ids:
             return {}
         condition = ids_condition(ids)
@@ -174,8 +190,7 @@ class AtomicWrites:
         for document in cursor["firstBatch"]:
             raw = bytes(document.raw)
             brief = what_decides(raw)
-            decoded = await read(document, self._visible) if brief.id in shown else brief
-            found[brief.id] = _Stored(raw, decoded)
+            found[brief.id] = _Stored(raw, brief)
             await pace.step()
         return found
 
@@ -212,27 +227,15 @@ def _checked(writes: Sequence[OrderWrite], before: Mapping[str, _Stored], rights
                 new[number] = _permitted_document(write, rights, at)
             except OutsideRights as error:
                 refused.append((number, error))
-        elif (found := before.get(write.id)) is None or not permits(rights, write.id, found.decoded.fields):
+        elif (found := before.get(write.id)) is None or not permits(rights, write.id, found.brief.fields):
             refused.append((number, OrderNotFound(write.id)))
         elif isinstance(write, UpdateOrder):
-            changed = {**found.decoded.fields, **write.order.fields()}
+            changed = {**found.brief.fields, **write.order.fields()}
             if not permits(rights, write.id, changed):
                 refused.append((number, OutsideRights(write.id)))
     if refused:
         raise BatchRefused(refused)
     return new
-
-
-def _result(
-    number: int,
-    write: OrderWrite,
-    before: Mapping[str, _Stored],
-    after: Mapping[str, _Stored],
-    made: Mapping[int, Order],
-) -> Order:
-    if isinstance(write, InsertOrder):
-        return made[number]
-    return (after if isinstance(write, UpdateOrder) else before)[write.id].decoded.order
 
 
 def _by_id(id: str) -> Document:

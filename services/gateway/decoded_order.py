@@ -1,7 +1,7 @@
 """Reads orders from the BSON in which they are stored; large ones in a thread, or no more of them than is asked for."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bson.errors import InvalidBSON
@@ -18,6 +18,9 @@ from services.gateway.large_document import json_in_pieces
 
 # A larger document than this is converted in a thread, which takes turns with the event loop.
 THREAD_BYTES = 131_072
+# Documents that are larger together are read in one thread: in turns, with a pause after each long one, it would take
+# several times as long.
+_TOGETHER_BYTES = 1_048_576
 
 
 class DecodedOrder(NamedTuple):
@@ -45,8 +48,7 @@ def is_large(document: RawBSONDocument) -> bool:
 
 async def read(document: RawBSONDocument, visible: VisibleFields) -> DecodedOrder:
     """Read a document; a large one in a thread, which takes turns with the event loop."""
-    raw = bytes(document.raw)
-    return await asyncio.to_thread(_read_large, raw, visible) if _is_large(raw) else _read(raw, visible)
+    return await _read_raw(bytes(document.raw), visible)
 
 
 async def read_each(
@@ -70,10 +72,26 @@ async def read_each(
     return documents
 
 
+async def read_all(stored: Sequence[bytes], pace: Pace, visible: VisibleFields) -> list[DecodedOrder]:
+    """Read all of these documents, at this pace, or in a thread where they are large together."""
+    if sum(map(len, stored)) > _TOGETHER_BYTES:
+        return await asyncio.to_thread(_read_large_ones, stored, visible)
+    documents = []
+    await pace.begin()
+    for each in stored:
+        documents.append(await _read_raw(each, visible))
+        await pace.step()
+    return documents
+
+
 def what_decides(raw: bytes) -> DecodedOrder:
     """Read the id and the fields that decide filters only: to read all of a large order, or of hundreds, takes long."""
     every = {name: element(raw, name).known for name in ("_id", *FILTER_FIELDS)}
     return DecodedOrder({"_id": id_text(every.pop("_id"))}, every, _is_large(raw))
+
+
+async def _read_raw(raw: bytes, visible: VisibleFields) -> DecodedOrder:
+    return await asyncio.to_thread(_read_large, raw, visible) if _is_large(raw) else _read(raw, visible)
 
 
 def _read(raw: bytes, visible: VisibleFields) -> DecodedOrder:
@@ -89,6 +107,10 @@ def _read_large(raw: bytes, visible: VisibleFields) -> DecodedOrder:
         return _read(raw, visible)
     known = what_decides(raw)
     return DecodedOrder({**order, **known.order}, deciding_fields(known.document) or {}, known.is_large)
+
+
+def _read_large_ones(stored: Iterable[bytes], visible: VisibleFields) -> list[DecodedOrder]:
+    return [_read_large(each, visible) for each in stored]
 
 
 def _is_large(raw: bytes | memoryview) -> bool:

@@ -237,11 +237,12 @@ async def test_a_very_large_order_that_is_exported_holds_the_loop_for_a_moment_o
 
 
 @pytest.mark.parametrize("operation", ["UPDATE", "DELETE"])
+@pytest.mark.parametrize("days", [300, 1_500])
 async def test_a_batch_of_orders_of_some_size_holds_the_loop_for_a_moment_only(
-    server: Measured, orders: Orders, operation: str
+    server: Measured, orders: Orders, days: int, operation: str
 ) -> None:
     ids = [ObjectId() for _ in range(500)]
-    await orders.insert_many([{"_id": _id, "days": [datetime(2026, 1, 1, tzinfo=UTC)] * 300} for _id in ids])
+    await orders.insert_many([{"_id": _id, "days": [datetime(2026, 1, 1, tzinfo=UTC)] * days} for _id in ids])
     what = {"order": {"status": "shipped"}} if operation == "UPDATE" else {}
     body = json.dumps({"operations": [{"operation": operation, "id": str(_id), **what} for _id in ids]}).encode()
     said = await answer(server, request("POST", "/api/orders:batch", body))
