@@ -3,13 +3,16 @@
 from collections.abc import Callable
 
 from services.common.contention import Contention
+from services.common.time_budget import TimeBudget
 
 # Work that lasts longer is followed by a cooldown as long as itself. While other accounts want turns, too, short work
-# adds up until it is so long: one account has half of the loop at most. Where long work could not be divided, as to
-# parse a body, the cooldown is then so many times as long: a response takes the others some passes, and must not meet
-# such work in every other one.
+# adds up until it is so long: one account has half of the loop at most. A client that works on and on has a quarter:
+# once it has spent its budget, its cooldowns are longer. They are longer still after work that could not be divided, as
+# to parse a body: a response takes the others some passes, and must not meet such work in every other one.
 LONG_SECONDS = 0.001
-CONTENDED_COOLDOWN = 8
+BUDGET_SECONDS, BUDGET_SHARE = 0.3, 0.25
+SPENT_COOLDOWN = 3
+WHOLE_COOLDOWN = 8
 
 _KEPT = 100  # accounts of each kind; beyond, those whose cooldown is over, and what short work is owed, are forgotten
 
@@ -20,6 +23,7 @@ class Cooldowns:
     def __init__(self, clock: Callable[[], float]) -> None:
         self.contention = Contention(clock)
         self._clock = clock
+        self._budget = TimeBudget(BUDGET_SECONDS, BUDGET_SHARE, clock=clock)
         self._until: dict[str, float] = {}
         self._owed: dict[str, float] = {}  # for work that was too short for a cooldown
 
@@ -27,16 +31,25 @@ class Cooldowns:
         """How many accounts are kept, also some whose cooldown is over."""
         return len(self._until.keys() | self._owed.keys())
 
-    def note(self, account: str, seconds: float, *, was_whole: bool = False) -> None:
-        """Note how long a piece of work has taken; ``was_whole`` where it could not be divided."""
+    def note(self, account: str, seconds: float, *, was_whole: bool = False, is_client: bool = True) -> None:
+        """Note how long a piece of work has taken; ``was_whole`` where it could not be divided.
+
+        What is not of one client has no budget.
+        """
         is_contended = self.contention.is_present
         owed = self._owed.pop(account, 0.0) + seconds if is_contended else seconds
+        if is_client:
+            self._budget.spend(account, seconds)
         if owed > LONG_SECONDS:
             now = self._clock()
             if len(self._until) > _KEPT:
                 self._until = {each: until for each, until in self._until.items() if until > now}
-            cooldown = seconds * CONTENDED_COOLDOWN if was_whole and is_contended and seconds > LONG_SECONDS else owed
-            self._until[account] = max(self._until.get(account, 0.0), now + cooldown)
+            times = 1
+            if is_contended and was_whole and seconds > LONG_SECONDS:
+                times = WHOLE_COOLDOWN
+            elif is_contended and is_client and self._budget.is_spent(account):
+                times = SPENT_COOLDOWN
+            self._until[account] = max(self._until.get(account, 0.0), now) + owed * times
         elif is_contended:
             if len(self._owed) > _KEPT:
                 self._owed.clear()

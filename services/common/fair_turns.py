@@ -26,6 +26,10 @@ def shared_account(what: str) -> str:
     return f"{INTERNAL} {what}"
 
 
+def _is_client(account: str) -> bool:
+    return not account.startswith(INTERNAL)  # as no address does
+
+
 def call_soon(call: Callable[[], None]) -> None:
     """Let the running loop call it, once it has done what is due now.
 
@@ -47,6 +51,7 @@ class FairTurns:
         self._cooldowns = Cooldowns(clock)
         self._waiting: OrderedDict[str, AccountQueue] = OrderedDict()
         self._spent = 0.0  # in this pass of the loop
+        self.charged = 0.0  # seconds so far, to all accounts of clients
         self.passes = 0
         self._worked: float | None = None  # see `worked`
         self._is_arranged = False
@@ -112,22 +117,31 @@ class FairTurns:
         self._append(account, (partial(self._grant, turn), None, copy_context(), self.worked()), begun=True)
         await turn
 
-    def charge(self, account: str, seconds: float) -> None:
-        """Charge the account, and this pass of the loop, for work that will follow: of a request that was just read."""
-        self._spend(account, seconds)
+    def expect(self, seconds: float) -> None:
+        """Leave time in this pass of the loop for work that will follow: of a request that was just read."""
+        self._spent += seconds
         self._arrange()
+
+    def charge(self, account: str, seconds: float) -> None:
+        """Charge the account, and this pass of the loop, for work that was done without a turn."""
+        if self._cooldowns.contention.is_present:
+            self._spend(account, seconds)
+            self._arrange()
 
     def _spend(self, account: str, seconds: float) -> None:
         self._spent += seconds
-        if self._cooldowns.contention.is_present and not account.startswith(INTERNAL):
+        if self._cooldowns.contention.is_present and _is_client(account):
+            self.charged += seconds
             self._cooldowns.note(account, seconds)
 
     def lasted(self, account: str, seconds: float, *, was_whole: bool = False) -> None:
         """Note how long a step, or work that could not be divided, has taken: a long one is followed by a cooldown."""
-        self._cooldowns.note(account, seconds, was_whole=was_whole)
+        if is_client := _is_client(account):
+            self.charged += seconds
+        self._cooldowns.note(account, seconds, was_whole=was_whole, is_client=is_client)
 
     def _note(self, account: str) -> None:
-        if not account.startswith(INTERNAL):  # as no address does
+        if _is_client(account):
             self._cooldowns.contention.note(account)
 
     def _grant(self, turn: "asyncio.Future[None]") -> None:

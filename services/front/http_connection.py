@@ -4,11 +4,12 @@ aiohttp has neither: it reads all connections as they come, and waits without en
 """
 
 import asyncio
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiohttp import EMPTY_PAYLOAD, web
 from aiohttp.web_protocol import _ErrInfo
 
+from services.common.charged_work import charged
 from services.common.fair_turns import FairTurns
 from services.front.answered_errors import AnsweredErrors, problem_message
 from services.front.bodies import LONGEST_TARGET
@@ -26,7 +27,7 @@ _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close
     "431 Request Header Fields Too Large", "The request cannot be read."
 )
 
-# Charge each request at least this when it is read: its real cost is not known yet.
+# Time that a pass of the loop leaves for each request that it has read: its real cost is not known yet.
 REQUEST_SECONDS = 0.0002
 
 # What one turn parses; the rest waits for another. A body in chunks of one byte each costs a microsecond a byte.
@@ -87,6 +88,14 @@ class HttpConnection(SlotHolder, AnsweredErrors):
         self._begun = 0  # bytes of it
         self._is_unreadable = False
         slot.connection = self
+
+    async def start(self) -> None:
+        """Serve the requests, at the expense of the account."""
+        await charged(self._turns, self.account, super().start())
+
+    async def _handle_request(self, *args: Any) -> tuple[web.StreamResponse, bool]:
+        # aiohttp runs this in a task of its own for each request, so `start` does not charge for it.
+        return await charged(self._turns, self.account, super()._handle_request(*args))
 
     def data_received(self, data: bytes) -> None:
         """Read on when it is this account's turn; nothing more is taken from the connection before."""
@@ -156,7 +165,7 @@ class HttpConnection(SlotHolder, AnsweredErrors):
         if self._slot is None:
             return
         if self._messages:
-            self._turns.charge(self.account, REQUEST_SECONDS)
+            self._turns.expect(REQUEST_SECONDS)
             self._slot.request_complete()
         elif self._begun > LONGEST_TARGET + LONGEST_HEAD:
             self._refuse_unread(_TOO_LARGE)

@@ -12,6 +12,7 @@ from services.common.ids import parse_id
 from services.common.normalize import Change
 from services.common.numbering import Numbering
 from services.common.order_json import order_json
+from services.common.time_budget import TimeBudget
 from services.common.visible_fields import ALL_FIELDS, VisibleFields
 from services.gateway.audience import Rights
 from services.gateway.event import Event
@@ -22,7 +23,6 @@ from services.gateway.past_changes import PastChange, past_change
 from services.gateway.redis_log import LogUnavailable, RedisLog
 from services.gateway.replay import ReplayBounds
 from services.gateway.ring import Ring
-from services.gateway.time_budget import TimeBudget
 from services.mongodb.order_changes import OplogStretch, OrderChanges
 from services.mongodb.raw_events import decoded
 
@@ -30,10 +30,10 @@ READERS = 2  # requests that search the oplog at once: each has a connection to 
 AT_ONCE = 1  # of one address, so that none has all of the readers, or all of MongoDB's processors
 LOG_PAGES = 32  # of 64 entries each; the oplog, which MongoDB searches itself, is cheaper from there on
 OPLOG_SECONDS = 1.5  # of searching for one request, with the waits for the budget and for a reader
-# MongoDB searches for an account so long at once, and afterwards for a sixth of the time: a search fills one of its
+# MongoDB searches for an account so long at once, and afterwards for an eighth of the time: a search fills one of its
 # processors, and delays all other work there.
-BUDGET_SECONDS, BUDGET_SHARE = 0.5, 1 / 6
-_LONGEST_WAIT = 0.6  # for the budget; so long for a stretch of the usual length
+BUDGET_SECONDS, BUDGET_SHARE = 0.5, 1 / 8
+_LONGEST_WAIT = 0.7  # for the budget; so long for a stretch of the usual length
 _STRETCH_SECONDS = 0.75  # for one stretch; where that is not enough, a shorter one is tried
 _AIM_SECONDS = 0.1  # the next stretch is as long as is searched in so much
 _FIRST_STRETCH = 60  # seconds of the oplog
@@ -66,6 +66,8 @@ class OrderHistory:
         bounds: ReplayBounds,
         is_stale: Callable[[], bool],
         visible: VisibleFields = ALL_FIELDS,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ring = ring
         self._log = log
@@ -76,7 +78,7 @@ class OrderHistory:
         self._is_stale = is_stale
         self._visible = visible
         self._at_once = InFlight(AT_ONCE)
-        self._budget = TimeBudget(BUDGET_SECONDS, BUDGET_SHARE, _LONGEST_WAIT)
+        self._budget = TimeBudget(BUDGET_SECONDS, BUDGET_SHARE, _LONGEST_WAIT, clock)
         self._readers = asyncio.Semaphore(READERS)
         self._length = _FIRST_STRETCH  # of a stretch; kept between requests, so that each gets further
 

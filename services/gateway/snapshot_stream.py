@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from services.common.charged_work import charged
 from services.common.cursor import Cursor, Position
 from services.common.dependency_health import DependencyHealth
 from services.common.error_text import error_text
@@ -96,7 +97,7 @@ class SnapshotStream:
             with self._shared.hub.isolating(self._subscription):
                 while self.is_sending:
                     raise_if_cancelled()
-                    await self._send(self._version)
+                    await charged(self._shared.turns, self._subscription.account, self._send(self._version))
         finally:
             self._is_running = False
 

@@ -14,7 +14,7 @@ import uvloop
 
 from services.common import fair_turns
 from services.common.contention import CONTENDED_SECONDS
-from services.common.cooldowns import CONTENDED_COOLDOWN
+from services.common.cooldowns import WHOLE_COOLDOWN
 from services.common.fair_turns import FairTurns, Pace
 from services.front.front import Front
 from services.gateway.engineio.server import EngineServer
@@ -200,32 +200,37 @@ async def test_the_rest_is_longer_while_others_want_turns() -> None:
     await turns.take("another")
     assert await cooldown("one", 0.1, was_whole=False) == pytest.approx(0.1, abs=0.011)  # it takes turns as it is
     await turns.take("another")
-    assert await cooldown("one", 0.1) == pytest.approx(0.1 * CONTENDED_COOLDOWN, abs=0.011)
+    assert await cooldown("one", 0.1) == pytest.approx(0.1 * WHOLE_COOLDOWN, abs=0.011)
     now += CONTENDED_SECONDS
     assert await cooldown("one", 0.1) == pytest.approx(0.1, abs=0.011)
 
 
-async def test_one_account_has_half_of_the_loop_at_most_while_others_ask() -> None:
+async def test_one_account_has_half_of_the_loop_while_others_ask_and_a_quarter_once_it_has_spent_its_budget() -> None:
     now = 0.0
     turns = FairTurns(clock=lambda: now)
 
-    async def work() -> float:
-        """Have work of a tenth of a millisecond done for a second, whenever it may; return how much of it was done."""
+    async def work(account: str, seconds: float) -> float:
+        """Have work of a tenth of a millisecond done for so long, whenever it may; return the share that was done."""
         nonlocal now
-        end, worked = now + 1.0, 0.0
+        end, worked = now + seconds, 0.0
         while now < end:
             await turns.take("another") if is_contended else None
             await asyncio.sleep(0)  # another pass of the loop
-            if turns.run("flood", lambda: None):
-                turns.charge("flood", 0.0001)
+            if turns.run(account, lambda: None):
+                turns.charge(account, 0.0001)
                 worked += 0.0001
             now += 0.0001
-        return worked
+        return worked / seconds
 
     is_contended = False
-    assert await work() == pytest.approx(1.0, abs=0.001)
+    assert await work("flood", 1.0) == pytest.approx(1.0, abs=0.001)
     is_contended = True
-    assert await work() == pytest.approx(0.5, abs=0.1)
+    assert await work("flood", 0.5) == pytest.approx(0.5, abs=0.1)
+    await work("flood", 0.5)
+    assert await work("flood", 1.0) == pytest.approx(0.25, abs=0.06)
+    assert await work("a while later", 0.5) == pytest.approx(0.5, abs=0.1)
+    now += 2.0
+    assert await work("flood", 0.5) == pytest.approx(0.5, abs=0.1)
 
 
 async def test_the_rest_of_one_account_does_not_prolong_that_of_another() -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import cast
 
 import pytest
@@ -29,6 +30,7 @@ from tests.waiting import meanwhile, until
 HANDSHAKE = b"GET /socket.io/?EIO=4 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n"
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 LONG = 20.0
+BUSY = 0.02  # seconds
 
 
 class Echo(Successor):
@@ -55,6 +57,7 @@ class Port:
     answer: asyncio.Event = field(default_factory=asyncio.Event)
     clients: list["Client"] = field(default_factory=list)
     connections: Connections = field(init=False)
+    turns: FairTurns = field(init=False)
     passes: int = 0
     handled: Counter[int] = field(default_factory=Counter)  # requests for "/", by the pass of the loop
 
@@ -117,6 +120,16 @@ class Client:
         self.writer.close()
 
 
+async def _busy(_: web.Request) -> web.Response:
+    """Work on the loop before and after something that is waited for."""
+    for _number in range(2):
+        end = perf_counter() + BUSY
+        while perf_counter() < end:
+            pass
+        await asyncio.sleep(0.001)
+    return web.Response()
+
+
 @asynccontextmanager
 async def front(
     *,
@@ -133,6 +146,7 @@ async def front(
     app.router.add_get("/large", _large)
     app.router.add_get("/taken", _taken)
     app.router.add_get("/slow", _Slow(port.answer).get)
+    app.router.add_get("/busy", _busy)
     app.router.add_post("/length", _length)
     runner = web.AppRunner(app, keepalive_timeout=LONG, lingering_time=0.2)
     await runner.setup()
@@ -140,6 +154,7 @@ async def front(
     bounds = ConnectionBounds(total=most, per_address=per_address, last_descriptor=last_descriptor)
     port.connections = Connections(bounds, lambda refusal: port.refusals.update([refusal]), head_seconds=seconds)
     gate = Front(runner.server, port.connections, websocket_fast_path(port.open), unread=unread, overload=overload)
+    port.turns = gate.turns
     try:
         async with gate.listening("127.0.0.1", 0) as port.number:
             yield port
@@ -250,6 +265,15 @@ async def test_requests_that_follow_in_the_pipeline_take_turns_too() -> None:
                     assert await client.ask(b"") == b"200 OK"
         assert sum(port.handled.values()) == 50 * 20
         assert max(port.handled.values()) <= 10  # in one pass; more than twenty without their turns
+
+
+async def test_an_address_is_charged_for_what_its_requests_take_while_others_ask() -> None:
+    async with front() as port:
+        client = await port.connect()
+        for account in ("another", "127.0.0.1"):
+            await port.turns.take(account)
+        assert await client.ask(b"GET /busy HTTP/1.1\r\nHost: a\r\n\r\n") == b"200 OK"
+        assert port.turns.charged >= 2 * BUSY
 
 
 async def test_a_body_of_many_turns_arrives_whole() -> None:

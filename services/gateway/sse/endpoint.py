@@ -43,9 +43,6 @@ from services.gateway.wire.form import Form
 # A compressing proxy buffers until it has enough, on a quiet stream for ever: `no-transform` forbids it (RFC 9111,
 # 5.2.2.6). nginx heeds only `X-Accel-Buffering: no`, which aiohttp-sse sends: it compresses, but forwards at once.
 _UNTOUCHED = {hdrs.CACHE_CONTROL: "no-cache, no-transform"}
-# Charged for an opening besides what every request is charged as it is read: with its connection, which ends with it,
-# it takes two to three times as long.
-OPENING_SECONDS = 0.0004
 
 
 class _Owner(NamedTuple):
@@ -115,7 +112,6 @@ class SseTransport:
         principal = self._principal(request)
         owner = _Owner(self._account(request), principal.subject)
         self._enter(owner)
-        self._turns.charge(owner.account, OPENING_SECONDS)
         taken = False
         try:
             # services/front sets the TCP timeout for unread data; one set here would fire before we count the client.
