@@ -1,12 +1,8 @@
 """What a bystander notices of one hostile client: how late his events come, and how long his requests take."""
 
 import asyncio
-import json
 import math
-import os
-import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from statistics import median
@@ -16,7 +12,8 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from bench import cores, network
+from bench import network
+from bench.attacks import NEIGHBOURS, attacking, neighbour, only_from
 from bench.contestants import AS_DELIVERED, Running
 from bench.cpu import cpu_seconds, cpu_seconds_with_ended_threads
 from bench.dialogue import Dialogue, module
@@ -84,11 +81,13 @@ loopback nor the two clients', as the kernel says of all connections. The limits
 for a `HOST` that others reach. Events are timed from MongoDB's acknowledgement. A ratio is the median of the rounds'; ∞
 where not all events came within half a minute, or a request failed. What gateway and MongoDB spent beside the attacker
 is in percent of a core.""",
+    """The first two rows are no attackers, but show what this machine makes of any busy neighbour: a process that only
+spins, where nobody else wants its core, and a server that has nothing to do with ours, on the gateway's core, with a
+stranger that floods it.""",
 ]
 NO_STRANGERS = """**Not measured**: an attacker needs an address that is not loopback, which the bench has in a network
 namespace of its own only. It has no such namespace, because this system allows none (`unshare --net`, `ip`), or because
 `BENCH_MONGODB_URI` or `BENCH_REDIS_URL` is set."""
-LOOK_SECONDS = 0.5
 
 _strangers = map(network.stranger, count())  # what one has used of its limits is not the next one's
 
@@ -110,16 +109,17 @@ async def measure(stage: Stage, plan: Plan) -> Section:
         plan.progress(f"bystander: {NO_STRANGERS}")
         return Section(title=TITLE, notes=[*NOTES, NO_STRANGERS], headers=headers, rows=[])
     found: dict[str, list[Round]] = {}
-    for name in QUICK if plan.quick else ATTACKERS:
+    for name in QUICK if plan.quick else (*NEIGHBOURS, *ATTACKERS):
         found[name] = await _beside(stage, name, plan.rounds)
         plan.progress(f"bystander, {name}: {_ratio(found[name], 'events'):.1f} × {_ratio(found[name], 'GETs'):.1f} ×")
+    attackers = {name: rounds for name, rounds in found.items() if name not in NEIGHBOURS}
     rows = [_row(name, rounds) for name, rounds in found.items()]
     return Section(
         title=TITLE,
         notes=NOTES,
         headers=headers,
         rows=rows,
-        verdicts=[_verdict(found, "events", 2.0), _verdict(found, "GETs", 3.0)],
+        verdicts=[_verdict(attackers, "events", 2.0), _verdict(attackers, "GETs", 3.0)],
     )
 
 
@@ -142,7 +142,9 @@ async def _round(stage: Stage, running: Running, visitor: Dialogue, name: str, s
 
     before, began = used(), perf_counter()
     stranger, port = next(_strangers), urlsplit(running.url).port or 0
-    async with attacking(running.url, name, since, stranger), only_from({stranger, network.CLIENT}, port):
+    host = urlsplit(running.url).hostname or ""
+    busy = neighbour(name, host, stranger) if name in NEIGHBOURS else attacking(running.url, name, since, stranger)
+    async with busy, only_from({stranger, network.CLIENT}, port):
         loud = await _waits(stage, running, visitor)
         seconds = perf_counter() - began
         spent = [(now - was) / seconds for now, was in zip(used(), before, strict=True)]
@@ -174,51 +176,6 @@ async def _waits(stage: Stage, running: Running, visitor: Dialogue) -> Waits:
 async def _cursor(url: str) -> str:
     async with aiohttp.ClientSession() as session, session.get(f"{url}/api/orders?limit=1") as response:
         return response.headers["Stream-Cursor"]
-
-
-@asynccontextmanager
-async def only_from(addresses: set[str], port: int) -> AsyncIterator[None]:
-    """Raise if clients are connected to this port from any other address meanwhile."""
-    seen: set[str] = set()
-
-    async def look() -> None:
-        while True:
-            seen.update(network.peers(port))
-            await asyncio.sleep(LOOK_SECONDS)
-
-    looking = asyncio.create_task(look())
-    try:
-        yield
-    finally:
-        looking.cancel()
-        await asyncio.wait([looking])
-    if others := sorted(seen - addresses):
-        raise RuntimeError(f"clients came from {others}")
-
-
-@asynccontextmanager
-async def attacking(url: str, name: str, since: str, source: str) -> AsyncIterator[None]:
-    target = urlsplit(url)
-    command = [*cores.prefix(server=False), sys.executable, "-m", "tests.abuse.attackers", name]
-    command += [f"--host={target.hostname}", f"--port={target.port}", f"--source={source}"]
-    command += [f"--since={since}", "--seconds=600"]
-    pipe = asyncio.subprocess.PIPE
-    child = await asyncio.create_subprocess_exec(*command, stdout=pipe, preexec_fn=_run_when_idle)
-    try:
-        if child.stdout is not None:
-            await child.stdout.readline()  # it attacks
-        yield
-    finally:
-        if child.returncode is None:
-            child.terminate()
-        told, _ = await child.communicate()
-    if not json.loads(told or b"{}").get("connections"):  # from its address: it binds no other
-        raise RuntimeError(f"{name} has broken, or never got a connection")
-
-
-def _run_when_idle() -> None:
-    # Nice 19 is not enough: a busy process of it still delays one that wakes up by most of a time slice.
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _ratio(rounds: Sequence[Round], what: What) -> float:

@@ -1,6 +1,7 @@
 """The bench attacks with attackers that there are, as strangers: from addresses that nobody else has."""
 
 import asyncio
+import socket
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from bench import network
+from bench.attacks import NEIGHBOURS, SPINNING, attacking, neighbour, only_from
 from bench.dialogue import Dialogue
-from bench.measure.bystander import ATTACKERS, NO_STRANGERS, QUICK, attacking, measure, only_from
+from bench.measure.bystander import ATTACKERS, NO_STRANGERS, QUICK, measure
 from bench.plan import Plan
 from bench.stage import Stage
 from services.gateway.edge.peer import Peers
@@ -20,9 +22,15 @@ from tests.abuse.attackers.attacker import Target
 from tests.abuse.attackers.wire import wire
 from tests.waiting import cancel_all, until
 
-BYSTANDER, STRANGER, OTHER = "127.0.0.2", "127.0.0.3", "127.0.0.4"
+BYSTANDER, STRANGER, OTHER, NEIGHBOUR = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127/8 as the machine's own")
+
+
+def connected() -> set[str]:
+    """Return the addresses of IPv4 from which anybody is, or was lately, connected to this machine."""
+    rows = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return {socket.inet_ntoa(bytes.fromhex(row.split()[2][:8])[::-1]) for row in rows}
 
 
 @asynccontextmanager
@@ -87,6 +95,14 @@ async def test_the_process_of_an_attacker_connects_from_the_address_that_it_is_g
     ):
         await heard.wait()
         assert await clients.get() == STRANGER
+
+
+@on_linux
+@pytest.mark.parametrize("name", NEIGHBOURS)
+async def test_a_neighbour_keeps_the_machine_busy_and_leaves_the_servers_alone(name: str) -> None:
+    async with listening() as (_, clients), neighbour(name, "127.0.0.1", NEIGHBOUR):
+        await until(lambda: name == SPINNING or NEIGHBOUR in connected(), "it is busy")
+    assert clients.empty()
 
 
 async def test_an_attacker_that_never_got_a_connection_makes_the_measure_an_error() -> None:
