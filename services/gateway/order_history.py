@@ -2,29 +2,25 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from services.common.cursor import Position, cluster_time
+from services.common.cursor import Position
 from services.common.fair_turns import FairTurns, Pace
-from services.common.ids import parse_id
-from services.common.normalize import Change
-from services.common.numbering import Numbering
-from services.common.order_json import order_json
 from services.common.time_budget import TimeBudget
 from services.common.visible_fields import ALL_FIELDS, VisibleFields
 from services.gateway.audience import Rights
 from services.gateway.event import Event
-from services.gateway.history import History, HistoryLost, history_errors
+from services.gateway.history import History, HistoryLost
 from services.gateway.in_flight import InFlight
+from services.gateway.oplog_past import OplogPast
 from services.gateway.order_search import OrderSearch
 from services.gateway.past_changes import PastChange, past_change
 from services.gateway.redis_log import LogUnavailable, RedisLog
 from services.gateway.replay import ReplayBounds
 from services.gateway.ring import Ring
-from services.mongodb.order_changes import OplogStretch, OrderChanges
-from services.mongodb.raw_events import decoded
+from services.mongodb.order_changes import OrderChanges
 
 READERS = 2  # requests that search the oplog at once: each has a connection to MongoDB, which searches all of it
 AT_ONCE = 1  # of one address, so that none has all of the readers, or all of MongoDB's processors
@@ -71,12 +67,10 @@ class OrderHistory:
     ) -> None:
         self._ring = ring
         self._log = log
-        self._oplog = oplog
-        self._history = history
+        self._oplog = OplogPast(oplog, history, turns, lambda: ring.epoch, visible)
         self._turns = turns
         self._bounds = bounds
         self._is_stale = is_stale
-        self._visible = visible
         self._at_once = InFlight(AT_ONCE)
         self._budget = TimeBudget(BUDGET_SECONDS, BUDGET_SHARE, _LONGEST_WAIT, clock)
         self._readers = asyncio.Semaphore(READERS)
@@ -128,12 +122,11 @@ class OrderHistory:
         # Also the rest of a transaction, of which the newest change here may be one.
         with suppress(TimeoutError, HistoryLost):
             async with asyncio.timeout(OPLOG_SECONDS), self._stretch(account):
-                with history_errors():
-                    since = max(0, search.since.ts - 1)
-                    if not self._is_stale():  # then what is older has come already; there may have been none for days
-                        since = max(since, int(time.time() - _NEWEST_SECONDS) << 32)
-                    stretch = await self._oplog.between(parse_id(search.id), since, None, search.wanted)
-                for change in await self._numbered(search.id, stretch, account):
+                since = max(0, search.since.ts - 1)
+                if not self._is_stale():  # then what is older has come already; there may have been none for days
+                    since = max(since, int(time.time() - _NEWEST_SECONDS) << 32)
+                found = await self._oplog.between(search.id, since, None, search.wanted, account)
+                for change in found.changes:
                     if change.position > search.since:
                         search.add(change)
 
@@ -209,51 +202,10 @@ class OrderHistory:
             return  # the next request goes on from where this one has come
 
     async def _search_stretch(self, search: OrderSearch, since: Position, account: str) -> None:
-        with history_errors():
-            stretch = await self._oplog.between(parse_id(search.id), since.ts, search.since.ts, search.wanted + 1)
+        found = await self._oplog.between(search.id, since.ts, search.since.ts, search.wanted + 1, account)
         until = search.since
-        for change in await self._numbered(search.id, stretch, account):
+        for change in found.changes:
             if change.position <= until:
                 search.add(change)
-        search.reached(Position.end_of(stretch.since))
-        search.is_end = search.is_end or (stretch.is_end and not search.is_over())
-
-    async def _numbered(self, id: str, stretch: OplogStretch, account: str) -> list[PastChange]:
-        """Return the events as changes, newest first, with the positions that they have among all others."""
-        epoch = self._ring.epoch or ""
-        with history_errors():
-            is_merged = await self._oplog.is_merged()
-        numbers: dict[int, list[Position]] = {}
-        found: list[PastChange] = []
-        pace = Pace(self._turns, account)
-        await pace.begin()
-        for event in reversed(stretch.events):
-            ts = cluster_time(event["clusterTime"])
-            # A change outside a transaction has its cluster time to itself; one within it is numbered among the others.
-            if (is_merged or "txnNumber" in event) and ts not in numbers:
-                numbers[ts] = await self._positions_at(id, ts, epoch, account)
-            positions = numbers.get(ts, [Position(ts, 0)])
-            if positions:
-                with history_errors():
-                    found.append(_change(decoded(event), epoch, positions.pop(), self._visible))
-            await pace.step()
-        return found
-
-    async def _positions_at(self, id: str, ts: int, epoch: str, account: str) -> list[Position]:
-        """Return the positions of the order's changes of one cluster time."""
-        found: list[Position] = []
-        async for page in self._history.after(Position.before(ts), epoch, account):
-            found += [event.position for event in page.events if event.id == id and event.position.ts == ts]
-            if page.upto.ts > ts or page.upto >= Position.end_of(ts):
-                break
-        return found
-
-
-def _change(event: Mapping[str, Any], epoch: str, position: Position, visible: VisibleFields) -> PastChange:
-    """Return a change as it comes from the oplog, with the stored state before it."""
-    item = Numbering(epoch, position.below, visible).of(event)
-    if not isinstance(item, Change):
-        raise HistoryLost("the collection's history breaks here")
-    before = event.get("fullDocumentBeforeChange")
-    order = None if before is None else order_json(before, visible)
-    return past_change(Event(item.envelope, item.images), order)
+        search.reached(found.since)
+        search.is_end = search.is_end or (found.is_end and not search.is_over())
