@@ -1,9 +1,12 @@
 """Lets aiohttp serve a connection: holds received bytes until its account's turn, and sets a deadline for heads.
 
 aiohttp has neither: it reads all connections as they come, and waits without end for a head at one byte a second.
+Checked against aiohttp 3.14: it runs ``_handle_request`` in a task of its own, and sends a head that is still in its
+buffer in one copy with the body.
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Any, Protocol
 
 from aiohttp import EMPTY_PAYLOAD, web
@@ -29,6 +32,8 @@ _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close
 
 # Time that a pass of the loop leaves for each request that it has read: its real cost is not known yet.
 REQUEST_SECONDS = 0.0002
+
+LARGE_BODY = 262_144  # bytes of a response, whose copy may take longer than a turn: new memory costs half a ms per MB
 
 # What one turn parses; the rest waits for another. A body in chunks of one byte each costs a microsecond a byte.
 BYTES_PER_TURN = 16_384
@@ -94,7 +99,7 @@ class HttpConnection(SlotHolder, AnsweredErrors):
         await charged(self._turns, self.account, super().start())
 
     async def _handle_request(self, *args: Any) -> tuple[web.StreamResponse, bool]:
-        # aiohttp runs this in a task of its own for each request, so `start` does not charge for it.
+        # In a task of its own, so `start` does not charge for it.
         return await charged(self._turns, self.account, super()._handle_request(*args))
 
     def data_received(self, data: bytes) -> None:
@@ -196,6 +201,10 @@ class HttpConnection(SlotHolder, AnsweredErrors):
 
         They were read in one turn, hundreds of them perhaps, and aiohttp goes on with the next one at once.
         """
+        if isinstance(resp, web.Response) and isinstance(resp.body, bytes) and len(resp.body) > LARGE_BODY:
+            with suppress(ConnectionError):  # aiohttp meets it again
+                await resp.prepare(request)
+                request.writer.send_headers()  # before the body: aiohttp would copy all of it to send both at once
         finished = await super().finish_response(request, resp, start_time)
         if self._messages and self.transport is not None:
             await self._turns.take(self.account)

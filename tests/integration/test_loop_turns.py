@@ -208,9 +208,10 @@ async def test_a_list_of_large_orders_holds_the_loop_for_a_moment_only(server: M
 
 async def test_a_very_large_order_is_not_converted_on_the_loop(server: Measured, orders: Orders) -> None:
     _id = ObjectId()
-    await orders.insert_one({"_id": _id, "days": [datetime(2026, 1, 1, tzinfo=UTC)] * 500_000})
+    # No larger: asyncio's own transport, unlike uvloop's, copies what it cannot send at once.
+    await orders.insert_one({"_id": _id, "days": [datetime(2026, 1, 1, tzinfo=UTC)] * 300_000})
     said = await answer(server, request("GET", f"/api/orders/{_id}"))
-    assert len(said) > 12_000_000
+    assert len(said) > 8_000_000
     assert server.longest_turn() < LONGEST
 
 

@@ -12,6 +12,7 @@ from typing import cast
 import pytest
 import uvloop
 from aiohttp import web
+from aiohttp.http_writer import StreamWriter
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
@@ -31,6 +32,7 @@ HANDSHAKE = b"GET /socket.io/?EIO=4 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 LONG = 20.0
 BUSY = 0.02  # seconds
+BODY = b"x" * 1_000_000
 
 
 class Echo(Successor):
@@ -120,6 +122,10 @@ class Client:
         self.writer.close()
 
 
+async def _body(_: web.Request) -> web.Response:
+    return web.Response(body=BODY)
+
+
 async def _busy(_: web.Request) -> web.Response:
     """Work on the loop before and after something that is waited for."""
     for _number in range(2):
@@ -147,6 +153,7 @@ async def front(
     app.router.add_get("/taken", _taken)
     app.router.add_get("/slow", _Slow(port.answer).get)
     app.router.add_get("/busy", _busy)
+    app.router.add_get("/body", _body)
     app.router.add_post("/length", _length)
     runner = web.AppRunner(app, keepalive_timeout=LONG, lingering_time=0.2)
     await runner.setup()
@@ -274,6 +281,22 @@ async def test_an_address_is_charged_for_what_its_requests_take_while_others_ask
             await port.turns.take(account)
         assert await client.ask(b"GET /busy HTTP/1.1\r\nHost: a\r\n\r\n") == b"200 OK"
         assert port.turns.charged >= 2 * BUSY
+
+
+async def test_a_large_response_is_not_copied_before_it_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[object] = []
+    write = StreamWriter._write
+
+    def noting(self: StreamWriter, chunk: bytes) -> None:
+        written.append(chunk)
+        write(self, chunk)
+
+    monkeypatch.setattr(StreamWriter, "_write", noting)
+    async with front() as port:
+        client = await port.connect()
+        assert await client.ask(b"GET /body HTTP/1.1\r\nHost: a\r\n\r\n") == b"200 OK"
+        assert await client.ask() == b"200 OK"
+    assert any(each is BODY for each in written)
 
 
 async def test_a_body_of_many_turns_arrives_whole() -> None:

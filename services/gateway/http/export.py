@@ -104,19 +104,23 @@ class Exports:
         async with aclosing(export.batches) as batches:
             async for orders, is_large in batches:
                 for order in orders:
-                    piece += await asyncio.to_thread(encode, order) if is_large else encode(order)
+                    encoded = await asyncio.to_thread(encode, order) if is_large else encode(order)
                     await pace.step()
-                    while len(piece) >= PIECE:  # one order may be of many
+                    if len(piece) + len(encoded) >= PIECE:
                         await _give(response, piece)
-        if piece:
-            await _give(response, piece)
+                        piece.clear()
+                    if len(encoded) < PIECE:
+                        piece += encoded
+                    else:  # not to be copied at once
+                        for start in range(0, len(encoded), PIECE):
+                            await _give(response, encoded[start : start + PIECE])
+        await _give(response, piece)
 
 
-async def _give(response: web.StreamResponse, rest: bytearray) -> None:
-    """Send the first piece of the rest, and take it away from there."""
-    async with asyncio.timeout(STALL_SECONDS):
-        await response.write(bytes(memoryview(rest)[:PIECE]))
-    del rest[:PIECE]
+async def _give(response: web.StreamResponse, piece: bytes | bytearray) -> None:
+    if piece:
+        async with asyncio.timeout(STALL_SECONDS):
+            await response.write(bytes(piece))
 
 
 def _ndjson(order: dict[str, Json]) -> bytes:
