@@ -2,6 +2,7 @@
 /** Holds requests back until somebody may make them. Where everybody may, it loads nothing and asks nothing. */
 
 import { ApiError } from "./api.js";
+import { SIGNED_IN } from "./credentials.js";
 
 /** @typedef {import("./identity.js").Identity} Identity */
 /**
@@ -10,9 +11,6 @@ import { ApiError } from "./api.js";
  * null: nobody else's.
  * @typedef {{ refused(): Promise<boolean>, expiring(): Promise<boolean>, audience(): string | null }} Gate
  */
-
-/** The gateway's sign that there is a session, whose own cookie is hidden from scripts. */
-const SIGNED_IN = "__Host-orders-signed-in=";
 
 export function createGate() {
   /** @type {Promise<Identity> | null} */
@@ -30,7 +28,7 @@ export function createGate() {
     refused,
     /** Find out who the page is for, if there may be somebody. */
     async begin() {
-      if (document.cookie.includes(SIGNED_IN)) await (await identity()).look();
+      if (document.cookie.includes(`${SIGNED_IN}=`)) await (await identity()).look();
     },
     /**
      * Ask, and once more after somebody has signed in where that is what it needs.

@@ -1,7 +1,7 @@
 // @ts-check
 /** Shows whose page it is, or the ways to sign in; loaded only where the gateway asks who somebody is. */
 
-import { authorization, tokenInUse, useToken } from "./credentials.js";
+import { SIGNED_IN, authorization, tokenInUse, useToken } from "./credentials.js";
 import { addStyle, make, part, write } from "./page.js";
 import { Session, whyNobody } from "./session.js";
 import { clock } from "./time.js";
@@ -80,14 +80,21 @@ export function createIdentity() {
     return void show();
   }
 
-  // Somebody may have signed in, or out, in another page of this browser.
-  document.addEventListener("visibilitychange", async () => {
+  /** Somebody may have signed in, or out, in another page of this browser. */
+  async function lookAgain() {
     if (document.hidden || tokenInUse() !== null) return;
     const before = session.who.person;
     await session.find();
     const { person } = session.who;
     if (person !== null && person.subject !== before?.subject) location.reload();
     else show();
+  }
+
+  document.addEventListener("visibilitychange", lookAgain);
+  // The gateway closes the streams of a session before the browser gets the answer that takes its cookies away: one who
+  // asks in between is told of a session that was withdrawn. Not every browser has it; the others look when they are shown.
+  window.cookieStore?.addEventListener("change", ({ changed, deleted }) => {
+    if ([...changed, ...deleted].some(({ name }) => name === SIGNED_IN)) void lookAgain();
   });
 
   return {

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.request import Request, urlopen
 
 import msgspec
 import pytest
@@ -74,6 +75,13 @@ def change_session(page: SignInPage, **fields: Any) -> None:
     changed = msgspec.structs.replace(SESSIONS.read(cookie["value"]), **fields)
     kept = {name: cookie[name] for name in ("name", "domain", "path", "secure", "httpOnly", "sameSite", "expires")}
     page.driver.execute_cdp_cmd("Network.setCookie", {**kept, "value": SESSIONS.write(changed)})
+
+
+def sign_out_unseen(page: SignInPage, url: str) -> None:
+    """Sign out with the browser's cookies, which it keeps."""
+    cookies = "; ".join(f"{name}={cookie['value']}" for name, cookie in page.cookies.items())
+    with urlopen(Request(f"{url}/auth/sign-out", method="POST", headers={"Cookie": cookies, "Origin": url})):
+        pass
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +158,23 @@ async def test_a_logout_at_the_provider_cuts_the_page_off(scene: Scene, page: Si
         page.driver.close()
         page.driver.switch_to.window(first)
         page.until(lambda: page.why == "You were signed out, or your access was withdrawn.", "cut off, with the reason")
+        assert not page.shown(".orders, .who")
+
+    await browse(story)
+
+
+async def test_a_tab_that_hears_of_a_sign_out_before_its_browser_does_says_so_in_the_end(
+    scene: Scene, page: SignInPage
+) -> None:
+    """Its connection is closed first, and the cookies go with the answer to the tab that signs out."""
+
+    def story() -> None:
+        page.driver.get(scene.url)
+        page.sign_in(scene.url, scene.provider.url, "ada")
+        sign_out_unseen(page, scene.url)
+        page.until(lambda: page.why == "You were signed out, or your access was withdrawn.", "cut off")
+        assert page.run("return (await fetch('/auth/sign-out', {method: 'POST'})).ok")
+        page.until(lambda: page.why == "You have signed out.", "the cookies are gone, too")
         assert not page.shown(".orders, .who")
 
     await browse(story)
