@@ -26,10 +26,10 @@ READERS = 2  # requests that search the oplog at once: each has a connection to 
 AT_ONCE = 1  # of one address, so that none has all of the readers, or all of MongoDB's processors
 LOG_PAGES = 32  # of 64 entries each; the oplog, which MongoDB searches itself, is cheaper from there on
 OPLOG_SECONDS = 1.5  # of searching for one request, with the waits for the budget and for a reader
-# MongoDB searches for an account so long at once, and afterwards for an eighth of the time: a search fills one of its
+# MongoDB searches for an account so long at once, and afterwards for a sixth of the time: a search fills one of its
 # processors, and delays all other work there.
-BUDGET_SECONDS, BUDGET_SHARE = 0.5, 1 / 8
-_LONGEST_WAIT = 0.7  # for the budget; so long for a stretch of the usual length
+BUDGET_SECONDS, BUDGET_SHARE = 0.5, 1 / 6
+_LONGEST_WAIT = 0.6  # for the budget; so long for a stretch of the usual length
 _STRETCH_SECONDS = 0.75  # for one stretch; where that is not enough, a shorter one is tried
 _AIM_SECONDS = 0.1  # the next stretch is as long as is searched in so much
 _FIRST_STRETCH = 60  # seconds of the oplog

@@ -59,7 +59,7 @@ def history_on(machine: Any) -> OrderHistory:
     return OrderHistory(ring, machine, machine, machine, FairTurns(), bounds, lambda: False, clock=lambda: machine.now)
 
 
-async def test_one_that_searches_without_end_keeps_mongodb_busy_for_an_eighth_of_the_time(machine: Machine) -> None:
+async def test_one_that_searches_without_end_keeps_mongodb_busy_for_a_sixth_of_the_time(machine: Machine) -> None:
     history = history_on(machine)
     began = machine.now
     for _ in range(100):
