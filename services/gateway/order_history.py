@@ -33,6 +33,7 @@ _LONGEST_WAIT = 0.6  # for the budget; so long for a stretch of the usual length
 _STRETCH_SECONDS = 0.75  # for one stretch; where that is not enough, a shorter one is tried
 _AIM_SECONDS = 0.1  # the next stretch is as long as is searched in so much
 _FIRST_STRETCH = 60  # seconds of the oplog
+_SHORT_STRETCH = 15  # shorter ones only where the limit demands it: their commands may take longer than the search
 _RING_STEP = 1000  # events
 # Where it is not stale, a gateway has heard of every change older than this, whatever the clocks differ by.
 _NEWEST_SECONDS = 60.0
@@ -72,6 +73,7 @@ class OrderHistory:
         self._bounds = bounds
         self._is_stale = is_stale
         self._at_once = InFlight(AT_ONCE)
+        self._clock = clock
         self._budget = TimeBudget(BUDGET_SECONDS, BUDGET_SHARE, _LONGEST_WAIT, clock)
         self._readers = asyncio.Semaphore(READERS)
         self._length = _FIRST_STRETCH  # of a stretch; kept between requests, so that each gets further
@@ -183,9 +185,9 @@ class OrderHistory:
                         return
                     try:
                         async with self._stretch(account):
-                            began = time.monotonic()
+                            began = self._clock()
                             await self._search_stretch(search, since, account)
-                            took = time.monotonic() - began
+                            took = self._clock() - began
                     except TimeoutError:
                         self._length = length = max(1, length // 4)
                     except HistoryLost:
@@ -196,8 +198,7 @@ class OrderHistory:
                         length //= 2
                     else:
                         if not is_limit_known:
-                            longest = min(2 * length, int(self._bounds.age))
-                            self._length = length = max(1, min(longest, int(length * _AIM_SECONDS / max(took, 0.001))))
+                            self._length = length = min(_next_length(length, took), max(1, int(self._bounds.age)))
         except TimeoutError:
             return  # the next request goes on from where this one has come
 
@@ -209,3 +210,10 @@ class OrderHistory:
                 search.add(change)
         search.reached(found.since)
         search.is_end = search.is_end or (found.is_end and not search.is_over())
+
+
+def _next_length(length: int, took: float) -> int:
+    """Return how long the next stretch is to be, after one of this length that took so many seconds to search."""
+    if length < _SHORT_STRETCH:
+        return 2 * length if took < _STRETCH_SECONDS / 3 else length
+    return max(_SHORT_STRETCH, min(2 * length, int(length * _AIM_SECONDS / max(took, 0.001))))

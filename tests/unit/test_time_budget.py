@@ -26,10 +26,16 @@ class Machine:
     def __init__(self) -> None:
         self.now = 1000.0
         self.worked = 0.0
+        self.searches = 0
+        self.command = STRETCH  # seconds, however short the stretch is
+        self.too_slow = 0  # searches that are given up
 
     async def between(self, _id: object, since: int, *_: object) -> OplogStretch:
-        self.now += STRETCH
-        self.worked += STRETCH
+        self.now += self.command
+        self.worked += self.command
+        self.searches += 1
+        if self.searches <= self.too_slow:
+            raise TimeoutError
         return OplogStretch([], since, False)
 
     async def is_merged(self) -> bool:
@@ -69,7 +75,18 @@ async def test_one_that_searches_without_end_keeps_mongodb_busy_for_a_sixth_of_t
     assert machine.worked <= BUDGET_SECONDS + BUDGET_SHARE * (machine.now - began) + STRETCH
 
 
+async def test_a_busy_machine_on_which_each_command_takes_long_searches_no_shorter_stretches_for_that(
+    machine: Machine,
+) -> None:
+    """Each of a second, once a few had been given up: an hour of the oplog took so many searches."""
+    machine.command, machine.too_slow = 0.2, 4
+    past = await history_on(machine).before("1", NEWEST, 1, EVERYTHING, "one")
+    assert past.is_end
+    assert machine.searches < 300
+
+
 async def test_another_account_does_not_wait_for_it(machine: Machine) -> None:
+    machine.command = STRETCH / 10  # so that its own budget lasts
     history = history_on(machine)
     for _ in range(20):
         async with history.turn("flood"):
