@@ -233,6 +233,15 @@ async def test_one_account_has_half_of_the_loop_while_others_ask_and_a_quarter_o
     assert await work("flood", 0.5) == pytest.approx(0.5, abs=0.1)
 
 
+async def test_cooldowns_add_up_for_a_moment_only() -> None:
+    turns = FairTurns(clock=lambda: 0.0)
+    for account in ("one", "another"):
+        await turns.take(account)
+    for _ in range(1000):
+        turns.charge("one", 0.05)
+    assert turns._cooldowns.of("one") == pytest.approx(0.2)
+
+
 async def test_the_rest_of_one_account_does_not_prolong_that_of_another() -> None:
     turns = FairTurns()
     turns.lasted("long", 60.0)
