@@ -92,7 +92,7 @@ export function createIdentity() {
 
   document.addEventListener("visibilitychange", lookAgain);
   // The gateway closes the streams of a session before the browser gets the answer that takes its cookies away: one who
-  // asks in between is told of a session that was withdrawn. Not every browser has it; the others look when they are shown.
+  // asks in between is told of a session that was withdrawn. Where a browser has no such API, a page looks when it is shown.
   window.cookieStore?.addEventListener("change", ({ changed, deleted }) => {
     if ([...changed, ...deleted].some(({ name }) => name === SIGNED_IN)) void lookAgain();
   });

@@ -106,15 +106,20 @@ class Exports:
                 for order in orders:
                     encoded = await asyncio.to_thread(encode, order) if is_large else encode(order)
                     await pace.step()
-                    if len(piece) + len(encoded) >= PIECE:
-                        await _give(response, piece)
-                        piece.clear()
-                    if len(encoded) < PIECE:
-                        piece += encoded
-                    else:  # not to be copied at once
-                        for start in range(0, len(encoded), PIECE):
-                            await _give(response, encoded[start : start + PIECE])
+                    await _add(response, piece, encoded)
         await _give(response, piece)
+
+
+async def _add(response: web.StreamResponse, piece: bytearray, encoded: bytes) -> None:
+    """Keep an order until it makes a piece with others; a large one is sent in pieces, and never copied at once."""
+    if len(piece) + len(encoded) >= PIECE:
+        await _give(response, piece)
+        piece.clear()
+    if len(encoded) < PIECE:
+        piece += encoded
+        return
+    for start in range(0, len(encoded), PIECE):
+        await _give(response, encoded[start : start + PIECE])
 
 
 async def _give(response: web.StreamResponse, piece: bytes | bytearray) -> None:
