@@ -42,7 +42,7 @@ export class Shown {
     if (anchor < 0) {
       // All that is in view has gone: that stays, and what is below goes on below it.
       const head = this.ids.slice(0, view.last + 1);
-      this.ids = [...head, ...(part.sorted ? [] : below(part.ids, head))];
+      this.ids = [...head, ...(part.sorted ? following(part.ids, live, head) : below(part.ids, head))];
       return 0;
     }
     const at = top + anchor;
@@ -89,4 +89,16 @@ function below(ids, head) {
   if (last === undefined) return [];
   const shown = new Set(head);
   return ids.filter((id) => isObjectId(id) && id < last && !shown.has(id));
+}
+
+/**
+ * The same in a sorted list, where ids tell nothing: what follows the last of them that is still there, or all where none is.
+ * @param {readonly string[]} ids
+ * @param {Set<string>} live
+ * @param {readonly string[]} head
+ */
+function following(ids, live, head) {
+  const last = head.findLast((id) => live.has(id));
+  const shown = new Set(head);
+  return ids.slice(last === undefined ? 0 : ids.indexOf(last) + 1).filter((id) => !shown.has(id));
 }

@@ -64,6 +64,20 @@ test("where everything in view has gone, it stays, and the orders below go on be
   assert.deepEqual(shown.ids, [id(9), id(8), id(7), id(6), id(5)]);
 });
 
+test("where everything in view of a sorted list has gone, the orders go on below it, too", () => {
+  const ids = ["d", "a", "f", "b", "e", "c"]; // as a name sorts them
+  const sorted = (/** @type {readonly string[]} */ there) => ({ ...part(there), sorted: true });
+  const shown = new Shown();
+  shown.follow(sorted(ids.slice(0, 4)), { first: 0, last: 1, frozen: false }, stays);
+  // One looks at the last two that were read; they go, and then the page below comes.
+  const view = { first: 2, last: 4, frozen: true };
+  shown.follow(sorted(ids.slice(0, 2)), view, stays);
+  shown.follow(sorted(["d", "a", "e", "c"]), view, stays);
+  assert.deepEqual(shown.ids, ids);
+  shown.follow(sorted(["g", "h"]), { first: 0, last: 5, frozen: true }, stays);
+  assert.deepEqual(shown.ids, [...ids, "g", "h"]);
+});
+
 test("another part of the list replaces what is shown, unless both have orders in view", () => {
   const shown = new Shown();
   shown.follow(part([id(9), id(8), id(7)], 50), { first: 0, last: 1, frozen: false }, stays);
