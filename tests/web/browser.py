@@ -93,6 +93,17 @@ _SCROLL_THROUGH = """
 """
 
 
+_STANDS_AT = """
+  const [grid, body] = [document.querySelector("#orders-grid"), document.querySelector("#rows")];
+  const there = [...body.rows].map((row) => Number(row.ariaRowIndex));
+  const { top, height } = body.getBoundingClientRect();
+  const rowHeight = document.querySelector("#row-height").offsetHeight;
+  const wanted = [-top, innerHeight - top].map((y) => Math.floor(y / rowHeight) + 2);
+  return { wanted, there: [Math.min(...there), Math.max(...there), there.length], height, busy: grid.ariaBusy,
+    looks: window.looks, news: document.querySelector("#orders-news").textContent };
+"""
+
+
 _NEXT_FRAME = """
   const [done] = arguments;
   requestAnimationFrame(() => done(true));
@@ -190,8 +201,12 @@ class Page:
         self.run(_SCROLL_THROUGH, step, in_motion)
         looks: int = 0
         rows: list[list[str]] | None = None
-        while rows is None:
-            looks, rows = self.until(lambda: self._looked(looks), "rows further down")  # noqa: B023
+        try:
+            while rows is None:
+                looks, rows = self.until(lambda: self._looked(looks), "rows further down")  # noqa: B023
+        except AssertionError as error:
+            error.add_note(f"{self.connection}; it stands at {self.run(_STANDS_AT)}; its log: {self.log[:5]}")
+            raise
         return [Row(*row) for row in rows]
 
     def _looked(self, before: int) -> tuple[int, list[list[str]] | None] | None:
