@@ -20,7 +20,7 @@ from services.common import fair_turns
 from services.common.fair_turns import FairTurns
 from services.front import refusals
 from services.front.connections import ConnectionBounds, ConnectionRefusal, Connections, State
-from services.front.front import Front
+from services.front.front import CONNECTION_SECONDS, Front
 from services.front.handover import Successor, hand_over
 from services.front.refusals import Overload, Refusals
 from services.gateway.edge.fast_path import websocket_fast_path
@@ -281,6 +281,17 @@ async def test_an_address_is_charged_for_what_its_requests_take_while_others_ask
             await port.turns.take(account)
         assert await client.ask(b"GET /busy HTTP/1.1\r\nHost: a\r\n\r\n") == b"200 OK"
         assert port.turns.charged >= 2 * BUSY
+
+
+async def test_an_address_is_charged_for_each_connection_while_others_ask() -> None:
+    async with front(per_address=2) as port:
+        await port.connect_silently()
+        assert port.turns.charged == 0
+        for account in ("another", "127.0.0.1"):
+            await port.turns.take(account)
+        await port.connect_silently()
+        assert b"429" in (await (await port.connect()).rest()).splitlines()[0]  # it is refused, and pays
+        assert port.turns.charged >= 2 * CONNECTION_SECONDS
 
 
 async def test_a_large_response_is_not_copied_before_it_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
