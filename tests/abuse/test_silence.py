@@ -8,7 +8,7 @@ import pytest
 from tests.abuse.attackers.silent import BODIES, HEADS, still_open
 from tests.abuse.scene import Scene
 
-pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 30.0

@@ -26,7 +26,7 @@ from tests.servers import Servers
 from tests.service_process import ServiceProcess
 from tests.waiting import until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SHOWN = {"VISIBLE_FIELDS": "product_name, size"}
 SOURCES = ("live", "ring", "log", "oplog")

@@ -75,7 +75,6 @@ async def try_to_use(made: Scene, transport: str, instead: str) -> None:
     await made.settled()
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("allowed", TRANSPORTS)
 async def test_what_a_proxy_refuses_is_replaced_by_itself(
     mongodb_uri: str, redis_url: str, run_service: RunService, allowed: str

@@ -55,7 +55,6 @@ async def anonymous_kib(balanced: Balanced) -> float:
     return resident_bytes(await balanced.front.info("Pid")) / 1024
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(("request_", "answer"), [(UPGRADE, b"101"), (STREAM, b"200")], ids=["websocket", "sse"])
 async def test_an_idle_client_takes_little_memory(tmp_path: Path, request_: bytes, answer: bytes) -> None:
     enough = {"sc0_conn_cur gt 1000": "sc0_conn_cur gt 9000"}

@@ -53,7 +53,6 @@ async def test_old_versions_of_tls_and_plain_text_are_not_served(tmp_path: Path)
         assert balanced.gateways[0].seen == []
 
 
-@pytest.mark.timeout(120)
 async def test_stock_clients_and_a_browser_follow_changes_over_tls(
     tmp_path: Path, session_servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

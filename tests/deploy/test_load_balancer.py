@@ -108,7 +108,6 @@ async def test_a_gateway_that_drains_refuses_no_request_and_its_clients_leave_on
     await leaver.start()
 
 
-@pytest.mark.timeout(150)  # five processes end and start, one after the other
 async def test_a_rolling_restart_under_load_loses_nothing_and_refuses_nothing(
     stack: Stack, session: aiohttp.ClientSession
 ) -> None:

@@ -116,7 +116,6 @@ async def fetch(gateway: ServiceProcess, folder: Path) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.timeout(240)
 async def test_the_official_tools_find_nothing_and_make_clients_that_work(product: Product, tmp_path: Path) -> None:
     await product.watcher()
     gateway = await product.gateway()
@@ -181,7 +180,6 @@ async def test_events_and_acknowledgements_are_as_described(product: Product, tm
         assert line["name"] in channels["sse"]["messages"]
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("paths", "options"),
     [
@@ -211,7 +209,6 @@ async def test_schemathesis_finds_nothing(
     run(program, "run", f"{gateway.url}/api/openapi.json", *seeded, *paths, *options, folder=tmp_path)
 
 
-@pytest.mark.timeout(300)
 async def test_schemathesis_finds_nothing_where_people_sign_in(session_servers: Servers, tmp_path: Path) -> None:
     async with stand_in_provider() as provider, guarded_on(session_servers, tmp_path) as product:
         await product.watcher()

@@ -90,7 +90,6 @@ async def writing(product: Product, written: list[str], enough: asyncio.Event) -
         await asyncio.sleep(0.02)
 
 
-@pytest.mark.timeout(120)
 async def test_events_flow_until_each_client_is_closed_and_go_on_elsewhere(product: Product) -> None:
     await product.watcher()
     leaving = await product.gateway(DRAIN_SECONDS="3")

@@ -3,7 +3,6 @@
 import asyncio
 from typing import Any
 
-import pytest
 from pymongo import AsyncMongoClient
 
 from services.commands.setup_db import setup
@@ -15,7 +14,6 @@ ORDERS = 500
 NOTE = "x" * 100_000
 
 
-@pytest.mark.timeout(180)
 async def test_fifty_megabytes_of_orders_go_through_a_redis_of_thirty_two(
     own_mongod: OwnMongod, own_valkey: OwnValkey, run_service: RunService
 ) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import aiohttp
-import pytest
 from pymongo import AsyncMongoClient
 
 from services.commands.setup_db import setup
@@ -42,7 +41,6 @@ def complaints(service: ServiceProcess, what: str) -> int:
     return service.output.count(f"{what} failed, retrying")
 
 
-@pytest.mark.timeout(120)
 async def test_services_that_start_before_their_servers_wait_for_them(
     own_mongod: OwnMongod, own_valkey: OwnValkey, run_service: RunService, free_port: Callable[[], int]
 ) -> None:
@@ -82,7 +80,6 @@ async def _redis_comes_back(valkey: Valkey, gateway: ServiceProcess) -> None:
     await until(waits_for_the_watcher, "the gateway waits for the watcher")
 
 
-@pytest.mark.timeout(120)
 async def test_servers_that_go_away_and_come_back_cost_no_change(
     own_mongod: OwnMongod, own_valkey: OwnValkey, run_service: RunService
 ) -> None:

@@ -26,8 +26,6 @@ PROBLEM = "urn:realtime-orders:problem:"
 READING = {"overloaded", "store-unavailable", "store-too-slow"}
 WRITING = {*READING, "outcome-unknown"}
 
-pytestmark = pytest.mark.timeout(120)
-
 
 class Reply(NamedTuple):
     """What came, after how many seconds."""

@@ -10,7 +10,6 @@ from typing import Any
 
 import aiohttp
 import httpx
-import pytest
 import socketio
 from aiohttp_sse_client2.client import EventSource
 from httpx_sse import aconnect_sse
@@ -127,7 +126,6 @@ async def connected(client: str | Client, port: int) -> AsyncIterator[Stranger]:
 
 
 # All at once: what takes long is that each waits before it connects again.
-@pytest.mark.timeout(120)
 async def test_a_third_party_client_misses_nothing_and_gets_nothing_twice(product: Product) -> None:
     await product.watcher()
     gateways = [await product.gateway() for _ in range(2)]

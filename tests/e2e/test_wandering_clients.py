@@ -110,7 +110,6 @@ async def write(orders: Orders, dice: random.Random, count: int) -> None:
         await asyncio.sleep(0.004)
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_each_list_equals_the_query_wherever_the_client_has_been(product: Product, seed: int) -> None:
     dice = random.Random(seed)

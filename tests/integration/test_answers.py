@@ -83,7 +83,6 @@ OF_THE_API: dict[str, Callable[[ClientResponse, bytes], bool]] = {
 }
 
 
-@pytest.mark.timeout(120)
 async def test_every_route_answers_every_method_and_odd_headers_as_http_says(api: Api) -> None:
     created = await (await api.client.post("/api/orders", json=JOHN)).json()
     asked = [*addresses(api.client, created["_id"]), *NOWHERE]

@@ -269,7 +269,6 @@ async def test_an_event_that_mongodb_cannot_deliver_is_stepped_over(past: Past) 
     assert outlet.resyncs == []
 
 
-@pytest.mark.timeout(120)
 async def test_lost_history_is_found_out_before_the_client_is_greeted(
     own_mongod: OwnMongod, own_valkey: OwnValkey
 ) -> None:
