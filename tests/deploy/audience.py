@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 
 from services.common.cursor import Cursor
-from tests.waiting import cancel_all
+from tests.waiting import HANGS, cancel_all
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("audience.mjs")
@@ -95,14 +95,14 @@ class Audience:
         except TimeoutError:
             raise AssertionError(f"not within {seconds:g} s: {what}; {self.summary()}") from None
 
-    async def until_all_have(self, ids: Iterable[str], seconds: float) -> None:
+    async def until_all_have(self, ids: Iterable[str]) -> None:
         """Wait until every client has events of all these orders."""
         wanted = set(ids)
 
         def complete() -> bool:
             return all(wanted <= {order for order, _ in one.changes} for one in self.heard.values())
 
-        await self.until(complete, seconds, f"all clients are told of {len(wanted)} orders")
+        await self.until(complete, HANGS, f"all clients are told of {len(wanted)} orders")
 
     def faults(self, ids: Iterable[str]) -> list[str]:
         """Return what is wrong: each of these orders was created once, and every client must have got it once."""

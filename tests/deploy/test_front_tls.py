@@ -75,7 +75,7 @@ async def test_stock_clients_and_a_browser_follow_changes_over_tls(
         await python.connect(stack.url)
         async with audience(stack.url, transports) as crowd:
             order = await create(http, stack.url, 1)
-            await crowd.until_all_have([order], 15)
+            await crowd.until_all_have([order])
             await until(lambda: told == [order], "python-socketio has it, too")
         await python.disconnect()
         loop = asyncio.get_running_loop()

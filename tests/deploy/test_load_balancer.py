@@ -132,7 +132,7 @@ async def check(stack: Stack, session: aiohttp.ClientSession, crowd: Audience, a
     """Wait for one more change to reach all clients, then check each client's events of all changes before."""
     last = await create(session, stack.url, 0)
     acknowledged = [*acknowledged, last]
-    await crowd.until_all_have(acknowledged, 10)
+    await crowd.until_all_have(acknowledged)
     assert crowd.faults(acknowledged) == []
     outages = [seconds for heard in crowd.heard.values() for seconds in heard.outages]
     assert max(outages, default=0) < LONGEST_OUTAGE, crowd.summary()

@@ -25,7 +25,7 @@ from services.mongodb.wire import MongoWire
 from tests.conftest import OwnMongod
 from tests.integration.cursors import open_cursors
 from tests.servers import SMALL_OPLOG, new_mongod
-from tests.waiting import until
+from tests.waiting import HANGS, until, within
 
 WATCH: list[dict[str, Any]] = [{"$changeStream": {}}]
 
@@ -66,7 +66,7 @@ async def fail_get_more(database: "AsyncDatabase[Any]", **how: Any) -> AsyncIter
 async def taken(cursor: ChangeCursor, count: int) -> Sequence[int]:
     """Return the numbers that were inserted, as soon as there are so many."""
     numbers: list[int] = []
-    async with asyncio.timeout(20):
+    async with within(20):  # less than a cursor waits
         while len(numbers) < count:
             numbers += [event["fullDocument"]["number"] for event in await cursor.next_batch(list)]
     return numbers
@@ -358,7 +358,7 @@ async def test_a_malformed_reply_ends_the_cursor(server: Mongod, head: tuple[int
             cursor.prefetch()
             cursor._wire.data_received(struct.pack("<iiiiIB", *head) + rest)
             with pytest.raises(ProtocolError):
-                await asyncio.wait_for(cursor.next_batch(list), 10)
+                await asyncio.wait_for(cursor.next_batch(list), HANGS)
             assert not cursor.is_open
         async with server_cursor(database, WATCH, 10, 100) as cursor:
             assert await cursor.next_batch(list) == []
@@ -368,7 +368,7 @@ async def test_an_unrequested_message_ends_the_connection(server: Mongod) -> Non
     async with database_of(server) as database, server_cursor(database, WATCH, 10, 100) as cursor:
         cursor._wire.data_received(struct.pack("<iiiiIB", 26, 7, 1, 2013, 0, 0) + b"\x05\0\0\0\0")
         with pytest.raises(AutoReconnect):
-            await asyncio.wait_for(cursor.next_batch(list), 10)
+            await asyncio.wait_for(cursor.next_batch(list), HANGS)
 
 
 async def test_a_watch_over_the_server_that_fails_itself_ends_the_connection(
@@ -382,6 +382,6 @@ async def test_a_watch_over_the_server_that_fails_itself_ends_the_connection(
 
     monkeypatch.setattr(MongoWire, "watch", watch)
     async with database_of(server) as database, server_cursor(database, WATCH, 10, 30_000) as cursor:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS):
             with pytest.raises(AutoReconnect, match="odd"):
                 await cursor.next_batch(list)

@@ -87,7 +87,7 @@ async def test_silent_connections_keep_no_client_out_however_few_descriptors_the
         assert await gateway.metric("orders_gateway_connections_limit") < 256
         assert await gateway.metric('orders_gateway_incidents_total{kind="evicted"}') > 200
         assert gateway.output.count("Connections are refused or evicted to make room") == 1
-    await until(lambda: "There is room for connections again" in gateway.output, "it says that it is over", 30)
+    await until(lambda: "There is room for connections again" in gateway.output, "it says that it is over")
 
 
 async def test_idle_connections_keep_no_client_out_either(
