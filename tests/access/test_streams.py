@@ -12,7 +12,7 @@ import socketio
 from tests.access.conftest import Gate
 from tests.access.tokens import bearer, token
 from tests.access.viewers import TRANSPORTS, here, socket, sse, viewer
-from tests.waiting import until
+from tests.waiting import HANGS, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -28,7 +28,7 @@ async def refused(url: str, auth: dict[str, Any], query: str = "") -> str:
     client.on("connect_error", refusals.append)
     try:
         with pytest.raises(socketio.exceptions.ConnectionError):
-            await client.connect(f"{url}{query}", auth=auth, transports=["websocket"], wait_timeout=20)
+            await client.connect(f"{url}{query}", auth=auth, transports=["websocket"], wait_timeout=HANGS)
     finally:
         await client.disconnect()
     return str(refusals[0]["message"])
@@ -209,7 +209,7 @@ async def connected(gate: Gate, url: str, auth: dict[str, Any]) -> tuple[list[st
         # All rights of these tests allow it, and everything that was missed comes before it.
         marker = {"customer_name": "Ada", "status": "delivered", "product_name": "recovery marker"}
         await gate.orders.insert_one(marker)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(HANGS):
             while not packets or "recovery marker" not in packets[-1]:
                 packets.append(await websocket.receive_str())
         return packets, json.loads(reply[2:])
