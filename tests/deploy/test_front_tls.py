@@ -16,7 +16,7 @@ from tests.deploy.balanced import balanced_stack
 from tests.deploy.orders import create
 from tests.deploy.stand_ins import stand_ins
 from tests.servers import Servers, unused_database, with_database
-from tests.waiting import until
+from tests.waiting import HANGS, until
 from tests.web.browser import DESKTOP, Page, chromium
 
 STREAMS = 8  # a browser opens six connections of HTTP/1.1 to a host
@@ -70,9 +70,9 @@ async def test_stock_clients_and_a_browser_follow_changes_over_tls(
     ):
         transports = {"polling": ["polling"], "websocket": ["websocket"], "upgrade": ["polling", "websocket"]}
         told: list[str] = []
-        python = socketio.AsyncClient(http_session=http)
+        python = socketio.AsyncClient(http_session=http, request_timeout=HANGS)
         python.on("orderUpdate", lambda change, *_: told.append(change["id"]))
-        await python.connect(stack.url)
+        await python.connect(stack.url, wait_timeout=HANGS)
         async with audience(stack.url, transports) as crowd:
             order = await create(http, stack.url, 1)
             await crowd.until_all_have([order])

@@ -22,7 +22,7 @@ from tests.e2e.clients import curl
 from tests.e2e.conftest import Product
 from tests.servers import Servers
 from tests.service_process import ROOT, ServiceProcess
-from tests.waiting import until
+from tests.waiting import HANGS, until
 
 NODE = ROOT / "node_modules"
 HISTORY = "/api/orders/{id}/history"
@@ -159,7 +159,8 @@ async def test_events_and_acknowledgements_are_as_described(product: Product, tm
     async with curl(f"{gateway.url}/api/orders/events") as sse, socketio.AsyncSimpleClient() as client:
         seen = client.client = socketio.AsyncClient()
         seen.on("*", lambda name, payload, *_: told.append((name, payload)))
-        await seen.connect(gateway.url, transports=["websocket"], auth={"filter": {"status": ["pending"]}})
+        auth = {"filter": {"status": ["pending"]}}
+        await seen.connect(gateway.url, transports=["websocket"], auth=auth, wait_timeout=HANGS)
         told.append(("FilterAck", await seen.call("subscribe", {"customer_name": "Ada"})))
         told.append(("FilterAck", await seen.call("subscribe", {"colour": "red"})))
         told.append(("FilterAck", await seen.call("unsubscribe")))
