@@ -81,7 +81,7 @@ async def test_stock_clients_and_a_browser_follow_changes_over_tls(
         loop = asyncio.get_running_loop()
 
         def connections() -> int:
-            return asyncio.run_coroutine_threadsafe(stack.front.info("CurrConns"), loop).result(10)
+            return asyncio.run_coroutine_threadsafe(stack.front.info("CurrConns"), loop).result(HANGS)
 
         await asyncio.to_thread(browse, tmp_path / "profile", stack.url, connections)
 
