@@ -20,7 +20,7 @@ SHOWN = {"whole": (["a1", "a2", "e1"], ["a1", "a2"]), "window": (["a2", "e1"], [
 
 
 async def reaches(library: Subject, phase: str) -> None:
-    await until(lambda: library.shown["phase"] == phase, f"{library.name} is {phase}", 30)
+    await until(lambda: library.shown["phase"] == phase, f"{library.name} is {phase}")
 
 
 async def shows(libraries: list[Subject], ids: list[str]) -> None:
@@ -48,7 +48,7 @@ async def test_a_function_that_fails_is_asked_for_a_token_again(guarded: Guarded
             return [library.shown[each] for each in ("phase", "reason")] == ["loading", "there is no token: none today"]
 
         for each in libraries:
-            await until(partial(is_told, each), f"{each.name} says why it has nothing", 30)
+            await until(partial(is_told, each), f"{each.name} says why it has nothing")
             each.token = partial(token, rights="*")
         await shows(libraries, ["a1"])
 

@@ -63,7 +63,7 @@ class Scene:
         await self.database.caught_up()
         for library in self.libraries:
             try:
-                await until(partial(is_settled, library), "the copy is the database", 30)
+                await until(partial(is_settled, library), "the copy is the database")
             except AssertionError as error:
                 message = f"{library.over}: {library.shown}\nis not\n{self.database.rows}"
                 raise AssertionError(message) from error

@@ -33,7 +33,7 @@ MOST_REQUESTS = 5  # over polling: the handshake, CONNECT, its answer, the end; 
 
 async def reaches(library: Subject, phase: str) -> None:
     try:
-        await until(lambda: library.shown["phase"] == phase, f"it is {phase}", 30)
+        await until(lambda: library.shown["phase"] == phase, f"it is {phase}")
     except AssertionError as error:
         raise AssertionError(f"{library.name}: {library.views[-4:]}") from error
 

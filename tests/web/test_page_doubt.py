@@ -149,7 +149,7 @@ async def test_a_frozen_gateway_is_noticed_over_sse_by_its_silence(stack: Stack,
     finally:
         stack.gateway.resume()
 
-    await until(lambda: banner(page) == "", "no doubt any more", 30)
+    await until(lambda: banner(page) == "", "no doubt any more")
     await asyncio.to_thread(page.until_live, "SSE")
 
 

@@ -148,14 +148,12 @@ async def test_a_tab_that_is_asleep_loses_the_connection_to_one_that_is_looked_a
     order_id = await stack.create("Ada")
 
     await until(lambda: asyncio.to_thread(lambda: awake.look().row(order_id) is not None), "the change", 10)
-    await until(
-        lambda: asyncio.to_thread(lambda: asleep.look().row(order_id) is not None), "there too, awake again", 30
-    )
+    await until(lambda: asyncio.to_thread(lambda: asleep.look().row(order_id) is not None), "there too, awake again")
 
     async def one() -> bool:
         return await connections(stack) == 1
 
-    await until(one, "one connection again", 30)
+    await until(one, "one connection again")
 
 
 async def test_another_transport_is_a_choice_in_the_panel_that_the_address_keeps(

@@ -55,7 +55,7 @@ async def until_newest(page: Page, stack: Stack, status: str | None = None) -> N
         there = await newest(stack, status)
         return rows == there[: len(rows)] and len(rows) >= min(10, len(there))
 
-    await until(same, "the newest orders of the database", 30)
+    await until(same, "the newest orders of the database")
 
 
 async def until_all(page: Page, stack: Stack, status: str | None = None) -> None:
