@@ -222,7 +222,6 @@ async def shown(session_servers: Servers, tmp_path_factory: pytest.TempPathFacto
                             >= most
                         ),
                         f"{source} {rule} {transport} {client.names[-3:]}",
-                        20,
                     )
             await asyncio.sleep(0.3)
 

@@ -102,12 +102,12 @@ async def test_a_client_that_does_not_pong_is_gone_after_interval_and_timeout(be
 
 
 async def test_a_packet_that_is_late_gives_the_pong_one_more_timeout() -> None:
-    async with engine_server(EngineEcho, replace(SETTINGS, ping_timeout=1.0, close_timeout=0.1)) as engine:
+    async with engine_server(EngineEcho, replace(SETTINGS, ping_timeout=2.0, close_timeout=0.1)) as engine:
         sid = await engine.open_polling()
         assert await engine.get(sid) == (200, "2")
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(1.2)
         await engine.post(sid, "4a long message")
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(1.2)
         assert await engine.post(sid, "3") == (200, "ok")
 
 

@@ -236,10 +236,10 @@ async def test_a_client_that_joins_nothing_or_sends_half_a_packet_is_closed_in_t
 
 
 async def test_a_client_that_has_joined_in_time_stays() -> None:
-    settings = replace(CALM, connect_timeout=0.5)
+    settings = replace(CALM, connect_timeout=1.5)
     async with socket_server({"/": Diary()}, settings) as server, server.session() as socket:
         await join(socket)
-        await asyncio.sleep(0.7)
+        await asyncio.sleep(1.8)
         await socket.send('421["x"]')
         assert await socket.receive() == '431["x"]'
 

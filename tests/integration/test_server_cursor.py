@@ -267,7 +267,7 @@ async def test_an_answer_that_does_not_come_is_waited_for_no_longer_than_the_tim
     server: Mongod, open_cursor: OpenCursor
 ) -> None:
     async with (
-        database_of(server, socketTimeoutMS=300) as database,
+        database_of(server, socketTimeoutMS=1500) as database,
         open_cursor(database, WATCH, 10, 60_000) as cursor,
     ):
         with pytest.raises(AutoReconnect):
@@ -328,14 +328,15 @@ async def test_a_cursor_is_chosen_by_a_probe_and_the_safe_one_where_pymongo_has_
 
 async def test_a_mongodb_that_is_not_there_decides_nothing(own_mongod: OwnMongod) -> None:
     server, choice = await own_mongod(), CursorChoice()
-    async with database_of(server, serverSelectionTimeoutMS=500, connectTimeoutMS=500) as database:
+    hasty = database_of(server, serverSelectionTimeoutMS=500, connectTimeoutMS=500)
+    async with hasty as gone, database_of(server) as back:
         await server.kill()
         with pytest.raises(AutoReconnect):
-            async with choice.open(database, WATCH, 10, 200):
+            async with choice.open(gone, WATCH, 10, 200):
                 pass
         names = [choice.name]
         await server.start()
-        async with choice.open(database, WATCH, 10, 200):
+        async with choice.open(back, WATCH, 10, 200):
             names.append(choice.name)
     assert names == [None, "wire"]
 
