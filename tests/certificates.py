@@ -4,6 +4,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.waiting import HANGS
+
 
 @dataclass(frozen=True)
 class Certificates:
@@ -29,4 +31,4 @@ def make_certificates(folder: Path) -> Certificates:
 
 
 def _openssl(*arguments: str | Path) -> None:
-    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, timeout=20)
+    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, timeout=HANGS)

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from services.embedded.errors import EmbeddedError
 from services.embedded.process import Process
 from tests.service_process import ROOT, ServiceProcess
+from tests.waiting import HANGS
 
 _POLL_SECONDS = 0.005
 
@@ -139,7 +140,7 @@ class ForkServer:
     def close(self) -> None:
         """End it, and with it all services."""
         self._requests.close()
-        self._process.wait(timeout=10)
+        self._process.wait(timeout=HANGS)
         self._errors.close()
 
     def fork(self, request: Mapping[str, Any], output: int) -> ForkedProcess:

@@ -9,6 +9,7 @@ import aiohttp
 
 from services.embedded.ports import free_port
 from services.embedded.server import EmbeddedServer
+from tests.waiting import HANGS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -73,7 +74,7 @@ class ServiceProcess(EmbeddedServer):
 
     async def status(self, path: str, url: str | None = None) -> int | None:
         """Return the HTTP status of a GET, at the public port unless `url` is another; None while it is closed."""
-        timeout = aiohttp.ClientTimeout(total=5)
+        timeout = aiohttp.ClientTimeout(total=HANGS)
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout) as session,

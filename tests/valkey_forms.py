@@ -14,14 +14,14 @@ from services.embedded.ports import free_port
 from services.embedded.valkey import Valkey
 from tests.certificates import Certificates
 from tests.servers import program
-from tests.waiting import until
+from tests.waiting import HANGS, until
 
 _BOUNDS = (0, 5461, 10923, 16384)
 
 
 async def command(server: Valkey, *words: str | int) -> Any:
     """Say something to a server and return its answer."""
-    async with Redis(port=server.port, socket_timeout=5) as client:
+    async with Redis(port=server.port, socket_timeout=HANGS) as client:
         return await client.execute_command(*words)  # type: ignore[no-untyped-call]
 
 

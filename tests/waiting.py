@@ -8,6 +8,8 @@ from time import monotonic
 from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
+# Seconds. What has not come by then hangs: no machine is so busy, and it is less than pytest's own limit for a test.
+HANGS = 60.0
 _NAP, _LONGEST_NAP = 0.02, 0.1
 _PUNCTUAL = 0.002  # later is late; a quiet machine wakes us sooner
 
@@ -42,6 +44,7 @@ async def within(seconds: float) -> AsyncIterator[None]:
     """Fail if what is in the context takes longer, without the time for which a busy machine lets us wait.
 
     That is how late we wake from short sleeps; the services, which we wait for, get their turn no sooner.
+    It is not cut off, unless it hangs: pytest's own limit does not end what waits in uvloop, which logs the failure.
     """
     late, napping = 0.0, monotonic()
 
@@ -53,7 +56,7 @@ async def within(seconds: float) -> AsyncIterator[None]:
             late += _lateness(napping, _NAP)
 
     began = monotonic()
-    async with meanwhile(nap()):
+    async with meanwhile(nap()), asyncio.timeout(seconds + HANGS):
         yield
         took = monotonic() - began
         late += _lateness(napping, _NAP)
@@ -64,7 +67,7 @@ async def within(seconds: float) -> AsyncIterator[None]:
 async def until(seen: Callable[[], Coroutine[Any, Any, T]], what: str, seconds: float = ...) -> T: ...
 @overload
 async def until(seen: Callable[[], T], what: str, seconds: float = ...) -> T: ...
-async def until(seen: Callable[[], Any], what: str, seconds: float = 15.0) -> Any:
+async def until(seen: Callable[[], Any], what: str, seconds: float = 30.0) -> Any:
     """Return the first answer that is true; fail, naming ``what`` and the last answer, after so many seconds.
 
     As in `within`, those do not count for which a busy machine lets us wait between two looks.

@@ -11,7 +11,7 @@ import aiohttp
 from pymongo.asynchronous.collection import AsyncCollection
 
 from services.common.cursor import Cursor, Position
-from tests.waiting import cancel_all, until
+from tests.waiting import HANGS, cancel_all, until
 
 CUSTOMER = "bystander"
 _PAUSE = 0.04  # seconds between two of its orders
@@ -168,7 +168,7 @@ async def bystander(orders: Orders, url: str) -> AsyncIterator[Bystander]:
         work = [somebody.listen_by_websocket(), somebody.listen_by_stream(), somebody.ask(), somebody.write()]
         tasks = [asyncio.create_task(each) for each in work]
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(HANGS):
                 await asyncio.gather(*(joined.wait() for joined in somebody.joined))
             yield somebody
         finally:

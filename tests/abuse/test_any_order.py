@@ -8,7 +8,7 @@ import pytest
 from tests.abuse.attackers.upgrades import FUZZER
 from tests.abuse.scene import Scene
 
-pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 SECONDS = 12.0
 

@@ -6,7 +6,7 @@ from tests.abuse.attackers import ATTACKERS
 from tests.abuse.attackers.attacker import Attacker
 from tests.abuse.scene import Scene
 
-pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 SECONDS = 1.2
 

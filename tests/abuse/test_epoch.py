@@ -3,15 +3,12 @@
 import asyncio
 from pathlib import Path
 
-import pytest
-
 from tests.abuse.attackers import frames, upgrades
 from tests.abuse.bystander import bystander
 from tests.abuse.product import product
 from tests.waiting import until
 
 
-@pytest.mark.timeout(150)
 async def test_the_gateway_tells_of_a_new_epoch_after_upgrades_out_of_turn(
     mongodb_uri: str, redis_url: str, tmp_path: Path
 ) -> None:

@@ -111,7 +111,6 @@ async def test_an_offset_with_more_than_was_given_out_is_told_to_begin_anew(worl
             assert not any(pid in each for each in back.received)
 
 
-@pytest.mark.timeout(120)
 async def test_events_do_not_keep_what_filters_have_them_say(world: Fed) -> None:
     """Each of thirty clients adds two kilobytes of its own to each event; the ring kept them as long as the event."""
     async with (

@@ -8,7 +8,7 @@ from tests.abuse.attackers.expensive import CORPUS
 from tests.abuse.product import longest_turn
 from tests.abuse.scene import Scene
 
-pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 
 SECONDS = 6.0
 LONGEST = 0.02

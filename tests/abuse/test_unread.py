@@ -2,7 +2,6 @@
 
 from contextlib import ExitStack, closing
 
-import pytest
 from bson import ObjectId
 from pymongo import AsyncMongoClient
 
@@ -22,7 +21,6 @@ async def clients(world: Fed, count: int) -> bool:
     return await world.figure("orders_gateway_clients") == count
 
 
-@pytest.mark.timeout(120)
 async def test_five_hundred_that_never_read_hold_no_more_than_the_budget(
     run_service: RunService, mongodb_uri: str, redis_url: str
 ) -> None:
@@ -46,7 +44,6 @@ async def test_five_hundred_that_never_read_hold_no_more_than_the_budget(
         assert await world.figure("orders_gateway_unsent_bytes") == 0
 
 
-@pytest.mark.timeout(120)
 async def test_those_that_ask_for_all_that_was_and_never_read_are_cut_beyond_the_budget(
     run_service: RunService, mongodb_uri: str, redis_url: str
 ) -> None:
@@ -82,7 +79,6 @@ async def unsent_and_cut(world: Fed) -> tuple[float, float]:
     return await world.figure("orders_gateway_unsent_bytes"), cut
 
 
-@pytest.mark.timeout(120)
 async def test_answers_of_megabytes_that_nobody_reads_hold_no_more_than_the_budget(
     run_service: RunService, mongodb_uri: str, redis_url: str
 ) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import aiohttp
 
 from tests.access.tokens import bearer, token
+from tests.waiting import HANGS
 
 ROUTE = "/api/admin/revocations"
 
@@ -18,7 +19,7 @@ async def ask(
 ) -> tuple[int, Any]:
     """Make a request as an operator, unless with other headers; return the status and the JSON of the answer."""
     async with (
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)) as session,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=HANGS)) as session,
         session.request(method, url + path, headers=operator() if headers is None else headers, **more) as response,
     ):
         return response.status, await response.json()

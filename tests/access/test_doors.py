@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.access.conftest import Gate
 from tests.access.tokens import SECRET, bearer, claims, token
 from tests.access.viewers import socket, sse, viewer
+from tests.waiting import HANGS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -119,7 +120,7 @@ async def knock(url: str, door: str, text: str | None, method: str = "GET") -> s
             assert problem["type"].endswith("not-authenticated")
             assert reason == challenge.partition('error_description="')[2].rstrip('"') or reason == "token_missing"
             return reason
-    client = socketio.AsyncClient(reconnection=False)
+    client = socketio.AsyncClient(reconnection=False, request_timeout=HANGS)
     refusals: list[Any] = []
     client.on("connect_error", refusals.append)
     try:
@@ -129,7 +130,7 @@ async def knock(url: str, door: str, text: str | None, method: str = "GET") -> s
                 bearer(text) if handshake and text else {},
                 {"token": text} if text is not None and not handshake else None,
                 transports=[way],
-                wait_timeout=20,
+                wait_timeout=HANGS,
             )
     finally:
         await client.disconnect()

@@ -22,7 +22,7 @@ from tests.access.viewers import socket, sse
 from tests.log_entries import KEYS
 from tests.servers import Servers
 from tests.service_process import ServiceProcess
-from tests.waiting import until
+from tests.waiting import HANGS, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -262,11 +262,11 @@ async def first_refusal(url: str, auth: dict[str, Any], transport: str) -> Any:
 
 
 async def _told_by_connecting(url: str, auth: dict[str, Any], transport: str) -> Any:
-    client = socketio.AsyncClient(reconnection=False)
+    client = socketio.AsyncClient(reconnection=False, request_timeout=HANGS)
     refusals: list[Any] = []
     client.on("connect_error", refusals.append)
     try:
-        await client.connect(url, {}, auth, transports=[transport], wait_timeout=20)
+        await client.connect(url, {}, auth, transports=[transport], wait_timeout=HANGS)
     except socketio.exceptions.ConnectionError:
         [refusal] = refusals
         return refusal
@@ -343,7 +343,7 @@ class Bare:
     async def connect(self, auth: dict[str, str]) -> dict[str, Any]:
         """Send CONNECT; return what the answer says."""
         await self.raw.send_str(f"40{json.dumps(auth)}")
-        while not (answer := await self.raw.receive_str(timeout=15)).startswith(("40", "44")):
+        while not (answer := await self.raw.receive_str(timeout=HANGS)).startswith(("40", "44")):
             pass  # an event of the connection before
         told: dict[str, Any] = json.loads(answer[2:])
         return told
@@ -356,7 +356,7 @@ class Bare:
 async def bare(world: World, address: str, gateway: ServiceProcess | None = None) -> AsyncIterator[Bare]:
     url, headers = f"{(gateway or world.tight).url}{HANDSHAKE}websocket", {"X-Forwarded-For": address}
     async with world.http.ws_connect(url, headers=headers) as raw:
-        assert (await raw.receive_str(timeout=15)).startswith("0{")
+        assert (await raw.receive_str(timeout=HANGS)).startswith("0{")
         yield Bare(raw)
 
 

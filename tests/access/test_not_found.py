@@ -15,7 +15,7 @@ import pytest
 
 from tests.access.conftest import Gate
 from tests.access.tokens import token
-from tests.waiting import until
+from tests.waiting import HANGS, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -55,7 +55,7 @@ async def exchange(gate: Gate, method: str, path: str, text: str, body: Any) -> 
     headers += ["Connection: close", f"Content-Length: {len(content)}", "Content-Type: application/json", "", ""]
     reader, writer = await asyncio.open_connection("127.0.0.1", gate.process.port)
     writer.write("\r\n".join(headers).encode() + content)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(HANGS):
         answer = await reader.read()
     writer.close()
     times = (b"Date: ", b"Stream-Cursor: ", b"RateLimit: ")  # the last one counts the requests

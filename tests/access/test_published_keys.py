@@ -137,7 +137,7 @@ async def test_while_no_key_is_known_nobody_is_let_in_and_told_to_come_back(guar
     async def known() -> bool:
         return await status(gateway, issuer.sign("one")) == 200
 
-    await until(known, "the issuer is back", 20)
+    await until(known, "the issuer is back")
 
 
 def test_keys_that_are_of_no_use_are_skipped_and_none_at_all_is_an_error() -> None:

@@ -22,7 +22,7 @@ from tests.access.test_doors import DOORS, knock
 from tests.access.tokens import bearer, token
 from tests.access.viewers import TRANSPORTS, Viewer, sse, viewer
 from tests.servers import Servers
-from tests.waiting import until, within
+from tests.waiting import HANGS, until, within
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -291,7 +291,7 @@ async def test_forged_messages_in_redis_revoke_nobody_and_lift_nothing(fleet: Fl
         async with redis.pubsub() as heard:
             await heard.subscribe(CHANNEL)
             await revoke(fleet.urls[0], subject="another")
-            while (message := await heard.get_message(timeout=5)) is not None and message["type"] != "message":
+            while (message := await heard.get_message(timeout=HANGS)) is not None and message["type"] != "message":
                 pass
             assert message is not None, "the others are told over Redis, and need not wait for their next look"
             assert message["data"] == b"", "it says nothing that could be forged"

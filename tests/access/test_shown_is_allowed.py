@@ -223,7 +223,6 @@ async def ask(url: str, orders: Orders, subject: Subject, chance: random.Random)
         assert after == before
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("number", range(3))
 async def test_every_subject_is_shown_what_its_rights_allow(guarded: Guarded, number: int) -> None:
     seed = random.randrange(2**32)

@@ -4,8 +4,6 @@ import asyncio
 import secrets
 from pathlib import Path
 
-import pytest
-
 from services.commands.setup_db import setup
 from services.embedded.ports import free_port
 from tests.access.browsers import SESSION, SIGNED_IN
@@ -20,7 +18,6 @@ NAME = "orders.example"  # not localhost, which browsers trust as if it had http
 _ATTRIBUTES = ("secure", "sameSite", "path", "domain", "httpOnly")
 
 
-@pytest.mark.timeout(120)
 async def test_the_session_is_a_cookie_that_only_https_and_this_host_ever_see(
     tmp_path: Path, session_servers: Servers
 ) -> None:

@@ -12,7 +12,7 @@ import socketio
 from tests.access.conftest import Gate
 from tests.access.tokens import bearer, token
 from tests.access.viewers import TRANSPORTS, here, socket, sse, viewer
-from tests.waiting import until
+from tests.waiting import HANGS, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -28,7 +28,7 @@ async def refused(url: str, auth: dict[str, Any], query: str = "") -> str:
     client.on("connect_error", refusals.append)
     try:
         with pytest.raises(socketio.exceptions.ConnectionError):
-            await client.connect(f"{url}{query}", auth=auth, transports=["websocket"], wait_timeout=20)
+            await client.connect(f"{url}{query}", auth=auth, transports=["websocket"], wait_timeout=HANGS)
     finally:
         await client.disconnect()
     return str(refusals[0]["message"])
@@ -209,7 +209,7 @@ async def connected(gate: Gate, url: str, auth: dict[str, Any]) -> tuple[list[st
         # All rights of these tests allow it, and everything that was missed comes before it.
         marker = {"customer_name": "Ada", "status": "delivered", "product_name": "recovery marker"}
         await gate.orders.insert_one(marker)
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(HANGS):
             while not packets or "recovery marker" not in packets[-1]:
                 packets.append(await websocket.receive_str())
         return packets, json.loads(reply[2:])
@@ -300,6 +300,7 @@ async def test_of_those_who_try_a_ticket_at_once_one_gets_in(gate: Gate) -> None
 async def test_a_ticket_is_good_for_streams_only_and_ends_with_its_token(gate: Gate) -> None:
     gateway = await gate.product.gateway(JWT_LEEWAY_SECONDS="0")
     code, late = [await ticket(gateway.url, token(seconds=SOON, rights="*")) for _ in range(2)]
+    both_expired = time.time() + SOON
     async with aiohttp.ClientSession() as session:
         for method, path in (("GET", "/api/orders"), ("POST", "/api/orders"), ("POST", "/api/tickets")):
             async with session.request(method, f"{gateway.url}{path}", params={"ticket": code}) as response:
@@ -307,7 +308,7 @@ async def test_a_ticket_is_good_for_streams_only_and_ends_with_its_token(gate: G
     async with sse(gateway.url, {"ticket": code}) as shown:
         assert await shown.has("ended") == {"reason": "token_expired"}
     # The other token may have been made a second later, and nothing announces that it has expired.
-    await asyncio.sleep(1.5)
+    await asyncio.sleep(max(0.0, both_expired - time.time()) + 0.5)
     assert await refused(gateway.url, {"ticket": late}) == "token_expired"
 
 

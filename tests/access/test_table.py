@@ -23,7 +23,7 @@ from tests.servers import Servers
 from tests.service_process import ServiceProcess
 from tests.waiting import until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 Row = dict[str, Any]
 STATES: list[Row] = [
@@ -222,7 +222,6 @@ async def shown(session_servers: Servers, tmp_path_factory: pytest.TempPathFacto
                             >= most
                         ),
                         f"{source} {rule} {transport} {client.names[-3:]}",
-                        20,
                     )
             await asyncio.sleep(0.3)
 

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from selenium.webdriver.support.select import Select
 
 from services.embedded.ports import free_port
@@ -25,7 +24,6 @@ CONNECTIONS = ("too_many_connections", "too_many_from_address", "too_many_of_sub
 REFUSALS = (*(use.incident for use in Use), *CONNECTIONS)
 
 
-@pytest.mark.timeout(240)
 async def test_a_person_with_ten_tabs_never_meets_a_limit(session_servers: Servers, tmp_path: Path) -> None:
     async with guarded_on(session_servers, tmp_path) as product:
         port = free_port()

@@ -251,7 +251,7 @@ async def test_changes_that_are_too_large_for_mongodb_to_deliver_are_judged_all_
         async with Redis.from_url(guarded.redis_url) as redis:
             until_logged = sse(gateway.url, {"since": since["all"]}, bearer(token(rights="*")))
             async with until_logged as before:
-                await before.has("orderUpdate", 6, 30)
+                await before.has("orderUpdate", 6)
             await redis.delete(KEYS.log, KEYS.head)
         gateway = await guarded.gateway(RING_EVENTS="10")
     async with AsyncExitStack() as stack:
@@ -263,9 +263,9 @@ async def test_changes_that_are_too_large_for_mongodb_to_deliver_are_judged_all_
         }
         if source == "live":
             await write_large(guarded)
-        await shown["all"].has("orderUpdate", 6, 30)
-        await shown["eve"].has("orderUpdate", 3, 30)
-        await shown["ada"].has("orderUpdate", 4, 30)
+        await shown["all"].has("orderUpdate", 6)
+        await shown["eve"].has("orderUpdate", 3)
+        await shown["ada"].has("orderUpdate", 4)
     told = {who: [as_told(one) for one in each.updates] for who, each in shown.items()}
     assert told == {
         "ada": ["INSERT large", "UPDATE large", "LEFT large", "INSERT last"],

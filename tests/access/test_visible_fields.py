@@ -24,9 +24,9 @@ from tests.log_entries import KEYS, entries
 from tests.running_product import Orders
 from tests.servers import Servers
 from tests.service_process import ServiceProcess
-from tests.waiting import until
+from tests.waiting import HANGS, until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SHOWN = {"VISIBLE_FIELDS": "product_name, size"}
 SOURCES = ("live", "ring", "log", "oplog")
@@ -306,7 +306,7 @@ async def refused(url: str, auth: dict[str, Any]) -> Any:
     client.on("connect_error", refusals.append)
     try:
         with pytest.raises(socketio.exceptions.ConnectionError):
-            await client.connect(url, auth=auth, transports=["websocket"], wait_timeout=20)
+            await client.connect(url, auth=auth, transports=["websocket"], wait_timeout=HANGS)
     finally:
         await client.disconnect()
     return refusals[0]

@@ -11,7 +11,7 @@ import aiohttp
 import socketio
 
 from tests.access.tokens import bearer
-from tests.waiting import cancel_all, until
+from tests.waiting import HANGS, cancel_all, until
 
 TRANSPORTS = ("websocket", "polling", "sse")
 
@@ -36,16 +36,16 @@ class Viewer:
     def names(self) -> list[str]:
         return [name for name, _ in self.told]
 
-    async def has(self, name: str, times: int = 1, seconds: float = 15) -> Any:
+    async def has(self, name: str, times: int = 1) -> Any:
         """Return the payload of the last one as soon as there are so many events of this name."""
-        await until(lambda: len(self.named(name)) >= times, f"{times} × {name} of {self.names[-5:]}", seconds)
+        await until(lambda: len(self.named(name)) >= times, f"{times} × {name} of {self.names[-5:]}")
         return self.named(name)[-1]
 
     async def ask(self, name: str, *args: Any) -> Any:
         """Send an event over Socket.IO, and return its acknowledgement."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         await self.client.emit(name, args, callback=lambda *given: answer.set_result(given[0]))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS):
             return await answer
 
 
@@ -114,12 +114,12 @@ async def socket(
     url: str, transport: str = "websocket", auth: dict[str, Any] | None = None, headers: Mapping[str, str] | None = None
 ) -> AsyncIterator[Viewer]:
     """Connect the stock client; raise socketio.exceptions.ConnectionError where it is refused."""
-    client = socketio.AsyncClient(reconnection=False)
+    client = socketio.AsyncClient(reconnection=False, request_timeout=HANGS)
     shown = Viewer(client=client)
     client.on("*", lambda name, *args: shown.told.append((name, args[0])))
     client.on("disconnect", lambda *_: setattr(shown, "is_over", True))
     try:
-        await client.connect(url, {**(headers or {})}, auth or {}, transports=[transport], wait_timeout=20)
+        await client.connect(url, {**(headers or {})}, auth or {}, transports=[transport], wait_timeout=HANGS)
         await shown.has("connected")
         yield shown
     finally:

@@ -10,7 +10,7 @@ const other = liveOrders(url); // another program
 
 /** @param {() => unknown} seen */
 async function until(seen, what) {
-  for (const end = Date.now() + 15_000; Date.now() < end; await new Promise((done) => setTimeout(done, 20))) {
+  for (const end = Date.now() + 60_000; Date.now() < end; await new Promise((done) => setTimeout(done, 20))) {
     if (seen()) return;
   }
   assert.fail(`not seen: ${what}`);

@@ -69,14 +69,14 @@ class Subject:
         """Have it write, and return the outcome."""
         number = len(self.written) + 1
         self.ask(do="write", id=number, **asked)
-        await until(lambda: number in self.written, f"the outcome of {asked}", 30)
+        await until(lambda: number in self.written, f"the outcome of {asked}")
         return self.written[number]
 
     async def next_place(self) -> Any:
         """Have it say where another window can begin, or why that is not known."""
         before = len(self.places)
         self.ask(do="next")
-        await until(lambda: len(self.places) > before, "the next place", 30)
+        await until(lambda: len(self.places) > before, "the next place")
         return next(iter(self.places[-1].values()))
 
     async def place_below(self, url: str, count: int, window: dict[str, Any], **options: Any) -> Any:

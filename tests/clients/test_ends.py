@@ -45,7 +45,7 @@ async def garbling() -> AsyncIterator[str]:
 async def test_an_error_that_nobody_foresaw_ends_the_copy(garbling: str, library: str) -> None:
     async with subject(library) as tested:
         tested.open(garbling)
-        await until(lambda: tested.shown["phase"] == "ended", "it has ended", 30)
+        await until(lambda: tested.shown["phase"] == "ended", "it has ended")
         assert "JSON" in tested.shown["reason"] or "Expecting" in tested.shown["reason"]
         assert tested.process.returncode is None
 

@@ -130,7 +130,6 @@ async def test_a_worker_counts_each_change_once_although_it_is_killed(
     assert seen <= counted(file)["Ada"] <= was
 
 
-@pytest.mark.timeout(120)
 async def test_the_adapters_work_with_the_published_packages(product: Product, packed: Path) -> None:
     await product.watcher()
     gateway = await product.gateway()
@@ -139,7 +138,6 @@ async def test_the_adapters_work_with_the_published_packages(product: Product, p
     assert await asyncio.to_thread(run, "node", "adapters.mjs", gateway.url, folder=packed) == "ok\n"
 
 
-@pytest.mark.timeout(120)
 def test_a_typescript_program_has_types_for_all_of_it(packed: Path) -> None:
     (packed / "uses.mts").write_text((HERE / "uses.mts").read_text(encoding="utf-8"))
     compiler = ROOT / "node_modules" / "typescript" / "bin" / "tsc"
@@ -178,7 +176,6 @@ async def prints_a_line(product: Product, *command: object, folder: Path, **envi
         await process.communicate()
 
 
-@pytest.mark.timeout(120)
 async def test_each_example_of_the_guide_runs(product: Product, packed: Path, installed: Path) -> None:
     await product.watcher()
     gateway = await product.gateway()

@@ -1,7 +1,5 @@
 """The JavaScript library as the gateway serves it, in a real browser."""
 
-import pytest
-
 from tests.service_process import ROOT
 from tests.web.browser import Page
 from tests.web.conftest import OpenPage, StartStack, browsers, open_page, start_stack
@@ -20,7 +18,6 @@ def shown(page: Page) -> tuple[str, list[str]]:
     return status, names
 
 
-@pytest.mark.timeout(120)
 async def test_the_plain_example_shows_the_newest_orders(start_stack: StartStack, open_page: OpenPage) -> None:
     stack = await start_stack({"WEB_DIR": str(EXAMPLES)})
     await stack.orders.insert_many([{"customer_name": f"customer {n}", "status": "pending"} for n in range(12)])

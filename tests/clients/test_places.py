@@ -70,7 +70,7 @@ async def libraries(mongodb_uri: str, redis_url: str, run: RunService) -> AsyncI
 
 
 async def reaches(library: Subject, phase: str) -> None:
-    await until(lambda: library.shown["phase"] == phase, f"it is {phase}", 30)
+    await until(lambda: library.shown["phase"] == phase, f"it is {phase}")
 
 
 async def test_a_place_is_that_of_the_last_order_alone(

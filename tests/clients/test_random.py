@@ -35,7 +35,6 @@ def step(dice: random.Random, number: int) -> dict[str, Any]:
             return {breaks: True}
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_copies_stay_exact(mongodb_uri: str, redis_url: str, run_service: RunService, seed: int) -> None:
     dice = random.Random(seed)

@@ -20,7 +20,7 @@ SHOWN = {"whole": (["a1", "a2", "e1"], ["a1", "a2"]), "window": (["a2", "e1"], [
 
 
 async def reaches(library: Subject, phase: str) -> None:
-    await until(lambda: library.shown["phase"] == phase, f"{library.name} is {phase}", 30)
+    await until(lambda: library.shown["phase"] == phase, f"{library.name} is {phase}")
 
 
 async def shows(libraries: list[Subject], ids: list[str]) -> None:
@@ -35,7 +35,6 @@ async def shows(libraries: list[Subject], ids: list[str]) -> None:
             raise AssertionError(f"{library.name}: {library.views[-4:]}") from error
 
 
-@pytest.mark.timeout(120)
 async def test_a_function_that_fails_is_asked_for_a_token_again(guarded: Guarded) -> None:
     await guarded.watcher()
     gateway = await guarded.gateway()
@@ -49,12 +48,11 @@ async def test_a_function_that_fails_is_asked_for_a_token_again(guarded: Guarded
             return [library.shown[each] for each in ("phase", "reason")] == ["loading", "there is no token: none today"]
 
         for each in libraries:
-            await until(partial(is_told, each), f"{each.name} says why it has nothing", 30)
+            await until(partial(is_told, each), f"{each.name} says why it has nothing")
             each.token = partial(token, rights="*")
         await shows(libraries, ["a1"])
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("kind", OPTIONS)
 async def test_a_token_that_allows_no_reading_ends_the_copy_and_one_that_allows_no_writing_does_not(
     guarded: Guarded, kind: str
@@ -78,7 +76,6 @@ async def test_a_token_that_allows_no_reading_ends_the_copy_and_one_that_allows_
         await shows(libraries, ["a1", "a2"])
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("kind", OPTIONS)
 async def test_rows_come_and_go_with_the_rights_of_the_token(guarded: Guarded, kind: str) -> None:
     await guarded.watcher()

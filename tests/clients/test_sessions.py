@@ -33,7 +33,7 @@ MOST_REQUESTS = 5  # over polling: the handshake, CONNECT, its answer, the end; 
 
 async def reaches(library: Subject, phase: str) -> None:
     try:
-        await until(lambda: library.shown["phase"] == phase, f"it is {phase}", 30)
+        await until(lambda: library.shown["phase"] == phase, f"it is {phase}")
     except AssertionError as error:
         raise AssertionError(f"{library.name}: {library.views[-4:]}") from error
 
@@ -88,13 +88,11 @@ async def scene(session_servers: Servers, tmp_path_factory: pytest.TempPathFacto
         yield Scene(page, link, [await subjects.get(name) for name in LIBRARIES])
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_page_of_another_origin_is_told_that_a_session_is_not_for_it(scene: Scene, kind: str) -> None:
     await scene.refuses_at_once(FOREIGN, "foreign_page", kind)
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_an_expired_session_lets_nobody_in(scene: Scene, kind: str) -> None:
     session = scene.page.cookies[SESSION]
@@ -106,7 +104,6 @@ async def test_an_expired_session_lets_nobody_in(scene: Scene, kind: str) -> Non
         scene.page.cookies[SESSION] = session
 
 
-@pytest.mark.timeout(120)
 async def test_whoever_signs_out_ends_the_copies_of_the_session(scene: Scene) -> None:
     scene.pretend(OWN)
     for number, each in enumerate(scene.libraries):

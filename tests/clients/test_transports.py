@@ -63,7 +63,7 @@ async def goes_over(library: Subject, transport: str) -> None:
     def seen() -> bool:
         return library.shown["phase"] == "live" and library.shown.get("transport") == transport
 
-    await until(seen, f"{library.name} goes over {transport}", 30)
+    await until(seen, f"{library.name} goes over {transport}")
 
 
 async def try_to_use(made: Scene, transport: str, instead: str) -> None:
@@ -75,7 +75,6 @@ async def try_to_use(made: Scene, transport: str, instead: str) -> None:
     await made.settled()
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("allowed", TRANSPORTS)
 async def test_what_a_proxy_refuses_is_replaced_by_itself(
     mongodb_uri: str, redis_url: str, run_service: RunService, allowed: str
@@ -109,7 +108,7 @@ async def test_a_server_that_is_back_just_in_time_for_another_transport_is_reach
             await goes_over(library, "websocket")
             made.link.refused, made.link.refused_until = (WORDS["websocket"],), WORDS["polling"]
             made.link.cut()
-            await until(lambda: not made.link.refused, "another transport is tried", 30)
+            await until(lambda: not made.link.refused, "another transport is tried")
             await made.change({"insert": [{"_id": "meanwhile"}]})
             await made.settled()
             await goes_over(library, "websocket")

@@ -93,7 +93,6 @@ async def place_of(made: Scene, dice: Dice, wanted: dict[str, list[str]], window
     return found
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("part", range(PARTS))  # which may be tested at the same time
 async def test_windows_are_the_first_orders_of_the_database(
     mongodb_uri: str, redis_url: str, run_service: RunService, part: int

@@ -28,6 +28,7 @@ from services.gateway.wire.form import Form
 from tests.conformance.running import Running, socket_server
 from tests.conformance.settings import CALM
 from tests.stream_events import Outlet, events
+from tests.waiting import HANGS
 
 
 @dataclass
@@ -70,7 +71,9 @@ class Orders:
 
 
 @asynccontextmanager
-async def orders_server(*, ring_events: int = 10_000, stall: float = 30.0, **changes: Any) -> AsyncIterator[Orders]:
+async def orders_server(
+    *, ring_events: int = 10_000, stall: float = 2 * HANGS, **changes: Any
+) -> AsyncIterator[Orders]:
     """Serve orders; in the end nothing of anybody must be left in the hub."""
     ring = Ring(ring_events)
     ring.reset("e1", Position(0, 0))

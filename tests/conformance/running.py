@@ -30,9 +30,9 @@ from services.gateway.engineio.websocket_connection import WebSocketConnection
 from services.gateway.http.entrance import check_entrance
 from services.gateway.socketio.server import Namespace, SocketServer
 from tests.unit.websocket_client import frame
+from tests.waiting import HANGS
 
 T = TypeVar("T")
-SECONDS = 20.0
 TEXT = {"Content-Type": "text/plain;charset=UTF-8"}
 
 
@@ -118,7 +118,7 @@ class Running:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until the condition holds after something was counted or closed."""
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(HANGS):
             await self._until(condition)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
@@ -152,7 +152,7 @@ class WebSocket:
     async def receive(self) -> str | bytes:
         """Return the next message that is not a ping."""
         while True:
-            message = await self.raw.receive(timeout=SECONDS)
+            message = await self.raw.receive(timeout=HANGS)
             assert message.type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}, message
             data: str | bytes = message.data
             if data != "2":
@@ -160,7 +160,7 @@ class WebSocket:
 
     async def closed(self) -> int | None:
         """Receive until the server closes; return its close code."""
-        while (await self.raw.receive(timeout=SECONDS)).type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
+        while (await self.raw.receive(timeout=HANGS)).type in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}:
             pass
         return self.raw.close_code
 
@@ -213,7 +213,7 @@ async def _serve(
     try:
         async with (
             front.listening("127.0.0.1", 0) as port,
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS)) as http,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=HANGS)) as http,
         ):
             yield Running(port, path, http, connections, http_server, ledger, server.close)
             await server.close(0)
@@ -232,7 +232,7 @@ async def _nothing_left(tasks_before: set[asyncio.Task[Any]]) -> None:
     """Let the loop finish the last closes, then look for anything that outlived the server."""
     mine = tasks_before | {asyncio.current_task()}
     with suppress(TimeoutError):
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(HANGS):
             while asyncio.all_tasks() - mine:  # noqa: ASYNC110  # nothing tells when a task is the last
                 await asyncio.sleep(0)
     assert not asyncio.all_tasks() - mine, asyncio.all_tasks() - mine

@@ -8,8 +8,9 @@ import pytest
 
 from services.gateway.edge.incidents import IncidentKind
 from tests.conformance.conftest import EngineWith
-from tests.conformance.running import SECONDS, Running
+from tests.conformance.running import Running
 from tests.unit.websocket_client import CLOSE, CONTINUATION, ENGINEIO, PING, PONG, TEXT, frame, handshake
+from tests.waiting import HANGS
 
 Wire = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 BEGUN = frame(TEXT, b"4x", fin=False)
@@ -22,7 +23,7 @@ async def wire(engine: Running, *, sid: str = "", tail: bytes = b"") -> AsyncIte
     reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
     session = f"&sid={sid}" if sid else ""
     writer.write(handshake(ENGINEIO + session) + tail)
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(HANGS):
         await reader.readuntil(b"\r\n\r\n")
         try:
             yield reader, writer

@@ -18,8 +18,9 @@ from services.gateway.wire.websocket import CloseCode, close_frame
 from tests.conformance.conftest import EngineWith
 from tests.conformance.running import TEXT, Running, engine_server
 from tests.conformance.server import EngineEcho
-from tests.conformance.settings import QUICK
+from tests.conformance.settings import CALM
 from tests.unit.websocket_client import ENGINEIO, frame, handshake
+from tests.waiting import HANGS
 
 
 async def test_no_more_connections_than_allowed(engine_with: EngineWith) -> None:
@@ -80,7 +81,7 @@ async def closing_websocket(engine: Running, last: bytes, code: CloseCode) -> as
     """Open a session, send what ends it, and read its close frame; but leave the connection open."""
     reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
     writer.write(handshake(ENGINEIO) + last)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANGS):
         answer = await reader.read()
     assert answer.rpartition(b"\x88")[2][1:3] == code.to_bytes(2, "big")
     return writer
@@ -88,7 +89,7 @@ async def closing_websocket(engine: Running, last: bytes, code: CloseCode) -> as
 
 async def until_admitted(engine: Running) -> None:
     """Try again until there is a place for one more client."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANGS):
         while True:
             with suppress(aiohttp.WSServerHandshakeError):
                 async with engine.session():
@@ -179,7 +180,7 @@ async def test_a_body_that_trickles_in_is_cut_off(engine_with: EngineWith) -> No
 
 
 async def test_an_upgrade_that_is_not_completed_is_closed_and_polling_goes_on(engine_with: EngineWith) -> None:
-    engine = await engine_with(upgrade_timeout=0.1)
+    engine = await engine_with(upgrade_timeout=0.5)
     sid = await engine.open_polling()
     async with engine.websocket(sid=sid) as socket:
         await socket.send("2probe")
@@ -194,7 +195,7 @@ async def test_a_websocket_that_no_session_wants_is_not_waited_for(engine_with: 
     """It counts against no limit, so a client could keep any number of them open until the closing handshake is due."""
     engine = await engine_with(close_timeout=3600)
     sid = await engine.open_polling()
-    async with engine.websocket(sid=sid) as first, asyncio.timeout(10):
+    async with engine.websocket(sid=sid) as first, asyncio.timeout(HANGS):
         await first.send("2probe")
         assert await first.receive() == "3probe"
         reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
@@ -214,7 +215,7 @@ async def test_a_client_that_pongs_and_never_reads_costs_a_bounded_amount(engine
     await reader.readuntil(b"\r\n\r\n")
     text = b"4" + b"x" * 50_000
     message = b"\x81\xfe" + len(text).to_bytes(2, "big") + bytes(4) + text
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANGS):
         while engine.connections():  # each is echoed, and not read; the kernel's buffers do not count
             writer.write(b"\x81\x81\x00\x00\x00\x003" + message)
             with suppress(ConnectionError):
@@ -230,8 +231,8 @@ async def test_a_client_that_does_not_read_gets_no_answers_to_its_pings() -> Non
         sessions.append(session)
         return EngineEcho(session)
 
-    settings = replace(QUICK, ping_interval=20, max_unsent=10**9)
-    async with engine_server(silent, settings) as engine, asyncio.timeout(20):
+    settings = replace(CALM, max_unsent=10**9)
+    async with engine_server(silent, settings) as engine, asyncio.timeout(HANGS):
         _, writer = await asyncio.open_connection("127.0.0.1", engine.port, limit=1024)
         writer.write(handshake(ENGINEIO))
         await engine.until(lambda: bool(sessions) and sessions[0].writable)
@@ -275,7 +276,7 @@ async def test_a_client_that_does_not_answer_the_close_is_cut_off(engine_with: E
     engine = await engine_with(close_timeout=0.1)
     reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
     writer.write(handshake(ENGINEIO) + b"\x81\x83\x00\x00\x00\x00abc")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANGS):
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await reader.readexactly(1_000_000)
     writer.close()

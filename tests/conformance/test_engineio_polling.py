@@ -15,6 +15,7 @@ from tests.conformance.conftest import EngineWith
 from tests.conformance.running import TEXT, Running, engine_server
 from tests.conformance.server import SETTINGS, EngineEcho
 from tests.conformance.settings import CALM
+from tests.waiting import HANGS, within
 
 UNKNOWN = (400, '{"code":1,"message":"Session ID unknown"}')
 
@@ -101,12 +102,12 @@ async def test_a_client_that_does_not_pong_is_gone_after_interval_and_timeout(be
 
 
 async def test_a_packet_that_is_late_gives_the_pong_one_more_timeout() -> None:
-    async with engine_server(EngineEcho, replace(SETTINGS, ping_timeout=1.0, close_timeout=0.1)) as engine:
+    async with engine_server(EngineEcho, replace(SETTINGS, ping_timeout=2.0, close_timeout=0.1)) as engine:
         sid = await engine.open_polling()
         assert await engine.get(sid) == (200, "2")
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(1.2)
         await engine.post(sid, "4a long message")
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(1.2)
         assert await engine.post(sid, "3") == (200, "ok")
 
 
@@ -114,7 +115,7 @@ async def test_packets_without_a_pong_give_one_more_timeout_only() -> None:
     async with engine_server(EngineEcho, replace(SETTINGS, ping_timeout=0.4, close_timeout=0.1)) as engine:
         sid = await engine.open_polling()
         assert await engine.get(sid) == (200, "2")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS):
             while (await engine.post(sid, "4hello"))[0] == 200:  # noqa: ASYNC110  # the client acts here
                 await asyncio.sleep(0.1)
         assert engine.incidents[IncidentKind.PING_TIMEOUT] == 1
@@ -242,7 +243,7 @@ async def test_a_client_that_hangs_up_while_it_polls_is_gone_at_once(engine: Run
     sid = await engine.open_polling()
     poll = await engine.held(engine.get(sid))
     poll.cancel()
-    async with asyncio.timeout(5):  # less than any heartbeat
+    async with within(5):
         await engine.until(lambda: engine.connections() == 0)
 
 

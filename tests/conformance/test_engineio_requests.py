@@ -7,6 +7,7 @@ import pytest
 from aiohttp import WSServerHandshakeError
 
 from tests.conformance.running import Running
+from tests.waiting import HANGS
 
 KEY = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
 
@@ -174,7 +175,7 @@ async def test_the_first_request_of_a_connection_is_judged_as_any_other(
         f"GET {path}?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\n{lines}"
         "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n".encode()
     )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS):
         assert (await reader.readline()).split()[1] == str(status).encode()
     writer.close()
     assert engine.connections() == 0

@@ -7,6 +7,7 @@ import pytest
 from services.gateway.edge.incidents import IncidentKind
 from tests.conformance.conftest import EngineWith
 from tests.conformance.running import Running, WebSocket
+from tests.waiting import within
 
 MISMATCH = (400, '{"code":3,"message":"Bad request"}')
 
@@ -75,7 +76,7 @@ async def test_a_second_probe_at_the_same_time_is_closed(engine: Running) -> Non
     async with engine.websocket(sid=sid) as socket:
         await socket.send("2probe")
         assert await socket.receive() == "3probe"
-        async with engine.websocket(sid=sid) as second, asyncio.timeout(5):  # less than an attempt may take
+        async with engine.websocket(sid=sid) as second, within(5):  # less than an attempt may take
             await second.closed()
         await socket.send("5", "4hello")
         assert await socket.receive() == "4hello"

@@ -9,6 +9,7 @@ from services.gateway.edge.incidents import IncidentKind
 from tests.conformance.conftest import EngineWith
 from tests.conformance.running import Running
 from tests.unit.websocket_client import ENGINEIO, handshake
+from tests.waiting import HANGS, within
 
 
 @pytest.mark.parametrize("message", ["4hello", "4", "4äöü\x1e\x00", "4" + "x" * 200_000])
@@ -44,7 +45,7 @@ async def test_pings_come_and_are_answered(engine_with: EngineWith) -> None:
 
 async def test_a_client_that_does_not_pong_is_closed(beating: Running) -> None:
     async with beating.session() as socket:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS):
             assert await socket.closed() == 1001
     assert beating.incidents[IncidentKind.PING_TIMEOUT] == 1
 
@@ -52,7 +53,7 @@ async def test_a_client_that_does_not_pong_is_closed(beating: Running) -> None:
 async def test_unrequested_pongs_do_not_delay_the_ping(beating: Running) -> None:
     async with beating.session() as socket:
         ping = asyncio.ensure_future(socket.raw.receive())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS):
             while not ping.done():
                 await socket.send("3")
                 await asyncio.sleep(0.02)
@@ -93,7 +94,7 @@ async def test_a_client_that_is_cut_off_is_gone_at_once(engine: Running) -> None
     async with engine.session() as socket:
         transport = socket.raw.get_extra_info("socket")
         assert transport is not None
-    async with asyncio.timeout(5):
+    async with within(5):
         await engine.until(lambda: engine.connections() == 0)
 
 
@@ -109,7 +110,7 @@ async def test_a_handshake_may_come_in_parts(engine: Running) -> None:
     writer.write(handshake(ENGINEIO).partition(b"Version")[0])
     await engine.until(lambda: len(engine.http_server.connections) == 1)  # which it is given to at the first part
     writer.write(b"Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS):
         assert (await reader.readuntil(b"0{")).startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
     assert engine.http_server.requests_count == 1
     writer.close()
@@ -120,7 +121,7 @@ async def test_frames_behind_the_handshake_are_not_lost(engine: Running) -> None
     """A client may send its first frames without waiting for the 101."""
     reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
     writer.write(handshake(ENGINEIO) + b"\x81\x83\x00\x00\x00\x004hi\x81\x83\x00\x00\x00\x004ho")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANGS):
         answer = await reader.readuntil(b"\x81\x034ho")
     writer.close()
     assert answer.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")

@@ -20,6 +20,7 @@ from services.common.cursor import Cursor
 from tests.conformance.orders import Orders, orders_server
 from tests.conformance.running import WebSocket
 from tests.stream_events import Outlet
+from tests.waiting import HANGS
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
@@ -122,7 +123,7 @@ class Client:
         """Ask until everything has come, or it is clear that it never will."""
         self._spawn(self._everything())
         first = self._orders.last + 1
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS):
             while not self.ended and self._engine.connections() and self.reached() < first:
                 self._orders.publish(1)  # again and again: the first may be judged by a filter that had none of it
                 self.poll()
@@ -145,7 +146,7 @@ class Client:
         for socket in self._sockets:
             socket.raw._writer.transport.abort()
         await self._engine.post(self._sid, "1")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS):
             for error in await asyncio.gather(*self._tasks, return_exceptions=True):
                 if isinstance(error, AssertionError):
                     raise error

@@ -14,8 +14,9 @@ from services.gateway.wire.socketio import encoded_event
 from tests.conformance.encoding import encoded_message, joined
 from tests.conformance.running import Running, socket_server
 from tests.conformance.server import SETTINGS
+from tests.waiting import HANGS
 
-CALM = replace(SETTINGS, ping_interval=10, close_timeout=0.3)
+CALM = replace(SETTINGS, ping_interval=2 * HANGS, close_timeout=0.3)
 
 
 class Follower:

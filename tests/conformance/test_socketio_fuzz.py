@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from services.gateway.edge.incidents import IncidentKind
 from tests.conformance.running import TEXT, Running
 from tests.unit.websocket_client import SOCKETIO, frame, handshake
+from tests.waiting import HANGS, within
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
@@ -61,7 +62,7 @@ async def whisper(running: Running, data: bytes, query: str = "") -> None:
     with suppress(ConnectionError):
         writer.write(handshake(SOCKETIO + query) + data)
         writer.write_eof()
-        async with asyncio.timeout(5):
+        async with within(5):
             await reader.read()
     writer.close()
 
@@ -80,7 +81,7 @@ async def serves(running: Running) -> None:
 @given(steps=st.lists(step, max_size=12))
 async def test_a_websocket_client_may_send_anything(sockets: Running, steps: list[tuple[str, str | bytes]]) -> None:
     with structlog.testing.capture_logs() as logs:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS):
             await whisper(sockets, b"".join(encoded(*each) for each in steps))
             await serves(sockets)
     assert logs == []
@@ -90,7 +91,7 @@ async def test_a_websocket_client_may_send_anything(sockets: Running, steps: lis
 @given(requests=st.lists(request, max_size=8))
 async def test_a_polling_client_may_send_anything(sockets: Running, requests: list[tuple[str, str]]) -> None:
     with structlog.testing.capture_logs() as logs:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS):
             sid = await sockets.open_polling()
             for kind, data in requests:
                 await ask(sockets, sid, kind, data.encode(errors="replace"))

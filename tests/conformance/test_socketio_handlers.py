@@ -17,6 +17,7 @@ from services.gateway.wire.socketio import Argument
 from tests.conformance.running import join, socket_server
 from tests.conformance.server import Auth
 from tests.conformance.settings import CALM
+from tests.waiting import HANGS
 
 Args = Sequence[Argument]
 
@@ -229,16 +230,16 @@ async def test_a_client_that_joins_nothing_or_sends_half_a_packet_is_closed_in_t
     settings = replace(CALM, connect_timeout=0.1)
     async with socket_server({"/": Diary()}, settings) as server, server.session() as socket:
         await socket.send(*packets)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS):
             assert await socket.closed() == 1008
     assert server.incidents == {IncidentKind.CONNECT_TIMEOUT: 1}
 
 
 async def test_a_client_that_has_joined_in_time_stays() -> None:
-    settings = replace(CALM, connect_timeout=0.5)
+    settings = replace(CALM, connect_timeout=1.5)
     async with socket_server({"/": Diary()}, settings) as server, server.session() as socket:
         await join(socket)
-        await asyncio.sleep(0.7)
+        await asyncio.sleep(1.8)
         await socket.send('421["x"]')
         assert await socket.receive() == '431["x"]'
 

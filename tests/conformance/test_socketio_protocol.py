@@ -1,6 +1,5 @@
 """Socket.IO packets over a websocket, byte by byte as the protocol's second specification by example has them."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,6 +8,7 @@ import pytest
 
 from services.gateway.edge.incidents import IncidentKind
 from tests.conformance.running import Running, WebSocket
+from tests.waiting import within
 
 
 @asynccontextmanager
@@ -175,7 +175,7 @@ async def test_a_malformed_packet_closes_the_connection_at_once(
 ) -> None:
     async with connected(sockets) as socket:
         await socket.send(packet)
-        async with asyncio.timeout(5):  # before any heartbeat could do it
+        async with within(5):
             assert await socket.closed() == 1002
     assert sockets.incidents == {IncidentKind.MALFORMED_PACKET: 1}
     assert caplog.records == []
@@ -185,7 +185,7 @@ async def test_a_malformed_packet_closes_the_connection_at_once(
 async def test_a_client_that_has_not_connected_may_send_nothing_else(sockets: Running, packet: str | bytes) -> None:
     async with sockets.session() as socket:
         await socket.send(packet)
-        async with asyncio.timeout(5):
+        async with within(5):
             assert await socket.closed() == 1002
 
 

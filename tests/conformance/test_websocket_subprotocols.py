@@ -6,6 +6,7 @@ import aiohttp
 import pytest
 
 from tests.conformance.running import Running
+from tests.waiting import HANGS
 
 KEY = "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg=="
 # A header that is not plain ASCII makes the HTTP parser read the request.
@@ -21,7 +22,7 @@ async def handshake(engine: Running, *lines: str, way: str, version: str = "13")
     reader, writer = await asyncio.open_connection("127.0.0.1", engine.port)
     try:
         writer.write((head + "".join(f"{line}\r\n" for line in lines) + "\r\n").encode())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANGS):
             answer = (await reader.readuntil(b"\r\n\r\n")).decode()
     finally:
         writer.transport.abort()

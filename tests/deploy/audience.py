@@ -14,7 +14,7 @@ from typing import Any
 import aiohttp
 
 from services.common.cursor import Cursor
-from tests.waiting import cancel_all
+from tests.waiting import HANGS, cancel_all
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("audience.mjs")
@@ -87,22 +87,22 @@ class Audience:
             self.heard[client].take(what, line)
             self._news.notify_all()
 
-    async def until(self, true: Callable[[], bool], seconds: float, what: str) -> None:
-        """Wait until a condition on the events holds; fail after so many seconds, and name what is missing."""
+    async def until(self, true: Callable[[], bool], what: str) -> None:
+        """Wait until a condition on the events holds; fail where it never does, and name what is missing."""
         try:
-            async with asyncio.timeout(seconds), self._news:
+            async with asyncio.timeout(HANGS), self._news:
                 await self._news.wait_for(true)
         except TimeoutError:
-            raise AssertionError(f"not within {seconds:g} s: {what}; {self.summary()}") from None
+            raise AssertionError(f"not within {HANGS:g} s: {what}; {self.summary()}") from None
 
-    async def until_all_have(self, ids: Iterable[str], seconds: float) -> None:
+    async def until_all_have(self, ids: Iterable[str]) -> None:
         """Wait until every client has events of all these orders."""
         wanted = set(ids)
 
         def complete() -> bool:
             return all(wanted <= {order for order, _ in one.changes} for one in self.heard.values())
 
-        await self.until(complete, seconds, f"all clients are told of {len(wanted)} orders")
+        await self.until(complete, f"all clients are told of {len(wanted)} orders")
 
     def faults(self, ids: Iterable[str]) -> list[str]:
         """Return what is wrong: each of these orders was created once, and every client must have got it once."""
@@ -159,9 +159,7 @@ async def audience(url: str, clients: Mapping[str, Sequence[str]] = EVERY_TRANSP
     )
     tasks.append(asyncio.create_task(_listen_to_node(node, crowd)))
     try:
-        await crowd.until(
-            lambda: all(crowd.heard[name].connections for name in clients), 20, "all clients are connected"
-        )
+        await crowd.until(lambda: all(crowd.heard[name].connections for name in clients), "all clients are connected")
         yield crowd
     finally:
         await cancel_all(*tasks)

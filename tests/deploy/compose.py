@@ -103,7 +103,7 @@ async def run(row: Row, stack: RunningStack) -> Outcome:
             await asyncio.sleep(SETTLE)
             made = list(load.acknowledged)
             with suppress(AssertionError):  # those that are missing are counted
-                await crowd.until_all_have(made, 60)
+                await crowd.until_all_have(made)
             outcome.seconds = time.monotonic() - started
             outcome.sent, outcome.refused, outcome.tally = load.sent, load.refused, crowd.tally(made)
     except NotRun as reason:

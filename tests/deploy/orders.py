@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from tests.waiting import cancel_all
+from tests.waiting import HANGS, cancel_all
 
 WRITERS = 4
 
@@ -39,7 +39,7 @@ async def making_orders(url: str, per_second: float) -> AsyncIterator[Orders]:
     orders = Orders()
 
     async def make(number: int) -> None:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=HANGS)) as session:
             while True:
                 number += WRITERS
                 try:

@@ -12,7 +12,7 @@ from yarl import URL
 
 from services.front.bodies import LONGEST_TARGET
 from tests.deploy.stand_ins import Balanced, stand_ins
-from tests.waiting import until
+from tests.waiting import until, within
 
 FEW_REQUESTS = {"sc0_gpc0_rate ge 2000": "sc0_gpc0_rate ge 5", "_rate(6667ms)": "_rate(100s)"}
 FEW_CONNECTIONS = {"sc0_conn_cur gt 1000": "sc0_conn_cur gt 3"}
@@ -174,7 +174,7 @@ async def test_where_it_is_full_the_writes_of_its_clients_still_have_room(start:
             writers.append((await asyncio.open_connection(host, port))[1])
             writers[-1].write(b"GET /held HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await until(lambda: len(balanced.gateways[0].seen) > 17, "it is full")
-        async with asyncio.timeout(5), http.post(f"{balanced.url}/other", data=b"x") as response:
+        async with within(5), http.post(f"{balanced.url}/other", data=b"x") as response:
             assert response.status == 200
         for writer in writers:
             writer.close()

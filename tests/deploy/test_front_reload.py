@@ -8,7 +8,7 @@ import aiohttp
 
 from tests.deploy.haproxy import HAProxy
 from tests.deploy.stand_ins import stand_ins
-from tests.waiting import until
+from tests.waiting import HANGS, until, within
 
 
 async def test_a_reload_refuses_no_request_and_leaves_connections_open(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ async def test_a_reload_refuses_no_request_and_leaves_connections_open(tmp_path:
             done.set()
         assert set(statuses) == {200}
         await socket.send_str("still there")
-        assert await socket.receive_str(timeout=5) == "still there"
+        assert await socket.receive_str(timeout=HANGS) == "still there"
         for gateway in balanced.gateways:
             gateway.release.set()
         assert b"released" in await stream.content.read()
@@ -57,9 +57,8 @@ async def test_a_mistake_in_the_new_configuration_changes_nothing(tmp_path: Path
 
 
 async def test_it_stops_at_once_when_no_request_is_in_flight(tmp_path: Path) -> None:
-    async with stand_ins(tmp_path) as balanced:
-        async with asyncio.timeout(5):
-            await balanced.front.stop()
+    async with stand_ins(tmp_path) as balanced, within(5):
+        await balanced.front.stop()
 
 
 def _more_than(some: list[int], count: int) -> bool:

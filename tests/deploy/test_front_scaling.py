@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
-import pytest
 
 from tests.deploy.balanced import Stack, balanced_stack
 from tests.deploy.orders import making_orders
@@ -60,7 +59,6 @@ async def take_part(stack: Stack, count: int) -> None:
     await until(seen, f"{count} gateways are ready", 120)
 
 
-@pytest.mark.timeout(300)
 async def test_no_request_is_refused_while_gateways_come_go_crash_and_freeze(
     tmp_path: Path, session_servers: Servers
 ) -> None:

@@ -16,7 +16,7 @@ from tests.deploy.balanced import balanced_stack
 from tests.deploy.orders import create
 from tests.deploy.stand_ins import stand_ins
 from tests.servers import Servers, unused_database, with_database
-from tests.waiting import until
+from tests.waiting import HANGS, until
 from tests.web.browser import DESKTOP, Page, chromium
 
 STREAMS = 8  # a browser opens six connections of HTTP/1.1 to a host
@@ -53,7 +53,6 @@ async def test_old_versions_of_tls_and_plain_text_are_not_served(tmp_path: Path)
         assert balanced.gateways[0].seen == []
 
 
-@pytest.mark.timeout(120)
 async def test_stock_clients_and_a_browser_follow_changes_over_tls(
     tmp_path: Path, session_servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,18 +70,18 @@ async def test_stock_clients_and_a_browser_follow_changes_over_tls(
     ):
         transports = {"polling": ["polling"], "websocket": ["websocket"], "upgrade": ["polling", "websocket"]}
         told: list[str] = []
-        python = socketio.AsyncClient(http_session=http)
+        python = socketio.AsyncClient(http_session=http, request_timeout=HANGS)
         python.on("orderUpdate", lambda change, *_: told.append(change["id"]))
-        await python.connect(stack.url)
+        await python.connect(stack.url, wait_timeout=HANGS)
         async with audience(stack.url, transports) as crowd:
             order = await create(http, stack.url, 1)
-            await crowd.until_all_have([order], 15)
+            await crowd.until_all_have([order])
             await until(lambda: told == [order], "python-socketio has it, too")
         await python.disconnect()
         loop = asyncio.get_running_loop()
 
         def connections() -> int:
-            return asyncio.run_coroutine_threadsafe(stack.front.info("CurrConns"), loop).result(10)
+            return asyncio.run_coroutine_threadsafe(stack.front.info("CurrConns"), loop).result(HANGS)
 
         await asyncio.to_thread(browse, tmp_path / "profile", stack.url, connections)
 

@@ -108,7 +108,6 @@ async def test_a_gateway_that_drains_refuses_no_request_and_its_clients_leave_on
     await leaver.start()
 
 
-@pytest.mark.timeout(150)  # five processes end and start, one after the other
 async def test_a_rolling_restart_under_load_loses_nothing_and_refuses_nothing(
     stack: Stack, session: aiohttp.ClientSession
 ) -> None:
@@ -124,7 +123,6 @@ async def until_none_is_at(crowd: Audience, gateway: str) -> None:
     """Wait until the clients of this gateway are connected to another one."""
     await crowd.until(
         lambda: all(heard.servers[-1] != gateway for heard in crowd.heard.values()),
-        LONGEST_OUTAGE * 2,
         "the clients of the gateway that went are connected elsewhere",
     )
 
@@ -133,7 +131,7 @@ async def check(stack: Stack, session: aiohttp.ClientSession, crowd: Audience, a
     """Wait for one more change to reach all clients, then check each client's events of all changes before."""
     last = await create(session, stack.url, 0)
     acknowledged = [*acknowledged, last]
-    await crowd.until_all_have(acknowledged, 10)
+    await crowd.until_all_have(acknowledged)
     assert crowd.faults(acknowledged) == []
     outages = [seconds for heard in crowd.heard.values() for seconds in heard.outages]
     assert max(outages, default=0) < LONGEST_OUTAGE, crowd.summary()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.piped_process import piped
-from tests.waiting import cancel_all, until
+from tests.waiting import HANGS, cancel_all, until
 
 SCRIPT = Path(__file__).with_name("client.mjs")
 
@@ -34,7 +34,7 @@ class Listener:
         lines = [line["args"][0]["cursor"] for line in self.said if line["what"] == "event"]
         return str(lines[-1])
 
-    async def has(self, updates: int, seconds: float = 15) -> list[dict[str, Any]]:
+    async def has(self, updates: int, seconds: float = 30) -> list[dict[str, Any]]:
         """Return the envelopes as soon as there are so many."""
         await until(lambda: len(self.updates) >= updates, f"{updates} changes have been told", seconds)
         return self.updates
@@ -102,7 +102,7 @@ async def curl(url: str, *arguments: str) -> AsyncIterator[Listener]:
 async def run(*argv: str) -> str:
     """Run a command and return its output."""
     process = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(HANGS):
         out, _ = await process.communicate()
     return out.decode()
 

@@ -39,7 +39,7 @@ async def test_a_client_is_recovered_by_another_replica_when_its_gateway_is_kill
             proxy.port = other.port
             await dying.kill()
             ids += await insert(product.orders, 5)
-            await client.has(len(ids), 20)
+            await client.has(len(ids))
             await dying.start()
             assert [line["recovered"] for line in client.heard("connect")] == [False] + [True] * (number + 1)
         assert updated_ids(client) == ids

@@ -22,7 +22,7 @@ from tests.e2e.clients import curl
 from tests.e2e.conftest import Product
 from tests.servers import Servers
 from tests.service_process import ROOT, ServiceProcess
-from tests.waiting import until
+from tests.waiting import HANGS, until
 
 NODE = ROOT / "node_modules"
 HISTORY = "/api/orders/{id}/history"
@@ -116,7 +116,6 @@ async def fetch(gateway: ServiceProcess, folder: Path) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.timeout(240)
 async def test_the_official_tools_find_nothing_and_make_clients_that_work(product: Product, tmp_path: Path) -> None:
     await product.watcher()
     gateway = await product.gateway()
@@ -160,7 +159,8 @@ async def test_events_and_acknowledgements_are_as_described(product: Product, tm
     async with curl(f"{gateway.url}/api/orders/events") as sse, socketio.AsyncSimpleClient() as client:
         seen = client.client = socketio.AsyncClient()
         seen.on("*", lambda name, payload, *_: told.append((name, payload)))
-        await seen.connect(gateway.url, transports=["websocket"], auth={"filter": {"status": ["pending"]}})
+        auth = {"filter": {"status": ["pending"]}}
+        await seen.connect(gateway.url, transports=["websocket"], auth=auth, wait_timeout=HANGS)
         told.append(("FilterAck", await seen.call("subscribe", {"customer_name": "Ada"})))
         told.append(("FilterAck", await seen.call("subscribe", {"colour": "red"})))
         told.append(("FilterAck", await seen.call("unsubscribe")))
@@ -181,7 +181,6 @@ async def test_events_and_acknowledgements_are_as_described(product: Product, tm
         assert line["name"] in channels["sse"]["messages"]
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("paths", "options"),
     [
@@ -211,7 +210,6 @@ async def test_schemathesis_finds_nothing(
     run(program, "run", f"{gateway.url}/api/openapi.json", *seeded, *paths, *options, folder=tmp_path)
 
 
-@pytest.mark.timeout(300)
 async def test_schemathesis_finds_nothing_where_people_sign_in(session_servers: Servers, tmp_path: Path) -> None:
     async with stand_in_provider() as provider, guarded_on(session_servers, tmp_path) as product:
         await product.watcher()

@@ -16,7 +16,7 @@ import socketio
 from services.common.cursor import Cursor
 from tests.e2e.conftest import Product
 from tests.service_process import ServiceProcess
-from tests.waiting import cancel_all, until
+from tests.waiting import HANGS, cancel_all, until
 
 EACH = 3  # clients of each kind
 
@@ -50,13 +50,14 @@ class Client:
             await (self._stream(url) if self.kind == "sse" else self._socket(url))
 
     async def _socket(self, url: str) -> None:
-        sio = socketio.AsyncClient(reconnection=False)
+        sio = socketio.AsyncClient(reconnection=False, request_timeout=HANGS)
         for name in ("connected", "orderUpdate", "resync"):
             sio.on(name, lambda data, *_, name=name: self.take(name, data))
         gone = asyncio.Event()
         sio.on("disconnect", lambda *_: gone.set())  # `wait` of the stock client takes its time after a poll
         self.arrive()
-        await sio.connect(url, transports=[self.kind], auth={"since": self.cursor} if self.cursor else {})
+        auth = {"since": self.cursor} if self.cursor else {}
+        await sio.connect(url, transports=[self.kind], auth=auth, wait_timeout=HANGS)
         try:
             await gone.wait()
         finally:
@@ -90,7 +91,6 @@ async def writing(product: Product, written: list[str], enough: asyncio.Event) -
         await asyncio.sleep(0.02)
 
 
-@pytest.mark.timeout(120)
 async def test_events_flow_until_each_client_is_closed_and_go_on_elsewhere(product: Product) -> None:
     await product.watcher()
     leaving = await product.gateway(DRAIN_SECONDS="3")

@@ -19,13 +19,13 @@ from tests.waiting import until
 ORDER = {"customer_name": "Ada", "product_name": "Tea", "status": "pending"}
 
 
-async def becomes(gateway: ServiceProcess, rest: int, stream: int, seconds: float = 20) -> None:
+async def becomes(gateway: ServiceProcess, rest: int, stream: int) -> None:
     """Await these answers to the two questions of a load balancer."""
 
     async def says() -> bool:
         return (await gateway.status("/readyz"), await gateway.status("/readyz/stream")) == (rest, stream)
 
-    await until(says, f"/readyz {rest}, /readyz/stream {stream}", seconds)
+    await until(says, f"/readyz {rest}, /readyz/stream {stream}")
 
 
 def is_stale(listener: Listener, reason: str | None) -> bool:

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import uuid4
 
 import aiohttp
-import pytest
 from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 from redis.asyncio import Redis
@@ -76,7 +75,6 @@ class Writer:
                 await asyncio.sleep(0.05)
 
 
-@pytest.mark.timeout(180)
 async def test_writes_with_keys_are_done_once_through_elections_killed_gateways_and_a_lost_redis(
     own_mongod_set: OwnMongodSet, redis_url: str, run_service: RunService
 ) -> None:

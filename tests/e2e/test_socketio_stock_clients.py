@@ -13,9 +13,9 @@ import pytest_asyncio
 import socketio
 
 from services.embedded.ports import free_port
+from tests.waiting import HANGS
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 30
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -38,7 +38,7 @@ async def url() -> AsyncIterator[str]:
 
 
 async def _until_it_answers(address: str) -> None:
-    async with asyncio.timeout(SECONDS), aiohttp.ClientSession() as http:
+    async with asyncio.timeout(HANGS), aiohttp.ClientSession() as http:
         while True:
             try:
                 async with http.get(address):
@@ -59,7 +59,7 @@ async def test_the_javascript_client_finds_all_it_expects(url: str, transports: 
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(HANGS):
             output, errors = await process.communicate()
     except TimeoutError:
         process.kill()
@@ -88,14 +88,15 @@ async def test_the_javascript_client_finds_all_it_expects(url: str, transports: 
 
 @pytest.mark.parametrize("transports", [["polling"], ["websocket"], ["polling", "websocket"]], ids="-".join)
 async def test_the_python_client_finds_all_it_expects(url: str, transports: list[str]) -> None:
-    client = socketio.AsyncClient(reconnection=False)
+    client = socketio.AsyncClient(reconnection=False, request_timeout=HANGS)
     backs: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
     auths: asyncio.Queue[Any] = asyncio.Queue()
     client.on("message-back", lambda *args: backs.put_nowait(args))
     client.on("auth", auths.put_nowait)
     client.on("auth", auths.put_nowait, namespace="/custom")
-    async with asyncio.timeout(SECONDS):
-        await client.connect(url, auth={"token": "abc"}, transports=transports, namespaces=["/", "/custom"])
+    async with asyncio.timeout(HANGS):
+        both, auth = ["/", "/custom"], {"token": "abc"}
+        await client.connect(url, auth=auth, transports=transports, namespaces=both, wait_timeout=HANGS)
         assert [await auths.get(), await auths.get()] == [{"token": "abc"}, {"token": "abc"}]
 
         for number in range(50):
@@ -114,8 +115,8 @@ async def test_the_python_client_finds_all_it_expects(url: str, transports: list
 
 
 async def test_the_python_client_is_told_that_a_namespace_does_not_exist(url: str) -> None:
-    client = socketio.AsyncClient(reconnection=False)
+    client = socketio.AsyncClient(reconnection=False, request_timeout=HANGS)
     with pytest.raises(socketio.exceptions.ConnectionError):
-        async with asyncio.timeout(SECONDS):
-            await client.connect(url, namespaces=["/unknown"])
+        async with asyncio.timeout(HANGS):
+            await client.connect(url, namespaces=["/unknown"], wait_timeout=HANGS)
     await client.disconnect()

@@ -15,6 +15,7 @@ from tests.running_product import RunningProduct, product_on
 from tests.servers import Servers
 from tests.service_process import ServiceProcess
 from tests.unit.websocket_client import UPGRADE
+from tests.waiting import HANGS
 
 JSON = "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 # Each with the lines after the Host header.
@@ -73,7 +74,7 @@ async def answer(gateway: ServiceProcess, request: str) -> tuple[int, dict[str, 
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     try:
         writer.write(request.encode())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS):
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
     finally:
         writer.transport.abort()

@@ -10,7 +10,6 @@ from typing import Any
 
 import aiohttp
 import httpx
-import pytest
 import socketio
 from aiohttp_sse_client2.client import EventSource
 from httpx_sse import aconnect_sse
@@ -18,7 +17,7 @@ from httpx_sse import aconnect_sse
 from tests.e2e.clients import Listener, process_lines
 from tests.e2e.conftest import Product
 from tests.e2e.switch import Switch, switch
-from tests.waiting import cancel_all, until
+from tests.waiting import HANGS, cancel_all, until
 
 SCRIPT = Path(__file__).with_name("stranger.mjs")
 NAMES = ("connected", "orderUpdate", "resync")
@@ -35,7 +34,7 @@ async def python_socketio(url: str, listener: Listener) -> None:
     client = socketio.AsyncClient(reconnection_delay=0.05, reconnection_delay_max=0.2)
     for name in NAMES:
         client.on(name, lambda data, _offset, name=name: pass_on(listener, name, data))
-    await client.connect(url, auth=lambda: {"since": listener.cursor} if listener.said else {})
+    await client.connect(url, auth=lambda: {"since": listener.cursor} if listener.said else {}, wait_timeout=HANGS)
     try:
         await asyncio.Event().wait()
     finally:
@@ -111,7 +110,7 @@ class Stranger:
 
     async def has(self, count: int) -> list[dict[str, Any]]:
         try:
-            return await self.told.has(count, 30)
+            return await self.told.has(count)
         except AssertionError as error:
             raise AssertionError(f"{self.name}: {error}") from error
 
@@ -122,12 +121,11 @@ async def connected(client: str | Client, port: int) -> AsyncIterator[Stranger]:
         switch(port) as proxy,
         in_node(client, proxy.url) if isinstance(client, str) else in_python(client, proxy.url) as listener,
     ):
-        await until(lambda: listener.named("connected"), f"{named(client)} is connected", 30)
+        await until(lambda: listener.named("connected"), f"{named(client)} is connected")
         yield Stranger(named(client), proxy, listener)
 
 
 # All at once: what takes long is that each waits before it connects again.
-@pytest.mark.timeout(120)
 async def test_a_third_party_client_misses_nothing_and_gets_nothing_twice(product: Product) -> None:
     await product.watcher()
     gateways = [await product.gateway() for _ in range(2)]

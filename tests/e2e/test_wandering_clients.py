@@ -14,7 +14,7 @@ import socketio
 
 from services.common.cursor import Cursor
 from tests.e2e.conftest import Orders, Product
-from tests.waiting import cancel_all, until
+from tests.waiting import HANGS, cancel_all, until
 
 STATUSES = ["pending", "shipped", "delivered"]
 CUSTOMERS = ["Ada", "Grace", "Edsger"]
@@ -49,11 +49,11 @@ class Wanderer:
 
 @asynccontextmanager
 async def socket(url: str, transport: str, client: Wanderer) -> AsyncIterator[None]:
-    sio = socketio.AsyncClient(reconnection=False)
+    sio = socketio.AsyncClient(reconnection=False, request_timeout=HANGS)
     sio.on("orderUpdate", lambda envelope, _: client.take(envelope))
     sio.on("resync", lambda notice, _: client.faults.append(f"resync {notice}"))
     auth = {"since": client.cursor, **({"filter": client.wanted} if client.wanted else {})}
-    await sio.connect(url, transports=[transport], auth=auth)
+    await sio.connect(url, transports=[transport], auth=auth, wait_timeout=HANGS)
     try:
         yield
     finally:
@@ -110,7 +110,6 @@ async def write(orders: Orders, dice: random.Random, count: int) -> None:
         await asyncio.sleep(0.004)
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_each_list_equals_the_query_wherever_the_client_has_been(product: Product, seed: int) -> None:
     dice = random.Random(seed)

@@ -8,7 +8,7 @@ import socketio
 
 from tests.e2e.clients import Listener, curl, node, run
 from tests.e2e.conftest import Product
-from tests.waiting import until
+from tests.waiting import HANGS, until
 
 JOHN = {"customer_name": "John Doe", "product_name": "Laptop", "status": "pending"}
 
@@ -26,9 +26,9 @@ async def test_each_write_reaches_every_client_over_every_transport(product: Pro
             "curl": await stack.enter_async_context(curl(f"{gateway.url}/api/orders/events")),
             "python": python,
         }
-        sio = socketio.AsyncClient()
+        sio = socketio.AsyncClient(request_timeout=HANGS)
         sio.on("orderUpdate", lambda envelope, _: python.updates.append(envelope))
-        await sio.connect(gateway.url)
+        await sio.connect(gateway.url, wait_timeout=HANGS)
         stack.push_async_callback(sio.shutdown)
 
         direct = str((await product.orders.insert_one({**JOHN})).inserted_id)

@@ -10,6 +10,7 @@ from pathlib import Path
 from services.embedded.binaries import mongod_binary, valkey_binary
 from tests.faults.checker import Breach
 from tests.faults.scenario import Result, Scenario
+from tests.waiting import HANGS
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "faults.md"
 _DESCRIPTION = re.compile(r"- \*\*[\w-]+\*\* \(")
@@ -193,5 +194,5 @@ def _machine() -> str:
 
 
 def _first_line(*command: str) -> str:
-    reply = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    reply = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HANGS)
     return reply.stdout.partition("\n")[0].removeprefix("db version ")

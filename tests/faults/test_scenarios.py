@@ -19,7 +19,6 @@ SHORT = [
 ]
 
 
-@pytest.mark.timeout(170)
 @pytest.mark.parametrize("name", SHORT)
 async def test_keeps_the_promise_whatever_dies(name: str) -> None:
     scenario = find(SCENARIOS, name)

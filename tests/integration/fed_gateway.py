@@ -30,7 +30,7 @@ from services.mongodb.primary import Primary
 from services.watcher.publisher import Publisher
 from tests.log_entries import KEYS, new_publisher, publish
 from tests.stream_events import Outlet, change
-from tests.waiting import until
+from tests.waiting import HANGS, until
 
 RING = 50
 APP_NAME = "fed-gateway"
@@ -94,7 +94,7 @@ class Gateway:
         settings = FeedSettings(RING, self.stale_seconds)
         feed = Feed(redis_log, history, self.ring, self.hub, DependencyHealth("redis"), settings)
         feed.start(tasks)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS):
             await feed.ready.wait()
         return self
 

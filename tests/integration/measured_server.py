@@ -24,6 +24,7 @@ from services.gateway.http.rest import OrdersApi
 from services.gateway.socketio.server import SocketServer
 from services.gateway.store import OrderStore
 from tests.conformance.server import Echo
+from tests.waiting import HANGS
 
 
 class MeasuredLoop(asyncio.SelectorEventLoop):
@@ -104,7 +105,7 @@ async def measured_server(uri: str, settings: EngineSettings) -> AsyncIterator[M
     thread = Thread(target=run)
     thread.start()
     try:
-        yield await asyncio.wait_for(ready, 20)
+        yield await asyncio.wait_for(ready, HANGS)
     finally:
         loop.call_soon_threadsafe(stop.set)
         await asyncio.to_thread(thread.join)

@@ -11,6 +11,7 @@ from aiohttp import ClientResponse
 
 from services.gateway.http.compression import LEAST
 from tests.integration.rest_api import JOHN, Api, Client, orders_at, serve, store_of
+from tests.waiting import HANGS
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
 ODD_HEADERS: tuple[dict[str, str], ...] = (
@@ -83,7 +84,6 @@ OF_THE_API: dict[str, Callable[[ClientResponse, bytes], bool]] = {
 }
 
 
-@pytest.mark.timeout(120)
 async def test_every_route_answers_every_method_and_odd_headers_as_http_says(api: Api) -> None:
     created = await (await api.client.post("/api/orders", json=JOHN)).json()
     asked = [*addresses(api.client, created["_id"]), *NOWHERE]
@@ -214,7 +214,7 @@ async def test_what_aiohttp_answers_itself_is_a_problem(api: Api) -> None:
     reader, writer = await asyncio.open_connection(str(api.client.host), api.client.port)
     host = f"Host: {api.client.host}:{api.client.port}"
     writer.write(f"GET /api/orders HTTP/1.1\r\n{host}\r\nExpect: miracles\r\n\r\n".encode())
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), HANGS)
     assert b" 417 " in head.partition(b"\r\n")[0]
     assert b"application/problem+json" in head
     writer.close()

@@ -13,8 +13,6 @@ from services.embedded.binaries import Way
 from services.embedded.mongod import Mongod
 from services.embedded.valkey import Valkey
 
-pytestmark = [pytest.mark.timeout(300)]
-
 
 @pytest.fixture(autouse=True)
 def needs_docker() -> None:

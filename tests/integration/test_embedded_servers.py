@@ -42,7 +42,7 @@ async def test_a_set_follows_its_data_to_another_port(own_mongod: OwnMongod, fre
     await server.stop()
     server.port = free_port()
     await server.start()
-    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(server.uri("shop"), serverSelectionTimeoutMS=5000)
+    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(server.uri("shop"))
     async with client:
         await client.shop.orders.insert_one({})
 

@@ -20,7 +20,7 @@ from services.embedded.process import Process
 from tests.forked_process import run_forked
 from tests.listening import listening
 from tests.service_process import ROOT
-from tests.waiting import within
+from tests.waiting import HANGS, within
 
 
 @dataclass
@@ -121,7 +121,7 @@ async def test_other_commands_in_the_folder_find_its_mongodb_and_ctrl_c_does_not
         for operation in ("INSERT", "UPDATE", "UPDATE", "DELETE", "INSERT"):
             said = await command(stack, "demo_write")
             assert said.endswith(f"(the embedded MongoDB of `make run`, at 127.0.0.1:{port})\n")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(HANGS):
                 while f'"operation":"{operation}"'.encode() not in await stream.content.readline():
                     pass
         said = await command(stack, "setup_db")

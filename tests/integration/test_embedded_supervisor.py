@@ -13,6 +13,7 @@ from services.embedded.process import Process
 from services.embedded.program import Program
 from services.embedded.supervisor import Backoff, Supervisor
 from services.embedded.terminal import Terminal
+from tests.waiting import HANGS
 
 QUICK = Backoff(first=0.01, longest=0.04, healthy_after=60)
 # Prints a line when it runs, and one when it is told to stop.
@@ -110,7 +111,7 @@ async def test_children_die_with_a_parent_that_is_killed() -> None:
 import asyncio, sys
 from services.embedded.process import Process
 async def main():
-    child = await Process.start([sys.executable, "-c", "import time; time.sleep(60)"], log=None)
+    child = await Process.start([sys.executable, "-c", "import time; time.sleep(600)"], log=None)
     print(child.pid, flush=True)
     await child.wait()
 asyncio.run(main())
@@ -121,7 +122,7 @@ asyncio.run(main())
         await parent.kill()
         ended = asyncio.Event()
         asyncio.get_running_loop().add_reader(child, ended.set)  # a pidfd is readable when its process has ended
-        await asyncio.wait_for(ended.wait(), 10)
+        await asyncio.wait_for(ended.wait(), HANGS)
         asyncio.get_running_loop().remove_reader(child)
     finally:
         os.close(child)

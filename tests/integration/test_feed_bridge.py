@@ -27,7 +27,7 @@ async def forget(past: Past) -> Position:
 
 async def follows(gateway: Gateway, writing: Writing, outlet: Outlet, after: Position) -> None:
     """Publish one more change, which arrives."""
-    await until(lambda: gateway.ring.position >= after, "the gateway is in step again", 30)
+    await until(lambda: gateway.ring.position >= after, "the gateway is in step again")
     next_one = Position(after.ts + 1, 0)
     await publish(writing.publisher, "e1", after, [change(next_one)])
     await until(lambda: outlet.positions[-1:] == [next_one.ts], "the next change arrives")

@@ -10,7 +10,7 @@ import pytest
 from services.embedded.ports import free_port
 from tests.conftest import RunService
 from tests.forked_process import ForkedService, ForkServer, request, run_forked
-from tests.waiting import until
+from tests.waiting import HANGS, until
 
 NOWHERE = {"MONGODB_URI": "mongodb://127.0.0.1:1/orders", "REDIS_URL": "redis://127.0.0.1:1"}
 
@@ -38,10 +38,10 @@ async def test_it_can_be_frozen_killed_and_started_again(run_service: RunService
 
 
 async def test_a_command_has_its_arguments_and_its_end_and_output_are_known(tmp_path: Path) -> None:
-    ended = await run_forked("json.tool", "--help", cwd=tmp_path, environment={}, seconds=20)
+    ended = await run_forked("json.tool", "--help", cwd=tmp_path, environment={}, seconds=HANGS)
     assert ended.code == 0
     assert "usage: " in ended.output
-    ended = await run_forked("json.tool", "missing.json", cwd=tmp_path, environment={}, seconds=20)
+    ended = await run_forked("json.tool", "missing.json", cwd=tmp_path, environment={}, seconds=HANGS)
     assert ended.code == 2
     assert "missing.json" in ended.output
     with pytest.raises(TimeoutError):

@@ -16,7 +16,7 @@ from services.common.normalize import LARGEST_IMAGE
 from tests.abuse.product import Figures, figures, longest_turn
 from tests.integration.watched_orders import JOHN, Stack
 from tests.service_process import ServiceProcess
-from tests.waiting import cancel_all, until
+from tests.waiting import HANGS, cancel_all, until
 
 _DAYS = [datetime(2026, 1, 1, tzinfo=UTC)]  # dear to decode, and to write as JSON
 _DAY_BYTES = 16  # at least, with its key, where there are hundreds of thousands
@@ -151,7 +151,7 @@ async def test_events_of_some_size_that_come_together_from_the_oplog_do_not_hold
     await until(lambda: _has(gateway, 461), "the gateway has all changes")
     before = await figures(gateway.admin_url)
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(HANGS),
         aiohttp.ClientSession(read_bufsize=1 << 25) as session,
         session.get(f"{gateway.url}/api/orders/events", params={"since": first["cursor"]}) as response,
     ):

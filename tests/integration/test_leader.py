@@ -23,7 +23,7 @@ from services.watcher.relay import RelayBounds
 from services.watcher.state import StreamState
 from tests.integration.watched_orders import JOHN, Stack
 from tests.log_entries import new_publisher
-from tests.waiting import cancel_all, until
+from tests.waiting import HANGS, cancel_all, until
 
 RESUMED = "Resumed after the last published change"
 
@@ -97,5 +97,5 @@ async def test_a_term_that_ended_while_the_stream_was_opened_does_not_resume(sta
                 closed.set()
 
     async with leading(stack, swallows_a_cancellation) as sentences:
-        await asyncio.wait_for(closed.wait(), 20)
+        await asyncio.wait_for(closed.wait(), HANGS)
     assert RESUMED not in sentences

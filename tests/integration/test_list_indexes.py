@@ -21,7 +21,7 @@ from services.gateway.order_lists import COUNTED
 from services.gateway.store import OrderStore
 from tests.servers import Servers, with_database
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ORDERS = 100_000
 LIMIT = 20

@@ -43,7 +43,7 @@ from services.watcher.settings import WatcherSettings
 from services.watcher.state import LeaseLost
 from tests.conftest import RunService
 from tests.service_process import ServiceProcess
-from tests.waiting import cancel_all, until
+from tests.waiting import HANGS, cancel_all, until
 
 GATEWAY = [
     (Feed, "_compare_positions", "comparing positions with Redis"),
@@ -243,7 +243,7 @@ async def test_the_process_ends_with_code_1_and_the_name_in_its_log(
             http.ws_connect(f"{gateway.url}/socket.io/?EIO=4&transport=websocket") as socket,
         ):
             await socket.send_str("40")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(HANGS):
                 assert await gateway.wait() == 1
         assert "the task 'Socket.IO marks' has ended: LookupError: odd" in gateway.output
 

@@ -50,7 +50,7 @@ async def test_changes_clients_and_their_ends_are_counted(services: tuple[Servic
     watcher, gateway = services
     async with audience(gateway.url, EVERY_TRANSPORT) as crowd, aiohttp.ClientSession() as session:
         orders = [await create(session, gateway.url, number) for number in range(5)]
-        await crowd.until_all_have(orders, 10)
+        await crowd.until_all_have(orders)
         shown = await scrape(gateway)
         assert figure(shown, "orders_gateway_events_total") == 5
         assert figure(shown, "orders_gateway_ring_events") == 5
@@ -140,4 +140,4 @@ async def test_an_outage_of_redis_shows_in_both(
             and figure(at_watcher, "orders_watcher_rebuilds_total") == 1
         )
 
-    await until(over, "both services show that it is over", 20)
+    await until(over, "both services show that it is over")

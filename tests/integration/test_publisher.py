@@ -14,7 +14,7 @@ from services.watcher.start import PublishedHead
 from tests.conftest import OwnValkey
 from tests.log_entries import KEYS, entries, head, ids, new_publisher, publish
 from tests.stream_events import change
-from tests.waiting import until
+from tests.waiting import HANGS, until
 
 START = Position(10, 0)
 
@@ -71,7 +71,7 @@ async def test_the_message_holds_the_appended_entries_and_their_predecessor(redi
 async def messages(channel: Any, until: str) -> list[dict[str, Any]]:
     """Return the messages of this test; other users of this server share the channel."""
     found = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANGS):
         async for message in channel.listen():
             if message["type"] == "message" and (told := json.loads(message["data"]))["epoch"] == "e1":
                 found.append(told)

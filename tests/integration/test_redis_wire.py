@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError, NoScriptError  # noqa: A004
 from services.redis.wire import RedisWire, packed
 from services.watcher.pipeline import Pipeline
 from tests.conftest import OwnValkey
-from tests.waiting import until
+from tests.waiting import HANGS, until
 
 
 class Receiver:
@@ -84,7 +84,7 @@ async def test_after_giving_it_up_nothing_more_is_reported_and_redis_py_may_clos
     receiver = Receiver()
     async with wire(redis, receiver) as connection:
         connection.send(packed("ECHO", "too late"))
-    async with asyncio.timeout(10), wire(redis, Receiver()):
+    async with asyncio.timeout(HANGS), wire(redis, Receiver()):
         await redis.aclose()
     assert await redis.ping()
     assert (receiver.replies, receiver.ends) == ([], [])
@@ -159,7 +159,7 @@ async def test_a_command_that_is_cut_off_in_the_middle_has_failed(own_valkey: Ow
         await asyncio.sleep(0)
         await server.kill()
         with pytest.raises(ConnectionError):
-            await asyncio.wait_for(running, 10)
+            await asyncio.wait_for(running, HANGS)
         await server.start()
         assert await echo(pipeline, "three") == [b"three"]
 
@@ -167,12 +167,12 @@ async def test_a_command_that_is_cut_off_in_the_middle_has_failed(own_valkey: Ow
 async def test_no_reply_in_time_is_a_failure_and_a_later_one_is_discarded(own_valkey: OwnValkey) -> None:
     server = await own_valkey()
     async with Redis.from_url(server.uri()) as redis, aclosing(Pipeline(redis, 0.2)) as pipeline:
-        assert await echo(pipeline, "one") == [b"one"]
+        assert await patiently(pipeline, "one") == [b"one"]
         server.pause()
         with pytest.raises(TimeoutError):
             await echo(pipeline, "two")
         server.resume()
-        assert await asyncio.wait_for(patiently(pipeline, "three"), 20) == [b"three"]
+        assert await asyncio.wait_for(patiently(pipeline, "three"), HANGS) == [b"three"]
 
 
 async def echo(pipeline: Pipeline, *texts: str) -> list[Any]:

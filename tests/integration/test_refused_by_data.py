@@ -14,6 +14,7 @@ from services.common.fair_turns import Pace
 from services.gateway.snapshot_read import Snapshot
 from services.gateway.store import OrderStore
 from tests.integration.rest_api import JOHN, Client, Orders, orders_at, serve, store_of
+from tests.waiting import within
 
 Prepare = Callable[[Orders], Awaitable[Any]]
 SECRET = "Somebody Else"
@@ -137,7 +138,8 @@ async def test_an_order_that_a_transaction_holds_is_busy_and_all_others_are_not(
             ]
             waiting.append(asyncio.create_task(many.delete(f"/api/orders/{held}")))
             for _ in range(20):
-                reply = await asyncio.wait_for(many.put(f"/api/orders/{other}", json={"status": "shipped"}), 5)
+                async with within(5):
+                    reply = await many.put(f"/api/orders/{other}", json={"status": "shipped"})
                 assert reply.status == 200
             assert await store.check() == "ok"
             async with asyncio.timeout(30):

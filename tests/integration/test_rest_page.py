@@ -14,6 +14,7 @@ from services.front.checks import add_headers_to_all
 from services.gateway.http.headers import add_security_headers
 from services.gateway.http.page import WebPage
 from tests.integration.rest_api import Client
+from tests.waiting import HANGS
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ async def test_the_page_may_load_nothing_from_elsewhere(site: tuple[Client, Path
 async def test_nothing_else_is_shown(site: tuple[Client, Path], address: str) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", site[0].port)  # as written: clients tidy paths up
     writer.write(f"GET {address} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-    answer = await asyncio.wait_for(reader.read(), 5)
+    answer = await asyncio.wait_for(reader.read(), HANGS)
     writer.close()
     await writer.wait_closed()
     assert answer.split()[1] in {b"404", b"400"}

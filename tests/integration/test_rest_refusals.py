@@ -13,6 +13,7 @@ from aiohttp import ClientResponse
 from structlog.testing import capture_logs
 
 from tests.integration.rest_api import JOHN, Api, Client, orders_at, serve, serve_orders, store_of
+from tests.waiting import HANGS
 
 JSON = {"Content-Type": "application/json"}
 
@@ -124,7 +125,7 @@ async def test_a_name_that_cannot_be_encoded_is_reported_in_a_form_that_can(api:
 @pytest.mark.parametrize("target", [b"/api/orders?\xff=1", b"/api/orders?id=\xff", b"/api/orders/\xff", b"/api/\xff"])
 async def test_bytes_in_an_address_that_are_no_text_are_refused_as_a_problem(api: Api, target: bytes) -> None:
     reader, writer = await raw(api.client, b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+    head, _, body = (await asyncio.wait_for(reader.read(), HANGS)).partition(b"\r\n\r\n")
     assert int(head.split()[1]) in {400, 404, 422}
     assert json.loads(body)["status"] == int(head.split()[1])
     writer.close()
@@ -166,7 +167,7 @@ async def test_a_compressed_body_is_refused_unread_at_every_address(
 
 async def test_the_rest_of_a_body_that_is_refused_is_not_read_for_long(api: Api) -> None:
     reader, writer = await raw(api.client, HEAD + b"Content-Length: 1000000000\r\n\r\n")
-    assert (await asyncio.wait_for(reader.readline(), 5)).split()[1] == b"413"
+    assert (await asyncio.wait_for(reader.readline(), HANGS)).split()[1] == b"413"
     sent = 0
     with suppress(ConnectionError):
         while sent < 100_000_000:
@@ -185,7 +186,7 @@ async def test_a_body_over_the_limit_is_refused(api: Api) -> None:
 
 async def test_a_body_that_announces_too_much_is_refused_before_it_comes(api: Api) -> None:
     reader, writer = await raw(api.client, HEAD + b"Content-Length: 1000000\r\n\r\n")
-    assert (await asyncio.wait_for(reader.readline(), 5)).split()[1] == b"413"
+    assert (await asyncio.wait_for(reader.readline(), HANGS)).split()[1] == b"413"
     writer.close()
     await writer.wait_closed()
 
@@ -278,7 +279,7 @@ async def test_a_body_that_does_not_come_to_an_end_is_cut_off(mongodb_uri: str, 
         reader, writer = await raw(client, HEAD + start)
         assert (await client.get("/healthz")).status == 200  # the server has seen the start by now
         writer.write(rest)
-        answer = await asyncio.wait_for(reader.readuntil(b"}"), 5)
+        answer = await asyncio.wait_for(reader.readuntil(b"}"), HANGS)
         # aiohttp's parser in C does not report broken chunks, the one in Python does (AIOHTTP_NO_EXTENSIONS).
         assert (b" 408 " in answer and b"within 0.2 seconds" in answer) or (b" 400 " in answer and b"zz" in rest)
         writer.close()
@@ -287,7 +288,7 @@ async def test_a_body_that_does_not_come_to_an_end_is_cut_off(mongodb_uri: str, 
 
 async def test_a_body_with_broken_chunks_is_refused(api: Api) -> None:
     reader, writer = await raw(api.client, HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n")
-    assert (await asyncio.wait_for(reader.readline(), 5)).split()[1] == b"400"
+    assert (await asyncio.wait_for(reader.readline(), HANGS)).split()[1] == b"400"
     writer.close()
     await writer.wait_closed()
 
@@ -307,7 +308,7 @@ async def test_a_body_with_broken_chunks_is_refused(api: Api) -> None:
 )
 async def test_bytes_that_are_not_http_are_refused_as_a_problem(api: Api, nonsense: bytes, status: int) -> None:
     reader, writer = await raw(api.client, nonsense)
-    head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+    head, _, body = (await asyncio.wait_for(reader.read(), HANGS)).partition(b"\r\n\r\n")
     assert int(head.split()[1]) == status
     assert b"application/problem+json" in head
     assert json.loads(body)["status"] == status

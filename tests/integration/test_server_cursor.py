@@ -25,7 +25,7 @@ from services.mongodb.wire import MongoWire
 from tests.conftest import OwnMongod
 from tests.integration.cursors import open_cursors
 from tests.servers import SMALL_OPLOG, new_mongod
-from tests.waiting import until
+from tests.waiting import HANGS, until, within
 
 WATCH: list[dict[str, Any]] = [{"$changeStream": {}}]
 
@@ -66,7 +66,7 @@ async def fail_get_more(database: "AsyncDatabase[Any]", **how: Any) -> AsyncIter
 async def taken(cursor: ChangeCursor, count: int) -> Sequence[int]:
     """Return the numbers that were inserted, as soon as there are so many."""
     numbers: list[int] = []
-    async with asyncio.timeout(20):
+    async with within(20):  # less than a cursor waits
         while len(numbers) < count:
             numbers += [event["fullDocument"]["number"] for event in await cursor.next_batch(list)]
     return numbers
@@ -267,7 +267,7 @@ async def test_an_answer_that_does_not_come_is_waited_for_no_longer_than_the_tim
     server: Mongod, open_cursor: OpenCursor
 ) -> None:
     async with (
-        database_of(server, socketTimeoutMS=300) as database,
+        database_of(server, socketTimeoutMS=1500) as database,
         open_cursor(database, WATCH, 10, 60_000) as cursor,
     ):
         with pytest.raises(AutoReconnect):
@@ -328,14 +328,15 @@ async def test_a_cursor_is_chosen_by_a_probe_and_the_safe_one_where_pymongo_has_
 
 async def test_a_mongodb_that_is_not_there_decides_nothing(own_mongod: OwnMongod) -> None:
     server, choice = await own_mongod(), CursorChoice()
-    async with database_of(server, serverSelectionTimeoutMS=500, connectTimeoutMS=500) as database:
+    hasty = database_of(server, serverSelectionTimeoutMS=500, connectTimeoutMS=500)
+    async with hasty as gone, database_of(server) as back:
         await server.kill()
         with pytest.raises(AutoReconnect):
-            async with choice.open(database, WATCH, 10, 200):
+            async with choice.open(gone, WATCH, 10, 200):
                 pass
         names = [choice.name]
         await server.start()
-        async with choice.open(database, WATCH, 10, 200):
+        async with choice.open(back, WATCH, 10, 200):
             names.append(choice.name)
     assert names == [None, "wire"]
 
@@ -358,7 +359,7 @@ async def test_a_malformed_reply_ends_the_cursor(server: Mongod, head: tuple[int
             cursor.prefetch()
             cursor._wire.data_received(struct.pack("<iiiiIB", *head) + rest)
             with pytest.raises(ProtocolError):
-                await asyncio.wait_for(cursor.next_batch(list), 10)
+                await asyncio.wait_for(cursor.next_batch(list), HANGS)
             assert not cursor.is_open
         async with server_cursor(database, WATCH, 10, 100) as cursor:
             assert await cursor.next_batch(list) == []
@@ -368,7 +369,7 @@ async def test_an_unrequested_message_ends_the_connection(server: Mongod) -> Non
     async with database_of(server) as database, server_cursor(database, WATCH, 10, 100) as cursor:
         cursor._wire.data_received(struct.pack("<iiiiIB", 26, 7, 1, 2013, 0, 0) + b"\x05\0\0\0\0")
         with pytest.raises(AutoReconnect):
-            await asyncio.wait_for(cursor.next_batch(list), 10)
+            await asyncio.wait_for(cursor.next_batch(list), HANGS)
 
 
 async def test_a_watch_over_the_server_that_fails_itself_ends_the_connection(
@@ -382,6 +383,6 @@ async def test_a_watch_over_the_server_that_fails_itself_ends_the_connection(
 
     monkeypatch.setattr(MongoWire, "watch", watch)
     async with database_of(server) as database, server_cursor(database, WATCH, 10, 30_000) as cursor:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS):
             with pytest.raises(AutoReconnect, match="odd"):
                 await cursor.next_batch(list)

@@ -51,7 +51,6 @@ async def held(port: int, first: bytes, *, trickle: bytes = b"") -> float:
         writer.close()
 
 
-@pytest.mark.timeout(120)
 async def test_a_client_that_does_not_finish_its_request_is_cut_off(
     run_service: RunService, mongodb_uri: str, redis_url: str
 ) -> None:
@@ -72,7 +71,6 @@ async def cuts_off(process: ServiceProcess) -> None:
     assert late == {}, process.name
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("first", [b"", b"GET /healthz HTTP/1.1\r\n"], ids=["silent", "half a request"])
 async def test_silent_connections_keep_no_client_out_however_few_descriptors_there_are(
     run_service: RunService, mongodb_uri: str, redis_url: str, first: bytes
@@ -89,10 +87,9 @@ async def test_silent_connections_keep_no_client_out_however_few_descriptors_the
         assert await gateway.metric("orders_gateway_connections_limit") < 256
         assert await gateway.metric('orders_gateway_incidents_total{kind="evicted"}') > 200
         assert gateway.output.count("Connections are refused or evicted to make room") == 1
-    await until(lambda: "There is room for connections again" in gateway.output, "it says that it is over", 30)
+    await until(lambda: "There is room for connections again" in gateway.output, "it says that it is over")
 
 
-@pytest.mark.timeout(120)
 async def test_idle_connections_keep_no_client_out_either(
     run_service: RunService, mongodb_uri: str, redis_url: str
 ) -> None:

@@ -18,6 +18,7 @@ from services.gateway.store_errors import OrderNotFound
 from tests.integration.change_history import begin, changes_since, state_at
 from tests.integration.cursors import open_cursors
 from tests.integration.rest_api import JOHN, Orders, orders_at, store_of
+from tests.waiting import HANGS
 
 NEW = NewOrder.model_validate(JOHN)
 
@@ -151,7 +152,7 @@ async def test_an_id_of_the_same_number_keeps_no_large_order_from_being_found(or
     for one in stored:
         await orders.insert_one({"_id": one, **JOHN, "product_name": "x" * 9_000_000})
     store = store_of(orders)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANGS):
         asked = (store.get("~i5"), store.get("~i6"), store.get("a"))
         five, six, found = await asyncio.gather(*asked, return_exceptions=True)
     assert isinstance(five, OrderNotFound)

@@ -32,7 +32,7 @@ from tests.conftest import OwnMongod, OwnMongodSet
 from tests.faults.cable import Cable
 from tests.integration.rest_api import JOHN, Client, orders_at, serve, store_of
 from tests.servers import SMALL_OPLOG
-from tests.waiting import until
+from tests.waiting import until, within
 
 NEW = NewOrder.model_validate(JOHN)
 
@@ -93,8 +93,12 @@ async def test_a_frozen_mongodb_is_answered_with_503_in_time_and_logged_once(own
             assert (await client.post("/api/orders", json=JOHN)).status == 201
             freeze(server)
             try:
-                written = await asyncio.wait_for(client.post("/api/orders", json=JOHN), 5)
-                listed = [await asyncio.wait_for(client.get("/api/orders"), 5) for _ in range(3)]
+                async with within(5):
+                    written = await client.post("/api/orders", json=JOHN)
+                listed = []
+                for _ in range(3):
+                    async with within(5):
+                        listed.append(await client.get("/api/orders"))
                 assert (await client.get("/readyz")).status == 503
             finally:
                 server.resume()
@@ -140,7 +144,7 @@ async def test_the_return_of_mongodb_is_noticed_without_a_request(own_mongod: Ow
                 await store.page(ListQuery())
             assert not store.dependency.works()
             await server.start()
-            await until(store.dependency.works, "its return is noticed", 20)
+            await until(store.dependency.works, "its return is noticed")
         assert [line["event"] for line in lines] == [
             "MongoDB does not answer; REST is unavailable until it does",
             "MongoDB answers again",

@@ -126,7 +126,7 @@ async def test_a_quiet_stream_that_redis_lost_is_rebuilt_once(stack: Stack) -> N
     async def moved() -> bool:
         return bool((await stack.state())["resume_token"] != token)
 
-    await until(moved, "the token of the quiet stream moves on", 20)
+    await until(moved, "the token of the quiet stream moves on")
     await watcher.stop()
     await watcher.start()
     await stack.orders.insert_one({**JOHN})

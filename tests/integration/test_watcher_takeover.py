@@ -1,6 +1,7 @@
 """Watchers that take over from each other, are frozen, or stand before a Redis that takes nothing."""
 
-import asyncio
+import os
+import signal
 
 from bson import ObjectId
 from redis.asyncio import Redis
@@ -8,7 +9,7 @@ from redis.asyncio import Redis
 from tests.conftest import OwnValkey
 from tests.integration.watched_orders import JOHN, Stack, Writer, operations
 from tests.log_entries import KEYS, entries
-from tests.waiting import until
+from tests.waiting import until, within
 
 
 async def test_a_second_watcher_stands_by_and_takes_over_when_the_first_is_killed(stack: Stack) -> None:
@@ -52,9 +53,9 @@ async def test_a_watcher_stops_at_once_at_whatever_moment_it_is_told(stack: Stac
         for _ in range(15):
             watcher = await stack.watcher()
             await writer.has_written(50)
-            async with asyncio.timeout(10):  # `stop` would kill it after 15
-                await watcher.stop()
-            assert await watcher.wait() == 0
+            async with within(10):
+                os.kill(watcher.pid, signal.SIGTERM)  # `stop` would kill it after 15
+                assert await watcher.wait() == 0
 
 
 async def test_a_watcher_that_was_frozen_past_its_lease_does_no_harm(stack: Stack) -> None:
@@ -89,9 +90,9 @@ async def test_a_watcher_whose_queue_is_full_stops_when_it_is_told(stack: Stack,
         await writer.has_written(100)
         # Nothing tells from outside that the queue is full; with a hundred changes and room for three it soon is.
         await until(lambda: "redis failed" in watcher.output, "Redis is missed")
-    async with asyncio.timeout(14):  # `stop` would kill it after 15
-        await watcher.stop()
-    assert await watcher.wait() == 0
+    async with within(14):
+        os.kill(watcher.pid, signal.SIGTERM)  # `stop` would kill it after 15
+        assert await watcher.wait() == 0
 
 
 async def test_a_log_that_is_lost_while_the_queue_is_full_is_rebuilt(stack: Stack) -> None:

@@ -44,14 +44,14 @@ class Stack:
     async def state(self) -> dict[str, Any]:
         return await self.orders.database["stream_state"].find_one({"_id": "orders"}) or {}
 
-    async def log_of(self, count: int, seconds: float = 20) -> list[dict[str, Any]]:
+    async def log_of(self, count: int) -> list[dict[str, Any]]:
         """Return the envelopes in the log, as soon as there are so many."""
 
         async def enough() -> list[Entry]:
             found = await entries(self.redis)
             return found if len(found) >= count else []
 
-        return envelopes(await until(enough, f"{count} changes are in the log", seconds))
+        return envelopes(await until(enough, f"{count} changes are in the log"))
 
     async def entries_with(self, change: tuple[str, str]) -> list[Entry]:
         """Return the log's entries as soon as this change is one of them."""

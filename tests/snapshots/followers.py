@@ -12,7 +12,7 @@ import socketio
 
 from services.common.cursor import Cursor, Position
 from services.gateway.snapshot_chunk import INSIDE
-from tests.waiting import meanwhile, until
+from tests.waiting import HANGS, meanwhile, until
 
 TRANSPORTS = ("websocket", "polling", "sse")
 EVENTS = {"Accept": "text/event-stream"}
@@ -81,7 +81,7 @@ class Follower:
     def named(self, name: str) -> list[dict[str, Any]]:
         return [payload for each, payload in self.told if each == name]
 
-    async def has(self, name: str, times: int = 1, seconds: float = 20) -> dict[str, Any]:
+    async def has(self, name: str, times: int = 1, seconds: float = 30) -> dict[str, Any]:
         """Return the payload of the last event of this name as soon as there are so many."""
         await until(lambda: len(self.named(name)) >= times, f"{times} × {name}", seconds)
         return self.named(name)[-1]
@@ -90,7 +90,7 @@ class Follower:
         """Send an event over Socket.IO, and return its acknowledgement."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         await self.sio.emit(name, args, callback=lambda *given: answer.set_result(given[0]))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS):
             return await answer
 
 
@@ -145,7 +145,9 @@ async def _sse(url: str, client: Follower, query: Mapping[str, str], headers: Ma
 
 @asynccontextmanager
 async def _socket(url: str, transport: str, client: Follower, auth: Mapping[str, Any]) -> AsyncIterator[None]:
-    sio = socketio.AsyncClient(reconnection=False, websocket_extra_options={"max_msg_size": 1 << 25})
+    sio = socketio.AsyncClient(
+        reconnection=False, request_timeout=HANGS, websocket_extra_options={"max_msg_size": 1 << 25}
+    )
     is_over = False
 
     def take(name: str, *args: Any) -> None:
@@ -154,7 +156,7 @@ async def _socket(url: str, transport: str, client: Follower, auth: Mapping[str,
 
     sio.on("*", take)
     client.sio = sio
-    await sio.connect(url, auth=dict(auth), transports=[transport])
+    await sio.connect(url, auth=dict(auth), transports=[transport], wait_timeout=HANGS)
     try:
         yield
     finally:

@@ -80,7 +80,6 @@ def differences(client: Follower, truth: list[tuple[Position, dict[str, dict[str
     return found
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_what_is_shown_equals_the_database_at_every_commit(emptied: Scene, seed: int) -> None:
     dice = random.Random(seed)

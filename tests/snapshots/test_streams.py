@@ -11,7 +11,7 @@ from services.common.cursor import Cursor
 from tests.access.tokens import token
 from tests.snapshots.conftest import Scene
 from tests.snapshots.followers import EVENTS, TRANSPORTS, UNLIMITED, Follower, following
-from tests.waiting import until
+from tests.waiting import HANGS, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -120,7 +120,7 @@ async def test_large_orders_come_one_by_one(emptied: Scene) -> None:
     for transport in TRANSPORTS:
         client = Follower()
         async with following(emptied.urls[0], transport, client):
-            await client.has("live", seconds=30)
+            await client.has("live")
             assert len(client.rows) == 12
             assert [len(each["orders"]) for each in client.named("snapshot")] == [1] * 12
         assert client.faults == []
@@ -161,7 +161,7 @@ async def test_a_subscription_with_snapshot_is_acknowledged_and_shown_from_the_s
 async def packets(websocket: Any, enough: Any) -> list[Any]:
     """Return the events that come until one is enough, as a stock client parses them."""
     found: list[Any] = []
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(HANGS):
         while not found or not enough(found[-1]):
             text = await websocket.receive_str()
             if text == "2":

@@ -15,6 +15,7 @@ from services.front import bodies
 from services.front.bodies import drain_unread_body, refuse_encoded
 from services.front.checks import checking
 from services.front.runner import Runner
+from tests.waiting import HANGS
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ async def server() -> AsyncIterator[int]:
 async def response_to(port: int, request: bytes) -> tuple[bytes, bytes]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANGS):
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
     writer.close()
     return head, body

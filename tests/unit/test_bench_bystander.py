@@ -20,7 +20,7 @@ from services.gateway.edge.peer import Peers
 from tests.abuse.attackers import EVERY
 from tests.abuse.attackers.attacker import Target
 from tests.abuse.attackers.wire import wire
-from tests.waiting import cancel_all, until
+from tests.waiting import HANGS, cancel_all, until
 
 BYSTANDER, STRANGER, OTHER, NEIGHBOUR = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"
 
@@ -70,7 +70,7 @@ async def test_an_attacker_connects_from_the_address_that_it_is_given(name: str)
         target = Target(port, port, since="1.2-3", source=STRANGER)
         attack = asyncio.ensure_future(EVERY[name].run(target, Counter()))
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(HANGS):
                 assert await clients.get() == STRANGER
         finally:
             await cancel_all(attack)
@@ -91,7 +91,7 @@ async def test_the_process_of_an_attacker_connects_from_the_address_that_it_is_g
     async with (
         listening(heard) as (port, clients),
         attacking(f"http://127.0.0.1:{port}", "ping-flood", "1.2-3", STRANGER),
-        asyncio.timeout(20),
+        asyncio.timeout(HANGS),
     ):
         await heard.wait()
         assert await clients.get() == STRANGER

@@ -9,6 +9,7 @@ from time import perf_counter
 import pytest
 
 from bench.load.stamped import StampedReader
+from tests.waiting import HANGS
 
 BUSY = 0.05  # seconds without reading
 TRIES = 200  # ten seconds at least
@@ -31,7 +32,7 @@ async def test_data_that_has_to_wait_for_its_reader_is_stamped_with_when_it_came
                 sender.write(b"%d" % attempt)
                 time.sleep(BUSY)  # noqa: ASYNC251 - the loop must not read meanwhile
                 free_to_read = perf_counter()
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(HANGS):
                     data, when = await arrived.get()
                 assert data == b"%d" % attempt
                 # The kernel's clock is another, which may be corrected a little between its stamp and our reading it.

@@ -26,11 +26,11 @@ from services.front.refusals import Overload, Refusals
 from services.gateway.edge.fast_path import websocket_fast_path
 from services.gateway.edge.takeover import AlreadyAnswered, take_over
 from services.gateway.wire.handshake import Handshake
-from tests.waiting import meanwhile, until
+from tests.waiting import HANGS, meanwhile, until
 
 HANDSHAKE = b"GET /socket.io/?EIO=4 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n"
 REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-LONG = 20.0
+LONG = 2 * HANGS  # that the server waits: nothing comes about by it
 BUSY = 0.02  # seconds
 BODY = b"x" * 1_000_000
 
@@ -103,7 +103,7 @@ class Client:
     async def ask(self, request: bytes = REQUEST) -> bytes:
         """Return the status line of the answer."""
         self.writer.write(request)
-        async with asyncio.timeout(LONG):
+        async with asyncio.timeout(HANGS):
             head = await self.reader.readuntil(b"\r\n\r\n")
             for line in head.split(b"\r\n"):
                 if line.startswith(b"Content-Length: "):
@@ -112,7 +112,7 @@ class Client:
 
     async def rest(self) -> bytes:
         """Read until the server closes."""
-        async with asyncio.timeout(LONG):
+        async with asyncio.timeout(HANGS):
             try:
                 return await self.reader.read()
             except ConnectionResetError:
@@ -516,7 +516,7 @@ async def trickle(client: Client) -> None:
 
 def run(scenario: Awaitable[None], loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(LONG):
+        async with asyncio.timeout(HANGS):
             await scenario
 
     with asyncio.Runner(loop_factory=loop) as runner:

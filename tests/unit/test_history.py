@@ -12,6 +12,7 @@ from services.common.fair_turns import INTERNAL, FairTurns
 from services.gateway import history
 from services.gateway.history import History
 from services.mongodb.primary import Primary
+from tests.waiting import HANGS
 
 BATCHES = [0.03, 0.01, 20.0]  # how long MongoDB works on each, in seconds
 
@@ -51,7 +52,7 @@ async def rests_of(account: str, monkeypatch: pytest.MonkeyPatch) -> list[float]
     monkeypatch.setattr(asyncio, "sleep", sleep)
     database: Any = None
     reader = History(database, "orders", Primary(), FairTurns())
-    async with asyncio.timeout(10), aclosing(reader.after(Position(1 << 32, 0), "e1", account)) as pages:
+    async with asyncio.timeout(HANGS), aclosing(reader.after(Position(1 << 32, 0), "e1", account)) as pages:
         for _ in range(len(BATCHES) + 1):
             await anext(pages)
     return rests

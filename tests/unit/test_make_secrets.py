@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.commands.make_secrets import ROTATED, SERVICES, make
+from tests.waiting import HANGS
 
 
 def held(root: Path) -> dict[str, str]:
@@ -71,7 +72,7 @@ def test_a_password_that_would_break_an_address_is_refused_by_its_file(tmp_path:
         capture_output=True,
         text=True,
         check=False,
-        timeout=20,
+        timeout=HANGS,
     )
     assert done.returncode == 1
     assert "setup/admin_password must hold letters and digits only" in done.stderr

@@ -89,5 +89,5 @@ async def test_it_is_where_the_stream_is_when_it_is_sent(monkeypatch: pytest.Mon
         live._clients = set(clients)
         sending = live.send_marks()
     async with meanwhile(sending):
-        await until(lambda: [*last.values()] == [Position(3, 0)] * 3, "all are told where the stream has come to", 10)
+        await until(lambda: [*last.values()] == [Position(3, 0)] * 3, "all are told where the stream has come to")
     assert [here.position for here, _ in told] == [position for _, position in told]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.gateway.http.page_modules import UnknownForm, joined
+from tests.waiting import HANGS
 
 MODULES = {
     "main.js": """
@@ -65,7 +66,7 @@ def output_of(folder: Path, files: Mapping[str, str], entry: str) -> list[str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     (folder / "package.json").write_text('{"type": "module"}')
-    done = subprocess.run(["node", folder / entry], capture_output=True, text=True, timeout=20, check=True)
+    done = subprocess.run(["node", folder / entry], capture_output=True, text=True, timeout=HANGS, check=True)
     said: list[str] = json.loads(done.stdout)
     return said
 

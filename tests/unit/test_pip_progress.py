@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from tests.service_process import ROOT
+from tests.waiting import HANGS
 
 COMMAND = ["awk", "-f", str(ROOT / "tools" / "pip-progress.awk")]
 ONE = "Collecting aiohttp==3.14\n"
@@ -22,13 +23,13 @@ MORE = "Processing ./cache/redis-7.whl\nInstalling collected packages: aiohttp, 
     ],
 )
 def test_without_a_terminal_only_errors_and_the_end_are_written(said: str, shown: str) -> None:
-    run = subprocess.run(COMMAND, input=said, capture_output=True, text=True, check=True, timeout=10)
+    run = subprocess.run(COMMAND, input=said, capture_output=True, text=True, check=True, timeout=HANGS)
     assert run.stdout == shown
 
 
 def test_on_a_terminal_each_package_overwrites_the_one_before() -> None:
     ours, theirs = pty.openpty()
-    subprocess.run(COMMAND, input=(ONE + MORE).encode(), stdout=theirs, check=True, timeout=10)
+    subprocess.run(COMMAND, input=(ONE + MORE).encode(), stdout=theirs, check=True, timeout=HANGS)
     os.close(theirs)
     shown = os.read(ours, 4096).decode()
     os.close(ours)

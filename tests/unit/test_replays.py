@@ -17,7 +17,7 @@ from services.gateway.replays import Replays
 from services.gateway.ring import Ring
 from services.gateway.subscription import Mode, Subscription
 from tests.stream_events import EPOCH, Outlet, event
-from tests.waiting import until
+from tests.waiting import HANGS, until
 
 _SECOND = 1 << 32
 END = Position(150 * _SECOND, 0)
@@ -81,10 +81,10 @@ async def test_a_client_that_joins_a_pass_whose_reading_has_ended_is_served_too(
                 await asyncio.sleep(0)
                 passes = those.replays._passes
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS):
             await join_as_it_ends()
         late = those.join(149)
-        await until(lambda: late.mode is Mode.LIVE, "the late one is live", 10)
+        await until(lambda: late.mode is Mode.LIVE, "the late one is live")
 
 
 async def test_a_client_just_behind_a_running_pass_waits_for_the_next_one() -> None:
@@ -96,7 +96,7 @@ async def test_a_client_just_behind_a_running_pass_waits_for_the_next_one() -> N
         behind = [Outlet() for _ in range(20)]
         clients = [those.join(99 + number % 5, outlet) for number, outlet in enumerate(behind)]
         those.oplog.goes_on.set()
-        await until(lambda: all(client.mode is Mode.LIVE for client in clients), "all are served", 10)
+        await until(lambda: all(client.mode is Mode.LIVE for client in clients), "all are served")
     assert [outlet.resyncs for outlet in behind] == [[]] * 20
     assert [len(outlet.seen) for outlet in behind] == [10, 9, 8, 7, 6] * 4  # the ring has nothing later
 
@@ -108,11 +108,11 @@ async def test_a_pass_in_which_one_account_has_many_clients_is_not_shared() -> N
         those.oplog.goes_on.clear()
         crowd = [those.join(99, account="crowd") for _ in range(30)]
         other = those.join(99, account="other")
-        await until(lambda: other.mode is Mode.LIVE, "the other one is live", 10)
+        await until(lambda: other.mode is Mode.LIVE, "the other one is live")
         late = [those.join(99, account="crowd") for _ in range(30)]
         assert {client.mode for client in [*crowd, *late]} == {Mode.BEHIND}
         those.oplog.goes_on.set()
-        await until(lambda: all(client.mode is Mode.LIVE for client in [*crowd, *late]), "all are served", 10)
+        await until(lambda: all(client.mode is Mode.LIVE for client in [*crowd, *late]), "all are served")
 
 
 async def test_one_account_does_not_keep_all_readers_while_another_waits() -> None:
@@ -125,6 +125,6 @@ async def test_one_account_does_not_keep_all_readers_while_another_waits() -> No
         crowd += [those.join(99, account="crowd") for _ in range(30)]
         await until(lambda: sum(each.reading is not None for each in those.replays._passes) == 2, "and another one")
         other = those.join(99, account="other")
-        await until(lambda: other.mode is Mode.LIVE, "the other one is live", 10)
+        await until(lambda: other.mode is Mode.LIVE, "the other one is live")
         those.oplog.goes_on.set()
-        await until(lambda: all(client.mode is Mode.LIVE for client in crowd), "all are served", 10)
+        await until(lambda: all(client.mode is Mode.LIVE for client in crowd), "all are served")

@@ -21,6 +21,7 @@ from services.gateway.settings import GatewaySettings
 from services.redis.client import redis_client
 from services.watcher.settings import WatcherSettings
 from tests.forked_process import run_forked
+from tests.waiting import HANGS
 
 ROOT = Path(__file__).parents[2]
 CLASSES: list[type[BaseSettings]] = [
@@ -209,7 +210,7 @@ async def test_a_wrong_secret_does_not_give_itself_away(tmp_path: Path) -> None:
         "REDIS_URL": "redi://:hunter2/@host",
         "RECOVERY_SECRET": "hunter2",
     }
-    ended = await run_forked("services.gateway", cwd=tmp_path, environment=wrong, seconds=20)
+    ended = await run_forked("services.gateway", cwd=tmp_path, environment=wrong, seconds=HANGS)
     assert ended.code == 2
     assert "MONGODB_URI" in ended.output
     assert "REDIS_URL" in ended.output
@@ -220,7 +221,7 @@ async def test_a_wrong_secret_does_not_give_itself_away(tmp_path: Path) -> None:
 @pytest.mark.parametrize("program", ["gateway", "watcher", "commands.setup_db", "commands.demo_write", "commands.demo"])
 async def test_a_password_that_is_not_percent_encoded_does_not_give_itself_away(program: str, tmp_path: Path) -> None:
     wrong = {"MONGODB_URI": "mongodb://me:hun/ter2@host/db", "REDIS_URL": "redis://host:1/0"}
-    ended = await run_forked(f"services.{program}", cwd=tmp_path, environment=wrong, seconds=20)
+    ended = await run_forked(f"services.{program}", cwd=tmp_path, environment=wrong, seconds=HANGS)
     assert ended.code != 0
     assert "MONGODB_URI: write / ? # and @ in a user or password as %2F" in ended.output
     assert not re.search("me:|hun|ter2|Traceback", ended.output)
@@ -263,7 +264,7 @@ def _run(service: str, settings: Mapping[str, str]) -> subprocess.CompletedProce
         env={"PYTHONPATH": str(ROOT), **settings},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=HANGS,
         check=False,
     )
 

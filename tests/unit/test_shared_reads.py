@@ -7,7 +7,7 @@ import pytest
 from services.gateway.in_flight import InFlight
 from services.gateway.shared_reads import LONGEST_PAUSE, SharedReads
 from services.gateway.store_errors import Overloaded
-from tests.waiting import until, within
+from tests.waiting import HANGS, until, within
 
 
 class Reads:
@@ -105,7 +105,7 @@ async def test_an_account_whose_slots_are_taken_delays_nobody_else() -> None:
     busy = [asyncio.create_task(ask(shared, slow, key, "greedy")) for key in ("one", "two", "three")]
     await until(lambda: slow.begun == 1, "it has one slot")
     quick.go_on.set()
-    assert await asyncio.wait_for(ask(shared, quick, "three", "honest"), 5) == 1
+    assert await asyncio.wait_for(ask(shared, quick, "three", "honest"), HANGS) == 1
     slow.go_on.set()
     await asyncio.gather(*busy)
 

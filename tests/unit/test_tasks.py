@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from services.common.tasks import TaskEnded, Tasks
+from tests.waiting import HANGS
 
 
 class Expected(Exception):
@@ -28,13 +29,13 @@ async def end() -> None:
 
 
 async def keep(name: str, work: Coroutine[Any, Any, None], *expected: type[Exception]) -> None:
-    async with asyncio.timeout(10), Tasks(*expected) as tasks:
+    async with asyncio.timeout(HANGS), Tasks(*expected) as tasks:
         tasks.keep(name, work)
         await tasks.forever()
 
 
 async def spawn(name: str, work: Coroutine[Any, Any, None]) -> None:
-    async with asyncio.timeout(10), Tasks() as tasks:
+    async with asyncio.timeout(HANGS), Tasks() as tasks:
         tasks.spawn(name, work)
         await tasks.forever()
 
@@ -65,7 +66,7 @@ async def test_a_task_that_ends_while_a_driver_swallows_the_cancellation_ends_th
                 await asyncio.Event().wait()
             await tasks.forever()
 
-    async with asyncio.timeout(10) as limit:
+    async with asyncio.timeout(HANGS) as limit:
         with pytest.raises(TaskEnded, match="'heartbeats' has ended: it returned"):
             await start()
     assert not limit.expired()

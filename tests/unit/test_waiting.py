@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from tests import waiting
 from tests.waiting import cancel_all, until, within
 
 
@@ -12,6 +13,13 @@ async def test_what_takes_longer_fails() -> None:
     with pytest.raises(AssertionError, match=r"it took 0\.[3-9]"):
         async with within(0.1):
             await asyncio.sleep(0.3)
+
+
+async def test_what_hangs_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "HANGS", 0.1)
+    with pytest.raises(TimeoutError):
+        async with within(0.1):
+            await asyncio.Event().wait()
 
 
 async def test_time_in_which_nothing_could_run_does_not_count() -> None:

@@ -15,7 +15,7 @@ from services.front.connections import State
 from services.front.handover import Successor
 from services.gateway.edge.connection_watch import ConnectionWatch
 from services.gateway.edge.takeover import AlreadyAnswered, take_over
-from tests.waiting import until
+from tests.waiting import HANGS, until
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -63,7 +63,7 @@ def run(scenario: Awaitable[None], loop: Callable[[], asyncio.AbstractEventLoop]
     """Run on the given loop, whichever the tests run on."""
 
     async def bounded() -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS):
             await scenario
 
     with asyncio.Runner(loop_factory=loop) as runner:

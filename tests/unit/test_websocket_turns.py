@@ -15,7 +15,7 @@ from services.gateway.edge.unsent import Unsent
 from services.gateway.engineio.websocket_connection import WebSocketConnection
 from services.gateway.wire.websocket import CloseCode
 from tests.unit.websocket_client import CONTINUATION, PONG, TEXT, frame
-from tests.waiting import until
+from tests.waiting import HANGS, until
 
 LIMIT = 65_536
 
@@ -82,7 +82,7 @@ async def flooded(data: bytes, allowed: int = 10**9) -> AsyncIterator[Owner]:
     connection.set_owner(owner)
     transport, _ = await asyncio.get_running_loop().create_unix_connection(lambda: connection, sock=ours)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANGS):
             yield owner
     finally:
         owner.stop()

@@ -17,6 +17,7 @@ from tests.faults.audit import Audit
 from tests.faults.scenario import scenario
 from tests.faults.small_disk import fill, mounts_missing
 from tests.faults.stack import Shape
+from tests.waiting import HANGS
 
 RESTART = 2.0
 _LOG = StreamKeys.of(ORDERS.name).log
@@ -93,7 +94,7 @@ async def fail_over_to_a_lagging_replica(audit: Audit) -> None:
     replica = Valkey(folder=stack.folder / "replica", port=port, arguments=arguments)
     await stack.also(replica)
     async with Redis.from_url(replica.uri()) as redis:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANGS):
             while (await redis.info("replication"))["master_link_status"] != "up":  # noqa: ASYNC110 - it does not tell
                 await asyncio.sleep(0.05)
         await redis.execute_command("REPLICAOF", "NO", "ONE")  # type: ignore[no-untyped-call]
@@ -184,7 +185,7 @@ async def serve_rest_while_redis_is_frozen(audit: Audit) -> None:
     async def all_take_streams() -> bool:
         return {await gateway.status("/readyz/stream") for gateway in gateways} == {200}
 
-    await audit.until(none_takes_streams, "no gateway is ready for streams", patience=10)
+    await audit.until(none_takes_streams, "no gateway is ready for streams")
     answers = Counter[int | None]()
     for _ in range(30):
         for gateway in gateways:
