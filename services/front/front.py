@@ -39,8 +39,8 @@ UNREAD_SECONDS = 60.0
 # distant clients are not slowed down.
 KERNEL_UNSENT = 131_072
 
-# What an address pays for a connection, besides for what it asks: uvloop accepts and closes it without a turn, in passes
-# of the loop that others wait for. One that opened stream after stream had half of the loop instead of a quarter.
+# What an address pays for a connection, besides for what it asks: uvloop accepts and closes it without a turn, and that
+# takes passes of the loop. One that opened stream after stream had half of the loop instead of a quarter.
 CONNECTION_SECONDS = 0.0002
 
 KEEPALIVE_SECONDS = 75.0  # of a connection that asks nothing; those of load balancers are shorter
