@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -14,7 +13,7 @@ from typing import Any
 import aiohttp
 
 from services.common.cursor import Cursor
-from tests.waiting import HANGS, cancel_all
+from tests.waiting import HANGS, cancel_all, patient_clock
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("audience.mjs")
@@ -44,8 +43,7 @@ class Heard:
         """Which gateways it was connected to, one after the other."""
         return [connection["server"] for connection in self.connections]
 
-    def take(self, what: str, line: dict[str, Any]) -> None:
-        now = time.monotonic()
+    def take(self, what: str, line: dict[str, Any], now: float) -> None:
         match what:
             case "change":
                 self.changes.append((line["id"], Cursor.parse(line["cursor"])))
@@ -78,13 +76,14 @@ class Tally:
 class Audience:
     """All clients of one test."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self.heard: dict[str, Heard] = defaultdict(Heard)
+        self._clock = clock
         self._news = asyncio.Condition()
 
     async def take(self, client: str, what: str, line: dict[str, Any]) -> None:
         async with self._news:
-            self.heard[client].take(what, line)
+            self.heard[client].take(what, line, self._clock())
             self._news.notify_all()
 
     async def until(self, true: Callable[[], bool], what: str) -> None:
@@ -148,7 +147,12 @@ class Audience:
 @asynccontextmanager
 async def audience(url: str, clients: Mapping[str, Sequence[str]] = EVERY_TRANSPORT) -> AsyncIterator[Audience]:
     """Connect the clients, yield their events, and disconnect them; all are connected when it begins."""
-    crowd = Audience()
+    async with patient_clock() as clock, _connected(url, clients, Audience(clock)) as crowd:
+        yield crowd
+
+
+@asynccontextmanager
+async def _connected(url: str, clients: Mapping[str, Sequence[str]], crowd: Audience) -> AsyncIterator[Audience]:
     sockets = {name: transports for name, transports in clients.items() if transports != ["sse"]}
     tasks = [asyncio.create_task(_listen_to_events(url, name, crowd)) for name in clients if name not in sockets]
     node = await asyncio.create_subprocess_exec(
