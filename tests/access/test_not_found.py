@@ -112,5 +112,6 @@ async def test_an_order_outside_is_not_told_from_none_by_a_byte_or_a_query(gate:
             status = b"HTTP/1.1 200 OK" if "list" in request else b"HTTP/1.1 404 Not Found"
             assert expected.bytes[0] == status, request
             for order in (OUTSIDE, LARGE):
-                assert await answer(gate, request, order, text) == expected, (request, order)
+                found = await answer(gate, request, order, text)
+                assert found == expected, f"{request} of {order}: {found.asked}, not {expected.asked}"
     assert await gate.orders.count_documents(EVE) == 2, "nothing was written"
