@@ -99,6 +99,17 @@ async def answer(gate: Gate, request: str, order: str, text: str) -> Answer:
     return Answer([line.replace(order.encode(), b"the order") for line in lines], await asked(gate, before))
 
 
+async def assert_not_told_apart(gate: Gate, request: str, order: str, text: str) -> None:
+    """Ask for both, up to three times: on a busy machine the driver now and then repeats what it has asked."""
+    for _ in range(3):
+        expected, found = await answer(gate, request, ABSENT, text), await answer(gate, request, order, text)
+        assert expected.bytes[0] == (b"HTTP/1.1 200 OK" if "list" in request else b"HTTP/1.1 404 Not Found"), request
+        assert found.bytes == expected.bytes, (request, order)
+        if found.asked == expected.asked:
+            return
+    pytest.fail(f"{request} of {order}: MongoDB is asked {found.asked}, and for one that is absent {expected.asked}")
+
+
 @pytest.mark.parametrize("rights", RIGHTS)
 async def test_an_order_outside_is_not_told_from_none_by_a_byte_or_a_query(gate: Gate, rights: str) -> None:
     await gate.orders.delete_many({})
@@ -108,10 +119,6 @@ async def test_an_order_outside_is_not_told_from_none_by_a_byte_or_a_query(gate:
         for request in REQUESTS:  # once for nothing: the first list asks for the indexes
             await answer(gate, request, ABSENT, text)
         for request in REQUESTS:
-            expected = await answer(gate, request, ABSENT, text)
-            status = b"HTTP/1.1 200 OK" if "list" in request else b"HTTP/1.1 404 Not Found"
-            assert expected.bytes[0] == status, request
             for order in (OUTSIDE, LARGE):
-                found = await answer(gate, request, order, text)
-                assert found == expected, f"{request} of {order}: {found.asked}, not {expected.asked}"
+                await assert_not_told_apart(gate, request, order, text)
     assert await gate.orders.count_documents(EVE) == 2, "nothing was written"
