@@ -85,7 +85,7 @@ class ExportReading(Reading):
             self._left -= len(raw)
         await self._pace.begin()
         decoded = await read_each(raw, self._pace, self._source.visible)
-        return self.shown(self.listed(self._step, decoded, lambda: raw))
+        return self.shown(await self.listed(self._step, decoded, lambda: raw))
 
     async def close(self) -> None:
         """End the cursor."""

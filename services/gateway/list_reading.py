@@ -100,20 +100,24 @@ class Reading:
         """Note that the orders to skip go beyond this stretch."""
         self.skip -= await self._source.count(asked, self.skip)
 
-    def listed(
+    async def listed(
         self, step: Step, found: Sequence[DecodedOrder], stored: Callable[[], Sequence[RawBSONDocument]]
     ) -> list[Listed]:
-        """Return the orders that were found in a step, each with its place."""
-        if self._query.is_by_id:
-            every = [Listed(each, Place(0, MISSING, each.id), is_duplicate=False) for each in found]
-        else:
-            every = [self._one(step, one, bytes(raw.raw)) for one, raw in zip(found, stored(), strict=True)]
-        if self._rights == EVERYTHING:
-            return every
-        # Compared once more, as live events are: a condition that lets too much through must not show it.
-        return [each for each in every if permits(self._rights, each.found.id, each.found.fields)]
+        """Return the orders that were found in a step, each with its place: many fields make that long to find."""
+        raw = None if self._query.is_by_id else stored()
+        listed: list[Listed] = []
+        for number, one in enumerate(found):
+            # Compared once more, as live events are: a condition that lets too much through must not show it.
+            if self._rights == EVERYTHING or permits(self._rights, one.id, one.fields):
+                listed.append(self._by_id(one) if raw is None else self._by_key(step, one, bytes(raw[number].raw)))
+            await self._pace.step()
+        return listed
 
-    def _one(self, step: Step, found: DecodedOrder, raw: bytes) -> Listed:
+    @staticmethod
+    def _by_id(found: DecodedOrder) -> Listed:
+        return Listed(found, Place(0, MISSING, found.id), is_duplicate=False)
+
+    def _by_key(self, step: Step, found: DecodedOrder, raw: bytes) -> Listed:
         has_value = step.part.shape is not Shape.ARRAYS and step.part.field != "_id"
         value = element(raw, step.part.field) if has_value else MISSING
         text = self._query.q
@@ -165,7 +169,7 @@ class PageReading(Reading):
             snapshot = await self._source.ask(asked, limit + 1 - len(self._listed), self._pace)
             self._time = asked.at or snapshot.time
             self._bytes += len(snapshot.reply.raw)
-            self._listed += self.listed(step, snapshot.documents, snapshot.stored)
+            self._listed += await self.listed(step, snapshot.documents, snapshot.stored)
             self._has_more = snapshot.is_truncated or len(self._listed) > limit
             if self._has_more:
                 return

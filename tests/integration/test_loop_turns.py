@@ -206,6 +206,18 @@ async def test_a_list_of_large_orders_holds_the_loop_for_a_moment_only(server: M
     assert server.longest_turn() < LONGEST
 
 
+@pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
+async def test_a_sorted_list_of_orders_with_many_fields_holds_the_loop_for_a_moment_only(
+    server: Measured, orders: Orders, accept: str
+) -> None:
+    fields = {f"field {number}": number for number in range(500)}
+    await orders.insert_many([{**fields, "customer_name": "Ann"} for _ in range(500)])
+    said = await answer(server, request("GET", "/api/orders?limit=500&sort=customer_name", Accept=accept))
+    assert said.startswith(b"HTTP/1.1 200")
+    assert len(said) > 3_000_000
+    assert server.longest_turn() < LONGEST
+
+
 async def test_a_very_large_order_is_not_converted_on_the_loop(server: Measured, orders: Orders) -> None:
     _id = ObjectId()
     # No larger: asyncio's own transport, unlike uvloop's, copies what it cannot send at once.
