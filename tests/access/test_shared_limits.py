@@ -30,9 +30,9 @@ def allowed(share: FairShare, subject: str, times: int = 1) -> int:
     return sum(standing is not None and standing.is_allowed for standing in standings)
 
 
-def left(share: FairShare, subject: str) -> int:
-    """Use one; return how many are left."""
-    standing = share.charge(Use.READS, "203.0.113.7", subject)
+def left(share: FairShare, subject: str, using: int = 1) -> int:
+    """Use one, or so many; return how many are left."""
+    standing = share.charge(Use.READS, "203.0.113.7", subject, using)
     assert standing is not None
     return standing.remaining
 
@@ -101,6 +101,8 @@ async def test_a_key_lasts_until_all_is_available_again_and_what_is_given_back_e
             return not await keys_in(valkey)
 
         await until(is_gone, "it expires")
+        # A gateway that is told late takes what it is told of for later use.
+        await until(lambda: left(other, "ada", using=0) == 10, "all is available there, too")
         assert allowed(other, "ada", 10) == 10
     async with gateways(gateway_url(valkey), Quota(10, 600)) as (one, _):
         assert allowed(one, "bea", 4) == 4
