@@ -17,8 +17,8 @@ PIP := $(PYTHON) -m pip install --disable-pip-version-check --no-compile
 pip_install = { $(PIP) --require-hashes --requirement $(1) 2>&1; echo $$? >$(VENV)/.status; } | awk -f tools/pip-progress.awk; \
 	exit $$(cat $(VENV)/.status)
 
-# Tests wait for servers half of their time: six processes keep two cores busy, each with servers of its own.
-SIDE_BY_SIDE ?= -n 6 --dist worksteal
+# Tests wait for servers half of their time: four processes keep two cores busy, each with servers of its own.
+SIDE_BY_SIDE ?= -n 4 --dist worksteal
 
 # `make test PYTEST_ARGS="tests/unit -k cursor"` runs a part, `make test SIDE_BY_SIDE=` one test after the other.
 PYTEST_ARGS ?=
