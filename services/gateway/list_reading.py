@@ -104,12 +104,12 @@ class Reading:
         self, step: Step, found: Sequence[DecodedOrder], stored: Callable[[], Sequence[RawBSONDocument]]
     ) -> list[Listed]:
         """Return the orders that were found in a step, each with its place: many fields make that long to find."""
-        raw = None if self._query.is_by_id else stored()
+        raws: Sequence[RawBSONDocument | None] = [None] * len(found) if self._query.is_by_id else stored()
         listed: list[Listed] = []
-        for number, one in enumerate(found):
+        for one, raw in zip(found, raws, strict=True):
             # Compared once more, as live events are: a condition that lets too much through must not show it.
             if self._rights == EVERYTHING or permits(self._rights, one.id, one.fields):
-                listed.append(self._by_id(one) if raw is None else self._by_key(step, one, bytes(raw[number].raw)))
+                listed.append(self._by_id(one) if raw is None else self._by_key(step, one, bytes(raw.raw)))
             await self._pace.step()
         return listed
 
