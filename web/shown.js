@@ -42,7 +42,8 @@ export class Shown {
     if (anchor < 0) {
       // All that is in view has gone: that stays, and what is below goes on below it.
       const head = this.ids.slice(0, view.last + 1);
-      this.ids = [...head, ...(part.sorted ? following(part.ids, live, head) : below(part.ids, head))];
+      const rest = part.sorted ? following(part.ids, live, head) : below(part.ids, head);
+      this.ids = [...new Set([...head, ...rest])];
       return 0;
     }
     const at = top + anchor;
@@ -87,8 +88,7 @@ function above(ids, id, others) {
 function below(ids, head) {
   const last = head.findLast(isObjectId);
   if (last === undefined) return [];
-  const shown = new Set(head);
-  return ids.filter((id) => isObjectId(id) && id < last && !shown.has(id));
+  return ids.filter((id) => isObjectId(id) && id < last);
 }
 
 /**
@@ -99,6 +99,5 @@ function below(ids, head) {
  */
 function following(ids, live, head) {
   const last = head.findLast((id) => live.has(id));
-  const shown = new Set(head);
-  return ids.slice(last === undefined ? 0 : ids.indexOf(last) + 1).filter((id) => !shown.has(id));
+  return ids.slice(last === undefined ? 0 : ids.indexOf(last) + 1);
 }
