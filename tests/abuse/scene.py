@@ -1,7 +1,8 @@
 """The product with a bystander in it: how it stands before an attack, and what is different afterwards."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Self
 
@@ -19,9 +20,9 @@ from tests.abuse.product import (
     longest_turn,
     resident,
 )
-from tests.waiting import until
+from tests.waiting import patient_clock
 
-PATIENCE = 25.0  # seconds until everything is as it was; after 30, bodies that do not come are cut by themselves
+PATIENCE = 15.0  # seconds until everything is as it was
 MOST_GROWTH = 16.0  # MiB that may stay
 # Seconds of CPU time. Hundreds of connections may be ready in the same pass of the loop, and to accept one takes
 # 0.15 ms; what one request may take is bounded more tightly (test_turns.py).
@@ -133,19 +134,16 @@ class Scene:
 
     async def _until(self, complaints: Complaints) -> list[str]:
         """Return what is wrong, as soon as nothing is, or when there was time enough."""
-        found: list[str] = []
-
-        async def nothing_is() -> bool:
-            nonlocal found
-            try:
-                found = await complaints()
-            except (aiohttp.ClientError, TimeoutError) as error:
-                found = [f"the gateway does not answer: {type(error).__name__}"]
-            return not found
-
-        with suppress(AssertionError):
-            await until(nothing_is, "all is as it was", PATIENCE)
-        return found
+        async with patient_clock() as clock:
+            end = clock() + PATIENCE
+            while True:
+                try:
+                    found = await complaints()
+                except (aiohttp.ClientError, TimeoutError) as error:
+                    found = [f"the gateway does not answer: {type(error).__name__}"]
+                if not found or clock() > end:
+                    return found
+                await asyncio.sleep(0.1)
 
     async def _alone(self) -> list[str]:
         figures = await self.product.figures()
