@@ -100,7 +100,10 @@ async def answer(gate: Gate, request: str, order: str, text: str) -> Answer:
 
 
 async def assert_not_told_apart(gate: Gate, request: str, order: str, text: str) -> None:
-    """Ask for both, up to three times: on a busy machine the driver now and then repeats what it has asked."""
+    """Ask for both, up to three times: once, on a busy machine, the commands differed, and nobody knows why.
+
+    The driver may have repeated one. What always differs is found.
+    """
     for _ in range(3):
         expected, found = await answer(gate, request, ABSENT, text), await answer(gate, request, order, text)
         assert expected.bytes[0] == (b"HTTP/1.1 200 OK" if "list" in request else b"HTTP/1.1 404 Not Found"), request
